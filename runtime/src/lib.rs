@@ -1,0 +1,2 @@
+//! x
+pub use quantloom_codegen::artifact;
