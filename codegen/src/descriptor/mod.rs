@@ -1,0 +1,171 @@
+//! The descriptor as it is written: YAML into plain structs, nothing checked but keys and types.
+//! `formats/README.md` is the reference of the language.
+
+mod ordered;
+mod position;
+
+use crate::problem::{Path, Problem, Problems, Step};
+use ordered::Ordered;
+use serde::Deserialize;
+
+/// Longer texts are refused unread; the largest descriptor with tables of its own is a tenth of it.
+const MAX_BYTES: usize = 1 << 20;
+
+/// One format, as its author wrote it.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Descriptor {
+    /// Name: lower case, also the name of the file, the kernels and the decoder's module.
+    pub format: String,
+    /// One line that says what it is.
+    pub title: String,
+    /// Where the storage was first defined.
+    pub reference: Option<String>,
+    /// Number of the tensor type in GGUF files.
+    pub gguf: Option<u32>,
+    /// Weights per block.
+    pub weights: Option<u32>,
+    /// Members of a block in storage order, where a block is one run of bytes.
+    pub block: Option<Ordered<String>>,
+    /// Streams, where the parts of a block lie in tensors of their own.
+    pub streams: Option<Ordered<StreamText>>,
+    /// Values read from the members.
+    #[serde(default)]
+    pub fields: Ordered<FieldText>,
+    /// Tables from code to value.
+    #[serde(default)]
+    pub tables: Ordered<TableText>,
+    /// The formula of a weight.
+    pub value: String,
+}
+
+/// One tensor of a planar format.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StreamText {
+    /// What one unit covers.
+    pub tile: TileText,
+    /// `flat` where units run through the whole tensor, `rows` where each row starts a new one.
+    pub view: Option<String>,
+    /// Members of a unit in storage order.
+    pub unit: Ordered<String>,
+}
+
+/// Weights that one unit of a stream covers.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TileText {
+    /// Consecutive weights along k.
+    pub k: u32,
+}
+
+/// One value per so many consecutive weights.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FieldText {
+    /// The member that holds it, where it has a single plane.
+    pub from: Option<String>,
+    /// Bits of its single plane.
+    pub bits: Option<u32>,
+    /// First bit of its single plane in the member.
+    pub at: Option<u32>,
+    /// Layout of its single plane.
+    pub k: Option<String>,
+    /// Its planes, low part first.
+    pub planes: Option<Vec<PlaneText>>,
+    /// `u`, `i`, `f16`, `bf16`, `f32` or `pad`.
+    #[serde(rename = "type")]
+    pub ty: Option<String>,
+    /// Subtracted from the stored integer.
+    pub bias: Option<i32>,
+    /// Consecutive weights that share one value.
+    pub per: Option<u32>,
+    /// Its bits are also read by other fields.
+    #[serde(default)]
+    pub shared: bool,
+}
+
+/// Some bits of every value of a field.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PlaneText {
+    /// The member that holds it.
+    pub from: String,
+    /// Bits it contributes to each value.
+    pub bits: Option<u32>,
+    /// Its first bit in the member.
+    pub at: Option<u32>,
+    /// Its layout, `"(shape):(stride in bits)"`.
+    pub k: Option<String>,
+}
+
+/// A table from code to value.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TableText {
+    /// `i8` or `f32`.
+    #[serde(rename = "type")]
+    pub ty: String,
+    /// The values, by code.
+    pub values: Vec<f64>,
+}
+
+impl Descriptor {
+    /// Reads a descriptor. `file` is only named in problems.
+    pub fn parse(text: &str, file: &str) -> Result<Descriptor, Problems> {
+        if text.len() > MAX_BYTES {
+            let problem = Problem::new(
+                Path::default(),
+                format!("the descriptor has {} bytes", text.len()),
+                format!("a descriptor has at most {MAX_BYTES} bytes; is this the right file?"),
+            );
+            return Err(Problems { file: file.into(), list: vec![problem] });
+        }
+        serde_yaml::from_str(text).map_err(|error| {
+            let problem = syntax_problem(&error);
+            position::resolve(text, file, vec![problem])
+        })
+    }
+
+    /// Names the lines of problems found later in this descriptor.
+    pub fn locate(text: &str, file: &str, list: Vec<Problem>) -> Problems {
+        position::resolve(text, file, list)
+    }
+}
+
+/// Takes the reader's message apart: `fields.q: unknown field `x`, expected ... at line 3 column 5`.
+fn syntax_problem(error: &serde_yaml::Error) -> Problem {
+    let text = error.to_string();
+    let text = text.rfind(" at line ").map_or(text.as_str(), |end| &text[..end]);
+    let (mut path, message) = match text.split_once(": ") {
+        Some((path, message)) if is_path(path) => (parse_path(path), message),
+        _ => (Path::default(), text),
+    };
+    let quoted = message.split('`').nth(1);
+    if let (true, Some(key)) = (message.starts_with("unknown field"), quoted) {
+        path = path.key(key);
+    }
+    let (message, help) = match message.split_once(", expected ") {
+        Some((message, expected)) => (message, format!("expected {expected}")),
+        None => (message, String::new()),
+    };
+    let mut problem = Problem::new(path, message, help);
+    problem.position = error
+        .location()
+        .filter(|location| location.index() > 0)
+        .map(|location| (location.line(), location.column()));
+    problem
+}
+
+fn is_path(text: &str) -> bool {
+    !text.is_empty()
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '[' | ']'))
+}
+
+fn parse_path(text: &str) -> Path {
+    let steps = text.split(['.', '[']).map(|step| match step.strip_suffix(']') {
+        Some(index) => index.parse().map_or_else(|_| Step::Key(index.into()), Step::Index),
+        None => Step::Key(step.into()),
+    });
+    Path(steps.collect())
+}

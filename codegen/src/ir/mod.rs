@@ -1,0 +1,244 @@
+//! The decoder program that every backend renders: straight-line code from the bytes of a block
+//! to the weights of one strip.
+//!
+//! A *strip* is an aligned word of the primary code plane and every weight in it; a block has
+//! [`Decoder::strips`] of them, and the program is run with the strip's number as its one input.
+//! Inside a strip, weights come in *quads*: runs of up to 4 consecutive weights.
+
+mod interpret;
+mod print;
+mod verify;
+
+pub use interpret::{Machine, interpret};
+pub use verify::{Verified, VerifyError};
+
+/// A value of the program, by its position.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Value(pub u32);
+
+/// A straight-line program over the bytes of one block.
+#[derive(Clone, Debug)]
+pub struct Decoder {
+    /// Name of the format, for messages.
+    pub format: String,
+    /// Weights per block.
+    pub weights: u32,
+    /// Strips per block: the range of [`Op::Strip`].
+    pub strips: u32,
+    /// Name and bytes per block of every stream.
+    pub streams: Vec<(String, u32)>,
+    /// Constant tables.
+    pub tables: Vec<Table>,
+    /// The program; operands stand before their users.
+    pub lets: Vec<Let>,
+    /// What it computes.
+    pub quads: Vec<Quad>,
+}
+
+/// One value: its operation, its type, and the name it would have in a hand-written kernel.
+#[derive(Clone, Debug)]
+pub struct Let {
+    /// How it is computed.
+    pub op: Op,
+    /// Type of the result.
+    pub ty: Type,
+    /// A hint; empty where the value needs no name.
+    pub name: String,
+}
+
+/// Type of a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Type {
+    /// 32-bit unsigned integer.
+    U32,
+    /// 32-bit signed integer.
+    I32,
+    /// 32-bit float.
+    F32,
+}
+
+/// An operation. Integer arithmetic never wraps: the verifier proves it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Op {
+    /// Number of the strip in its block, u32.
+    Strip,
+    /// A constant u32.
+    U32(u32),
+    /// A constant i32.
+    I32(i32),
+    /// A constant f32, by its bits.
+    F32(u32),
+    /// Little-endian bytes of the block, zero-extended to u32.
+    Load {
+        /// Which stream.
+        stream: u32,
+        /// 8, 16 or 32 bits.
+        bits: u32,
+        /// First byte in the stream's block.
+        offset: Value,
+        /// The address is a multiple of this many bytes (1, 2 or 4), whatever the block and strip.
+        align: u32,
+    },
+    /// Entry of a constant table; f32 or i32 or u32 as the table is.
+    Lookup {
+        /// Which table.
+        table: u32,
+        /// u32, below the table's length.
+        index: Value,
+    },
+    /// Two operands of one type, which is the result's.
+    Binary(Binary, Value, Value),
+    /// One operand.
+    Unary(Unary, Value),
+}
+
+/// Operations of two operands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Binary {
+    /// Sum, any type.
+    Add,
+    /// Difference, any type.
+    Sub,
+    /// Product, any type.
+    Mul,
+    /// Quotient rounded down, u32.
+    Div,
+    /// Remainder, u32.
+    Rem,
+    /// Shift left, u32; bits may leave at the top.
+    Shl,
+    /// Shift right, u32.
+    Shr,
+    /// Bitwise and, u32.
+    And,
+    /// Bitwise or, u32.
+    Or,
+    /// Bitwise exclusive or, u32.
+    Xor,
+}
+
+/// Operations of one operand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Unary {
+    /// Sign change, f32.
+    Neg,
+    /// u32 below 2^31 to i32.
+    ToI32,
+    /// The low `.0` bits of a u32, read as two's complement, to i32.
+    SignExtend(u32),
+    /// u32 or i32 of magnitude at most 2^24 to f32: exact.
+    ToF32,
+    /// The bits of a u32, read as binary32.
+    F32FromBits,
+    /// The low 16 bits of a u32, read as binary16; subnormals are kept.
+    F32FromF16,
+}
+
+/// Up to 4 consecutive weights.
+#[derive(Clone, Debug)]
+pub struct Quad {
+    /// Index in the block of the first weight, u32.
+    pub start: Value,
+    /// What the program hands out for them.
+    pub lanes: Lanes,
+}
+
+/// The results of a quad.
+#[derive(Clone, Debug)]
+pub enum Lanes {
+    /// One f32 per weight.
+    Weights(Vec<Value>),
+    /// Four signed 8-bit codes in a u32, first weight lowest, and the f32 `scale` and `offset` that
+    /// they share: weight = scale · code + offset.
+    Codes {
+        /// The packed codes, u32.
+        codes: Value,
+        /// Factor, f32.
+        scale: Value,
+        /// Summand, f32.
+        offset: Value,
+    },
+}
+
+/// A constant table.
+#[derive(Clone, Debug)]
+pub struct Table {
+    /// Its name.
+    pub name: String,
+    /// Its entries.
+    pub entries: Entries,
+}
+
+/// Entries of a table.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Entries {
+    /// Looked up as u32.
+    U32(Vec<u32>),
+    /// Looked up as i32.
+    I32(Vec<i32>),
+    /// Looked up as f32.
+    F32(Vec<f32>),
+}
+
+impl Entries {
+    /// Number of entries.
+    pub fn len(&self) -> usize {
+        match self {
+            Entries::U32(entries) => entries.len(),
+            Entries::I32(entries) => entries.len(),
+            Entries::F32(entries) => entries.len(),
+        }
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Type of a looked-up value.
+    pub fn ty(&self) -> Type {
+        match self {
+            Entries::U32(_) => Type::U32,
+            Entries::I32(_) => Type::I32,
+            Entries::F32(_) => Type::F32,
+        }
+    }
+}
+
+impl Decoder {
+    /// The let that computes `value`.
+    pub fn get(&self, value: Value) -> &Let {
+        &self.lets[value.0 as usize]
+    }
+
+    /// Weights per strip.
+    pub fn strip_weights(&self) -> u32 {
+        self.weights / self.strips.max(1)
+    }
+}
+
+impl Quad {
+    /// All values the quad hands out, its start first.
+    pub fn values(&self) -> Vec<Value> {
+        let mut values = vec![self.start];
+        match &self.lanes {
+            Lanes::Weights(weights) => values.extend(weights),
+            Lanes::Codes { codes, scale, offset } => values.extend([codes, scale, offset]),
+        }
+        values
+    }
+}
+
+impl Op {
+    /// The values it reads.
+    pub fn operands(&self) -> impl Iterator<Item = Value> {
+        let (first, second) = match *self {
+            Op::Strip | Op::U32(_) | Op::I32(_) | Op::F32(_) => (None, None),
+            Op::Load { offset: value, .. }
+            | Op::Lookup { index: value, .. }
+            | Op::Unary(_, value) => (Some(value), None),
+            Op::Binary(_, left, right) => (Some(left), Some(right)),
+        };
+        first.into_iter().chain(second)
+    }
+}

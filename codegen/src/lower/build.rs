@@ -1,0 +1,283 @@
+//! Builds a program: equal values are computed once, constants are folded, and a number that depends
+//! on the strip is written as arithmetic on the strip.
+
+use crate::format::{Format, TableValues};
+use crate::ir::{Binary, Decoder, Entries, Let, Op, Quad, Table, Type, Unary, Value};
+use std::collections::HashMap;
+
+/// A program in the making.
+pub(super) struct Builder {
+    decoder: Decoder,
+    seen: HashMap<(Op, Type), Value>,
+}
+
+impl Builder {
+    pub fn new(format: &Format, strips: u32) -> Builder {
+        let table = |table: &crate::format::Table| Table {
+            name: table.name.clone(),
+            entries: match &table.values {
+                TableValues::I8(values) => Entries::I32(values.iter().map(|&v| v.into()).collect()),
+                TableValues::F32(values) => Entries::F32(values.clone()),
+            },
+        };
+        let decoder = Decoder {
+            format: format.name.clone(),
+            weights: format.weights,
+            strips,
+            streams: format.streams.iter().map(|s| (s.name.clone(), s.bytes)).collect(),
+            tables: format.tables.iter().map(table).collect(),
+            lets: Vec::new(),
+            quads: Vec::new(),
+        };
+        Builder { decoder, seen: HashMap::new() }
+    }
+
+    /// The finished program, with only the values its quads need.
+    pub fn finish(mut self, quads: Vec<Quad>) -> Decoder {
+        let lets = self.decoder.lets.len();
+        let mut needed = vec![false; lets];
+        for value in quads.iter().flat_map(Quad::values) {
+            needed[value.0 as usize] = true;
+        }
+        for index in (0..lets).rev() {
+            if needed[index] {
+                for operand in self.decoder.lets[index].op.operands() {
+                    needed[operand.0 as usize] = true;
+                }
+            }
+        }
+        let mut renumbered = vec![Value(0); lets];
+        let mut kept = Vec::new();
+        for (index, mut stated) in std::mem::take(&mut self.decoder.lets).into_iter().enumerate() {
+            if needed[index] {
+                stated.op = stated.op.renumbered(|value| renumbered[value.0 as usize]);
+                renumbered[index] = Value(kept.len() as u32);
+                kept.push(stated);
+            }
+        }
+        self.decoder.lets = kept;
+        self.decoder.quads = quads
+            .into_iter()
+            .map(|quad| quad.renumbered(|value| renumbered[value.0 as usize]))
+            .collect();
+        self.decoder
+    }
+
+    /// Adds a table that no descriptor names; returns its number.
+    pub fn table(&mut self, name: String, entries: Entries) -> u32 {
+        let tables = &mut self.decoder.tables;
+        if let Some(index) = tables.iter().position(|t| t.name == name && t.entries == entries) {
+            return index as u32;
+        }
+        tables.push(Table { name, entries });
+        tables.len() as u32 - 1
+    }
+
+    /// Removes tables that no value looks up.
+    pub fn drop_unused_tables(decoder: &mut Decoder) {
+        let mut used = vec![false; decoder.tables.len()];
+        for stated in &decoder.lets {
+            if let Op::Lookup { table, .. } = stated.op {
+                used[table as usize] = true;
+            }
+        }
+        let number: Vec<u32> = used
+            .iter()
+            .scan(0, |next, &used| {
+                let number = *next;
+                *next += u32::from(used);
+                Some(number)
+            })
+            .collect();
+        let mut index = 0;
+        decoder.tables.retain(|_| {
+            index += 1;
+            used[index - 1]
+        });
+        for stated in &mut decoder.lets {
+            if let Op::Lookup { table, .. } = &mut stated.op {
+                *table = number[*table as usize];
+            }
+        }
+    }
+
+    /// Gives a value the name it would have in a hand-written kernel, unless it has one.
+    pub fn name(&mut self, value: Value, name: &str) -> Value {
+        let stated = &mut self.decoder.lets[value.0 as usize];
+        if stated.name.is_empty() {
+            stated.name = name.into();
+        }
+        value
+    }
+
+    fn push(&mut self, op: Op, ty: Type) -> Value {
+        let lets = &mut self.decoder.lets;
+        *self.seen.entry((op, ty)).or_insert_with(|| {
+            lets.push(Let { op, ty, name: String::new() });
+            Value(lets.len() as u32 - 1)
+        })
+    }
+
+    pub fn u32(&mut self, number: u32) -> Value {
+        self.push(Op::U32(number), Type::U32)
+    }
+
+    pub fn i32(&mut self, number: i32) -> Value {
+        self.push(Op::I32(number), Type::I32)
+    }
+
+    pub fn f32(&mut self, number: f32) -> Value {
+        self.push(Op::F32(number.to_bits()), Type::F32)
+    }
+
+    pub fn load(&mut self, stream: usize, bits: u32, offset: Value, align: u32) -> Value {
+        self.push(Op::Load { stream: stream as u32, bits, offset, align }, Type::U32)
+    }
+
+    pub fn lookup(&mut self, table: u32, index: Value) -> Value {
+        let ty = self.decoder.tables[table as usize].entries.ty();
+        self.push(Op::Lookup { table, index }, ty)
+    }
+
+    pub fn unary(&mut self, op: Unary, operand: Value) -> Value {
+        let ty = match op {
+            Unary::ToI32 | Unary::SignExtend(_) => Type::I32,
+            Unary::Neg | Unary::ToF32 | Unary::F32FromBits | Unary::F32FromF16 => Type::F32,
+        };
+        self.push(Op::Unary(op, operand), ty)
+    }
+
+    fn constant(&self, value: Value) -> Option<u32> {
+        match self.decoder.get(value).op {
+            Op::U32(number) => Some(number),
+            _ => None,
+        }
+    }
+
+    /// `left op right`; neutral u32 operands vanish.
+    pub fn binary(&mut self, op: Binary, left: Value, right: Value) -> Value {
+        let ty = self.decoder.get(left).ty;
+        let neutral = |number| match op {
+            Binary::Add | Binary::Sub | Binary::Shl | Binary::Shr | Binary::Or | Binary::Xor => {
+                number == 0
+            }
+            Binary::Mul | Binary::Div => number == 1,
+            Binary::And => number == u32::MAX,
+            Binary::Rem => false,
+        };
+        let commutes = matches!(op, Binary::Add | Binary::Or | Binary::Xor | Binary::Mul);
+        if ty == Type::U32 {
+            if self.constant(right).is_some_and(neutral) {
+                return left;
+            }
+            if commutes && self.constant(left).is_some_and(neutral) {
+                return right;
+            }
+        }
+        self.push(Op::Binary(op, left, right), ty)
+    }
+
+    /// `left op number` in u32.
+    pub fn with(&mut self, op: Binary, left: Value, number: u32) -> Value {
+        let right = self.u32(number);
+        self.binary(op, left, right)
+    }
+
+    /// The number that is `table[strip]`, as arithmetic on the strip: the strip is split into
+    /// mixed-radix digits and each gets its step. `None` where the table is not of that make.
+    pub fn of_strip(&mut self, table: &[u32]) -> Option<Value> {
+        let first = *table.first()?;
+        let mut digits: Vec<(u32, u32, i64)> = Vec::new(); // (length, radix, step)
+        let mut length = 1;
+        while length < table.len() {
+            let step = i64::from(table[length]) - i64::from(first);
+            let continues = |copy: usize| {
+                (0..length).all(|i| {
+                    table.get(copy * length + i).is_some_and(|&number| {
+                        i64::from(number) == i64::from(table[i]) + copy as i64 * step
+                    })
+                })
+            };
+            let radix = (1..).take_while(|&copy| continues(copy)).count() + 1;
+            if radix == 1 || table.len() % (length * radix) != 0 {
+                return None;
+            }
+            digits.push((length as u32, radix as u32, step));
+            length *= radix;
+        }
+        let strip = self.push(Op::Strip, Type::U32);
+        // Rising digits first, so that no partial sum is negative.
+        let mut sum = None;
+        digits.sort_by_key(|&(_, _, step)| step < 0);
+        let mut base = self.u32(first);
+        for (length, radix, step) in digits.into_iter().filter(|&(_, _, step)| step != 0) {
+            let mut digit = self.divide(strip, length);
+            if (length * radix) as usize != table.len() {
+                digit = self.remainder(digit, radix);
+            }
+            let scaled = self.with(Binary::Mul, digit, step.unsigned_abs() as u32);
+            if step < 0 {
+                let rest = match sum.take() {
+                    Some(sum) => self.binary(Binary::Add, sum, base),
+                    None => base,
+                };
+                base = self.binary(Binary::Sub, rest, scaled);
+            } else {
+                sum = Some(match sum {
+                    Some(sum) => self.binary(Binary::Add, sum, scaled),
+                    None => scaled,
+                });
+            }
+        }
+        Some(match sum {
+            Some(sum) => self.binary(Binary::Add, sum, base),
+            None => base,
+        })
+    }
+
+    fn divide(&mut self, value: Value, by: u32) -> Value {
+        match by.is_power_of_two() {
+            true => self.with(Binary::Shr, value, by.trailing_zeros()),
+            false => self.with(Binary::Div, value, by),
+        }
+    }
+
+    fn remainder(&mut self, value: Value, by: u32) -> Value {
+        match by.is_power_of_two() {
+            true => self.with(Binary::And, value, by - 1),
+            false => self.with(Binary::Rem, value, by),
+        }
+    }
+}
+
+impl Op {
+    /// The same operation on other operands.
+    fn renumbered(self, number: impl Fn(Value) -> Value) -> Op {
+        match self {
+            Op::Strip | Op::U32(_) | Op::I32(_) | Op::F32(_) => self,
+            Op::Load { stream, bits, offset, align } => {
+                Op::Load { stream, bits, offset: number(offset), align }
+            }
+            Op::Lookup { table, index } => Op::Lookup { table, index: number(index) },
+            Op::Binary(op, left, right) => Op::Binary(op, number(left), number(right)),
+            Op::Unary(op, operand) => Op::Unary(op, number(operand)),
+        }
+    }
+}
+
+impl Quad {
+    fn renumbered(self, number: impl Fn(Value) -> Value) -> Quad {
+        use crate::ir::Lanes;
+        Quad {
+            start: number(self.start),
+            lanes: match self.lanes {
+                Lanes::Weights(lanes) => Lanes::Weights(lanes.into_iter().map(number).collect()),
+                Lanes::Codes { codes, scale, offset } => Lanes::Codes {
+                    codes: number(codes),
+                    scale: number(scale),
+                    offset: number(offset),
+                },
+            },
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! Which weights a strip holds: an aligned word of the primary plane, turned back into weights.
+
+use crate::format::Format;
+use std::collections::BTreeMap;
+
+/// A way to cut a block into strips of equal make.
+#[derive(Debug)]
+pub(super) struct Strips {
+    /// Strips per block.
+    pub count: u32,
+    /// For each quad of a strip, the index of its first weight in every strip.
+    pub starts: Vec<Vec<u32>>,
+    /// Weights per quad.
+    pub lanes: u32,
+    /// Field and plane whose words the strips follow, if they do.
+    pub primary: Option<(usize, usize)>,
+}
+
+/// Ways to cut the block, best first. The last always lowers: one weight per strip follows the
+/// digits of every layout.
+pub(super) fn candidates(format: &Format, word: u32) -> Vec<Strips> {
+    let mut found: Vec<Strips> = [4, 8, 16]
+        .into_iter()
+        .filter(|&bytes| bytes >= word)
+        .filter_map(|bytes| by_words(format, bytes))
+        .collect();
+    found.extend([4, 2, 1].into_iter().filter(|lanes| format.weights.is_multiple_of(*lanes)).map(
+        |lanes| Strips {
+            count: format.weights / lanes,
+            starts: vec![(0..format.weights / lanes).map(|strip| strip * lanes).collect()],
+            lanes,
+            primary: None,
+        },
+    ));
+    found
+}
+
+/// Strips that follow the words of the primary plane; `None` where a word does not hold the same
+/// number of whole quads everywhere.
+fn by_words(format: &Format, bytes: u32) -> Option<Strips> {
+    if !format.weights.is_multiple_of(4) {
+        return None;
+    }
+    let field = format.primary()?;
+    let planes = &format.fields[field].planes;
+    let index = (0..planes.len()).max_by_key(|&i| (planes[i].bits, std::cmp::Reverse(i)))?;
+    let plane = &planes[index];
+    let member = &format.members[plane.member];
+    let word_of = |weight: u32| -> Option<i64> {
+        let bit = plane.position(weight) - i64::from(member.offset) * 8;
+        let word = bit.div_euclid(i64::from(bytes) * 8);
+        let last = (bit + i64::from(plane.bits) - 1).div_euclid(i64::from(bytes) * 8);
+        (word == last).then_some(word)
+    };
+    let mut words: BTreeMap<i64, Vec<u32>> = BTreeMap::new();
+    for start in (0..format.weights).step_by(4) {
+        let word = word_of(start)?;
+        if (1..4).any(|lane| word_of(start + lane) != Some(word)) {
+            return None;
+        }
+        words.entry(word).or_default().push(start);
+    }
+    let quads = words.values().next()?.len();
+    if words.values().any(|starts| starts.len() != quads) || quads > 64 {
+        return None;
+    }
+    let words: Vec<Vec<u32>> = words.into_values().collect();
+    Some(Strips {
+        count: words.len() as u32,
+        starts: (0..quads).map(|quad| words.iter().map(|starts| starts[quad]).collect()).collect(),
+        lanes: 4,
+        primary: Some((field, index)),
+    })
+}
