@@ -1,2 +1,57 @@
-//! x
+//! Quantized weights on the CPU and on GPUs.
+//!
+//! ```no_run
+//! # #[cfg(feature = "wgpu")]
+//! # fn main() -> quantloom::Result<()> {
+//! use quantloom::{Device, Gguf};
+//!
+//! let gguf = Gguf::open("model.gguf")?;
+//! let device = Device::wgpu()?; // or Device::cpu()
+//! let weights = gguf.tensor("blk.0.ffn_down.weight")?.upload(&device)?;
+//! let x = vec![1.0; weights.k()];
+//! let y = weights.matvec(&x)?;
+//! # Ok(())
+//! # }
+//! # #[cfg(not(feature = "wgpu"))]
+//! # fn main() {}
+//! ```
+//!
+//! Weights are `[n, k]` row-major and stay quantized in memory, activations are `[m, k]`, outputs
+//! `[m, n]`. Formats and their kernels come from descriptors that Quantloom's compiler has turned
+//! into [`artifact::Artifact`]s; [`formats`] lists those built in. Without any feature this crate
+//! still holds every kernel text and its launch facts, and nothing of wgpu.
+//!
+//! | feature | what it adds |
+//! |---|---|
+//! | `cpu` | `Device::cpu`: decoders on all cores |
+//! | `gguf` | [`Gguf::open`] maps the file instead of reading it |
+//! | `wgpu` | `Device::wgpu` and module `gpu`: Vulkan, Metal and DirectX 12 |
+//! | `web` | module `gpu` in a browser |
+#![deny(unsafe_code)]
+
+mod bytes;
+#[cfg(feature = "cpu")]
+mod cpu;
+mod device;
+mod error;
+mod format;
+pub mod gguf;
+#[cfg(any(feature = "wgpu", feature = "web"))]
+pub mod gpu;
+#[path = "../generated/manifest.rs"]
+#[rustfmt::skip]
+mod manifest;
+mod memory;
+mod tensor;
+
+pub use bytes::Bytes;
+pub use device::{Device, Weights};
+pub use error::{Error, Result};
+pub use format::{Format, formats};
+pub use gguf::Gguf;
+pub use half::f16;
 pub use quantloom_codegen::artifact;
+pub use tensor::Tensor;
+/// The wgpu that module [`gpu`] works with.
+#[cfg(any(feature = "wgpu", feature = "web"))]
+pub use wgpu;

@@ -1,0 +1,204 @@
+//! Devices and the weights that lie on them. One module per backend implements the two traits
+//! here; everything a caller can get wrong is checked before a backend sees it.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::{Error, Format, Result, Tensor, f16};
+
+/// Where weights lie and products are computed; cheap to clone.
+#[derive(Clone)]
+pub struct Device {
+    backend: Arc<dyn Backend>,
+}
+
+impl Device {
+    /// A device of this backend.
+    pub(crate) fn new(backend: impl Backend + 'static) -> Device {
+        Device { backend: Arc::new(backend) }
+    }
+
+    /// The CPU, all cores. Weights stay where they are, in the mapped file for instance.
+    #[cfg(feature = "cpu")]
+    pub fn cpu() -> Device {
+        Device::new(crate::cpu::Cpu)
+    }
+
+    /// The fastest GPU that Vulkan, Metal or DirectX 12 offer, or a software one where there is
+    /// none. See [`gpu::Gpu`](crate::gpu::Gpu) for a device and queue of your own.
+    ///
+    /// # Errors
+    /// [`Error::NoAdapter`] where there is none at all; it says what to install.
+    #[cfg(all(feature = "wgpu", not(target_family = "wasm")))]
+    pub fn wgpu() -> Result<Device> {
+        Ok(crate::gpu::Gpu::new()?.into())
+    }
+
+    /// Like `Device::wgpu`, for browsers, where nothing may block.
+    ///
+    /// # Errors
+    /// [`Error::NoAdapter`] where there is none.
+    #[cfg(any(feature = "wgpu", feature = "web"))]
+    pub async fn wgpu_async() -> Result<Device> {
+        Ok(crate::gpu::Gpu::new_async().await?.into())
+    }
+
+    /// What it is, for people: the GPU's name and driver, or the CPU's cores.
+    pub fn name(&self) -> String {
+        self.backend.name()
+    }
+
+    pub(crate) fn upload(&self, tensor: &Tensor) -> Result<Weights> {
+        let resident = self.backend.upload(tensor)?;
+        Ok(Weights { tensor: Facts::of(tensor), resident })
+    }
+}
+
+impl fmt::Debug for Device {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Device({})", self.name())
+    }
+}
+
+/// Weights `[n, k]` on a device, quantized; cheap to clone.
+///
+/// Every call here computes and waits for its result. To record into an encoder of your own, see
+/// `gpu::GpuWeights`.
+#[derive(Clone)]
+pub struct Weights {
+    tensor: Facts,
+    resident: Arc<dyn Resident>,
+}
+
+#[derive(Clone)]
+struct Facts {
+    name: Arc<str>,
+    format: Format,
+    n: usize,
+    k: usize,
+}
+
+impl Facts {
+    fn of(tensor: &Tensor) -> Facts {
+        Facts {
+            name: tensor.name().into(),
+            format: tensor.format().clone(),
+            n: tensor.n(),
+            k: tensor.k(),
+        }
+    }
+}
+
+impl Weights {
+    /// All weights decoded, `[n, k]` row-major.
+    ///
+    /// # Errors
+    /// Where memory is exhausted or the device fails.
+    pub fn dequantize(&self) -> Result<Vec<f32>> {
+        self.resident.dequantize()
+    }
+
+    /// All weights decoded, `[n, k]` row-major, rounded to nearest even.
+    ///
+    /// # Errors
+    /// Where memory is exhausted or the device fails.
+    pub fn dequantize_f16(&self) -> Result<Vec<f16>> {
+        self.resident.dequantize_f16()
+    }
+
+    /// `y[n] = weights · x[k]`.
+    ///
+    /// # Errors
+    /// Where `x` has not `k` values, memory is exhausted or the device fails.
+    pub fn matvec(&self, x: &[f32]) -> Result<Vec<f32>> {
+        check_activations(&self.tensor.name, x, 1, self.tensor.k)?;
+        self.resident.matvec(x)
+    }
+
+    /// `y[m, n] = x[m, k] · weightsᵀ`, all row-major.
+    ///
+    /// # Errors
+    /// Where `m` is 0 or `x` has not `m · k` values, memory is exhausted or the device fails.
+    pub fn matmul(&self, x: &[f32], m: usize) -> Result<Vec<f32>> {
+        check_activations(&self.tensor.name, x, m, self.tensor.k)?;
+        self.resident.matmul(x, m)
+    }
+
+    /// The tensor's name.
+    pub fn name(&self) -> &str {
+        &self.tensor.name
+    }
+
+    /// How the weights are stored.
+    pub fn format(&self) -> &Format {
+        &self.tensor.format
+    }
+
+    /// Weight rows.
+    pub fn n(&self) -> usize {
+        self.tensor.n
+    }
+
+    /// Weights per row.
+    pub fn k(&self) -> usize {
+        self.tensor.k
+    }
+
+    /// The same weights as their GPU sees them, to record products into an encoder; `None` where
+    /// they lie elsewhere.
+    #[cfg(any(feature = "wgpu", feature = "web"))]
+    pub fn on_gpu(&self) -> Option<&crate::gpu::GpuWeights> {
+        self.resident.on_gpu()
+    }
+}
+
+impl fmt::Debug for Weights {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Facts { name, format, n, k } = &self.tensor;
+        write!(f, "Weights({name}: [{n}, {k}] {})", format.name)
+    }
+}
+
+/// Activations are `[m, k]` with `m` at least 1.
+pub(crate) fn check_activations(tensor: &str, x: &[f32], m: usize, k: usize) -> Result<()> {
+    if m >= 1 && m.checked_mul(k) == Some(x.len()) {
+        return Ok(());
+    }
+    let problem = if m == 0 {
+        "0 rows; m must be at least 1".to_owned()
+    } else {
+        format!("{} values; [m, k] = [{m}, {k}] are {}", x.len(), m as u128 * k as u128)
+    };
+    Err(Error::Argument { what: "activations", tensor: tensor.to_owned(), problem })
+}
+
+/// A kind of device.
+pub(crate) trait Backend: Shared {
+    /// What it is, for people.
+    fn name(&self) -> String;
+    /// Brings a tensor, whose lengths are checked, to the device.
+    fn upload(&self, tensor: &Tensor) -> Result<Arc<dyn Resident>>;
+}
+
+/// Weights on a device. Activations have exactly `m · k` values and `m` is at least 1.
+pub(crate) trait Resident: Shared {
+    fn dequantize(&self) -> Result<Vec<f32>>;
+    fn dequantize_f16(&self) -> Result<Vec<f16>>;
+    fn matvec(&self, x: &[f32]) -> Result<Vec<f32>>;
+    fn matmul(&self, x: &[f32], m: usize) -> Result<Vec<f32>>;
+
+    #[cfg(any(feature = "wgpu", feature = "web"))]
+    fn on_gpu(&self) -> Option<&crate::gpu::GpuWeights> {
+        None
+    }
+}
+
+/// Usable from any thread, but for browsers, whose GPU objects belong to one.
+#[cfg(not(target_family = "wasm"))]
+pub(crate) trait Shared: Send + Sync {}
+#[cfg(not(target_family = "wasm"))]
+impl<T: Send + Sync> Shared for T {}
+#[cfg(target_family = "wasm")]
+pub(crate) trait Shared {}
+#[cfg(target_family = "wasm")]
+impl<T> Shared for T {}

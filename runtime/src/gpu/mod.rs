@@ -1,0 +1,217 @@
+//! GPUs through wgpu: Vulkan, Metal and DirectX 12, and WebGPU in browsers.
+//!
+//! [`Gpu`] is a device; [`Gpu::from_parts`] takes a device and queue of the caller's.
+//! [`GpuWeights`] are weights on it. Their `record_*` methods only record into an encoder of the
+//! caller's, with no hidden submission and no wait; the others compute and fetch the result.
+
+mod fault;
+mod fetch;
+mod pipeline;
+mod plan;
+mod record;
+mod upload;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex};
+
+use self::fault::Faults;
+use self::pipeline::Pipeline;
+pub use self::record::View;
+pub use self::upload::GpuWeights;
+use crate::device::{Backend, Resident};
+use crate::{Device, Error, Result, Tensor, f16};
+
+/// A wgpu device with its pipelines; cheap to clone.
+#[derive(Clone)]
+pub struct Gpu {
+    shared: Arc<Shared>,
+    limits: Limits,
+}
+
+struct Shared {
+    device: wgpu::Device,
+    queue: wgpu::Queue,
+    name: String,
+    faults: Arc<Faults>,
+    /// Pipelines by kernel name; one name may belong to several texts.
+    pipelines: Mutex<HashMap<String, Vec<Arc<Pipeline>>>>,
+    /// Bytes written to the queue since the last submission of an upload.
+    written: AtomicU64,
+}
+
+/// What a launch must keep to.
+#[derive(Clone, Copy, Debug)]
+struct Limits {
+    /// Bytes of a storage binding.
+    binding: u64,
+    /// Multiple of bytes at which a storage binding may start.
+    alignment: u64,
+    /// Workgroups per grid dimension.
+    workgroups: u32,
+}
+
+impl Gpu {
+    /// The fastest GPU there is, or a software one.
+    ///
+    /// # Errors
+    /// [`Error::NoAdapter`] where there is none; it says what to install.
+    #[cfg(all(feature = "wgpu", not(target_family = "wasm")))]
+    pub fn new() -> Result<Gpu> {
+        pollster::block_on(Gpu::new_async())
+    }
+
+    /// Like `Gpu::new`, without blocking a browser.
+    ///
+    /// # Errors
+    /// [`Error::NoAdapter`] where there is none.
+    pub async fn new_async() -> Result<Gpu> {
+        // wgpu panics without a backend rather than finding no adapter.
+        if wgpu::Instance::enabled_backend_features().is_empty() {
+            return Err(no_adapter("this program was built without a graphics backend".to_owned()));
+        }
+        let instance = wgpu::Instance::default();
+        let options = wgpu::RequestAdapterOptions {
+            power_preference: wgpu::PowerPreference::HighPerformance,
+            ..Default::default()
+        };
+        let adapter = instance.request_adapter(&options).await;
+        let adapter = adapter.map_err(|error| no_adapter(error.to_string()))?;
+        let descriptor = wgpu::DeviceDescriptor {
+            label: Some("quantloom"),
+            required_limits: adapter.limits(),
+            ..Default::default()
+        };
+        let (device, queue) = adapter.request_device(&descriptor).await.map_err(|error| {
+            no_adapter(format!("`{}` cannot be opened: {error}", adapter.get_info().name))
+        })?;
+        let gpu = Gpu::from_parts(device, queue);
+        gpu.shared.faults.watch(&gpu.shared.device);
+        Ok(gpu)
+    }
+
+    /// A device and its queue that the caller owns and may go on using. Its limits decide where
+    /// large tensors are split; no feature is needed.
+    ///
+    /// The caller keeps the device's callbacks: where it is lost, calls here fail with
+    /// [`Error::Device`] instead of [`Error::DeviceLost`].
+    pub fn from_parts(device: wgpu::Device, queue: wgpu::Queue) -> Gpu {
+        let info = device.adapter_info();
+        let limits = device.limits();
+        Gpu {
+            limits: Limits {
+                binding: limits.max_storage_buffer_binding_size.min(limits.max_buffer_size),
+                alignment: limits.min_storage_buffer_offset_alignment.into(),
+                workgroups: limits.max_compute_workgroups_per_dimension,
+            },
+            shared: Arc::new(Shared {
+                device,
+                queue,
+                name: format!("{} ({:?})", info.name, info.backend),
+                faults: Arc::default(),
+                pipelines: Mutex::default(),
+                written: AtomicU64::new(0),
+            }),
+        }
+    }
+
+    /// The same device, pretending that storage bindings hold at most so many bytes: larger tensors
+    /// are split by rows. Never raises the device's own limit.
+    pub fn with_binding_limit(mut self, bytes: u64) -> Gpu {
+        self.limits.binding = self.limits.binding.min(bytes);
+        self
+    }
+
+    /// The same device, pretending that a grid has at most so many workgroups per dimension:
+    /// larger ones become two-dimensional. Never raises the device's own limit.
+    pub fn with_workgroup_limit(mut self, workgroups: u32) -> Gpu {
+        self.limits.workgroups = self.limits.workgroups.min(workgroups.max(1));
+        self
+    }
+
+    /// The wgpu device, to create buffers and encoders with.
+    pub fn device(&self) -> &wgpu::Device {
+        &self.shared.device
+    }
+
+    /// The wgpu queue, to submit recorded work to.
+    pub fn queue(&self) -> &wgpu::Queue {
+        &self.shared.queue
+    }
+
+    /// The adapter's name and graphics library.
+    pub fn name(&self) -> &str {
+        &self.shared.name
+    }
+}
+
+impl From<Gpu> for Device {
+    fn from(gpu: Gpu) -> Device {
+        Device::new(gpu)
+    }
+}
+
+impl fmt::Debug for Gpu {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Gpu({})", self.name())
+    }
+}
+
+fn no_adapter(problem: String) -> Error {
+    let hint = if cfg!(target_family = "wasm") {
+        "use a browser with WebGPU"
+    } else if cfg!(target_os = "linux") {
+        "install your GPU's Vulkan driver, or Mesa's software Vulkan (package mesa-vulkan-drivers on Debian \
+         and Ubuntu), or compute on the CPU device"
+    } else {
+        "install your GPU's driver, or compute on the CPU device"
+    };
+    Error::NoAdapter { problem, hint: hint.to_owned() }
+}
+
+impl Backend for Gpu {
+    fn name(&self) -> String {
+        self.shared.name.clone()
+    }
+
+    fn upload(&self, tensor: &Tensor) -> Result<Arc<dyn Resident>> {
+        Ok(Arc::new(Gpu::upload(self, tensor)?))
+    }
+}
+
+impl Resident for GpuWeights {
+    fn dequantize(&self) -> Result<Vec<f32>> {
+        wait(self.dequantize_async())
+    }
+
+    fn dequantize_f16(&self) -> Result<Vec<f16>> {
+        wait(self.dequantize_f16_async())
+    }
+
+    fn matvec(&self, x: &[f32]) -> Result<Vec<f32>> {
+        wait(self.matvec_async(x))
+    }
+
+    fn matmul(&self, x: &[f32], m: usize) -> Result<Vec<f32>> {
+        wait(self.matmul_async(x, m))
+    }
+
+    fn on_gpu(&self) -> Option<&GpuWeights> {
+        Some(self)
+    }
+}
+
+#[cfg(all(feature = "wgpu", not(target_family = "wasm")))]
+fn wait<T>(result: impl Future<Output = Result<T>>) -> Result<T> {
+    pollster::block_on(result)
+}
+
+#[cfg(not(all(feature = "wgpu", not(target_family = "wasm"))))]
+fn wait<T>(_: impl Future<Output = Result<T>>) -> Result<T> {
+    Err(Error::Device {
+        device: "browser".to_owned(),
+        during: "waiting for a result".to_owned(),
+        problem: "a browser cannot block; call `Weights::on_gpu` and its async methods".to_owned(),
+    })
+}

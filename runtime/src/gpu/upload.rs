@@ -1,0 +1,175 @@
+//! Brings quantized bytes to a GPU as they are.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::{Gpu, plan};
+use crate::artifact::Backend;
+use crate::{Bytes, Error, Format, Result, Tensor};
+
+/// Weights `[n, k]` on a GPU, quantized, in one buffer per stream or in several where a binding
+/// does not hold them.
+pub struct GpuWeights {
+    pub(super) gpu: Gpu,
+    pub(super) name: Arc<str>,
+    pub(super) format: Format,
+    pub(super) n: u64,
+    pub(super) k: u64,
+    pub(super) parts: Vec<Part>,
+    /// Bytes that kernels may read past the last block.
+    pub(super) padding: u32,
+}
+
+/// Some rows of a tensor.
+pub(super) struct Part {
+    pub rows: Range<u64>,
+    /// One buffer per stream.
+    pub streams: Vec<wgpu::Buffer>,
+}
+
+impl GpuWeights {
+    /// Launches that a matvec takes: 1, or more where the tensor is split.
+    pub fn parts(&self) -> usize {
+        self.parts.len()
+    }
+
+    /// Bytes on the GPU, with padding.
+    pub fn bytes(&self) -> u64 {
+        self.parts.iter().flat_map(|part| &part.streams).map(|buffer| buffer.size()).sum()
+    }
+}
+
+/// Bytes written to the queue at a time.
+const PIECE: usize = 16 << 20;
+/// Bytes that may wait in the queue, which holds a copy of them.
+const IN_FLIGHT: u64 = 64 << 20;
+
+impl Gpu {
+    /// Brings a tensor to this GPU. The host never holds more than a small part of it twice:
+    /// after every 64 MiB it submits what is written and waits for it, which is the only
+    /// submission and the only wait.
+    ///
+    /// # Errors
+    /// Where one row is larger than a binding, or the GPU has no room.
+    pub fn upload(&self, tensor: &Tensor) -> Result<GpuWeights> {
+        let format = tensor.format();
+        let (n, k) = (tensor.n() as u64, tensor.k() as u64);
+        let kernels = format.kernels.iter().filter(|kernel| kernel.backend == Backend::Wgsl);
+        let padding = kernels.map(|kernel| kernel.padding).max().unwrap_or(0);
+        let error = |problem| Error::Tensor { tensor: tensor.name().to_owned(), problem };
+        let mut parts = Vec::new();
+        for rows in plan::parts(n, k, format, padding, &self.limits).map_err(error)? {
+            let mut streams = Vec::new();
+            for (bytes, stream) in tensor.streams().iter().zip(format.streams.iter()) {
+                let row = k / u64::from(format.weights) * u64::from(stream.bytes);
+                let range = (rows.start * row) as usize..(rows.end * row) as usize;
+                let bytes = bytes.slice(range).unwrap_or_else(|| Vec::new().into());
+                streams.push(self.write(tensor.name(), &bytes, padding)?);
+            }
+            parts.push(Part { rows, streams });
+        }
+        Ok(GpuWeights {
+            gpu: self.clone(),
+            name: tensor.name().into(),
+            format: format.clone(),
+            n,
+            k,
+            parts,
+            padding,
+        })
+    }
+
+    /// A buffer of weights; what follows them is zero.
+    fn write(&self, name: &str, bytes: &Bytes, padding: u32) -> Result<wgpu::Buffer> {
+        let during = format!("uploading tensor `{name}`");
+        let size = plan::padded(bytes.len() as u64, padding);
+        let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST;
+        let buffer = self.buffer(name, size, usage)?;
+        let mut offset = 0;
+        for piece in bytes.chunks(PIECE) {
+            // Copies are of whole words.
+            let (whole, rest) = piece.split_at(piece.len() / 4 * 4);
+            let mut last = [0; 4];
+            for (to, from) in last.iter_mut().zip(rest) {
+                *to = *from;
+            }
+            let queue = &self.shared.queue;
+            self.guarded(&during, || {
+                queue.write_buffer(&buffer, offset, whole);
+                if !rest.is_empty() {
+                    queue.write_buffer(&buffer, offset + whole.len() as u64, &last);
+                }
+            })?;
+            offset += piece.len() as u64;
+            self.flush(&during, piece.len() as u64)?;
+        }
+        Ok(buffer)
+    }
+
+    /// Waits for what is written once it is much.
+    fn flush(&self, during: &str, written: u64) -> Result<()> {
+        let waiting = self.shared.written.fetch_add(written, Ordering::Relaxed) + written;
+        if waiting < IN_FLIGHT {
+            return Ok(());
+        }
+        self.shared.written.store(0, Ordering::Relaxed);
+        let index = self.guarded(during, || self.shared.queue.submit([]))?;
+        self.poll(during, index)
+    }
+
+    /// Lets the GPU finish a submission. In a browser this returns at once.
+    pub(super) fn poll(&self, during: &str, index: wgpu::SubmissionIndex) -> Result<()> {
+        let wait = wgpu::PollType::Wait { submission_index: Some(index), timeout: None };
+        self.guarded(during, || self.shared.device.poll(wait))?
+            .map(drop)
+            .map_err(|error| self.failed(during, error))
+    }
+
+    pub(super) fn buffer(
+        &self,
+        label: &str,
+        size: u64,
+        usage: wgpu::BufferUsages,
+    ) -> Result<wgpu::Buffer> {
+        self.create(label, size, usage, false)
+    }
+
+    /// A buffer that begins with these bytes, whose length is rounded up to 16.
+    pub(super) fn filled(
+        &self,
+        label: &str,
+        bytes: &[u8],
+        usage: wgpu::BufferUsages,
+    ) -> Result<wgpu::Buffer> {
+        let buffer = self.create(label, plan::padded(bytes.len() as u64, 0), usage, true)?;
+        let during = format!("filling buffer `{label}`");
+        let mut mapped =
+            buffer.get_mapped_range_mut(..).map_err(|error| self.failed(&during, error))?;
+        mapped.slice(..bytes.len()).copy_from_slice(bytes);
+        drop(mapped);
+        self.guarded(&during, || buffer.unmap())?;
+        Ok(buffer)
+    }
+
+    fn create(
+        &self,
+        label: &str,
+        size: u64,
+        usage: wgpu::BufferUsages,
+        mapped: bool,
+    ) -> Result<wgpu::Buffer> {
+        let result = self.guarded(&format!("creating buffer `{label}`"), || {
+            self.shared.device.create_buffer(&wgpu::BufferDescriptor {
+                label: Some(label),
+                size,
+                usage,
+                mapped_at_creation: mapped,
+            })
+        });
+        result.map_err(|error| match error {
+            Error::OutOfMemory { during, .. } => Error::OutOfMemory { during, bytes: Some(size) },
+            other => other,
+        })
+    }
+}

@@ -1,0 +1,159 @@
+//! Tensors: quantized bytes on the host, with their shape and format.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use crate::{Bytes, Device, Error, Format, Result, Weights, memory};
+
+/// Weights `[n, k]`, row-major and quantized, as they lie in a file or in memory. Cheap to clone:
+/// the bytes are shared.
+#[derive(Clone, Debug)]
+pub struct Tensor {
+    name: Arc<str>,
+    format: Format,
+    dims: Arc<[usize]>,
+    n: usize,
+    k: usize,
+    streams: Arc<[Bytes]>,
+}
+
+impl Tensor {
+    /// A tensor from its raw bytes, one item of `streams` for every stream of the format, in the
+    /// format's order. A block format has one stream; planar ones have several.
+    ///
+    /// # Errors
+    /// Where `n` or `k` is 0, `k` is not a multiple of the format's block, the number of streams
+    /// is not the format's, or a stream has not exactly `n · k / block` times its bytes per block.
+    pub fn new<B: Into<Bytes>>(
+        name: impl Into<Arc<str>>,
+        format: impl Into<Format>,
+        n: usize,
+        k: usize,
+        streams: impl IntoIterator<Item = B>,
+    ) -> Result<Tensor> {
+        let streams = streams.into_iter().map(Into::into).collect();
+        Tensor::with_dims(name.into(), format.into(), vec![k, n], streams)
+    }
+
+    /// Like [`Tensor::new`] for any number of dimensions, `k` first.
+    pub(crate) fn with_dims(
+        name: Arc<str>,
+        format: Format,
+        dims: Vec<usize>,
+        streams: Vec<Bytes>,
+    ) -> Result<Tensor> {
+        format.check()?;
+        let error = |problem: String| Error::Tensor { tensor: name.to_string(), problem };
+        let (k, n) = rows(&dims).map_err(error)?;
+        let blocks = blocks(n, k, &format).map_err(error)?;
+        if streams.len() != format.streams.len() {
+            let names = crate::format::list(format.streams.iter().map(|s| s.name.to_string()));
+            return Err(error(format!(
+                "{} streams of bytes given; format `{}` has {}: {names}",
+                streams.len(),
+                format.name,
+                format.streams.len(),
+            )));
+        }
+        for (bytes, stream) in streams.iter().zip(format.streams.iter()) {
+            let wanted = blocks.checked_mul(stream.bytes as usize);
+            if wanted != Some(bytes.len()) {
+                let wanted = wanted
+                    .map_or("more than memory can address".to_owned(), |wanted| wanted.to_string());
+                return Err(error(format!(
+                    "stream `{}` has {} bytes; [{n}, {k}] weights of format `{}` are {blocks} blocks of {} \
+                     bytes each, {wanted} in all",
+                    stream.name,
+                    bytes.len(),
+                    format.name,
+                    stream.bytes,
+                )));
+            }
+        }
+        Ok(Tensor { name, format, dims: dims.into(), n, k, streams: streams.into() })
+    }
+
+    /// Makes the weights available to a device, once: later products read them there. The bytes
+    /// go as they are; on the CPU nothing is copied.
+    ///
+    /// # Errors
+    /// Where the format has no decoder or kernel for the device, or the device has no room.
+    pub fn upload(&self, device: &Device) -> Result<Weights> {
+        device.upload(self)
+    }
+
+    /// The name in its file.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// How the bytes store weights.
+    pub fn format(&self) -> &Format {
+        &self.format
+    }
+
+    /// All dimensions, the one that runs fastest (`k`) first, as GGUF files list them.
+    pub fn dims(&self) -> &[usize] {
+        &self.dims
+    }
+
+    /// Weight rows: the product of all dimensions but the first.
+    pub fn n(&self) -> usize {
+        self.n
+    }
+
+    /// Weights per row, a multiple of the format's block.
+    pub fn k(&self) -> usize {
+        self.k
+    }
+
+    /// The raw bytes, one item per stream of the format.
+    pub fn streams(&self) -> &[Bytes] {
+        &self.streams
+    }
+
+    /// Quantized bytes in all streams.
+    pub fn bytes(&self) -> usize {
+        self.streams.iter().map(|bytes| bytes.len()).sum()
+    }
+
+    /// Blocks in all rows.
+    pub(crate) fn blocks(&self) -> usize {
+        self.n * (self.k / self.format.weights as usize)
+    }
+
+    /// The bytes of a range of blocks, in every stream.
+    pub(crate) fn block_bytes(&self, blocks: &Range<usize>) -> impl Iterator<Item = &[u8]> {
+        let blocks = blocks.clone();
+        self.streams.iter().zip(self.format.streams.iter()).map(move |(bytes, stream)| {
+            let size = stream.bytes as usize;
+            bytes.get(blocks.start * size..blocks.end * size).unwrap_or_default()
+        })
+    }
+}
+
+/// `(k, n)` of dimensions.
+fn rows(dims: &[usize]) -> Result<(usize, usize), String> {
+    let Some((&k, rest)) = dims.split_first() else {
+        return Err("no dimension; it needs at least one".to_owned());
+    };
+    if dims.contains(&0) {
+        return Err(format!("dimensions {dims:?} hold no weight; each must be at least 1"));
+    }
+    let n = rest.iter().try_fold(1usize, |n, &dim| n.checked_mul(dim));
+    let n = n.filter(|n| n.checked_mul(k).is_some());
+    n.map(|n| (k, n))
+        .ok_or_else(|| format!("dimensions {dims:?} hold more weights than memory can address"))
+}
+
+/// Blocks that store weights `[n, k]`.
+fn blocks(n: usize, k: usize, format: &Format) -> Result<usize, String> {
+    let block = format.weights as usize;
+    if !k.is_multiple_of(block) {
+        return Err(format!(
+            "rows of {k} weights; format `{}` stores blocks of {block}, so a row must be a multiple of {block}",
+            format.name
+        ));
+    }
+    memory::elements(n, k / block, "blocks").map_err(|error| error.to_string())
+}
