@@ -1,0 +1,110 @@
+//! The host's C++ compiler.
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use super::DEVICE;
+use crate::artifact::Kernel;
+use crate::{Error, Result};
+
+/// What a text gets from a GPU compiler, and the fibers that run it.
+const SHIM: &str = include_str!("shim.h");
+
+/// Enough optimization to run at a fair speed, while a format compiles in 0.2 s. Nothing may
+/// contract `a * b + c`, or the bits of decoded weights change.
+const FLAGS: [&str; 8] = [
+    "-O1",
+    "-std=c++17",
+    "-shared",
+    "-fPIC",
+    "-ffp-contract=off",
+    "-fno-strict-aliasing",
+    "-fno-exceptions",
+    "-w",
+];
+
+/// Lines of a compiler's diagnostics that an error repeats.
+const LINES: usize = 20;
+
+pub(super) struct Compiler {
+    program: OsString,
+    /// What it calls itself.
+    pub version: String,
+}
+
+impl Compiler {
+    /// `$CXX` where it is set, else the first that runs of `c++`, `g++` and `clang++`.
+    pub fn find() -> Result<Compiler> {
+        let chosen = std::env::var_os("CXX").filter(|program| !program.is_empty());
+        let names = chosen.clone().map_or_else(
+            || ["c++", "g++", "clang++"].map(OsString::from).to_vec(),
+            |program| vec![program],
+        );
+        let found = names.into_iter().find_map(|program| {
+            let version = Command::new(&program).arg("--version").output().ok();
+            let version = version.filter(|output| output.status.success())?.stdout;
+            let version = String::from_utf8_lossy(&version).lines().next()?.to_owned();
+            Some(Compiler { program, version })
+        });
+        found.ok_or_else(|| {
+            let problem = match chosen {
+                Some(program) => format!(
+                    "the environment variable CXX names {program:?}, which does not run; name a C++17 compiler, or unset it"
+                ),
+                None => "no C++ compiler: none of c++, g++ and clang++ runs; install g++ (Debian: apt-get install g++), \
+                         or set the environment variable CXX"
+                    .to_owned(),
+            };
+            error("looking for a C++ compiler", problem)
+        })
+    }
+
+    /// Compiles texts into one shared library in `directory`.
+    pub fn compile(&self, kernels: &[&Kernel], directory: &Path) -> Result<PathBuf> {
+        let names: Vec<&str> = kernels.iter().map(|kernel| &*kernel.name).collect();
+        let during = format!("compiling {}", names.join(", "));
+        let main = directory.join("kernels.cpp");
+        let library = directory.join("kernels.so");
+        let sources = write(kernels, directory, &main);
+        let output = sources.and_then(|()| self.run(&main, &library));
+        let output = output.map_err(|problem| error(&during, problem.to_string()))?;
+        if output.status.success() {
+            return Ok(library);
+        }
+        let diagnostics = String::from_utf8_lossy(&output.stderr);
+        let lines: Vec<&str> = diagnostics.lines().take(LINES).collect();
+        Err(error(&during, format!("{} refuses the text:\n{}", self.version, lines.join("\n"))))
+    }
+
+    fn run(&self, main: &Path, library: &Path) -> std::io::Result<Output> {
+        // In the directory itself diagnostics name the texts without a path.
+        let directory = main.parent().unwrap_or(main);
+        Command::new(&self.program)
+            .current_dir(directory)
+            .args(FLAGS)
+            .arg("-o")
+            .args([library, main])
+            .output()
+    }
+}
+
+/// The texts as files, and one that includes them all. Each stands in a namespace of its own, as
+/// all define the same helpers.
+fn write(kernels: &[&Kernel], directory: &Path, main: &Path) -> std::io::Result<()> {
+    fs::write(directory.join("shim.h"), SHIM)?;
+    let mut text = "#include \"shim.h\"\n".to_owned();
+    for (number, kernel) in kernels.iter().enumerate() {
+        let name = &kernel.name;
+        fs::write(directory.join(format!("{name}.hip")), kernel.source.as_bytes())?;
+        text += &format!(
+            "namespace kernel_{number} {{\n#include \"{name}.hip\"\n}}\nQL_EXPORT(kernel_{number}, {name})\n"
+        );
+    }
+    fs::write(main, text)
+}
+
+pub(super) fn error(during: &str, problem: String) -> Error {
+    Error::Device { device: DEVICE.to_owned(), during: during.to_owned(), problem }
+}

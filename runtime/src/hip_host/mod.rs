@@ -1,0 +1,238 @@
+//! HIP kernels on the CPU: their texts, compiled by the host's C++ compiler and run with one fiber
+//! per GPU thread. A device for tests, which shows that the texts compute what they should where
+//! there is no AMD hardware; it also finds barriers that not every thread reaches.
+
+mod compiler;
+mod kernel;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+pub use kernel::{Argument, HostKernel};
+
+use crate::artifact::{self, Element, Kind, Role, Shape};
+use crate::device::{Backend, Resident};
+use crate::memory::{elements, zeros};
+use crate::{Device, Error, Result, Tensor, f16};
+
+/// How errors call this device.
+const DEVICE: &str = "HIP kernels on the CPU";
+
+impl Device {
+    /// The CPU, running the HIP kernels as a GPU would: slow, and for tests. It runs the kernels of
+    /// a format as native code, so use it for formats that the compiler made.
+    ///
+    /// # Errors
+    /// [`Error::Device`] where no C++ compiler is found; it says what to install.
+    pub fn hip_host() -> Result<Device> {
+        let compiler = compiler::Compiler::find()?.version;
+        Ok(Device::new(HipHost { compiler, compiled: Mutex::default() }))
+    }
+}
+
+/// The device, and the kernels it has compiled, by their texts.
+struct HipHost {
+    compiler: String,
+    compiled: Mutex<HashMap<Vec<artifact::Text>, Kernels>>,
+}
+
+/// All HIP kernels of one format.
+type Kernels = Arc<[HostKernel]>;
+
+impl Backend for HipHost {
+    fn name(&self) -> String {
+        format!("{DEVICE}, {} threads, {}", kernel::system_threads(), self.compiler)
+    }
+
+    fn upload(&self, tensor: &Tensor) -> Result<Arc<dyn Resident>> {
+        let kernels = self.kernels(tensor.format())?;
+        let padding = kernels.iter().map(|kernel| kernel.facts().padding).max().unwrap_or_default();
+        let streams = tensor.streams().iter();
+        let streams = streams.map(|bytes| Buffer::copied(bytes, padding as usize, "weights"));
+        let streams = streams.collect::<Result<_>>()?;
+        Ok(Arc::new(HostWeights { tensor: tensor.clone(), streams, kernels }))
+    }
+}
+
+impl HipHost {
+    /// Compiles a format's kernels, once, into one library.
+    fn kernels(&self, format: &artifact::Artifact) -> Result<Kernels> {
+        let of_format =
+            || format.kernels.iter().filter(|kernel| kernel.backend == artifact::Backend::Hip);
+        let texts: Vec<_> = of_format().map(|kernel| kernel.source.clone()).collect();
+        let compiled = || self.compiled.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(kernels) = compiled().get(&texts) {
+            return Ok(kernels.clone());
+        }
+        // The lock is free meanwhile, so that several formats compile at a time.
+        let kernels: Kernels = HostKernel::compile_all(&of_format().collect::<Vec<_>>())?.into();
+        compiled().insert(texts, kernels.clone());
+        Ok(kernels)
+    }
+}
+
+/// A tensor, its padded bytes and its kernels.
+struct HostWeights {
+    tensor: Tensor,
+    streams: Vec<Buffer>,
+    kernels: Kernels,
+}
+
+/// Decoded weights per launch, about: they go through a buffer of this size.
+const RUN: usize = 1 << 24;
+/// Weight rows per launch are a multiple of this, and so the bytes before them a multiple of 16.
+const ROWS: usize = 16;
+/// Workgroups in one dimension of a grid; as few as devices allow, so that large grids are tested.
+const GRID: u32 = 65_535;
+
+impl Resident for HostWeights {
+    fn dequantize(&self) -> Result<Vec<f32>> {
+        self.decode(Element::F32)
+    }
+
+    fn dequantize_f16(&self) -> Result<Vec<f16>> {
+        self.decode(Element::F16)
+    }
+
+    fn matvec(&self, x: &[f32]) -> Result<Vec<f32>> {
+        self.multiply(Kind::Matvec, x, 1)
+    }
+
+    fn matmul(&self, x: &[f32], m: usize) -> Result<Vec<f32>> {
+        self.multiply(Kind::Matmul, x, m)
+    }
+}
+
+impl HostWeights {
+    fn decode<T: bytemuck::Pod + Default>(&self, element: Element) -> Result<Vec<T>> {
+        let (n, k) = (self.tensor.n(), self.tensor.k());
+        let mut weights = zeros(elements(n, k, "decoded weights")?, "decoded weights")?;
+        let rows = (RUN / k / ROWS).max(1) * ROWS;
+        let size = rows.min(n).saturating_mul(k).saturating_mul(size_of::<T>());
+        let mut y = Buffer::new(size, "decoded weights")?;
+        for (run, weights) in weights.chunks_mut(rows.saturating_mul(k)).enumerate() {
+            let shape =
+                Shape { n: size_u32(weights.len() / k)?, k: size_u32(k)?, ..Shape::default() };
+            self.launch(Kind::Dequant, element, run * rows, &shape, &Buffer::default(), &mut y)?;
+            weights.copy_from_slice(y.values(weights.len()));
+        }
+        Ok(weights)
+    }
+
+    fn multiply(&self, kind: Kind, x: &[f32], m: usize) -> Result<Vec<f32>> {
+        let n = self.tensor.n();
+        let len = elements(m, n, "the output")?;
+        let activations = Buffer::copied(bytemuck::cast_slice(x), 0, "activations")?;
+        let mut y = Buffer::new(len.saturating_mul(size_of::<f32>()), "the output")?;
+        let (n, k, m) = (size_u32(n)?, size_u32(self.tensor.k())?, size_u32(m)?);
+        let shape = Shape { n, k, m, first: 0, stride: n, ..Shape::default() };
+        self.launch(kind, Element::F32, 0, &shape, &activations, &mut y)?;
+        let mut output = zeros(len, "the output")?;
+        output.copy_from_slice(y.values(len));
+        Ok(output)
+    }
+
+    /// Runs a kernel on the weight rows from `row` on; `shape` counts them.
+    fn launch(
+        &self,
+        kind: Kind,
+        element: Element,
+        row: usize,
+        shape: &Shape,
+        x: &Buffer,
+        y: &mut Buffer,
+    ) -> Result<()> {
+        let kernel = self.kernel(kind, element)?;
+        let facts = kernel.facts();
+        let block = row * (self.tensor.k() / self.tensor.format().weights as usize);
+        let (n, k, m) = (shape.n.into(), shape.k.into(), shape.m.into());
+        let grid = facts.grid.launch(n, k, m, GRID).ok_or_else(|| Error::Device {
+            device: DEVICE.to_owned(),
+            during: format!("launching `{}`", facts.name),
+            problem: format!("a grid for [{n}, {k}] weights and {m} activation rows is too large"),
+        })?;
+
+        let words = shape.words();
+        let mut output = Some(y.bytes_mut());
+        let arguments = facts.bindings.iter().map(|binding| match binding.role {
+            Role::Weights(stream) => self.stream(stream, block).map(Argument::Read),
+            Role::Activations => Some(Argument::Read(x.bytes())),
+            Role::Output => output.take().map(Argument::Write),
+            Role::Shape => Some(Argument::Value(bytemuck::cast_slice(&words))),
+        });
+        let arguments = arguments.collect::<Option<Vec<_>>>().ok_or_else(|| Error::Format {
+            format: self.tensor.format().name.to_string(),
+            problem: format!(
+                "kernel `{}` binds a stream that the format has not, or two outputs",
+                facts.name
+            ),
+        })?;
+        // SAFETY: the text comes from the compiler, which proved its loads to lie in the blocks and
+        // the padding after them. Streams hold all blocks of the tensor, as `Tensor` checked, and
+        // the padding; `x` holds [m, k] and `y` the rows of `shape`, rounded up to 16 bytes.
+        #[allow(unsafe_code)]
+        unsafe {
+            kernel.launch(grid, arguments)
+        }
+    }
+
+    fn kernel(&self, kind: Kind, element: Element) -> Result<&HostKernel> {
+        let kernel = self.kernels.iter().find(|kernel| {
+            let facts = kernel.facts();
+            facts.kind == kind && facts.output == element
+        });
+        kernel.ok_or_else(|| Error::Missing {
+            format: self.tensor.format().name.to_string(),
+            what: format!("HIP kernel for {} to {}", kind.word(), element.word()),
+            hint: String::new(),
+        })
+    }
+
+    /// The bytes of a stream from a block on.
+    fn stream(&self, stream: u32, block: usize) -> Option<&[u8]> {
+        let bytes = self.tensor.format().streams.get(stream as usize)?.bytes as usize;
+        self.streams.get(stream as usize)?.bytes().get(block * bytes..)
+    }
+}
+
+fn size_u32(size: usize) -> Result<u32> {
+    u32::try_from(size).map_err(|_| Error::Device {
+        device: DEVICE.to_owned(),
+        during: "launching a kernel".to_owned(),
+        problem: format!("a size of {size}; kernels count in 32 bits"),
+    })
+}
+
+/// Zeroed memory, aligned and rounded up to 16 bytes.
+#[derive(Default)]
+struct Buffer(Vec<u128>);
+
+impl Buffer {
+    fn new(bytes: usize, what: &str) -> Result<Buffer> {
+        Ok(Buffer(zeros(bytes.div_ceil(size_of::<u128>()), what)?))
+    }
+
+    /// A copy of these bytes, and zeros after them.
+    fn copied(bytes: &[u8], padding: usize, what: &str) -> Result<Buffer> {
+        let mut copy = Buffer::new(bytes.len().saturating_add(padding), what)?;
+        if let Some(start) = copy.bytes_mut().get_mut(..bytes.len()) {
+            start.copy_from_slice(bytes);
+        }
+        Ok(copy)
+    }
+
+    fn bytes(&self) -> &[u8] {
+        bytemuck::cast_slice(&self.0)
+    }
+
+    fn bytes_mut(&mut self) -> &mut [u8] {
+        bytemuck::cast_slice_mut(&mut self.0)
+    }
+
+    /// The first `len` values, or none where there are fewer.
+    fn values<T: bytemuck::Pod>(&self, len: usize) -> &[T] {
+        bytemuck::cast_slice(&self.0).get(..len).unwrap_or_default()
+    }
+}
