@@ -212,7 +212,7 @@ impl Grid {
         let total = self.workgroups(n, k, m).max(1);
         let y = total.div_ceil(limit.into());
         let x = total.div_ceil(y);
-        (y <= limit.into()).then(|| [x as u32, y as u32, 1])
+        (y <= limit.into()).then_some([x as u32, y as u32, 1])
     }
 }
 

@@ -1,10 +1,17 @@
 #![forbid(unsafe_code)]
 //! Compiles descriptors of weight quantization formats into decoders and kernels.
+//!
+//! Text in, text out: no I/O, deterministic, no panic on any input. The road has one direction:
+//! descriptor, format, IR, emitters, artifact.
 
 pub mod artifact;
 
 #[cfg(feature = "compile")]
+mod compile;
+#[cfg(feature = "compile")]
 mod descriptor;
+#[cfg(feature = "compile")]
+pub mod emit;
 #[cfg(feature = "compile")]
 pub mod format;
 #[cfg(feature = "compile")]
@@ -15,7 +22,11 @@ pub mod layout;
 pub mod lower;
 #[cfg(feature = "compile")]
 mod problem;
+#[cfg(feature = "validate")]
+pub mod validate;
 
+#[cfg(feature = "compile")]
+pub use compile::{Compiled, Error, compile, compile_bytes};
 #[cfg(feature = "compile")]
 pub use descriptor::Descriptor;
 #[cfg(feature = "compile")]

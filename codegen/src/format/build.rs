@@ -195,7 +195,7 @@ impl Builder {
     fn tables(&mut self, descriptor: &Descriptor) {
         for (name, table) in &descriptor.tables {
             let path = Path::of("tables").key(name);
-            if !is_name(name) {
+            if !is_name(name) || self.streams.iter().any(|stream| stream.name == name) {
                 self.refuse(path.clone(), format!("`{name}` cannot name a table"), NAME_HELP);
             }
             match parse_table(table) {
@@ -242,7 +242,7 @@ impl Builder {
             }
             let path = self.member_path(member);
             let tile = self.tile(stream);
-            if tile % count != 0 {
+            if !tile.is_multiple_of(count) {
                 let message = format!("`{name}` has {count} elements for {tile} weights");
                 self.refuse(path, message, "give it a field that says how its elements are shared");
                 continue;
@@ -310,7 +310,7 @@ impl Builder {
             }
         };
         let per = text.per.unwrap_or(1);
-        if per == 0 || self.weights % per != 0 {
+        if per == 0 || !self.weights.is_multiple_of(per) {
             let message = format!("{per} does not divide the block's {} weights", self.weights);
             self.refuse(
                 path.key("per"),
@@ -421,7 +421,7 @@ impl Builder {
             return None;
         };
         let tile = self.tile(member.stream);
-        if tile % per != 0 {
+        if !tile.is_multiple_of(per) {
             let message = format!(
                 "{per} does not divide the {tile} weights of a unit of `{}`",
                 self.streams[member.stream].name

@@ -1,6 +1,7 @@
 //! Builds a program: equal values are computed once, constants are folded, and a number that depends
 //! on the strip is written as arithmetic on the strip.
 
+use super::strips::Strips;
 use crate::format::{Format, TableValues};
 use crate::ir::{Binary, Decoder, Entries, Let, Op, Quad, Table, Type, Unary, Value};
 use std::collections::HashMap;
@@ -9,10 +10,12 @@ use std::collections::HashMap;
 pub(super) struct Builder {
     decoder: Decoder,
     seen: HashMap<(Op, Type), Value>,
+    /// Whether a number that is no arithmetic on the strip may be looked up in a table.
+    lookups: bool,
 }
 
 impl Builder {
-    pub fn new(format: &Format, strips: u32) -> Builder {
+    pub fn new(format: &Format, strips: &Strips) -> Builder {
         let table = |table: &crate::format::Table| Table {
             name: table.name.clone(),
             entries: match &table.values {
@@ -23,13 +26,13 @@ impl Builder {
         let decoder = Decoder {
             format: format.name.clone(),
             weights: format.weights,
-            strips,
+            strips: strips.count,
             streams: format.streams.iter().map(|s| (s.name.clone(), s.bytes)).collect(),
             tables: format.tables.iter().map(table).collect(),
             lets: Vec::new(),
             quads: Vec::new(),
         };
-        Builder { decoder, seen: HashMap::new() }
+        Builder { decoder, seen: HashMap::new(), lookups: strips.lookups }
     }
 
     /// The finished program, with only the values its quads need.
@@ -63,10 +66,10 @@ impl Builder {
         self.decoder
     }
 
-    /// Adds a table that no descriptor names; returns its number.
+    /// Adds a table that no descriptor names, once; returns its number.
     pub fn table(&mut self, name: String, entries: Entries) -> u32 {
         let tables = &mut self.decoder.tables;
-        if let Some(index) = tables.iter().position(|t| t.name == name && t.entries == entries) {
+        if let Some(index) = tables.iter().position(|table| table.entries == entries) {
             return index as u32;
         }
         tables.push(Table { name, entries });
@@ -183,9 +186,22 @@ impl Builder {
         self.binary(op, left, right)
     }
 
-    /// The number that is `table[strip]`, as arithmetic on the strip: the strip is split into
-    /// mixed-radix digits and each gets its step. `None` where the table is not of that make.
+    /// The number that is `table[strip]`: arithmetic on the strip, else a lookup where these strips
+    /// allow it.
     pub fn of_strip(&mut self, table: &[u32]) -> Option<Value> {
+        let number = self.digits_of_strip(table);
+        if number.is_none() && self.lookups {
+            let strip = self.push(Op::Strip, Type::U32);
+            let name = format!("by_strip_{}", self.decoder.tables.len());
+            let table = self.table(name, Entries::U32(table.to_vec()));
+            return Some(self.lookup(table, strip));
+        }
+        number
+    }
+
+    /// The strip is split into mixed-radix digits and each gets its step. `None` where the table is
+    /// not of that make.
+    fn digits_of_strip(&mut self, table: &[u32]) -> Option<Value> {
         let first = *table.first()?;
         let mut digits: Vec<(u32, u32, i64)> = Vec::new(); // (length, radix, step)
         let mut length = 1;
@@ -199,7 +215,7 @@ impl Builder {
                 })
             };
             let radix = (1..).take_while(|&copy| continues(copy)).count() + 1;
-            if radix == 1 || table.len() % (length * radix) != 0 {
+            if radix == 1 || !table.len().is_multiple_of(length * radix) {
                 return None;
             }
             digits.push((length as u32, radix as u32, step));

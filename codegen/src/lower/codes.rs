@@ -10,7 +10,7 @@ use crate::ir::{Binary, Decoder, Entries, Lanes, Quad, Value};
 /// Whether the format has integer codes, four of which share scale and offset.
 pub(super) fn applies(format: &Format) -> bool {
     let facts = format.facts();
-    facts.class != Class::Float && facts.run % 4 == 0
+    facts.class != Class::Float && facts.run.is_multiple_of(4)
 }
 
 /// The program that hands out codes; `None` where these strips do not fit the layouts.
@@ -19,7 +19,7 @@ pub(super) fn lower(format: &Format, strips: &Strips) -> Option<Decoder> {
         return None;
     }
     let affine = format.facts().affine?;
-    let mut b = Builder::new(format, strips.count);
+    let mut b = Builder::new(format, strips);
     let reader = Reader { format, strips };
     let mut quads = Vec::new();
     for (quad, starts) in strips.starts.iter().enumerate() {

@@ -15,7 +15,8 @@ use strips::Strips;
 ///
 /// `word` is the wish for the strip's bytes in the primary code plane (4, 8 or 16); the strip grows
 /// where fewer bytes hold no whole quad, and falls back to a quad or a single weight where the
-/// layout is not made of words.
+/// layout is not made of words. Quads have 4 weights where the block's number of weights is a
+/// multiple of 4, else 1.
 pub fn weights(format: &Format, word: u32) -> Result<Verified<Decoder>, VerifyError> {
     first(format, word, weights::lower)
 }

@@ -169,7 +169,10 @@ impl Reader<'_> {
         };
         words()
             .or_else(|| {
-                [8, 16, 32].into_iter().filter(|g| size % (g / 8) == 0).find_map(|g| granules(g, 0))
+                [8, 16, 32]
+                    .into_iter()
+                    .filter(|g| size.is_multiple_of(g / 8))
+                    .find_map(|g| granules(g, 0))
             })
             .or_else(|| [16, 32].into_iter().find_map(anywhere))
     }

@@ -14,24 +14,24 @@ pub(super) struct Strips {
     pub lanes: u32,
     /// Field and plane whose words the strips follow, if they do.
     pub primary: Option<(usize, usize)>,
+    /// Whether addresses may be looked up by strip, where they are no arithmetic on it.
+    pub lookups: bool,
 }
 
-/// Ways to cut the block, best first. The last always lowers: one weight per strip follows the
-/// digits of every layout.
+/// Ways to cut the block, best first. The last always lowers.
 pub(super) fn candidates(format: &Format, word: u32) -> Vec<Strips> {
-    let mut found: Vec<Strips> = [4, 8, 16]
-        .into_iter()
-        .filter(|&bytes| bytes >= word)
-        .filter_map(|bytes| by_words(format, bytes))
-        .collect();
-    found.extend([4, 2, 1].into_iter().filter(|lanes| format.weights.is_multiple_of(*lanes)).map(
-        |lanes| Strips {
+    let words = [4, 8, 16].into_iter().filter(|&bytes| bytes >= word);
+    let mut found: Vec<Strips> = words.filter_map(|bytes| by_words(format, bytes)).collect();
+    let lanes = if format.weights.is_multiple_of(4) { 4 } else { 1 };
+    for lookups in [false, true] {
+        found.push(Strips {
             count: format.weights / lanes,
             starts: vec![(0..format.weights / lanes).map(|strip| strip * lanes).collect()],
             lanes,
             primary: None,
-        },
-    ));
+            lookups,
+        });
+    }
     found
 }
 
@@ -70,5 +70,6 @@ fn by_words(format: &Format, bytes: u32) -> Option<Strips> {
         starts: (0..quads).map(|quad| words.iter().map(|starts| starts[quad]).collect()).collect(),
         lanes: 4,
         primary: Some((field, index)),
+        lookups: false,
     })
 }

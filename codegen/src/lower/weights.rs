@@ -8,7 +8,7 @@ use crate::ir::{Binary, Decoder, Lanes, Quad, Unary, Value};
 
 /// The program that hands out weights; `None` where these strips do not fit the layouts.
 pub(super) fn lower(format: &Format, strips: &Strips) -> Option<Decoder> {
-    let mut b = Builder::new(format, strips.count);
+    let mut b = Builder::new(format, strips);
     let reader = Reader { format, strips };
     let mut quads = Vec::new();
     let mut number = 0;

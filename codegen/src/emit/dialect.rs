@@ -1,0 +1,219 @@
+//! The C-like backends as tables of words, and the one printer of expressions for all of them.
+
+use super::names;
+use crate::artifact::Backend;
+use crate::ir::{Binary, Decoder, Entries, Op, Type, Unary, Value};
+use serde::Serialize;
+
+/// How a backend spells what the program says.
+pub(super) struct Dialect {
+    pub backend: Backend,
+    u32: &'static str,
+    i32: &'static str,
+    f32: &'static str,
+    /// Function from the bits of a binary32 to the number.
+    f32_from_bits: &'static str,
+    /// The call that loads `bits` bits from a stream at a byte address.
+    load: fn(stream: &str, bits: u32, align: u32, address: &str) -> String,
+}
+
+/// WGSL: storage buffers are no function arguments, so each stream has its own loads.
+pub(super) const WGSL: Dialect = Dialect {
+    backend: Backend::Wgsl,
+    u32: "u32",
+    i32: "i32",
+    f32: "f32",
+    f32_from_bits: "bitcast<f32>",
+    load: |stream, bits, _, address| format!("{stream}_u{bits}({address})"),
+};
+
+/// HIP: loads take a pointer and say how far it is aligned.
+pub(super) const HIP: Dialect = Dialect {
+    backend: Backend::Hip,
+    u32: "ql_u32",
+    i32: "int",
+    f32: "float",
+    f32_from_bits: "bits_to_f32",
+    load: |stream, bits, align, address| format!("load_u{bits}_a{align}({stream}, {address})"),
+};
+
+/// Straight-line statements and the expressions that use them.
+#[derive(Debug, Serialize)]
+pub(super) struct Body {
+    pub lets: Vec<Variable>,
+    /// One expression per root.
+    pub results: Vec<String>,
+}
+
+/// One variable of a body.
+#[derive(Debug, Serialize)]
+pub(super) struct Variable {
+    pub name: String,
+    #[serde(rename = "type")]
+    pub ty: &'static str,
+    pub expr: String,
+}
+
+/// A table, its entries printed.
+#[derive(Debug, Serialize)]
+pub(super) struct TableText {
+    pub name: String,
+    #[serde(rename = "type")]
+    pub ty: &'static str,
+    pub values: Vec<String>,
+}
+
+/// A load that the program uses.
+#[derive(Clone, Debug, Serialize, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct LoadText {
+    pub stream: String,
+    pub width: u32,
+    pub align: u32,
+}
+
+/// How tightly an expression binds.
+#[derive(Clone, Copy, PartialEq, PartialOrd)]
+enum Binding {
+    /// Shifts and bitwise operators: always in parentheses, which WGSL demands and people want.
+    Loose,
+    Sum,
+    Product,
+    Atom,
+}
+
+impl Dialect {
+    /// The word for a type.
+    fn ty(&self, ty: Type) -> &'static str {
+        match ty {
+            Type::U32 => self.u32,
+            Type::I32 => self.i32,
+            Type::F32 => self.f32,
+        }
+    }
+
+    /// The statements that compute `roots`.
+    pub fn body(&self, decoder: &Decoder, roots: &[Value]) -> Body {
+        let names = names::variables(decoder, roots);
+        let printer = Printer { dialect: self, decoder, names: &names };
+        let lets = (0..decoder.lets.len() as u32).map(Value).filter_map(|value| {
+            let name = names[value.0 as usize].clone()?;
+            let ty = self.ty(decoder.get(value).ty);
+            Some(Variable { name, ty, expr: printer.computed(value).0 })
+        });
+        Body {
+            lets: lets.collect(),
+            results: roots.iter().map(|&root| printer.operand(root).0).collect(),
+        }
+    }
+
+    /// The tables of a program.
+    pub fn tables(&self, decoder: &Decoder) -> Vec<TableText> {
+        let text = |table: &crate::ir::Table| TableText {
+            name: names::safe(&table.name),
+            ty: self.ty(table.entries.ty()),
+            values: match &table.entries {
+                Entries::U32(entries) => entries.iter().map(|&entry| unsigned(entry)).collect(),
+                Entries::I32(entries) => entries.iter().map(i32::to_string).collect(),
+                Entries::F32(entries) => entries.iter().map(|&entry| float(entry)).collect(),
+            },
+        };
+        decoder.tables.iter().map(text).collect()
+    }
+}
+
+struct Printer<'a> {
+    dialect: &'a Dialect,
+    decoder: &'a Decoder,
+    names: &'a [Option<String>],
+}
+
+impl Printer<'_> {
+    /// A value where it is used: its variable, or the expression itself.
+    fn operand(&self, value: Value) -> (String, Binding) {
+        match &self.names[value.0 as usize] {
+            Some(name) => (name.clone(), Binding::Atom),
+            None => self.computed(value),
+        }
+    }
+
+    /// `function(operand)`.
+    fn call(&self, function: &str, operand: Value) -> (String, Binding) {
+        (format!("{function}({})", self.operand(operand).0), Binding::Atom)
+    }
+
+    /// An operand, in parentheses where it binds more loosely than asked.
+    fn within(&self, value: Value, least: Binding) -> String {
+        let (text, binding) = self.operand(value);
+        if binding < least { format!("({text})") } else { text }
+    }
+
+    fn computed(&self, value: Value) -> (String, Binding) {
+        let dialect = self.dialect;
+        let atom = |text: String| (text, Binding::Atom);
+        let ty = self.decoder.get(value).ty;
+        match self.decoder.get(value).op {
+            Op::Strip => atom("strip".into()),
+            Op::U32(number) => atom(unsigned(number)),
+            Op::I32(number) if number < 0 => atom(format!("({number})")),
+            Op::I32(number) => atom(number.to_string()),
+            Op::F32(bits) if f32::from_bits(bits) < 0.0 => {
+                atom(format!("({})", float(f32::from_bits(bits))))
+            }
+            Op::F32(bits) => atom(float(f32::from_bits(bits))),
+            Op::Load { stream, bits, offset, align } => {
+                let stream = names::safe(&self.decoder.streams[stream as usize].0);
+                let address = match self.decoder.get(offset).op {
+                    Op::U32(0) => format!("{stream}_base"),
+                    _ => format!("{stream}_base + {}", self.within(offset, Binding::Sum)),
+                };
+                atom((dialect.load)(&stream, bits, align, &address))
+            }
+            Op::Lookup { table, index } => {
+                let table = names::safe(&self.decoder.tables[table as usize].name);
+                atom(format!("{table}[{}]", self.operand(index).0))
+            }
+            Op::Unary(op, operand) => match op {
+                Unary::Neg => {
+                    (format!("-{}", self.within(operand, Binding::Atom)), Binding::Product)
+                }
+                Unary::ToI32 => self.call(dialect.i32, operand),
+                Unary::ToF32 => self.call(dialect.f32, operand),
+                Unary::F32FromBits => self.call(dialect.f32_from_bits, operand),
+                Unary::F32FromF16 => self.call("f16_to_f32", operand),
+                Unary::SignExtend(32) => self.call(dialect.i32, operand),
+                Unary::SignExtend(bits) => {
+                    let up = self.within(operand, Binding::Product);
+                    let by = 32 - bits;
+                    (format!("{}({up} << {by}u) >> {by}u", dialect.i32), Binding::Loose)
+                }
+            },
+            Op::Binary(op, left, right) => {
+                let (own, left_least, right_least) = match op {
+                    // Floats are added in the order written.
+                    Binary::Add if ty == Type::F32 => {
+                        (Binding::Sum, Binding::Sum, Binding::Product)
+                    }
+                    Binary::Add => (Binding::Sum, Binding::Sum, Binding::Sum),
+                    Binary::Sub => (Binding::Sum, Binding::Sum, Binding::Product),
+                    Binary::Mul => (Binding::Product, Binding::Product, Binding::Atom),
+                    Binary::Div | Binary::Rem => {
+                        (Binding::Product, Binding::Product, Binding::Atom)
+                    }
+                    _ => (Binding::Loose, Binding::Atom, Binding::Atom),
+                };
+                let (left, right) =
+                    (self.within(left, left_least), self.within(right, right_least));
+                (format!("{left} {} {right}", op.symbol()), own)
+            }
+        }
+    }
+}
+
+fn unsigned(number: u32) -> String {
+    if number > 0xffff { format!("{number:#010x}u") } else { format!("{number}u") }
+}
+
+/// The shortest decimal that reads back as the same bits.
+fn float(number: f32) -> String {
+    format!("{number:?}f")
+}

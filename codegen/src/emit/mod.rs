@@ -1,0 +1,206 @@
+//! Verified programs to kernel texts: the program's expressions in the words of a backend, inside
+//! the template of a kernel.
+
+mod dialect;
+mod names;
+mod schedule;
+mod templates;
+
+use crate::Error;
+use crate::artifact::{Backend, Binding, Element, Grid, Kernel, Kind, Role, kernel_name};
+use crate::format::Format;
+use crate::ir::{Decoder, Lanes, Op, Quad, Unary, Value, Verified};
+use crate::lower;
+use dialect::{Body, Dialect, LoadText, TableText, Variable};
+use schedule::Schedule;
+use serde::Serialize;
+use templates::Parts;
+
+/// Bytes of the primary plane that one invocation decodes.
+const STRIP_BYTES: u32 = 4;
+
+/// All kernels of a format, in the order of the manifest.
+pub(crate) fn kernels(format: &Format) -> Result<Vec<Kernel>, Error> {
+    let row = lower::weights(format, STRIP_BYTES)?;
+    // Dequantized weights are stored in fours: take as many blocks at once as make a four.
+    let unit = format.repeated(4 / gcd(format.weights, 4));
+    let flat = lower::weights(&unit, STRIP_BYTES)?;
+    let mut kernels = Vec::new();
+    for dialect in [&dialect::WGSL, &dialect::HIP] {
+        for (kind, output) in [
+            (Kind::Dequant, Element::F32),
+            (Kind::Dequant, Element::F16),
+            (Kind::Matvec, Element::F32),
+            (Kind::Matmul, Element::F32),
+        ] {
+            let decoder = if kind == Kind::Dequant { &flat } else { &row };
+            kernels.push(kernel(format, decoder, dialect, kind, output)?);
+        }
+    }
+    Ok(kernels)
+}
+
+/// What a template sees.
+#[derive(Serialize)]
+struct Context<'a> {
+    /// Entry point.
+    name: &'a str,
+    format: &'a str,
+    title: &'a str,
+    /// Weights and strips of a unit of decoding: a block, or a few small ones.
+    weights: u32,
+    strips: u32,
+    streams: Vec<StreamText>,
+    tables: Vec<TableText>,
+    /// Statements before the quads' starts, and before their weights.
+    place_lets: Vec<Variable>,
+    lets: Vec<Variable>,
+    quads: Vec<QuadText>,
+    /// Element of the output buffer.
+    element: &'static str,
+    #[serde(flatten)]
+    parts: Parts,
+    #[serde(flatten)]
+    schedule: Schedule,
+}
+
+#[derive(Serialize)]
+struct StreamText {
+    name: String,
+    /// Per unit of decoding.
+    bytes: u32,
+}
+
+#[derive(Serialize)]
+struct QuadText {
+    start: String,
+    weights: Vec<String>,
+}
+
+fn kernel(
+    format: &Format,
+    decoder: &Verified<Decoder>,
+    dialect: &Dialect,
+    kind: Kind,
+    output: Element,
+) -> Result<Kernel, Error> {
+    let name = kernel_name(&format.name, kind, output);
+    let lanes = decoder.quads.iter().map(|quad| weights(quad).len()).max().unwrap_or(1);
+    let schedule = Schedule::new(kind, decoder.quads.len() as u32, lanes as u32);
+    let (starts, weight_lists): (Vec<Value>, Vec<&[Value]>) =
+        decoder.quads.iter().map(|quad| (quad.start, weights(quad))).unzip();
+    let places = dialect.body(decoder, &starts);
+    let Body { lets, results } = dialect.body(decoder, &weight_lists.concat());
+    let mut results = results.into_iter();
+    let quads = places.results.into_iter().zip(&weight_lists).map(|(start, weights)| QuadText {
+        start,
+        weights: results.by_ref().take(weights.len()).collect(),
+    });
+    let loads = loads(decoder);
+    let context = Context {
+        name: &name,
+        format: &format.name,
+        title: &format.title,
+        weights: decoder.weights,
+        strips: decoder.strips,
+        streams: decoder
+            .streams
+            .iter()
+            .map(|(name, bytes)| StreamText { name: names::safe(name), bytes: *bytes })
+            .collect(),
+        parts: templates::parts(
+            dialect.backend,
+            output,
+            lanes,
+            &loads,
+            &functions(decoder, dialect.backend),
+        )?,
+        tables: dialect.tables(decoder),
+        place_lets: places.lets,
+        lets,
+        quads: quads.collect(),
+        element: match output {
+            Element::F32 => "Quad",
+            Element::F16 => "vec2<u32>",
+        },
+        schedule,
+    };
+    let source = templates::kernel(dialect.backend, kind, &context)?;
+    let unit_bytes = |bytes: u32| bytes - bytes / (decoder.weights / format.weights);
+    Ok(Kernel {
+        source: source.into(),
+        backend: dialect.backend,
+        kind,
+        output,
+        workgroup: [context.schedule.workgroup, 1, 1],
+        bindings: bindings(decoder, kind).into(),
+        grid: match kind {
+            Kind::Dequant => Grid::Strips {
+                weights: decoder.weights,
+                strips: decoder.strips,
+                per_workgroup: context.schedule.workgroup,
+            },
+            Kind::Matvec => Grid::Rows { per_workgroup: context.schedule.rows },
+            Kind::Matmul => Grid::Tiles { n: context.schedule.tile_n, m: context.schedule.tile_m },
+        },
+        // A unit may reach past the last block, and a word load past the last byte.
+        padding: decoder.streams.iter().map(|&(_, bytes)| unit_bytes(bytes)).max().unwrap_or(0) + 4,
+        name: name.into(),
+    })
+}
+
+fn weights(quad: &Quad) -> &[Value] {
+    match &quad.lanes {
+        Lanes::Weights(weights) => weights,
+        Lanes::Codes { .. } => &[],
+    }
+}
+
+fn bindings(decoder: &Decoder, kind: Kind) -> Vec<Binding> {
+    let binding = |name: &str, role| Binding { name: names::safe(name).into(), role };
+    let mut bindings: Vec<Binding> = decoder
+        .streams
+        .iter()
+        .enumerate()
+        .map(|(index, (name, _))| binding(name, Role::Weights(index as u32)))
+        .collect();
+    if kind != Kind::Dequant {
+        bindings.push(Binding { name: "x".into(), role: Role::Activations });
+    }
+    bindings.push(Binding { name: "y".into(), role: Role::Output });
+    bindings.push(Binding { name: "shape".into(), role: Role::Shape });
+    bindings
+}
+
+/// The distinct loads of a program.
+fn loads(decoder: &Decoder) -> Vec<LoadText> {
+    let mut loads: Vec<LoadText> = decoder
+        .lets
+        .iter()
+        .filter_map(|stated| match stated.op {
+            Op::Load { stream, bits, align, .. } => Some(LoadText {
+                stream: names::safe(&decoder.streams[stream as usize].0),
+                width: bits,
+                align,
+            }),
+            _ => None,
+        })
+        .collect();
+    loads.sort();
+    loads.dedup();
+    loads
+}
+
+/// Names of the conversion functions a program calls and the backend does not have built in.
+fn functions(decoder: &Decoder, backend: Backend) -> Vec<&'static str> {
+    let calls = |wanted: Unary| {
+        decoder.lets.iter().any(|stated| matches!(stated.op, Op::Unary(op, _) if op == wanted))
+    };
+    let half = calls(Unary::F32FromF16).then_some("f16_to_f32");
+    let bits = (backend == Backend::Hip && calls(Unary::F32FromBits)).then_some("bits_to_f32");
+    half.into_iter().chain(bits).collect()
+}
+
+fn gcd(a: u32, b: u32) -> u32 {
+    if b == 0 { a } else { gcd(b, a % b) }
+}

@@ -1,0 +1,100 @@
+//! The one place where names of a descriptor become names in generated code.
+
+use crate::ir::{Decoder, Op, Type, Value};
+use std::collections::HashSet;
+
+/// A name that no backend takes for something else: keywords, built-in functions and the variables of
+/// the templates get an underscore.
+pub(crate) fn safe(name: &str) -> String {
+    if RESERVED.contains(&name) { format!("{name}_") } else { name.into() }
+}
+
+/// Names for the values that become variables when `roots` are computed, by value number; the others
+/// are written where they are used. Floats with a name and everything used twice become variables.
+pub(crate) fn variables(decoder: &Decoder, roots: &[Value]) -> Vec<Option<String>> {
+    let uses = uses(decoder, roots);
+    let streams =
+        decoder.streams.iter().flat_map(|(name, _)| [safe(name), format!("{}_base", safe(name))]);
+    let tables = decoder.tables.iter().map(|table| safe(&table.name));
+    let mut taken: HashSet<String> = streams.chain(tables).collect();
+    decoder
+        .lets
+        .iter()
+        .zip(uses)
+        .map(|(stated, uses)| {
+            let constant = matches!(stated.op, Op::Strip | Op::U32(_) | Op::I32(_) | Op::F32(_));
+            let float = stated.ty == Type::F32 && !stated.name.is_empty();
+            if uses == 0 || constant || (uses == 1 && !float) {
+                return None;
+            }
+            let base = match (stated.name.as_str(), &stated.op) {
+                ("", Op::Load { .. }) => "word".into(),
+                ("", _) => "t".into(),
+                (name, Op::Load { bits: 8, .. }) => format!("{name}_byte"),
+                (name, Op::Load { bits: 16, .. }) => format!("{name}_half"),
+                (name, Op::Load { .. }) => format!("{name}_word"),
+                (name, _) => safe(name),
+            };
+            let name = unique(&taken, &base);
+            taken.insert(name.clone());
+            Some(name)
+        })
+        .collect()
+}
+
+/// `base`, or `base_2`, `base_3`... where it is taken.
+fn unique(taken: &HashSet<String>, base: &str) -> String {
+    let numbered = (2..).map(|number| format!("{}_{number}", base.trim_end_matches('_')));
+    std::iter::once(base.to_string())
+        .chain(numbered)
+        .find(|name| !taken.contains(name))
+        .unwrap_or_default()
+}
+
+/// How often each value is read on the way to `roots`.
+fn uses(decoder: &Decoder, roots: &[Value]) -> Vec<u32> {
+    let mut uses = vec![0; decoder.lets.len()];
+    for root in roots {
+        uses[root.0 as usize] += 1;
+    }
+    for index in (0..decoder.lets.len()).rev() {
+        if uses[index] > 0 {
+            for operand in decoder.lets[index].op.operands() {
+                uses[operand.0 as usize] += 1;
+            }
+        }
+    }
+    uses
+}
+
+/// Words that mean something in Rust, WGSL, C++ or the templates and that a descriptor could use.
+#[rustfmt::skip]
+const RESERVED: &[&str] = &[
+    // Rust
+    "as", "async", "await", "box", "const", "crate", "dyn", "enum", "extern", "final", "fn", "gen", "impl",
+    "in", "let", "loop", "macro", "match", "mod", "move", "mut", "override", "priv", "pub", "ref", "self",
+    "static", "struct", "super", "trait", "try", "type", "typeof", "unsafe", "unsized", "use", "virtual",
+    "where", "yield",
+    // C++ and HIP
+    "alignas", "alignof", "and", "asm", "auto", "bitand", "bitor", "bool", "break", "case", "catch", "char",
+    "class", "compl", "concept", "constexpr", "continue", "default", "delete", "do", "double", "else",
+    "explicit", "export", "false", "float", "for", "friend", "goto", "if", "inline", "int", "long",
+    "mutable", "namespace", "new", "noexcept", "not", "operator", "or", "private", "protected", "public",
+    "register", "requires", "return", "short", "signed", "sizeof", "switch", "template", "this", "throw",
+    "true", "typedef", "typename", "union", "unsigned", "using", "void", "volatile", "while", "xor",
+    // WGSL: keywords, types, built-in functions
+    "abs", "acos", "alias", "all", "any", "array", "asin", "atan", "atomic", "binding", "bitcast", "builtin",
+    "ceil", "clamp", "compute", "continuing", "cos", "cross", "degrees", "determinant", "diagnostic",
+    "discard", "distance", "dot", "enable", "exp", "floor", "fma", "fract", "fragment", "frexp", "function",
+    "group", "handle", "id", "interface", "ldexp", "length", "location", "log", "max", "min", "mix", "modf",
+    "module", "normalize", "null", "pow", "precise", "ptr", "radians", "read", "refract", "reflect",
+    "resource", "round", "sample", "sampler", "saturate", "select", "sign", "sin", "sinh", "smoothstep",
+    "sqrt", "step", "storage", "tan", "tanh", "target", "transpose", "trunc", "uniform", "var", "vertex",
+    "workgroup", "write", "u8", "i8", "u16", "i16", "u32", "i32", "u64", "i64", "f16", "f32", "f64", "bf16",
+    "usize", "isize", "str", "half", "bits",
+    // templates
+    "x", "y", "shape", "strip", "strips", "unit", "units", "block", "weights", "quads", "places", "decode",
+    "main", "at", "start", "word", "byte", "low", "high", "sum", "row", "first", "chunk", "stream", "streams",
+    "quad", "lane", "groups", "partial", "store", "load_quad", "dot_quad", "store_quad", "weight_tile",
+    "activation_tile", "bits_to_f32", "f16_to_f32", "f32_to_f16",
+];
