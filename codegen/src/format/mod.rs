@@ -3,8 +3,11 @@
 mod build;
 mod coverage;
 mod facts;
+mod fields;
 mod formula;
 mod names;
+mod storage;
+mod tables;
 
 pub use facts::{Affine, Class, Facts};
 pub use formula::Formula;
