@@ -136,8 +136,8 @@ impl CpuWeights {
 
 const LANES: usize = 16;
 
-/// `w · x`. Sums of up to 32 products run in f32, which bounds the error to 3e-6 of Σ|w·x|; the rest
-/// adds up in f64.
+/// `w · x`. Sums of up to 32 products run in f32, which bounds the error to 3e-6 of Σ|w·x|; the
+/// rest adds up in f64.
 fn dot(w: &[f32], x: &[f32]) -> f64 {
     let runs = w.chunks(32 * LANES).zip(x.chunks(32 * LANES));
     runs.map(|(w, x)| dot_run(w, x)).sum()

@@ -40,7 +40,8 @@ pub enum Error {
 
     /// A tensor's type number belongs to no known format. The rest of the file is usable.
     #[error(
-        "{file}: tensor `{tensor}` has type number {number}, which no known format has; known are {known}"
+        "{file}: tensor `{tensor}` has type number {number}, which no known format has; known are \
+         {known}"
     )]
     UnknownType {
         /// The file.
@@ -61,6 +62,11 @@ pub enum Error {
         /// Names of the known formats.
         known: String,
     },
+
+    /// A descriptor does not compile.
+    #[cfg(feature = "compile")]
+    #[error(transparent)]
+    Compile(Box<quantloom_codegen::Error>),
 
     /// A format made by hand cannot be used.
     #[error("format `{format}`: {problem}")]
@@ -123,7 +129,7 @@ pub enum Error {
     },
 
     /// Host or device memory is exhausted.
-    #[error("out of memory {during}{size}", size = bytes.map(|bytes| format!(": {bytes} bytes")).unwrap_or_default())]
+    #[error("out of memory {during}{}", size(*bytes))]
     OutOfMemory {
         /// What was being done, as in "on device `x`, uploading `y`".
         during: String,
@@ -141,4 +147,8 @@ pub enum Error {
         /// What the driver or the graphics library says.
         problem: String,
     },
+}
+
+fn size(bytes: Option<u64>) -> String {
+    bytes.map(|bytes| format!(": {bytes} bytes")).unwrap_or_default()
 }

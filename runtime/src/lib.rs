@@ -26,8 +26,12 @@
 //! | `cpu` | `Device::cpu`: decoders on all cores |
 //! | `gguf` | [`Gguf::open`] maps the file instead of reading it |
 //! | `wgpu` | `Device::wgpu` and module `gpu`: Vulkan, Metal and DirectX 12 |
+//! | `hip-host` | `Device::hip_host`: HIP kernels on the CPU, for tests; needs a C++ compiler |
 //! | `web` | module `gpu` in a browser |
+//! | `compile` | `Format::compile`: descriptors at run time; `Device::reference`: the interpreter |
 #![deny(unsafe_code)]
+// Without a backend nobody uses what backends share.
+#![cfg_attr(not(feature = "cpu"), allow(dead_code))]
 
 mod bytes;
 #[cfg(feature = "cpu")]
@@ -38,10 +42,14 @@ mod format;
 pub mod gguf;
 #[cfg(any(feature = "wgpu", feature = "web"))]
 pub mod gpu;
+#[cfg(all(feature = "hip-host", unix))]
+pub mod hip_host;
 #[path = "../generated/manifest.rs"]
 #[rustfmt::skip]
 mod manifest;
 mod memory;
+#[cfg(feature = "compile")]
+mod reference;
 mod tensor;
 
 pub use bytes::Bytes;

@@ -61,8 +61,8 @@ impl Tensor {
                 let wanted = wanted
                     .map_or("more than memory can address".to_owned(), |wanted| wanted.to_string());
                 return Err(error(format!(
-                    "stream `{}` has {} bytes; [{n}, {k}] weights of format `{}` are {blocks} blocks of {} \
-                     bytes each, {wanted} in all",
+                    "stream `{}` has {} bytes; [{n}, {k}] weights of format `{}` are {blocks} \
+                     blocks of {} bytes each, {wanted} in all",
                     stream.name,
                     bytes.len(),
                     format.name,
@@ -151,7 +151,8 @@ fn blocks(n: usize, k: usize, format: &Format) -> Result<usize, String> {
     let block = format.weights as usize;
     if !k.is_multiple_of(block) {
         return Err(format!(
-            "rows of {k} weights; format `{}` stores blocks of {block}, so a row must be a multiple of {block}",
+            "rows of {k} weights; format `{}` stores blocks of {block}, so a row must be a \
+             multiple of {block}",
             format.name
         ));
     }

@@ -20,7 +20,8 @@ impl<'a> Cursor<'a> {
         let taken = usize::try_from(count).ok().and_then(|count| rest.get(..count));
         let Some(taken) = taken else {
             return Err(self.error(format!(
-                "the file ends after {} bytes; {what} needs {count} more bytes here and {} are left",
+                "the file ends after {} bytes; {what} needs {count} more bytes here and {} are \
+                 left",
                 self.bytes.len(),
                 rest.len()
             )));

@@ -92,7 +92,10 @@ fn entry(
     if !offset.is_multiple_of(alignment) {
         return Err(cursor.error_in(
             &name,
-            format!("its data begins at offset {offset}; offsets must be multiples of the file's alignment, {alignment}"),
+            format!(
+                "its data begins at offset {offset}; offsets must be multiples of the file's \
+                 alignment, {alignment}"
+            ),
         ));
     }
     let format = known(type_number);
@@ -112,7 +115,8 @@ pub(super) fn size(dims: &[usize], format: &Format) -> Result<u64, String> {
     let block = u64::from(format.weights);
     if !k.is_multiple_of(block) {
         return Err(format!(
-            "rows of {k} weights; format `{}` stores blocks of {block}, so a row must be a multiple of {block}",
+            "rows of {k} weights; format `{}` stores blocks of {block}, so a row must be a \
+             multiple of {block}",
             format.name
         ));
     }
@@ -158,7 +162,8 @@ fn range(
     let twin = starts.get(same).unwrap_or_default().iter().find(|(_, name)| *name != entry.name);
     if let Some((offset, twin)) = twin {
         return error(format!(
-            "its data begins at offset {offset}, where that of `{twin}` begins; data must not overlap"
+            "its data begins at offset {offset}, where that of `{twin}` begins; data must not \
+             overlap"
         ));
     }
     let next = starts.get(after);
@@ -170,14 +175,15 @@ fn range(
     let Some(end) = end.filter(|&end| end <= available) else {
         let size = entry.size.map_or("at least 1".to_owned(), |size| size.to_string());
         return error(format!(
-            "its data begins at offset {} and has {size} bytes; the file has {available} bytes of data, so it is \
-             cut off or the offset is wrong",
+            "its data begins at offset {} and has {size} bytes; the file has {available} bytes of \
+             data, so it is cut off or the offset is wrong",
             entry.offset
         ));
     };
     if let Some((offset, name)) = next.filter(|(offset, _)| end > *offset) {
         return error(format!(
-            "its data ends at offset {end}, behind {offset} where that of `{name}` begins; data must not overlap"
+            "its data ends at offset {end}, behind {offset} where that of `{name}` begins; data \
+             must not overlap"
         ));
     }
     // Within the file's length, which memory holds.

@@ -30,6 +30,8 @@ struct Contents {
     keys: HashMap<String, usize>,
     tensors: Vec<TensorInfo>,
     names: HashMap<String, usize>,
+    /// Formats known beside the built-in ones.
+    more: Vec<Format>,
 }
 
 impl Gguf {
@@ -81,7 +83,8 @@ impl Gguf {
         let (metadata, keys) = value::metadata(&mut cursor)?;
         let alignment = alignment(&file, keys.get(ALIGNMENT).and_then(|&at| metadata.get(at)))?;
         let (tensors, names) = directory::tensors(&mut cursor, tensor_count, alignment, &known)?;
-        let contents = Contents { file, bytes, version, metadata, keys, tensors, names };
+        let more = more.to_vec();
+        let contents = Contents { file, bytes, version, metadata, keys, tensors, names, more };
         Ok(Gguf { contents: Arc::new(contents) })
     }
 
@@ -95,11 +98,18 @@ impl Gguf {
             file: self.contents.file.clone(),
             tensor: name.to_owned(),
             number: info.type_number,
-            known: list(formats().iter().filter_map(|format| {
-                format.gguf.map(|number| format!("{number} ({})", format.name))
-            })),
+            known: self.known(),
         })?;
         self.take(info, format.clone(), info.range.clone())
+    }
+
+    /// Type numbers and names of all formats known to this file.
+    fn known(&self) -> String {
+        let more = self.contents.more.iter().map(|format| &**format);
+        let numbered = more
+            .chain(formats())
+            .filter_map(|format| format.gguf.map(|number| format!("{number} ({})", format.name)));
+        list(numbered)
     }
 
     /// The tensor of this name, whatever its type number says taken as being of this format.
@@ -174,12 +184,12 @@ fn version(cursor: &mut Cursor) -> Result<u32> {
     let version = cursor.u32("the version")?;
     let problem = match version {
         2 | 3 => return Ok(version),
-        1 => "version 1, whose counts are 32-bit; versions 2 and 3 are supported, so convert the file again \
-              with a current tool"
+        1 => "version 1, whose counts are 32-bit; versions 2 and 3 are supported, so convert the \
+              file again with a current tool"
             .to_owned(),
         _ if matches!(version.swap_bytes(), 1..=0xffff) => format!(
-            "a big-endian file (version {} with its bytes swapped); only little-endian files are supported, \
-             so convert it",
+            "a big-endian file (version {} with its bytes swapped); only little-endian files are \
+             supported, so convert it",
             version.swap_bytes()
         ),
         _ => format!("version {version}; versions 2 and 3 are supported"),

@@ -234,7 +234,10 @@ fn elements(cursor: &mut Cursor, key: &str, kind: u32, count: u64, depth: u32) -
                     other => {
                         return Err(cursor.error_at(
                             at,
-                            format!("metadata key `{key}` has a boolean of value {other}; it must be 0 or 1"),
+                            format!(
+                                "metadata key `{key}` has a boolean of value {other}; it must be \
+                                 0 or 1"
+                            ),
                         ));
                     }
                 });
@@ -262,8 +265,8 @@ fn elements(cursor: &mut Cursor, key: &str, kind: u32, count: u64, depth: u32) -
         12 => numbers!(F64, f64),
         other => {
             return Err(cursor.error(format!(
-                "metadata key `{key}` has type {other}; types are 0 to 12, and without knowing this one the \
-                 rest of the header cannot be found"
+                "metadata key `{key}` has type {other}; types are 0 to 12, and without knowing \
+                 this one the rest of the header cannot be found"
             )));
         }
     })

@@ -12,7 +12,20 @@ use crate::{Error, Result};
 #[derive(Default)]
 pub(super) struct Faults {
     lost: Mutex<Option<String>>,
-    uncaptured: Mutex<Option<wgpu::Error>>,
+    uncaptured: Mutex<Option<Report>>,
+}
+
+/// An error of wgpu's, in a form that may change threads everywhere.
+struct Report {
+    out_of_memory: bool,
+    problem: String,
+}
+
+impl From<wgpu::Error> for Report {
+    fn from(error: wgpu::Error) -> Report {
+        let out_of_memory = matches!(error, wgpu::Error::OutOfMemory { .. });
+        Report { out_of_memory, problem: error.to_string() }
+    }
 }
 
 impl Faults {
@@ -24,7 +37,9 @@ impl Faults {
             set(&faults.lost, reason);
         });
         let faults = self.clone();
-        device.on_uncaptured_error(Arc::new(move |error| set(&faults.uncaptured, error)));
+        device.on_uncaptured_error(Arc::new(move |error| {
+            set(&faults.uncaptured, Report::from(error));
+        }));
     }
 }
 
@@ -48,7 +63,7 @@ impl Gpu {
         let [internal, memory, validation] = scopes;
         for scope in [validation, memory, internal] {
             if let Some(Some(error)) = now(scope.pop()) {
-                return Err(self.fault(during, error));
+                return Err(self.fault(during, error.into()));
             }
         }
         self.check(during)?;
@@ -74,21 +89,17 @@ impl Gpu {
             during: during.to_owned(),
             problem: problem.to_string(),
         };
+        // A device tells of its loss only when it is polled.
+        let _ = self.shared.device.poll(wgpu::PollType::Poll);
         self.check(during).err().unwrap_or(refused)
     }
 
-    fn fault(&self, during: &str, error: wgpu::Error) -> Error {
-        match error {
-            wgpu::Error::OutOfMemory { .. } => Error::OutOfMemory {
-                during: format!("on device `{}`, {during}", self.name()),
-                bytes: None,
-            },
-            other => Error::Device {
-                device: self.name().to_owned(),
-                during: during.to_owned(),
-                problem: other.to_string(),
-            },
+    fn fault(&self, during: &str, report: Report) -> Error {
+        if report.out_of_memory {
+            let during = format!("on device `{}`, {during}", self.name());
+            return Error::OutOfMemory { during, bytes: None };
         }
+        self.failed(during, report.problem)
     }
 }
 

@@ -4,6 +4,9 @@
 //! [`GpuWeights`] are weights on it. Their `record_*` methods only record into an encoder of the
 //! caller's, with no hidden submission and no wait; the others compute and fetch the result.
 
+// In a browser GPU objects belong to one thread, and so does what holds them.
+#![cfg_attr(target_family = "wasm", allow(clippy::arc_with_non_send_sync))]
+
 mod fault;
 mod fetch;
 mod pipeline;
@@ -162,8 +165,8 @@ fn no_adapter(problem: String) -> Error {
     let hint = if cfg!(target_family = "wasm") {
         "use a browser with WebGPU"
     } else if cfg!(target_os = "linux") {
-        "install your GPU's Vulkan driver, or Mesa's software Vulkan (package mesa-vulkan-drivers on Debian \
-         and Ubuntu), or compute on the CPU device"
+        "install your GPU's Vulkan driver, or Mesa's software Vulkan (package mesa-vulkan-drivers \
+         on Debian and Ubuntu), or compute on the CPU device"
     } else {
         "install your GPU's driver, or compute on the CPU device"
     };

@@ -91,7 +91,13 @@ impl Gpu {
         let grid = kernel.grid.launch(n.into(), k.into(), m.into(), self.limits.workgroups);
         let [x, y, z] = grid.ok_or_else(|| {
             let most = self.limits.workgroups;
-            self.failed(&during, format!("[{n}, {k}] weights and {m} activation rows need more than {most} x {most} workgroups"))
+            self.failed(
+                &during,
+                format!(
+                    "[{n}, {k}] weights and {m} activation rows need more than {most} x {most} \
+                     workgroups"
+                ),
+            )
         })?;
         self.guarded(&during, || {
             let shape = self.uniform(&launch.shape)?;

@@ -99,11 +99,15 @@ impl GpuWeights {
                     + piece.start * u64::from(self.format.weights))
                     * element.bytes();
                 if !offset.is_multiple_of(self.gpu.limits.alignment) {
-                    return Err(self.argument("output", format!(
-                        "the tensor is split after row {}, whose output cannot be bound: it begins at byte {offset}, \
-                         which is not a multiple of {}; fetch the result with dequantize instead",
-                        part.rows.start, self.gpu.limits.alignment
-                    )));
+                    return Err(self.argument(
+                        "output",
+                        format!(
+                            "the tensor is split after row {}, whose output cannot be bound: it \
+                             begins at byte {offset}, which is not a multiple of {}; fetch the \
+                             result with dequantize instead",
+                            part.rows.start, self.gpu.limits.alignment
+                        ),
+                    ));
                 }
                 launches.push((part, piece, offset));
             }
@@ -202,10 +206,14 @@ impl GpuWeights {
         let view = self.checked(what, view, elements, Element::F32)?;
         let limit = plan::bindable(&self.gpu.limits);
         if view.size > limit {
-            return Err(self.argument(what, format!(
-                "[{m}, {columns}] f32 take {} bytes; a binding holds {limit}, so record fewer activation rows at a time",
-                view.size
-            )));
+            return Err(self.argument(
+                what,
+                format!(
+                    "[{m}, {columns}] f32 take {} bytes; a binding holds {limit}, so record fewer \
+                     activation rows at a time",
+                    view.size
+                ),
+            ));
         }
         Ok(view)
     }
@@ -222,7 +230,8 @@ impl GpuWeights {
         let alignment = self.gpu.limits.alignment;
         let problem = if u128::from(view.size) < needed {
             format!(
-                "a buffer of {} bytes; {elements} elements, rounded up to a multiple of 4, take {needed}",
+                "a buffer of {} bytes; {elements} elements, rounded up to a multiple of 4, take \
+                 {needed}",
                 view.size
             )
         } else if !view.buffer.usage().contains(wgpu::BufferUsages::STORAGE) {

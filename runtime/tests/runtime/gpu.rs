@@ -1,0 +1,239 @@
+//! What only the GPU device has: splitting, two-dimensional grids, encoders of the caller's.
+
+use quantloom::artifact::{Artifact, Element, Kind};
+use quantloom::gpu::Gpu;
+use quantloom::{Device, Error, Format, Tensor, wgpu};
+
+use crate::toy;
+
+/// The GPU, or a line that says why there is none.
+pub fn gpu() -> Option<Gpu> {
+    Gpu::new().inspect_err(|error| eprintln!("skipped: GPU: {error}")).ok()
+}
+
+#[test]
+fn splits_by_rows_and_gives_the_same() {
+    let Some(gpu) = gpu() else { return };
+    for artifact in [toy::blocked(), toy::planar()] {
+        for (n, k, limit, parts) in [(1000, 48, 8192, 3), (999, 48, 8192, 3), (37, 44, 96, 10)] {
+            let (tensor, weights) = toy::tensor(&artifact, n, k);
+            let whole = gpu.upload(&tensor).unwrap();
+            assert_eq!(whole.parts(), 1);
+            let small = gpu.clone().with_binding_limit(limit);
+            let split = small.upload(&tensor).unwrap();
+            if artifact.name == "blocked" {
+                assert!(split.parts() >= parts, "{} parts", split.parts());
+            }
+            let x = toy::activations(3, k);
+            let device = Device::from(small.with_binding_limit(u64::MAX));
+            let split = tensor.upload(&device).unwrap();
+            if limit >= 8192 {
+                assert_eq!(split.dequantize().unwrap(), weights);
+                assert_eq!(split.dequantize_f16().unwrap().len(), weights.len());
+            }
+            let y = split.matvec(&x[..k]);
+            if limit >= 8192 {
+                toy::assert_close(&y.unwrap(), &toy::product(&weights, &x[..k], k), "matvec");
+                let y = split.matmul(&x, 3).unwrap();
+                toy::assert_close(&y, &toy::product(&weights, &x, k), "matmul");
+            } else {
+                assert!(matches!(y, Err(Error::Argument { .. })), "44 activations exceed 96 bytes");
+            }
+        }
+    }
+}
+
+#[test]
+fn one_row_over_the_limit_is_an_error() {
+    let Some(gpu) = gpu() else { return };
+    let (tensor, _) = toy::tensor(&toy::blocked(), 3, 1024);
+    let error = gpu.with_binding_limit(256).upload(&tensor).err().unwrap().to_string();
+    assert!(error.contains("one row of 1024 weights has 512 bytes"), "{error}");
+    assert!(error.contains("a binding holds 256"), "{error}");
+}
+
+#[test]
+fn large_grids_become_two_dimensional() {
+    let Some(gpu) = gpu() else { return };
+    let (tensor, weights) = toy::tensor(&toy::blocked(), 259, 16);
+    for limit in [33, 17, 65] {
+        let device = Device::from(gpu.clone().with_workgroup_limit(limit));
+        let resident = tensor.upload(&device).unwrap();
+        let x = toy::activations(5, 16);
+        assert_eq!(resident.dequantize().unwrap(), weights, "limit {limit}");
+        let y = resident.matvec(&x[..16]).unwrap();
+        toy::assert_close(&y, &toy::product(&weights, &x[..16], 16), "matvec");
+        let y = resident.matmul(&x, 5).unwrap();
+        toy::assert_close(&y, &toy::product(&weights, &x, 16), "matmul");
+    }
+    let device = Device::from(gpu.with_workgroup_limit(2));
+    let error = tensor.upload(&device).unwrap().dequantize().unwrap_err().to_string();
+    assert!(error.contains("more than 2 x 2 workgroups"), "{error}");
+}
+
+/// A buffer of f32 that the caller owns.
+fn buffer(gpu: &Gpu, values: &[f32], size: u64) -> wgpu::Buffer {
+    let buffer = gpu.device().create_buffer(&wgpu::BufferDescriptor {
+        label: None,
+        size,
+        usage: wgpu::BufferUsages::STORAGE
+            | wgpu::BufferUsages::COPY_SRC
+            | wgpu::BufferUsages::COPY_DST,
+        mapped_at_creation: false,
+    });
+    let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+    gpu.queue().write_buffer(&buffer, 0, &bytes);
+    buffer
+}
+
+/// Submits what the caller recorded and reads a buffer back.
+fn finish(gpu: &Gpu, mut encoder: wgpu::CommandEncoder, buffer: &wgpu::Buffer) -> Vec<f32> {
+    let host = gpu.device().create_buffer(&wgpu::BufferDescriptor {
+        label: None,
+        size: buffer.size(),
+        usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
+        mapped_at_creation: false,
+    });
+    encoder.copy_buffer_to_buffer(buffer, 0, &host, 0, buffer.size());
+    gpu.queue().submit([encoder.finish()]);
+    host.map_async(wgpu::MapMode::Read, .., |result| result.unwrap());
+    gpu.device().poll(wgpu::PollType::wait_indefinitely()).unwrap();
+    let view = host.get_mapped_range(..).unwrap();
+    view.as_chunks().0.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect()
+}
+
+#[test]
+fn records_into_an_encoder_of_the_callers() {
+    let Some(own) = gpu() else { return };
+    let gpu = Gpu::from_parts(own.device().clone(), own.queue().clone()).with_binding_limit(4096);
+    let (n, k, m) = (300, 48, 3);
+    let (tensor, weights) = toy::tensor(&toy::blocked(), n, k);
+    let resident = gpu.upload(&tensor).unwrap();
+    assert!(resident.parts() > 1);
+    let values = toy::activations(m, k);
+    let x = buffer(&gpu, &values, 4096);
+    let y = buffer(&gpu, &[], 4 * 304);
+    let ym = buffer(&gpu, &[], 4 * 900);
+    let decoded = buffer(&gpu, &[], (4 * n * k) as u64);
+    let mut encoder = gpu.device().create_command_encoder(&Default::default());
+    // A chain in one encoder: three kernels, no submission between them.
+    resident.record_matvec(&mut encoder, x.slice(..256), &y).unwrap();
+    resident.record_matmul(&mut encoder, &x, &ym, m as u32).unwrap();
+    resident.record_dequant(&mut encoder, &decoded, Element::F32).unwrap();
+    let got = finish(&gpu, encoder, &decoded);
+    assert_eq!(got, weights);
+    let encoder = || gpu.device().create_command_encoder(&Default::default());
+    let got = finish(&gpu, encoder(), &y);
+    toy::assert_close(&got[..n], &toy::product(&weights, &values[..k], k), "matvec");
+    let got = finish(&gpu, encoder(), &ym);
+    toy::assert_close(&got, &toy::product(&weights, &values, k), "matmul");
+}
+
+#[test]
+fn buffers_of_the_caller_are_checked() {
+    let Some(gpu) = gpu() else { return };
+    let (tensor, _) = toy::tensor(&toy::blocked(), 5, 8);
+    let resident = gpu.upload(&tensor).unwrap();
+    let x = buffer(&gpu, &[], 32);
+    let y = buffer(&gpu, &[], 32);
+    let short = buffer(&gpu, &[], 28);
+    let foreign = gpu.device().create_buffer(&wgpu::BufferDescriptor {
+        label: None,
+        size: 32,
+        usage: wgpu::BufferUsages::COPY_DST,
+        mapped_at_creation: false,
+    });
+    let mut encoder = gpu.device().create_command_encoder(&Default::default());
+    let mut refusal = |x: &wgpu::Buffer, y: &wgpu::Buffer, m| {
+        resident.record_matmul(&mut encoder, x, y, m).unwrap_err().to_string()
+    };
+    assert!(refusal(&short, &y, 1).contains("8 elements, rounded up to a multiple of 4, take 32"));
+    assert!(refusal(&x, &short, 1).contains("5 elements, rounded up to a multiple of 4, take 32"));
+    assert!(refusal(&foreign, &y, 1).contains("STORAGE is needed"));
+    assert!(refusal(&x, &y, 0).contains("at least 1"));
+    assert!(refusal(&x, &y, u32::MAX).contains("a buffer of 32 bytes"));
+    resident.record_matmul(&mut encoder, &x, &y, 1).unwrap();
+    let message = resident.record_dequant(&mut encoder, &short, Element::F16).unwrap_err();
+    assert!(message.to_string().contains("40 elements"), "{message}");
+}
+
+#[test]
+fn activations_beyond_a_binding_are_multiplied_in_pieces() {
+    let Some(gpu) = gpu() else { return };
+    let device = Device::from(gpu.with_binding_limit(1024));
+    let (tensor, weights) = toy::tensor(&toy::blocked(), 20, 64);
+    let resident = tensor.upload(&device).unwrap();
+    let x = toy::activations(17, 64);
+    let y = resident.matmul(&x, 17).unwrap();
+    toy::assert_close(&y, &toy::product(&weights, &x, 64), "17 rows, 4 at a time");
+}
+
+/// The toy format with a text in place of one kernel's.
+fn with_source(kind: Kind, change: impl Fn(&str) -> String) -> Format {
+    let mut artifact: Artifact = toy::blocked();
+    for kernel in artifact.kernels.to_mut() {
+        if kernel.kind == kind {
+            kernel.source = change(&kernel.source).into();
+        }
+    }
+    Format::from(artifact)
+}
+
+#[test]
+fn kernels_of_one_name_do_not_mix() {
+    let Some(gpu) = gpu() else { return };
+    let device = Device::from(gpu);
+    let twice = with_source(Kind::Matvec, |text| text.replace("= sum", "= 2.0 * sum"));
+    let upload = |format: Format| {
+        Tensor::new("w", format, 1, 4, [vec![3, 0b01]]).unwrap().upload(&device).unwrap()
+    };
+    let (once, twice) = (upload(Format::from(toy::blocked())), upload(twice));
+    for _ in 0..2 {
+        assert_eq!(once.matvec(&[1.0, 0.0, 0.0, 0.0]).unwrap(), [3.0]);
+        assert_eq!(twice.matvec(&[1.0, 0.0, 0.0, 0.0]).unwrap(), [6.0]);
+    }
+}
+
+#[test]
+fn a_broken_kernel_is_an_error() {
+    let Some(gpu) = gpu() else { return };
+    let device = Device::from(gpu);
+    for change in ["syntax error", "fn other() {}"] {
+        let format = with_source(Kind::Matvec, |_| change.to_owned());
+        let tensor = Tensor::new("w", format, 1, 4, [vec![3, 0b01]]).unwrap();
+        let weights = tensor.upload(&device).unwrap();
+        let error = weights.matvec(&[1.0; 4]).unwrap_err();
+        assert!(error.to_string().contains("compiling kernel `blocked_matvec_f32`"), "{error}");
+        assert_eq!(weights.dequantize().unwrap(), [3.0, 0.0, 0.0, 0.0], "the device still works");
+    }
+}
+
+#[test]
+fn a_lost_device_is_an_error() {
+    let Some(gpu) = gpu() else { return };
+    let (tensor, _) = toy::tensor(&toy::blocked(), 5, 8);
+    let weights = tensor.upload(&Device::from(gpu.clone())).unwrap();
+    weights.matvec(&[1.0; 8]).unwrap();
+    gpu.device().destroy();
+    for error in [
+        weights.matvec(&[1.0; 8]).unwrap_err(),
+        weights.matmul(&[1.0; 16], 2).unwrap_err(),
+        weights.dequantize().unwrap_err(),
+        gpu.upload(&tensor).err().unwrap(),
+    ] {
+        assert!(matches!(error, Error::DeviceLost { .. }), "{error}");
+    }
+}
+
+#[test]
+fn a_lost_device_of_the_callers_is_an_error() {
+    let Some(own) = gpu() else { return };
+    let (device, queue) = (own.device().clone(), own.queue().clone());
+    drop(own);
+    let gpu = Gpu::from_parts(device, queue);
+    let (tensor, _) = toy::tensor(&toy::blocked(), 5, 8);
+    let weights = tensor.upload(&Device::from(gpu.clone())).unwrap();
+    gpu.device().destroy();
+    let error = weights.matvec(&[1.0; 8]).unwrap_err();
+    assert!(matches!(error, Error::Device { .. }), "{error}");
+}

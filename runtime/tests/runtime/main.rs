@@ -1,0 +1,9 @@
+//! The runtime against formats made up here, so that it is tested without any real one.
+
+#[cfg(any(feature = "cpu", feature = "wgpu"))]
+mod devices;
+mod gguf;
+#[cfg(feature = "wgpu")]
+mod gpu;
+mod tensor;
+mod toy;
