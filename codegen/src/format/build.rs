@@ -70,7 +70,9 @@ impl Builder {
             let message = format!("`{}` cannot be a format's name", descriptor.format);
             self.refuse(Path::of("format"), message, NAME_HELP);
         }
-        if descriptor.title.trim().is_empty() || descriptor.title.contains('\n') {
+        // It becomes a comment: nothing in it may end a line.
+        let breaks = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}');
+        if descriptor.title.trim().is_empty() || descriptor.title.contains(breaks) {
             self.refuse(Path::of("title"), "the title is not one line of text", "one short line");
         }
         let parts = descriptor.fields.iter().count() + descriptor.tables.iter().count();
@@ -95,7 +97,10 @@ impl Builder {
     }
     fn formula(&mut self, descriptor: &Descriptor) -> Option<Formula> {
         if self.fields.is_empty() {
-            return None; // the storage could not be read: names mean nothing yet
+            if self.problems.is_empty() {
+                self.refuse(Path::default(), "the format reads nothing", "give a member a type");
+            }
+            return None; // without fields names mean nothing yet
         }
         let scope = Scope { fields: &self.fields, tables: &self.tables, broken: &self.broken };
         let formula = match formula::parse(&descriptor.value, &scope) {
