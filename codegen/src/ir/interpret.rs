@@ -13,6 +13,52 @@ pub struct Machine<'a> {
 /// Decodes whole blocks: `streams[s]` holds at least as many blocks as `weights`. Weights past the
 /// last whole block that all streams hold keep their value.
 pub fn interpret(decoder: &Verified<Decoder>, streams: &[&[u8]], weights: &mut [f32]) {
+    each_strip(decoder, streams, weights, |machine, weights| {
+        for quad in &machine.decoder.quads {
+            if let Lanes::Weights(lanes) = &quad.lanes {
+                let start = machine.bits(quad.start) as usize;
+                for (weight, &lane) in weights[start..].iter_mut().zip(lanes) {
+                    *weight = machine.f32(lane);
+                }
+            }
+        }
+    });
+}
+
+/// A weight as an integer dot product reads it: `scale · code + offset`.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Coded {
+    /// The code.
+    pub code: i8,
+    /// Factor.
+    pub scale: f32,
+    /// Summand.
+    pub offset: f32,
+}
+
+/// Like [`interpret`], for programs that hand out packed codes.
+pub fn interpret_codes(decoder: &Verified<Decoder>, streams: &[&[u8]], weights: &mut [Coded]) {
+    each_strip(decoder, streams, weights, |machine, weights| {
+        for quad in &machine.decoder.quads {
+            if let Lanes::Codes { codes, scale, offset } = quad.lanes {
+                let start = machine.bits(quad.start) as usize;
+                let (scale, offset) = (machine.f32(scale), machine.f32(offset));
+                let codes = machine.bits(codes).to_le_bytes();
+                for (weight, code) in weights[start..].iter_mut().zip(codes) {
+                    *weight = Coded { code: code as i8, scale, offset };
+                }
+            }
+        }
+    });
+}
+
+/// Runs every strip of every block, and lets `store` write the results to the block's weights.
+fn each_strip<T>(
+    decoder: &Verified<Decoder>,
+    streams: &[&[u8]],
+    weights: &mut [T],
+    store: impl Fn(&Machine, &mut [T]),
+) {
     let mut machine = Machine::new(decoder);
     let decoder: &Decoder = decoder;
     for (block, weights) in weights.chunks_exact_mut(decoder.weights as usize).enumerate() {
@@ -28,7 +74,7 @@ pub fn interpret(decoder: &Verified<Decoder>, streams: &[&[u8]], weights: &mut [
             Some(parts) if parts.len() == decoder.streams.len() => {
                 for strip in 0..decoder.strips {
                     machine.run(&parts, strip);
-                    machine.store(weights);
+                    store(&machine, weights);
                 }
             }
             _ => return,
@@ -57,18 +103,6 @@ impl<'a> Machine<'a> {
     /// An f32 of the strip that ran last.
     pub fn f32(&self, value: Value) -> f32 {
         f32::from_bits(self.bits(value))
-    }
-
-    /// Writes the weights of the strip that ran last to their places in the block.
-    fn store(&self, block: &mut [f32]) {
-        for quad in &self.decoder.quads {
-            if let Lanes::Weights(lanes) = &quad.lanes {
-                let start = self.bits(quad.start) as usize;
-                for (weight, &lane) in block[start..].iter_mut().zip(lanes) {
-                    *weight = self.f32(lane);
-                }
-            }
-        }
     }
 
     fn evaluate(&self, op: &Op, ty: Type, streams: &[&[u8]], strip: u32) -> u32 {

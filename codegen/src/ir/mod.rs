@@ -9,7 +9,7 @@ mod interpret;
 mod print;
 mod verify;
 
-pub use interpret::{Machine, interpret};
+pub use interpret::{Coded, Machine, interpret, interpret_codes};
 pub use verify::{Verified, VerifyError};
 
 /// A value of the program, by its position.
