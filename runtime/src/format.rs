@@ -35,6 +35,19 @@ impl Format {
         })
     }
 
+    /// A format of your own, from the text of its descriptor. It runs on the reference engine and on
+    /// GPUs; a decoder for the CPU is made by `quantloom-macros`, when a program is built.
+    ///
+    /// `file` is only named in errors.
+    ///
+    /// # Errors
+    /// [`Error::Compile`], which lists everything that is wrong with the descriptor.
+    #[cfg(feature = "compile")]
+    pub fn compile(descriptor: &str, file: &str) -> Result<Format> {
+        let compiled = quantloom_codegen::compile(descriptor, file);
+        compiled.map(|compiled| compiled.artifact.into()).map_err(|error| Error::Compile(error.into()))
+    }
+
     /// The built-in format with this type number in GGUF files.
     pub fn of_gguf_type(number: u32) -> Option<Format> {
         formats().iter().find(|artifact| artifact.gguf == Some(number)).map(Format::from)
