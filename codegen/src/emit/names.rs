@@ -96,5 +96,6 @@ const RESERVED: &[&str] = &[
     "x", "y", "shape", "strip", "strips", "unit", "units", "block", "weights", "quads", "places", "decode",
     "main", "at", "start", "word", "byte", "low", "high", "sum", "row", "first", "chunk", "stream", "streams",
     "quad", "lane", "groups", "partial", "store", "load_quad", "dot_quad", "store_quad", "weight_tile",
-    "activation_tile", "bits_to_f32", "f16_to_f32", "f32_to_f16",
+    "activation_tile", "activation", "activations", "decoded", "inside", "own", "part", "slot",
+    "sums", "bits_to_f32", "f16_to_f32", "f32_to_f16",
 ];
