@@ -45,7 +45,9 @@ impl Format {
     #[cfg(feature = "compile")]
     pub fn compile(descriptor: &str, file: &str) -> Result<Format> {
         let compiled = quantloom_codegen::compile(descriptor, file);
-        compiled.map(|compiled| compiled.artifact.into()).map_err(|error| Error::Compile(error.into()))
+        compiled
+            .map(|compiled| compiled.artifact.into())
+            .map_err(|error| Error::Compile(error.into()))
     }
 
     /// The built-in format with this type number in GGUF files.

@@ -80,7 +80,8 @@ const WORD: u32 = 4;
 /// Lengths were checked against the format's facts; the program must have been made of the same.
 fn agree(format: &Format, program: &Decoder) -> Result<()> {
     let bytes = format.streams.iter().map(|stream| stream.bytes);
-    if format.weights == program.weights && bytes.eq(program.streams.iter().map(|stream| stream.1)) {
+    if format.weights == program.weights && bytes.eq(program.streams.iter().map(|stream| stream.1))
+    {
         return Ok(());
     }
     Err(Error::Format {
