@@ -1,6 +1,7 @@
 //! Verified programs to kernel texts: the program's expressions in the words of a backend, inside
 //! the template of a kernel.
 
+pub mod cpu;
 mod dialect;
 mod names;
 mod schedule;

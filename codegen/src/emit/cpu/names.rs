@@ -1,0 +1,162 @@
+//! Which values of a program a CPU decoder gives a name, and which name.
+
+use crate::ir::{Binary, Decoder, Lanes, Op, Type};
+use proc_macro2::{Ident, Span};
+use std::collections::HashSet;
+
+/// Names in one decoder; all differ.
+pub(super) struct Names {
+    /// Parameters, one per stream.
+    pub streams: Vec<Ident>,
+    /// Constants, one per table.
+    pub tables: Vec<Ident>,
+    /// The loop variable.
+    pub strip: Ident,
+    /// The variable of every value that gets one.
+    pub lets: Vec<Option<Ident>>,
+    /// Whether the value differs from strip to strip.
+    pub varies: Vec<bool>,
+}
+
+impl Names {
+    pub fn new(decoder: &Decoder) -> Names {
+        let mut taken = Taken::default();
+        let streams = decoder.streams.iter().map(|(name, _)| taken.ident(name)).collect();
+        let tables = decoder.tables.iter().map(|t| taken.ident(&t.name.to_uppercase())).collect();
+        let strip = taken.ident("strip");
+        let varies = varies(decoder);
+        let wanted = wanted(decoder, &varies);
+        let hints = hints(decoder);
+        let lets = (0..decoder.lets.len())
+            .map(|index| wanted[index].then(|| taken.ident(&hints[index])))
+            .collect();
+        Names { streams, tables, strip, lets, varies }
+    }
+}
+
+/// Which values depend on the strip.
+fn varies(decoder: &Decoder) -> Vec<bool> {
+    let mut varies = vec![false; decoder.lets.len()];
+    for (index, stated) in decoder.lets.iter().enumerate() {
+        varies[index] = decoder.strips > 1
+            && (stated.op == Op::Strip
+                || stated.op.operands().any(|operand| varies[operand.0 as usize]));
+    }
+    varies
+}
+
+/// Which values become variables: those used twice, those a reader knows by name, and those that
+/// are computed before the loop for use inside.
+fn wanted(decoder: &Decoder, varies: &[bool]) -> Vec<bool> {
+    let mut uses = vec![0; decoder.lets.len()];
+    let mut in_loop = vec![false; decoder.lets.len()];
+    let mut results = vec![false; decoder.lets.len()];
+    for (index, stated) in decoder.lets.iter().enumerate() {
+        for operand in stated.op.operands() {
+            uses[operand.0 as usize] += 1;
+            in_loop[operand.0 as usize] |= varies[index];
+        }
+    }
+    for quad in &decoder.quads {
+        for value in quad.values() {
+            uses[value.0 as usize] += 1;
+            in_loop[value.0 as usize] |= decoder.strips > 1;
+        }
+        if let Lanes::Codes { codes, scale, offset } = quad.lanes {
+            for value in [codes, scale, offset] {
+                uses[value.0 as usize] += 3; // once per lane
+            }
+        }
+        if let Lanes::Weights(lanes) = &quad.lanes {
+            lanes.iter().for_each(|lane| results[lane.0 as usize] = true);
+        }
+    }
+    let wanted = |index: usize| {
+        let stated = &decoder.lets[index];
+        let plain = matches!(stated.op, Op::U32(_) | Op::I32(_) | Op::F32(_) | Op::Strip);
+        let known = stated.ty == Type::F32 && !stated.name.is_empty() && !results[index];
+        let hoisted = !varies[index] && in_loop[index];
+        !plain && (uses[index] > 1 || known || hoisted)
+    };
+    (0..decoder.lets.len()).map(wanted).collect()
+}
+
+/// What a person would call each value.
+fn hints(decoder: &Decoder) -> Vec<String> {
+    // Of each value, the first name met on the way to what it is made of.
+    let mut known: Vec<&str> = Vec::new();
+    let shifts = shifts(decoder);
+    let mut hints = Vec::new();
+    for (index, stated) in decoder.lets.iter().enumerate() {
+        let mut operands = stated.op.operands().map(|operand| known[operand.0 as usize]);
+        let first = operands.find(|name| !name.is_empty()).unwrap_or_default();
+        known.push(if stated.name.is_empty() { first } else { &stated.name });
+        hints.push(match (stated.op, known[index]) {
+            (Op::Binary(Binary::Mul, left, right), _)
+                if stated.name.is_empty() && stated.ty == Type::F32 =>
+            {
+                [left, right].map(|factor| known[factor.0 as usize]).join("_")
+            }
+            (_, "") if shifts[index] => "shift".into(),
+            (_, "") => "at".into(),
+            (Op::Load { bits: 8, .. }, name) => format!("{name}_byte"),
+            (Op::Load { bits: 16, .. }, name) => format!("{name}_half"),
+            (Op::Load { .. }, name) => format!("{name}_word"),
+            (_, name) => name.into(),
+        });
+    }
+    hints
+}
+
+/// Which values say how far something is shifted.
+fn shifts(decoder: &Decoder) -> Vec<bool> {
+    let mut shifts = vec![false; decoder.lets.len()];
+    for stated in &decoder.lets {
+        if let Op::Binary(Binary::Shl | Binary::Shr, _, by) = stated.op {
+            shifts[by.0 as usize] = true;
+        }
+    }
+    shifts
+}
+
+/// Names in use.
+#[derive(Default)]
+struct Taken(HashSet<String>);
+
+/// Names that decoders are written with.
+const RESERVED: [&str; 11] = [
+    "decode",
+    "decode_block",
+    "f32",
+    "f16_to_f32",
+    "store",
+    "streams",
+    "u16_at",
+    "u32_at",
+    "u8_at",
+    "usize",
+    "weights",
+];
+
+impl Taken {
+    /// The wished name, or one like it that is free and no keyword.
+    fn ident(&mut self, wish: &str) -> Ident {
+        let mut wish = wish.trim_matches('_').replace(|c: char| !c.is_ascii_alphanumeric(), "_");
+        if !wish.starts_with(|c: char| c.is_ascii_alphabetic()) {
+            wish.insert(0, 'v');
+        }
+        let free = |name: &str| {
+            !self.0.contains(name)
+                && !RESERVED.contains(&name)
+                && syn::parse_str::<Ident>(name).is_ok()
+        };
+        let mut name = wish.clone();
+        let mut number = 1;
+        while !free(&name) {
+            number += 1;
+            name = format!("{wish}_{number}");
+        }
+        self.0.insert(name.clone());
+        Ident::new(&name, Span::call_site())
+    }
+}
