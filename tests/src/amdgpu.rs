@@ -4,8 +4,7 @@
 use std::fs;
 use std::io;
 use std::num::NonZero;
-use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Command;
 use std::thread;
 
 /// One of each generation: CDNA 2 and 3 (waves of 64), RDNA 2, 3 and 4 (waves of 32).
@@ -91,13 +90,8 @@ impl Clang {
     /// # Errors
     /// The compiler's diagnostics, or what is wrong with the code object it wrote.
     pub fn compile(&self, name: &str, text: &str, target: &str) -> Result<CodeObject, String> {
-        let failed = |error: io::Error| format!("cannot run {}: {error}", self.program);
-        let directory = tempfile::tempdir().map_err(failed)?;
-        let (output, bytes) = self.run(directory.path(), text, target).map_err(failed)?;
-        let messages = String::from_utf8_lossy(&output.stderr);
-        if !output.status.success() {
-            return Err(diagnostics(&messages));
-        }
+        let arch = format!("--offload-arch={target}");
+        let (bytes, messages) = self.run(text, FLAGS.into_iter().chain([&*arch]))?;
         check(&bytes, name)?;
         let usage = |what: &str| usage(&messages, what);
         Ok(CodeObject {
@@ -108,19 +102,30 @@ impl Clang {
         })
     }
 
-    fn run(&self, directory: &Path, text: &str, target: &str) -> io::Result<(Output, Vec<u8>)> {
-        fs::write(directory.join("kernel.hip"), text)?;
-        let output = Command::new(self.program)
-            .current_dir(directory)
-            .args(FLAGS)
-            .arg(format!("--offload-arch={target}"))
-            .args(["-o", "kernel.hsaco", "kernel.hip"])
-            .output()?;
-        let bytes = match output.status.success() {
-            true => fs::read(directory.join("kernel.hsaco"))?,
-            false => Vec::new(),
+    /// Compiles a text with flags. What it writes, and its messages.
+    ///
+    /// # Errors
+    /// The compiler's diagnostics.
+    pub(crate) fn run<'a>(
+        &self,
+        text: &str,
+        flags: impl Iterator<Item = &'a str>,
+    ) -> Result<(Vec<u8>, String), String> {
+        let failed = |error: io::Error| format!("cannot run {}: {error}", self.program);
+        let directory = tempfile::tempdir().map_err(failed)?;
+        // Run where the text is, so that diagnostics name it without a path.
+        let run = || {
+            fs::write(directory.path().join("kernel.hip"), text)?;
+            let mut command = Command::new(self.program);
+            command.current_dir(directory.path()).args(flags);
+            command.args(["-o", "output", "kernel.hip"]).output()
         };
-        Ok((output, bytes))
+        let output = run().map_err(failed)?;
+        let messages = String::from_utf8_lossy(&output.stderr).into_owned();
+        if !output.status.success() {
+            return Err(diagnostics(&messages));
+        }
+        Ok((fs::read(directory.path().join("output")).map_err(failed)?, messages))
     }
 
     /// Compiles kernels, given as name and text, for every target, on all cores: 0.1 s each. In the
@@ -174,38 +179,4 @@ fn check(bytes: &[u8], name: &str) -> Result<(), String> {
         return Err(format!("the code object has no kernel `{name}`"));
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn compiles_kernels_and_refuses_others() {
-        let Ok(clang) = Clang::find() else {
-            eprintln!("not run: clang is not installed");
-            return;
-        };
-        let text = |body: &str| {
-            format!("extern \"C\" __attribute__((global)) void kernel(float* y) {{ {body} }}")
-        };
-        let (fine, broken) = (text("y[__builtin_amdgcn_workitem_id_x()] = 1;"), text("y = 1;"));
-        let kernels = [("kernel", &*fine), ("kernel", &broken), ("other", &fine)];
-        let compiled = clang.compile_all(&kernels, &["gfx90a", "gfx1100"]);
-        let targets: Vec<_> = compiled.iter().map(|compiled| compiled.target).collect();
-        assert_eq!(targets, ["gfx90a", "gfx1100", "gfx90a", "gfx1100", "gfx90a", "gfx1100"]);
-        for compiled in &compiled[..2] {
-            let object = compiled.result.as_ref().unwrap();
-            assert!(object.registers > 0 && object.scratch == 0 && object.shared == 0);
-        }
-        for compiled in &compiled[2..4] {
-            let error = compiled.result.as_ref().unwrap_err();
-            assert!(error.contains("kernel.hip:1") && !error.contains("remark"), "{error}");
-        }
-        for compiled in &compiled[4..] {
-            let error = compiled.result.as_ref().unwrap_err();
-            assert!(error.contains("no kernel `other`"), "{error}");
-        }
-        assert!(clang.compile("kernel", &fine, "gfx1").is_err());
-    }
 }
