@@ -1,6 +1,5 @@
 //! The host's C++ compiler.
 
-use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -29,7 +28,8 @@ const FLAGS: [&str; 8] = [
 const LINES: usize = 20;
 
 pub(super) struct Compiler {
-    program: OsString,
+    /// A program, and what it is told before anything else, as in `ccache g++`.
+    command: Vec<String>,
     /// What it calls itself.
     pub version: String,
 }
@@ -37,21 +37,16 @@ pub(super) struct Compiler {
 impl Compiler {
     /// `$CXX` where it is set, else the first that runs of `c++`, `g++` and `clang++`.
     pub fn find() -> Result<Compiler> {
-        let chosen = std::env::var_os("CXX").filter(|program| !program.is_empty());
-        let names = chosen.clone().map_or_else(
-            || ["c++", "g++", "clang++"].map(OsString::from).to_vec(),
-            |program| vec![program],
-        );
-        let found = names.into_iter().find_map(|program| {
-            let version = Command::new(&program).arg("--version").output().ok();
-            let version = version.filter(|output| output.status.success())?.stdout;
-            let version = String::from_utf8_lossy(&version).lines().next()?.to_owned();
-            Some(Compiler { program, version })
-        });
+        let chosen = std::env::var_os("CXX").map(|chosen| chosen.to_string_lossy().into_owned());
+        let chosen = chosen.filter(|chosen| !chosen.trim().is_empty());
+        let found = match &chosen {
+            Some(chosen) => Compiler::try_command(chosen),
+            None => ["c++", "g++", "clang++"].into_iter().find_map(Compiler::try_command),
+        };
         found.ok_or_else(|| {
             let problem = match chosen {
-                Some(program) => format!(
-                    "the environment variable CXX names {program:?}, which does not run; name a C++17 compiler, or unset it"
+                Some(chosen) => format!(
+                    "the environment variable CXX is `{chosen}`, which does not run; name a C++17 compiler, or unset it"
                 ),
                 None => "no C++ compiler: none of c++, g++ and clang++ runs; install g++ (Debian: apt-get install g++), \
                          or set the environment variable CXX"
@@ -59,6 +54,14 @@ impl Compiler {
             };
             error("looking for a C++ compiler", problem)
         })
+    }
+
+    fn try_command(command: &str) -> Option<Compiler> {
+        let command: Vec<String> = command.split_whitespace().map(str::to_owned).collect();
+        let (program, rest) = command.split_first()?;
+        let output = Command::new(program).args(rest).arg("--version").output().ok()?;
+        let version = String::from_utf8_lossy(&output.stdout).lines().next()?.to_owned();
+        output.status.success().then_some(Compiler { command, version })
     }
 
     /// Compiles texts into one shared library in `directory`.
@@ -81,8 +84,10 @@ impl Compiler {
     fn run(&self, main: &Path, library: &Path) -> std::io::Result<Output> {
         // In the directory itself diagnostics name the texts without a path.
         let directory = main.parent().unwrap_or(main);
-        Command::new(&self.program)
+        let (program, rest) = self.command.split_first().ok_or(std::io::ErrorKind::NotFound)?;
+        Command::new(program)
             .current_dir(directory)
+            .args(rest)
             .args(FLAGS)
             .arg("-o")
             .args([library, main])
