@@ -4,7 +4,7 @@ use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
 
-use crate::artifact::Artifact;
+use crate::artifact::{Artifact, Grid};
 use crate::{Error, Result};
 
 /// A format's facts, CPU decoder and kernels; cheap to clone. Reads like an [`Artifact`].
@@ -69,7 +69,21 @@ impl Format {
         if self.streams.iter().any(|stream| stream.bytes == 0) {
             return error("a stream with 0 bytes per block; each needs at least 1");
         }
+        if let Some(kernel) = self.kernels.iter().find(|kernel| is_empty(kernel.grid)) {
+            let name = &kernel.name;
+            return error(&format!("kernel `{name}` has a grid with a 0; each needs at least 1"));
+        }
         Ok(())
+    }
+}
+
+fn is_empty(grid: Grid) -> bool {
+    match grid {
+        Grid::Strips { weights, strips, per_workgroup } => {
+            weights == 0 || strips == 0 || per_workgroup == 0
+        }
+        Grid::Rows { per_workgroup } => per_workgroup == 0,
+        Grid::Tiles { n, m } => n == 0 || m == 0,
     }
 }
 

@@ -1,7 +1,7 @@
 //! Shapes and lengths are checked, and the message says what would be right.
 
-use quantloom::artifact::Artifact;
-use quantloom::{Bytes, Format, Tensor};
+use quantloom::artifact::{Artifact, Grid};
+use quantloom::{Bytes, Device, Format, Gguf, Tensor, Weights};
 
 use crate::toy;
 
@@ -59,6 +59,10 @@ fn refuses_formats_that_store_nothing() {
     let mut silent = toy::planar();
     silent.streams.to_mut()[1].bytes = 0;
     refusal(&silent, 1, 4, &[1, 0]);
+    let mut idle = toy::blocked();
+    idle.kernels.to_mut()[0].grid = Grid::Rows { per_workgroup: 0 };
+    let message = refusal(&idle, 1, 4, &[2]);
+    assert!(message.contains("kernel `blocked_dequant_f32`"), "{message}");
 }
 
 #[test]
@@ -71,4 +75,10 @@ fn slices_stay_inside() {
     let backwards = std::ops::Range { start: 3, end: 2 };
     assert!(inner.slice(backwards).is_none());
     assert!(inner.slice(6..6).unwrap().is_empty());
+}
+
+#[test]
+fn everything_may_change_threads() {
+    fn check<T: Send + Sync>() {}
+    check::<(Bytes, Device, Format, Gguf, Tensor, Weights)>();
 }
