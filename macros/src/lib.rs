@@ -1,1 +1,79 @@
-//! x
+//! Formats at compile time: a descriptor in, a decoder and kernels out.
+//!
+//! ```ignore
+//! quantloom_macros::include_format!("formats/my_format.yaml");
+//!
+//! let mut weights = vec![0.0; MyFormat::WEIGHTS];
+//! MyFormat::decode(&[&bytes], &mut weights);
+//! let kernels = &MyFormat::ARTIFACT.kernels;
+//! ```
+//!
+//! Paths are relative to the directory of the invoking package's `Cargo.toml`. The crate is built
+//! again when a descriptor changes, and whatever is wrong with one is a compile error that names its
+//! line and what would be right.
+
+use proc_macro::TokenStream;
+use quantloom_codegen::emit::items;
+use quantloom_codegen::{Compiled, Error, compile_bytes};
+use quote::quote_spanned;
+use std::path::{Path, PathBuf};
+use syn::LitStr;
+
+/// Compiles a descriptor into a unit struct named like the format in camel case (`my_format`:
+/// `MyFormat`).
+///
+/// It has `decode`, a [`DecodeFn`], the facts (`NAME`, `WEIGHTS`, `BYTES`, `STREAM_BYTES`,
+/// `BITS_PER_WEIGHT`, `GROUP`, `DESCRIPTOR`) and `ARTIFACT`, which holds all kernel texts with their
+/// launch facts and is what `quantloom::Format::from` takes. The items refer to the crate
+/// `quantloom`, which the invoking package depends on.
+///
+/// [`DecodeFn`]: quantloom_codegen::artifact::DecodeFn
+#[proc_macro]
+pub fn include_format(path: TokenStream) -> TokenStream {
+    expand(path, items::format)
+}
+
+/// Compiles a descriptor into its CPU decoder: a constant expression of type [`DecodeFn`] that
+/// refers to no other crate.
+///
+/// [`DecodeFn`]: quantloom_codegen::artifact::DecodeFn
+#[proc_macro]
+pub fn decoder(path: TokenStream) -> TokenStream {
+    expand(path, items::decoder)
+}
+
+type Emit = fn(&Compiled, &str) -> Result<proc_macro2::TokenStream, Error>;
+
+fn expand(path: TokenStream, emit: Emit) -> TokenStream {
+    let literal = match syn::parse::<LitStr>(path) {
+        Ok(literal) => literal,
+        Err(error) => {
+            let hint = "expected the path of a descriptor in quotes, relative to Cargo.toml";
+            return syn::Error::new(error.span(), hint).to_compile_error().into();
+        }
+    };
+    let tokens = compile(&literal.value(), emit).unwrap_or_else(
+        |message| quote_spanned!(literal.span() => ::core::compile_error! { #message }),
+    );
+    tokens.into()
+}
+
+/// Reads the file and makes the one call into the compiler; the error is the message to show.
+fn compile(file: &str, emit: Emit) -> Result<proc_macro2::TokenStream, String> {
+    let path = absolute(file);
+    let descriptor = std::fs::read(&path).map_err(|error| {
+        format!(
+            "{file}: cannot read {}: {error}\n    help: paths start at Cargo.toml",
+            path.display()
+        )
+    })?;
+    let path = path.to_str().ok_or_else(|| format!("{file}: its absolute path is not UTF-8"))?;
+    let tokens = compile_bytes(&descriptor, file).and_then(|compiled| emit(&compiled, path));
+    tokens.map_err(|error| error.to_string())
+}
+
+/// The path seen from the package that is being compiled.
+fn absolute(file: &str) -> PathBuf {
+    let root = std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_default();
+    Path::new(&root).join(file)
+}

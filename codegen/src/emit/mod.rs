@@ -1,8 +1,11 @@
 //! Verified programs to kernel texts: the program's expressions in the words of a backend, inside
 //! the template of a kernel.
 
+mod constant;
 pub mod cpu;
 mod dialect;
+pub mod items;
+pub mod manifest;
 mod names;
 mod schedule;
 mod templates;

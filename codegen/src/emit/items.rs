@@ -1,0 +1,104 @@
+//! What the proc-macros expand to.
+
+use super::constant::{self, Parts};
+use super::cpu;
+use crate::{Compiled, Error};
+use proc_macro2::{Ident, Literal, Span, TokenStream};
+use quote::quote;
+
+/// A unit struct for the format, with its decoder, facts and kernels. `path` is the descriptor's
+/// absolute path: the compiler watches the file.
+///
+/// The items refer to the crate `quantloom`.
+///
+/// # Errors
+/// A defect of the lowering, never of a format.
+pub fn format(compiled: &Compiled, path: &str) -> Result<TokenStream, Error> {
+    let Compiled { facts, artifact, format, .. } = compiled;
+    let decoder = cpu::of_format(format)?;
+    let name = type_name(&format.name);
+    let format_name = &format.name;
+    let summary = Literal::string(&format!(
+        " {}: {} weights in {} bytes, {} bits per weight.",
+        format.title, format.weights, facts.block_bytes, facts.bits_per_weight
+    ));
+    let weights = Literal::u32_unsuffixed(format.weights);
+    let bytes = Literal::u32_unsuffixed(facts.block_bytes);
+    let streams = Literal::usize_unsuffixed(format.streams.len());
+    let stream_bytes = format.streams.iter().map(|stream| Literal::u32_unsuffixed(stream.bytes));
+    let bits = Literal::f64_unsuffixed(facts.bits_per_weight);
+    let run = Literal::u32_unsuffixed(facts.run);
+    let parts = Parts {
+        source: &|kernel| {
+            let source = Literal::string(&kernel.source);
+            quote!(#source)
+        },
+        descriptor: quote!(Self::DESCRIPTOR),
+        decode: quote!(Some(Self::decode)),
+    };
+    let artifact = constant::artifact(artifact, &parts);
+    let imports = constant::imports();
+    Ok(quote! {
+        #[doc = #summary]
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+        pub struct #name;
+
+        impl #name {
+            /// The format's name.
+            pub const NAME: &'static str = #format_name;
+            /// Weights per block.
+            pub const WEIGHTS: usize = #weights;
+            /// Bytes per block, over all streams.
+            pub const BYTES: usize = #bytes;
+            /// Bytes per block of every stream.
+            pub const STREAM_BYTES: [usize; #streams] = [#(#stream_bytes),*];
+            /// Bits stored per weight.
+            pub const BITS_PER_WEIGHT: f64 = #bits;
+            /// Consecutive weights that share scale and offset.
+            pub const GROUP: usize = #run;
+            /// The descriptor's text.
+            pub const DESCRIPTOR: &'static str = include_str!(#path);
+            /// All of it as a value: facts, decoder, kernel texts and their launch facts.
+            pub const ARTIFACT: &'static ::quantloom::artifact::Artifact = {
+                #imports
+                &#artifact
+            };
+
+            /// Decodes consecutive blocks: `streams` holds the bytes of every stream, from the same
+            /// block on. As many blocks are decoded as all streams and `weights` hold.
+            pub fn decode(streams: &[&[u8]], weights: &mut [f32]) {
+                #decoder
+                decode(streams, weights)
+            }
+        }
+    })
+}
+
+/// An expression of type [`DecodeFn`](crate::artifact::DecodeFn), usable in constants.
+///
+/// # Errors
+/// A defect of the lowering, never of a format.
+pub fn decoder(compiled: &Compiled, path: &str) -> Result<TokenStream, Error> {
+    let decoder = cpu::of_format(&compiled.format)?;
+    Ok(quote! {
+        {
+            const _: &[u8] = include_bytes!(#path);
+            #decoder
+            decode
+        }
+    })
+}
+
+/// A format's name in camel case.
+fn type_name(format: &str) -> Ident {
+    let words = format.split('_').map(|word| {
+        let mut letters = word.chars();
+        let first = letters.next().map(|letter| letter.to_ascii_uppercase());
+        first.into_iter().chain(letters).collect::<String>()
+    });
+    let name: String = words.collect();
+    match name.as_str() {
+        "" | "Self" | "Some" | "None" => Ident::new(&format!("{name}Format"), Span::call_site()),
+        name => Ident::new(name, Span::call_site()),
+    }
+}
