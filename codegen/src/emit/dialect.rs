@@ -161,7 +161,7 @@ impl Printer<'_> {
             }
             Op::F32(bits) => atom(float(f32::from_bits(bits))),
             Op::Load { stream, bits, offset, align } => {
-                let stream = names::safe(&self.decoder.streams[stream as usize].0);
+                let stream = names::stream(&self.decoder.streams[stream as usize].0);
                 let address = match self.decoder.get(offset).op {
                     Op::U32(0) => format!("{stream}_base"),
                     _ => format!("{stream}_base + {}", self.within(offset, Binding::Sum)),

@@ -5,10 +5,12 @@ mod constant;
 pub mod cpu;
 mod dialect;
 pub mod items;
-pub mod manifest;
+mod manifest;
 mod names;
 mod schedule;
 mod templates;
+
+pub use manifest::manifest;
 
 use crate::Error;
 use crate::artifact::{Backend, Binding, Element, Grid, Kernel, Kind, Role, kernel_name};
@@ -110,7 +112,7 @@ fn kernel(
         streams: decoder
             .streams
             .iter()
-            .map(|(name, bytes)| StreamText { name: names::safe(name), bytes: *bytes })
+            .map(|(name, bytes)| StreamText { name: names::stream(name), bytes: *bytes })
             .collect(),
         parts: templates::parts(
             dialect.backend,
@@ -161,18 +163,18 @@ fn weights(quad: &Quad) -> &[Value] {
 }
 
 fn bindings(decoder: &Decoder, kind: Kind) -> Vec<Binding> {
-    let binding = |name: &str, role| Binding { name: names::safe(name).into(), role };
+    let binding = |name: String, role| Binding { name: name.into(), role };
     let mut bindings: Vec<Binding> = decoder
         .streams
         .iter()
         .enumerate()
-        .map(|(index, (name, _))| binding(name, Role::Weights(index as u32)))
+        .map(|(index, (name, _))| binding(names::stream(name), Role::Weights(index as u32)))
         .collect();
     if kind != Kind::Dequant {
-        bindings.push(Binding { name: "x".into(), role: Role::Activations });
+        bindings.push(binding("x".into(), Role::Activations));
     }
-    bindings.push(Binding { name: "y".into(), role: Role::Output });
-    bindings.push(Binding { name: "shape".into(), role: Role::Shape });
+    bindings.push(binding("y".into(), Role::Output));
+    bindings.push(binding("shape".into(), Role::Shape));
     bindings
 }
 
@@ -183,7 +185,7 @@ fn loads(decoder: &Decoder) -> Vec<LoadText> {
         .iter()
         .filter_map(|stated| match stated.op {
             Op::Load { stream, bits, align, .. } => Some(LoadText {
-                stream: names::safe(&decoder.streams[stream as usize].0),
+                stream: names::stream(&decoder.streams[stream as usize].0),
                 width: bits,
                 align,
             }),

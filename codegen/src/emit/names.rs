@@ -9,12 +9,19 @@ pub(crate) fn safe(name: &str) -> String {
     if RESERVED.contains(&name) { format!("{name}_") } else { name.into() }
 }
 
+/// Name of a stream's buffer. The templates have variables of one letter.
+pub(crate) fn stream(name: &str) -> String {
+    if name.len() == 1 { format!("{name}_") } else { safe(name) }
+}
+
 /// Names for the values that become variables when `roots` are computed, by value number; the others
 /// are written where they are used. Floats with a name and everything used twice become variables.
 pub(crate) fn variables(decoder: &Decoder, roots: &[Value]) -> Vec<Option<String>> {
     let uses = uses(decoder, roots);
-    let streams =
-        decoder.streams.iter().flat_map(|(name, _)| [safe(name), format!("{}_base", safe(name))]);
+    let streams = decoder
+        .streams
+        .iter()
+        .flat_map(|(name, _)| [stream(name), format!("{}_base", stream(name))]);
     let tables = decoder.tables.iter().map(|table| safe(&table.name));
     let mut taken: HashSet<String> = streams.chain(tables).collect();
     decoder

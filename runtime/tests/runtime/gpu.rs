@@ -8,7 +8,15 @@ use crate::toy;
 
 /// The GPU, or a line that says why there is none.
 pub fn gpu() -> Option<Gpu> {
-    Gpu::new().inspect_err(|error| eprintln!("skipped: GPU: {error}")).ok()
+    let required = std::env::var("REQUIRE").is_ok_and(|list| list.split(',').any(|e| e == "wgsl"));
+    match Gpu::new() {
+        Ok(gpu) => Some(gpu),
+        Err(error) if required => panic!("REQUIRE has wgsl, but: {error}"),
+        Err(error) => {
+            eprintln!("skipped: GPU: {error}");
+            None
+        }
+    }
 }
 
 #[test]
