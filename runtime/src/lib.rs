@@ -33,6 +33,9 @@
 // Without a backend nobody uses what backends share.
 #![cfg_attr(not(feature = "cpu"), allow(dead_code))]
 
+// Generated code names this crate from outside and from inside alike.
+extern crate self as quantloom;
+
 mod bytes;
 #[cfg(feature = "cpu")]
 mod cpu;

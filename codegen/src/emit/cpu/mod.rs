@@ -45,12 +45,23 @@ pub fn decoder_text(verified: &Verified<Decoder>) -> String {
     file(decoder(verified))
 }
 
-/// Items as a formatted file.
+/// Items as a formatted file, with an empty line between them.
 pub(super) fn file(items: TokenStream) -> String {
-    match syn::parse2(items.clone()) {
-        Ok(file) => prettyplease::unparse(&file),
-        Err(_) => items.to_string(),
+    let Ok(mut file) = syn::parse2::<syn::File>(items.clone()) else { return items.to_string() };
+    let items = std::mem::take(&mut file.items);
+    let mut text = prettyplease::unparse(&file);
+    let mut previous_is_use = false;
+    for item in items {
+        let is_use = matches!(item, syn::Item::Use(_));
+        if !text.is_empty() && !(is_use && previous_is_use) {
+            text.push('\n');
+        }
+        previous_is_use = is_use;
+        file.attrs.clear();
+        file.items = vec![item];
+        text += &prettyplease::unparse(&file);
     }
+    text
 }
 
 /// Bytes of the primary plane per strip: long strips share what is computed once per strip, and the
