@@ -1,0 +1,94 @@
+//! The facts derived from a format, a line each.
+
+use quantloom_codegen::format::{Affine, Format, Formula};
+use quantloom_codegen::{Compiled, artifact};
+use std::fmt::Write;
+
+/// The derived facts as aligned lines.
+pub fn list(compiled: &Compiled) -> String {
+    let Compiled { format, facts, decoder, artifact, .. } = compiled;
+    let mut lines: Vec<(&str, String)> = vec![
+        ("reference", format.reference.clone().unwrap_or_else(|| "none given".into())),
+        ("GGUF type", format.gguf.map_or("none".into(), |number| number.to_string())),
+        ("weights per block", format.weights.to_string()),
+        ("bytes per block", streams(artifact, facts.block_bytes)),
+        ("bits per weight", facts.bits_per_weight.to_string()),
+        ("alignment of blocks", format!("{} bytes", facts.alignment)),
+        ("class", facts.class.to_string()),
+        ("value", text(format, &format.value)),
+    ];
+    match &facts.affine {
+        Some(Affine { code, scale, offset }) => {
+            lines.push(("affine form", "value = scale · code + offset".into()));
+            lines.push(("  code", text(format, code)));
+            lines.push(("  scale", text(format, scale)));
+            lines.push(("  offset", text(format, offset)));
+            lines.push(("group", format!("{} weights share scale and offset", facts.run)));
+        }
+        None => lines.push(("affine form", "none".into())),
+    }
+    if let Some((low, high)) = facts.code_range {
+        lines.push(("code range", format!("{low} to {high}")));
+    }
+    let strip = decoder.strip_weights();
+    lines.push(("strips", format!("{} of {strip} weights each", decoder.strips)));
+    let width = lines.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+    lines.into_iter().fold(String::new(), |mut text, (name, fact)| {
+        let _ = writeln!(text, "{name:width$}  {fact}");
+        text
+    })
+}
+
+fn streams(artifact: &artifact::Artifact, total: u32) -> String {
+    match &*artifact.streams {
+        [_] => total.to_string(),
+        streams => {
+            let each = streams.iter().map(|stream| format!("{} {}", stream.bytes, stream.name));
+            format!("{total} ({})", each.collect::<Vec<_>>().join(" + "))
+        }
+    }
+}
+
+/// A formula as its author could have written it.
+fn text(format: &Format, formula: &Formula) -> String {
+    // What stands on the right of `-`, or beside `*`, keeps its parentheses.
+    let product = |formula: &Formula| match formula {
+        Formula::Add(..) | Formula::Sub(..) | Formula::Neg(_) => {
+            format!("({})", text(format, formula))
+        }
+        _ => text(format, formula),
+    };
+    let factor = |formula: &Formula| match formula {
+        Formula::Mul(..) => format!("({})", text(format, formula)),
+        _ => product(formula),
+    };
+    let field = |index: usize| format.fields.get(index).map_or("?", |field| &field.name);
+    match formula {
+        Formula::Number(number) => number.to_string(),
+        Formula::Field(index) => field(*index).to_owned(),
+        Formula::Lookup { table, index } => {
+            let table = format.tables.get(*table).map_or("?", |table| &table.name);
+            format!("{table}[{}]", field(*index))
+        }
+        Formula::Neg(inner) => format!("-{}", factor(inner)),
+        Formula::Add(left, right) => format!("{} + {}", text(format, left), product(right)),
+        Formula::Sub(left, right) => format!("{} - {}", text(format, left), product(right)),
+        Formula::Mul(left, right) => format!("{} * {}", product(left), factor(right)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn formulas_keep_their_order() {
+        let format = Format::parse(
+            "format: toy\ntitle: t\nweights: 2\nblock: {a: f16, b: f16, q: \"u8[2]\"}\n\
+             value: (a * q) * (b - 2.5) - (a - (b - q)) * -(a * b)\n",
+            "toy.yaml",
+        );
+        let format = format.unwrap();
+        assert_eq!(text(&format, &format.value), "a * q * (b - 2.5) - (a - (b - q)) * (-(a * b))");
+    }
+}

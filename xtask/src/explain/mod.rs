@@ -1,0 +1,117 @@
+//! `explain`: every stage of a format's way from descriptor to kernels.
+
+mod facts;
+mod picture;
+
+use crate::failure::{Failure, Outcome};
+use crate::{files, print};
+use clap::ValueEnum;
+use quantloom_codegen::artifact::{Backend, Element, Kind};
+use quantloom_codegen::{Compiled, emit};
+
+/// Show what a format compiles to, stage by stage
+///
+/// Stages: the block's layout as a picture, the derived facts, the decoder program (IR), the program
+/// for packed codes, and the decoders in Rust, WGSL and HIP.
+///
+/// Examples:
+///   cargo xtask explain q6_k
+///   cargo xtask explain my_format.yaml --stage layout,facts
+#[derive(clap::Args)]
+#[command(verbatim_doc_comment)]
+pub struct Args {
+    /// Name of a format, or path of a descriptor
+    format: String,
+    /// Stages to show, separated by commas [default: all]
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "STAGE")]
+    stage: Vec<Stage>,
+    /// Which kernels to show for wgsl and hip
+    #[arg(long, value_enum, default_value_t = Show::Dequant, value_name = "KIND")]
+    kernel: Show,
+}
+
+/// One stage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Stage {
+    /// The block, bit by bit
+    Layout,
+    /// What is derived: sizes, affine form, class
+    Facts,
+    /// The decoder program
+    Ir,
+    /// The program that hands out packed 8-bit codes
+    Codes,
+    /// The decoder in Rust
+    Cpu,
+    /// The kernel in WGSL
+    Wgsl,
+    /// The kernel in HIP
+    Hip,
+}
+
+/// One kind of kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Show {
+    /// Decoded weights
+    Dequant,
+    /// One activation row
+    Matvec,
+    /// Any number of activation rows
+    Matmul,
+}
+
+/// Runs the command.
+pub fn run(args: &Args) -> Outcome {
+    let compiled = files::compile(&files::descriptor(&args.format)?)?;
+    let stages = match args.stage.as_slice() {
+        [] => Stage::value_variants(),
+        stages => stages,
+    };
+    let colours = print::colours();
+    let mut text = format!("{}: {}\n", compiled.format.name, compiled.format.title);
+    for &stage in stages {
+        text += &heading(stage, colours);
+        text += &show(stage, args.kernel, &compiled, colours)?;
+    }
+    print::out(text)
+}
+
+fn heading(stage: Stage, colours: bool) -> String {
+    let name = stage.to_possible_value().map(|value| value.get_name().to_owned());
+    let name = name.unwrap_or_default();
+    let rule = "─".repeat(74 - name.len());
+    match colours {
+        true => format!("\n\x1b[1m── {name} {rule}\x1b[0m\n\n"),
+        false => format!("\n── {name} {rule}\n\n"),
+    }
+}
+
+fn show(stage: Stage, kernel: Show, compiled: &Compiled, colours: bool) -> Outcome<String> {
+    let kernel = |backend| {
+        let kind = match kernel {
+            Show::Dequant => Kind::Dequant,
+            Show::Matvec => Kind::Matvec,
+            Show::Matmul => Kind::Matmul,
+        };
+        let kernel = compiled.artifact.kernel(backend, kind, Element::F32);
+        kernel
+            .map(|kernel| kernel.source.to_string())
+            .ok_or_else(|| Failure::input(format!("{} has no such kernel", compiled.format.name)))
+    };
+    Ok(match stage {
+        Stage::Layout => picture::draw(&compiled.format, colours),
+        Stage::Facts => facts::list(compiled),
+        Stage::Ir => compiled.decoder.to_string(),
+        Stage::Codes => match &compiled.codes {
+            Some(codes) => codes.to_string(),
+            None => {
+                "none: four consecutive weights do not share scale and offset, or their codes are \
+                     no integers of 8 bits\n"
+                    .to_owned()
+            }
+        },
+        Stage::Cpu => emit::cpu::decoder_text(&compiled.decoder),
+        Stage::Wgsl => kernel(Backend::Wgsl)?,
+        Stage::Hip => kernel(Backend::Hip)?,
+    })
+}

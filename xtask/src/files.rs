@@ -1,0 +1,160 @@
+//! Files: where the repository is, descriptors in, results out without ever leaving half a file.
+
+use crate::failure::{Failure, Outcome};
+use quantloom_codegen::{Compiled, compile_bytes};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+/// The repository that these commands were built from.
+pub fn root() -> PathBuf {
+    let package = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
+    let package = package.filter(|path| path.join("../formats").is_dir());
+    let package = package.unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+    package.parent().map(Path::to_path_buf).unwrap_or(package)
+}
+
+/// A path as a user would type it here.
+pub fn shown(path: &Path) -> String {
+    let relative = |base: PathBuf| path.strip_prefix(base).ok().map(Path::to_path_buf);
+    let short = std::env::current_dir().ok().and_then(relative).or_else(|| relative(root()));
+    let short = short.filter(|path| !path.as_os_str().is_empty());
+    short.unwrap_or_else(|| path.to_path_buf()).display().to_string()
+}
+
+/// A failure about a file.
+pub fn cannot(verb: &str, path: &Path, error: io::Error) -> Failure {
+    Failure::input(format!("cannot {verb} {}: {error}", shown(path)))
+}
+
+/// A format by its name in `formats/`, or the descriptor at a path.
+pub fn descriptor(format: &str) -> Outcome<PathBuf> {
+    if is_path(format) {
+        return Ok(format.into());
+    }
+    let folder = root().join("formats");
+    let path = folder.join(format!("{format}.yaml"));
+    if path.is_file() {
+        return Ok(path);
+    }
+    let known: Vec<String> = descriptors(&folder)?
+        .iter()
+        .filter_map(|path| Some(path.file_stem()?.to_str()?.to_owned()))
+        .collect();
+    Err(Failure::input(format!(
+        "no format is named `{format}`; known are {}; a descriptor of your own is given by its path, \
+         as in ./{format}.yaml",
+        known.join(", ")
+    )))
+}
+
+/// Whether an argument means a descriptor's path rather than a format's name.
+pub fn is_path(format: &str) -> bool {
+    format.contains(['/', std::path::MAIN_SEPARATOR])
+        || [".yaml", ".yml"].iter().any(|ending| format.ends_with(ending))
+}
+
+/// The descriptors in a folder, sorted by name.
+pub fn descriptors(folder: &Path) -> Outcome<Vec<PathBuf>> {
+    let entries = fs::read_dir(folder).map_err(|error| cannot("read", folder, error))?;
+    let paths: io::Result<Vec<PathBuf>> = entries.map(|entry| Ok(entry?.path())).collect();
+    let mut paths = paths.map_err(|error| cannot("read", folder, error))?;
+    paths.retain(|path| path.extension().is_some_and(|ending| ending == "yaml" || ending == "yml"));
+    paths.sort();
+    Ok(paths)
+}
+
+/// Reads and compiles a descriptor.
+pub fn compile(path: &Path) -> Outcome<Compiled> {
+    let bytes = fs::read(path).map_err(|error| cannot("read", path, error))?;
+    compile_bytes(&bytes, &shown(path)).map_err(Failure::input)
+}
+
+/// A file in the making, beside the one it will replace. Unless it is finished it leaves no trace.
+pub struct Draft {
+    target: PathBuf,
+    /// `None` where the target is no plain file (a pipe, a device) and is written directly.
+    draft: Option<PathBuf>,
+    file: BufWriter<File>,
+}
+
+impl Draft {
+    /// Begins a file.
+    pub fn new(path: &Path) -> Outcome<Draft> {
+        let create = || -> io::Result<Draft> {
+            // What a link points to is replaced, not the link.
+            let target = path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
+            match fs::metadata(&target) {
+                Ok(found) if found.is_dir() => return Err(io::ErrorKind::IsADirectory.into()),
+                Ok(found) if !found.is_file() => {
+                    let file = OpenOptions::new().write(true).open(&target)?;
+                    return Ok(Draft { target, draft: None, file: BufWriter::new(file) });
+                }
+                _ => {}
+            }
+            let name = target.file_name().ok_or(io::ErrorKind::InvalidFilename)?;
+            let draft = format!(".{}.{}.draft", name.to_string_lossy(), std::process::id());
+            let draft = target.with_file_name(draft);
+            let file = OpenOptions::new().write(true).create(true).truncate(true).open(&draft)?;
+            Ok(Draft { target, draft: Some(draft), file: BufWriter::new(file) })
+        };
+        create().map_err(|error| cannot("write", path, error))
+    }
+
+    /// Appends.
+    pub fn write(&mut self, bytes: &[u8]) -> Outcome {
+        self.file.write_all(bytes).map_err(|error| cannot("write", &self.target, error))
+    }
+
+    /// Puts the file in its place.
+    pub fn finish(mut self) -> Outcome {
+        let mut finish = || -> io::Result<()> {
+            self.file.flush()?;
+            if let Some(draft) = &self.draft {
+                fs::rename(draft, &self.target)?;
+                self.draft = None;
+            }
+            Ok(())
+        };
+        finish().map_err(|error| cannot("write", &self.target, error))
+    }
+}
+
+impl Drop for Draft {
+    fn drop(&mut self) {
+        if let Some(draft) = &self.draft {
+            let _ = fs::remove_file(draft);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_draft_replaces_its_target_only_when_finished() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a");
+        fs::write(&path, "old").unwrap();
+        let mut draft = Draft::new(&path).unwrap();
+        draft.write(b"new").unwrap();
+        drop(draft);
+        assert_eq!(fs::read_to_string(&path).unwrap(), "old");
+        let mut draft = Draft::new(&path).unwrap();
+        draft.write(b"new").unwrap();
+        draft.finish().unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "new");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+        assert!(Draft::new(folder.path()).is_err());
+    }
+
+    #[test]
+    fn names_and_paths_are_told_apart() {
+        assert!(!is_path("toy"));
+        assert!(is_path("toy.yaml"));
+        assert!(is_path("./toy"));
+        assert!(descriptor("no_such_format").is_err());
+        assert!(root().join("formats").is_dir());
+    }
+}

@@ -1,0 +1,369 @@
+//! `gen`: descriptors in, the generated tree out. One function plans what the tree must hold; the
+//! plan is either carried out or only compared.
+
+use crate::failure::{Failure, Outcome};
+use crate::files::{self, Draft, cannot, shown};
+use crate::print;
+use quantloom_codegen::artifact::Artifact;
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+
+/// Compile every descriptor and write kernels and manifest
+///
+/// Compiles all descriptors of a folder, validates the kernels, and writes a text per kernel and a
+/// manifest of all. Nothing is written while any descriptor is wrong. Generated files whose format
+/// is gone are removed.
+///
+/// Examples:
+///   cargo xtask gen            after every change of a descriptor or of the compiler
+///   cargo xtask gen --check    in CI: is the tree up to date?
+#[derive(clap::Args)]
+#[command(verbatim_doc_comment)]
+pub struct Args {
+    /// Write nothing; fail where the tree is out of date
+    #[arg(long)]
+    check: bool,
+    /// Folder of descriptors [default: formats/ of the repository]
+    #[arg(long, value_name = "DIR")]
+    formats: Option<PathBuf>,
+    /// Folder for the generated files [default: runtime/generated/ of the repository]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+}
+
+impl Args {
+    /// What `gen --check` is called with.
+    pub fn check() -> Args {
+        Args { check: true, formats: None, out: None }
+    }
+
+    /// The command that brings the tree up to date.
+    fn command(&self) -> String {
+        let option = |name: &str, path: &Option<PathBuf>| match path {
+            Some(path) => format!(" --{name} {}", path.display()),
+            None => String::new(),
+        };
+        format!("cargo xtask gen{}{}", option("formats", &self.formats), option("out", &self.out))
+    }
+}
+
+/// Runs the command.
+pub fn run(args: &Args) -> Outcome {
+    let started = Instant::now();
+    let formats = args.formats.clone().unwrap_or_else(|| files::root().join("formats"));
+    let out = args.out.clone().unwrap_or_else(|| files::root().join("runtime/generated"));
+    let artifacts = compile(&formats)?;
+    let tree = tree(&artifacts, &formats, &out)?;
+    let changes = changes(&out, &tree)?;
+    if !args.check {
+        apply(&out, &tree, &changes)?;
+    }
+    for change in &changes {
+        let verb = if args.check { change.kind.wanted() } else { change.kind.done() };
+        print::out(format!("{verb} {}\n", shown(&out.join(&change.path))))?;
+    }
+    print::out(format!(
+        "{}, {}, {}; {}\n",
+        print::count(artifacts.len(), "format"),
+        print::count(tree.len(), "file"),
+        match (changes.len(), args.check) {
+            (0, _) => "up to date".to_owned(),
+            (changed, true) => format!("{changed} out of date"),
+            (changed, false) => format!("{changed} changed"),
+        },
+        print::duration(started.elapsed())
+    ))?;
+    match changes.is_empty() || !args.check {
+        true => Ok(()),
+        false => Err(Failure::Differs(format!(
+            "{} is out of date; run `{}`",
+            shown(&out),
+            args.command()
+        ))),
+    }
+}
+
+/// Every descriptor of a folder, compiled, by name. All problems of all of them at once.
+fn compile(folder: &Path) -> Outcome<Vec<Artifact>> {
+    let paths = files::descriptors(folder)?;
+    if paths.is_empty() {
+        return Err(Failure::input(format!("{} holds no descriptor (*.yaml)", shown(folder))));
+    }
+    let compiled =
+        in_parallel(&paths, |path| files::compile(path).map(|compiled| compiled.artifact));
+    let mut problems = Vec::new();
+    let mut artifacts: Vec<(&PathBuf, Artifact)> = Vec::new();
+    for (path, compiled) in paths.iter().zip(compiled) {
+        match compiled {
+            Ok(artifact) => artifacts.push((path, artifact)),
+            Err(Failure::Input(problem) | Failure::Differs(problem)) => problems.push(problem),
+            Err(told) => return Err(told),
+        }
+    }
+    problems.extend(conflicts(&artifacts));
+    if !problems.is_empty() {
+        problems.push("nothing was written".to_owned());
+        return Err(Failure::input(problems.join("\n")));
+    }
+    Ok(artifacts.into_iter().map(|(_, artifact)| artifact).collect())
+}
+
+/// Calls `work` for every item, on all cores; results in order.
+fn in_parallel<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let next = AtomicUsize::new(0);
+    let worker = || {
+        let mut done = Vec::new();
+        while let Some((index, item)) =
+            Some(next.fetch_add(1, Ordering::Relaxed)).and_then(|i| Some((i, items.get(i)?)))
+        {
+            done.push((index, work(item)));
+        }
+        done
+    };
+    let mut results: Vec<(usize, R)> = std::thread::scope(|scope| {
+        let workers: Vec<_> = (1..threads).map(|_| scope.spawn(worker)).collect();
+        let mut results = worker();
+        for worker in workers {
+            match worker.join() {
+                Ok(done) => results.extend(done),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        }
+        results
+    });
+    results.sort_by_key(|&(index, _)| index);
+    results.into_iter().map(|(_, result)| result).collect()
+}
+
+/// What is wrong between descriptors, and between them and their files' names.
+fn conflicts(artifacts: &[(&PathBuf, Artifact)]) -> Vec<String> {
+    let mut problems = Vec::new();
+    let mut names = BTreeMap::new();
+    let mut numbers = BTreeMap::new();
+    for (path, artifact) in artifacts {
+        let name = &*artifact.name;
+        if path.file_name().is_none_or(|file| file != format!("{name}.yaml").as_str()) {
+            problems.push(format!(
+                "{}: format: this file describes `{name}`\n    help: rename the file to {name}.yaml, or the format",
+                shown(path)
+            ));
+        }
+        if let Some(other) = names.insert(name, *path) {
+            problems.push(format!(
+                "{}: format: {} also describes `{name}`\n    help: give one of them another name",
+                shown(path),
+                shown(other)
+            ));
+        }
+        if let Some(number) = artifact.gguf
+            && let Some(other) = numbers.insert(number, *path)
+        {
+            problems.push(format!(
+                "{}: gguf: {} also has number {number}\n    help: a tensor type has one format; remove or correct one",
+                shown(path),
+                shown(other)
+            ));
+        }
+    }
+    problems
+}
+
+/// A text per file, by its path in the generated folder.
+type Tree = BTreeMap<PathBuf, String>;
+
+/// Everything that the generated folder must hold.
+fn tree(artifacts: &[Artifact], formats: &Path, out: &Path) -> Outcome<Tree> {
+    let mut tree = Tree::new();
+    for kernel in artifacts.iter().flat_map(|artifact| artifact.kernels.iter()) {
+        let folder = kernel.backend.word();
+        let path = Path::new(folder).join(format!("{}.{folder}", kernel.name));
+        tree.insert(path, kernel.source.to_string());
+    }
+    let formats = from_to(out, formats)?;
+    tree.insert("manifest.rs".into(), quantloom_codegen::emit::manifest(artifacts, &formats));
+    Ok(tree)
+}
+
+/// How two paths get from one folder to another, with `/` between steps.
+fn from_to(from: &Path, to: &Path) -> Outcome<String> {
+    let absolute = |path: &Path| -> std::io::Result<PathBuf> {
+        path.canonicalize().or_else(|_| std::path::absolute(path))
+    };
+    let from = absolute(from).map_err(|error| cannot("find", from, error))?;
+    let to = absolute(to).map_err(|error| cannot("find", to, error))?;
+    let common = from.components().zip(to.components()).take_while(|(a, b)| a == b).count();
+    let up = from.components().skip(common).map(|_| "..".to_owned());
+    let down = to.components().skip(common).map(|step| step.as_os_str().to_string_lossy().into());
+    Ok(up.chain(down).collect::<Vec<String>>().join("/"))
+}
+
+/// A file that is not as it must be.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Change {
+    path: PathBuf,
+    kind: Kind,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Kind {
+    New,
+    Changed,
+    Gone,
+}
+
+impl Kind {
+    fn done(self) -> &'static str {
+        match self {
+            Kind::New => "added  ",
+            Kind::Changed => "changed",
+            Kind::Gone => "removed",
+        }
+    }
+
+    fn wanted(self) -> &'static str {
+        match self {
+            Kind::New => "missing ",
+            Kind::Changed => "outdated",
+            Kind::Gone => "obsolete",
+        }
+    }
+}
+
+/// What stands in the first line of every generated file; others are never removed.
+const MARK: &str = "Generated by `cargo xtask gen`";
+
+/// Compares the folder with what it must hold.
+fn changes(out: &Path, tree: &Tree) -> Outcome<Vec<Change>> {
+    let mut changes = Vec::new();
+    for (path, text) in tree {
+        let kind = match fs::read(out.join(path)) {
+            Ok(found) if found == text.as_bytes() => continue,
+            Ok(_) => Kind::Changed,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Kind::New,
+            Err(error) => return Err(cannot("read", &out.join(path), error)),
+        };
+        changes.push(Change { path: path.clone(), kind });
+    }
+    for folder in ["wgsl", "hip"] {
+        let Ok(entries) = fs::read_dir(out.join(folder)) else { continue };
+        for entry in entries.flatten() {
+            let path = Path::new(folder).join(entry.file_name());
+            let generated = || {
+                let text = fs::read(entry.path()).unwrap_or_default();
+                let line = text.split(|&byte| byte == b'\n').next().unwrap_or_default();
+                String::from_utf8_lossy(line).contains(MARK)
+            };
+            if !tree.contains_key(&path) && entry.path().is_file() && generated() {
+                changes.push(Change { path, kind: Kind::Gone });
+            }
+        }
+    }
+    changes.sort();
+    Ok(changes)
+}
+
+/// Carries the changes out: all texts are on the disk before the first takes its place, and nothing
+/// is removed before the last has.
+fn apply(out: &Path, tree: &Tree, changes: &[Change]) -> Outcome {
+    let mut drafts = Vec::new();
+    for change in changes {
+        let path = out.join(&change.path);
+        if let Some(text) = tree.get(&change.path) {
+            if let Some(folder) = path.parent() {
+                fs::create_dir_all(folder).map_err(|error| cannot("create", folder, error))?;
+            }
+            let mut draft = Draft::new(&path)?;
+            draft.write(text.as_bytes())?;
+            drafts.push(draft);
+        }
+    }
+    for draft in drafts {
+        draft.finish()?;
+    }
+    for change in changes.iter().filter(|change| change.kind == Kind::Gone) {
+        let path = out.join(&change.path);
+        fs::remove_file(&path).map_err(|error| cannot("remove", &path, error))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TOY: &str = "format: toy\ntitle: a test's format\ngguf: 7\nweights: 4\nblock: {d: f16, q: \"u8[2]\"}\n\
+                       fields: {q: {from: q, bits: 4, k: \"4:4\", bias: 8}}\nvalue: q * d\n";
+
+    /// Descriptors in a folder of their own, and a folder to write to.
+    fn folder(descriptors: &[(&str, &str)]) -> (tempfile::TempDir, Args) {
+        let folder = tempfile::tempdir().unwrap();
+        let formats = folder.path().join("formats");
+        fs::create_dir(&formats).unwrap();
+        for (file, text) in descriptors {
+            fs::write(formats.join(file), text).unwrap();
+        }
+        let out = Some(folder.path().join("out"));
+        let args = Args { check: false, formats: Some(formats), out };
+        (folder, args)
+    }
+
+    fn message(outcome: Outcome) -> String {
+        match outcome {
+            Err(Failure::Input(message) | Failure::Differs(message)) => message,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn writes_compares_and_removes() {
+        let (folder, args) = folder(&[("toy.yaml", TOY)]);
+        let check = Args { check: true, formats: args.formats.clone(), out: args.out.clone() };
+        let out = folder.path().join("out");
+        assert!(message(run(&check)).contains("run `cargo xtask gen --formats"));
+        assert!(!out.exists());
+        run(&args).unwrap();
+        run(&check).unwrap();
+        let kernels = || fs::read_dir(out.join("wgsl")).unwrap().count();
+        assert_eq!(kernels(), 4);
+
+        let kernel = out.join("hip/toy_matvec_f32.hip");
+        fs::write(&kernel, "changed by hand").unwrap();
+        fs::write(out.join("wgsl/mine.wgsl"), "// by hand").unwrap();
+        fs::write(out.join("wgsl/old.wgsl"), format!("// {MARK} from formats/old.yaml")).unwrap();
+        assert!(matches!(run(&check), Err(Failure::Differs(_))));
+        run(&args).unwrap();
+        assert!(fs::read_to_string(&kernel).unwrap().contains(MARK));
+        assert_eq!(kernels(), 5);
+        assert!(out.join("wgsl/mine.wgsl").exists());
+        run(&check).unwrap();
+    }
+
+    #[test]
+    fn reports_all_problems_and_writes_nothing() {
+        let broken = TOY.replace("value: q * d", "value: q * e");
+        let (folder, args) = folder(&[("a.yaml", &broken), ("b.yaml", &broken), ("toy.yaml", TOY)]);
+        let message = message(run(&args));
+        assert!(message.contains("a.yaml:") && message.contains("b.yaml:"), "{message}");
+        assert!(!folder.path().join("out").exists());
+    }
+
+    #[test]
+    fn refuses_names_and_numbers_that_meet() {
+        let (_folder, args) = folder(&[("other.yaml", TOY), ("toy.yaml", TOY)]);
+        let message = message(run(&args));
+        assert!(message.contains("other.yaml: format: this file describes `toy`"), "{message}");
+        assert!(message.contains("also describes `toy`"), "{message}");
+        assert!(message.contains("also has number 7"), "{message}");
+    }
+
+    #[test]
+    fn finds_the_way_between_folders() {
+        let way = |from: &str, to: &str| from_to(Path::new(from), Path::new(to)).unwrap();
+        assert_eq!(way("/no/a/b", "/no/c"), "../../c");
+        assert_eq!(way("/no/a", "/no/a/c"), "c");
+    }
+}

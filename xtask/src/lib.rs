@@ -1,0 +1,68 @@
+//! Quantloom's commands. `cargo xtask --help` lists them.
+
+mod decode;
+mod demo;
+mod engine;
+mod explain;
+mod failure;
+mod files;
+mod generate;
+mod print;
+mod suite;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// Runs the command that the arguments name. Exit code 0: all is well; 1: something differs or
+/// fails a test; 2: the arguments or an input are wrong.
+pub fn run() -> ExitCode {
+    let outcome = match Cli::parse().command {
+        Command::Gen(args) => generate::run(&args),
+        Command::Demo(args) => demo::run(&args),
+        Command::Decode(args) => decode::run(&args),
+        Command::Explain(args) => explain::run(&args),
+        Command::Test(args) => suite::run(&args),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}
+
+/// Quantization formats in, kernels out.
+///
+/// Descriptors in formats/ are compiled into CPU decoders, WGSL kernels and HIP kernels; these
+/// commands write them, show them and prove them. Each explains itself: cargo xtask gen --help
+#[derive(Parser)]
+#[command(
+    name = "cargo xtask",
+    bin_name = "cargo xtask",
+    disable_help_subcommand = true,
+    verbatim_doc_comment
+)]
+#[command(
+    after_help = "Exit code: 0 all is well, 1 something differs or fails, 2 wrong arguments or input."
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Gen(generate::Args),
+    Demo(demo::Args),
+    Decode(decode::Args),
+    Explain(explain::Args),
+    Test(suite::Args),
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn arguments_are_declared_consistently() {
+        super::Cli::command().debug_assert();
+    }
+}

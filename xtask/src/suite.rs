@@ -1,0 +1,159 @@
+//! `test`: everything that proves the project, one step after the other.
+
+use crate::failure::{Failure, Outcome};
+use crate::{files, generate, print};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// Run everything: generated files, tests of every engine, lints
+///
+/// Installs the Debian packages that the tests of GPU kernels need where it may (root and apt-get);
+/// elsewhere it names them, and what cannot run is skipped by name.
+///
+/// Examples:
+///   cargo xtask test
+///   cargo xtask test --require wgsl,hip,amdgpu --lint     what CI runs: no skips
+#[derive(clap::Args)]
+#[command(verbatim_doc_comment)]
+pub struct Args {
+    /// What must not be skipped: wgsl, hip, amdgpu [default: the environment's REQUIRE]
+    #[arg(long, value_delimiter = ',', value_name = "LIST")]
+    require: Vec<String>,
+    /// Also run rustfmt and clippy [default where the environment has CI=true]
+    #[arg(long)]
+    lint: bool,
+    /// Install nothing
+    #[arg(long)]
+    no_install: bool,
+}
+
+/// Runs the command.
+pub fn run(args: &Args) -> Outcome {
+    let lint = args.lint || std::env::var("CI").is_ok_and(|ci| ci == "true" || ci == "1");
+    let mut steps = Steps::default();
+    steps.run("packages", || packages(!args.no_install));
+    steps.run("gen --check", || {
+        generate::run(&generate::Args::check()).map_err(|failure| match failure {
+            Failure::Input(problem) | Failure::Differs(problem) => problem,
+            Failure::Told(code) => format!("exit code {code}"),
+        })
+    });
+    steps.run("tests", || {
+        let mut test = cargo(&["test", "--workspace", "--features", "xtask/engines"]);
+        if !args.require.is_empty() {
+            test.env("REQUIRE", args.require.join(","));
+        }
+        finish(&mut test)
+    });
+    if lint {
+        steps.run("rustfmt", || finish(&mut cargo(&["fmt", "--all", "--check"])));
+        steps.run("clippy", || {
+            let workspace =
+                ["clippy", "--workspace", "--all-targets", "--features", "xtask/engines"];
+            finish(cargo(&workspace).args(["--", "--deny", "warnings"]))
+        });
+    }
+    steps.summary()
+}
+
+/// Steps that ran: name, time, and what went wrong.
+#[derive(Default)]
+struct Steps(Vec<(&'static str, Duration, Result<(), String>)>);
+
+impl Steps {
+    fn run(&mut self, name: &'static str, step: impl FnOnce() -> Result<(), String>) {
+        print::error(&format!("== {name}"));
+        let started = Instant::now();
+        let result = step();
+        if let Err(problem) = &result {
+            print::error(&format!("{name}: {problem}"));
+        }
+        self.0.push((name, started.elapsed(), result));
+    }
+
+    fn summary(&self) -> Outcome {
+        let mut text = "\n".to_owned();
+        for (name, time, result) in &self.0 {
+            let result = if result.is_ok() { "ok" } else { "FAILED" };
+            text += &format!("{name:12} {result:7} {}\n", print::duration(*time));
+        }
+        print::out(text)?;
+        let failed = self.0.iter().filter(|(_, _, result)| result.is_err());
+        let failed: Vec<&str> = failed.map(|(name, ..)| *name).collect();
+        match failed.is_empty() {
+            true => Ok(()),
+            false => Err(Failure::Differs(format!("failed: {}", failed.join(", ")))),
+        }
+    }
+}
+
+fn cargo(args: &[&str]) -> Command {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = Command::new(cargo);
+    command.args(args).current_dir(files::root());
+    command
+}
+
+fn finish(command: &mut Command) -> Result<(), String> {
+    match command.status() {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(status.to_string()),
+        Err(error) => Err(format!("cannot start {}: {error}", command.get_program().display())),
+    }
+}
+
+/// Debian packages, and what cannot be tested without them.
+const PACKAGES: [(&str, &str); 5] = [
+    ("g++", "HIP kernels on the CPU"),
+    ("clang-19", "HIP kernels as AMD code objects"),
+    ("lld-19", "HIP kernels as AMD code objects"),
+    ("libvulkan1", "WGSL kernels"),
+    ("mesa-vulkan-drivers", "WGSL kernels on software Vulkan"),
+];
+
+/// Installs what is missing, or names it. Missing packages alone are no failure: the tests say what
+/// they skip, and fail where it is required.
+fn packages(install: bool) -> Result<(), String> {
+    let missing: Vec<_> = PACKAGES.into_iter().filter(|(name, _)| !installed(name)).collect();
+    if missing.is_empty() {
+        print::error("all there");
+        return Ok(());
+    }
+    let names: Vec<&str> = missing.iter().map(|(name, _)| *name).collect();
+    if install && may_install() {
+        let apt = |args: &[&str]| {
+            let mut command = Command::new("apt-get");
+            command.args(args).env("DEBIAN_FRONTEND", "noninteractive");
+            finish(command.stdout(Stdio::null()).stdin(Stdio::null()))
+        };
+        print::error(&format!("installing {}", names.join(" ")));
+        let result = apt(&["update", "--quiet"]).and_then(|()| {
+            apt(&[&["install", "--yes", "--quiet", "--no-install-recommends"], &*names].concat())
+        });
+        match result {
+            Ok(()) => return Ok(()),
+            Err(problem) => print::error(&format!("apt-get: {problem}")),
+        }
+    }
+    for (name, use_) in &missing {
+        print::error(&format!("package {name} is missing: without it no test of {use_}"));
+    }
+    print::error(&format!("on Debian, as root: apt-get install {}", names.join(" ")));
+    Ok(())
+}
+
+/// Whether dpkg knows the package as installed.
+fn installed(package: &str) -> bool {
+    let query = Command::new("dpkg-query")
+        .args(["--show", "--showformat", "${db:Status-Status}", package])
+        .stderr(Stdio::null())
+        .output();
+    query.is_ok_and(|output| output.stdout == b"installed")
+}
+
+/// Root, on a system with apt-get.
+fn may_install() -> bool {
+    let runs = |program: &str, args: &[&str]| Command::new(program).args(args).output().ok();
+    let root = runs("id", &["-u"]).is_some_and(|output| output.stdout.trim_ascii() == b"0");
+    root && runs("apt-get", &["--version"]).is_some_and(|output| output.status.success())
+}
