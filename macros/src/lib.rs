@@ -77,3 +77,36 @@ fn absolute(file: &str) -> PathBuf {
     let root = std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_default();
     Path::new(&root).join(file)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{compile, items};
+
+    #[test]
+    fn problems_come_with_file_line_path_and_help() {
+        let file = "../tests/outside/broken/three_bits.yaml";
+        let message = compile(file, items::format).map(|_| ()).unwrap_err();
+        let lines: Vec<&str> = message.lines().collect();
+        assert_eq!(lines.len(), 4, "{message}");
+        assert!(lines[0].starts_with(&format!("{file}:12:")), "{message}");
+        assert!(lines[0].contains(" fields.q.planes[0].from: "), "{message}");
+        assert!(lines[2].starts_with(&format!("{file}:13:")), "{message}");
+        assert!(lines[2].contains(" fields.q.planes[1].k: "), "{message}");
+        assert!(lines[1].starts_with("    help: ") && lines[3].starts_with("    help: "));
+    }
+
+    #[test]
+    fn a_missing_file_is_named() {
+        let message = compile("formats/missing.yaml", items::decoder).map(|_| ()).unwrap_err();
+        assert!(message.starts_with("formats/missing.yaml: cannot read "), "{message}");
+        assert!(message.ends_with("\n    help: paths start at Cargo.toml"), "{message}");
+    }
+
+    #[test]
+    fn what_a_descriptor_compiles_to_parses() {
+        let file = "../tests/outside/formats/three_bits.yaml";
+        let items = compile(file, items::format).unwrap();
+        let file: syn::File = syn::parse2(items).unwrap();
+        assert!(matches!(&file.items[0], syn::Item::Struct(own) if own.ident == "ThreeBits"));
+    }
+}

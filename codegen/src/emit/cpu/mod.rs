@@ -53,7 +53,9 @@ pub(super) fn file(items: TokenStream) -> String {
     let mut previous_is_use = false;
     for item in items {
         let is_use = matches!(item, syn::Item::Use(_));
-        if !text.is_empty() && !(is_use && previous_is_use) {
+        let first = text.is_empty();
+        let together = is_use && previous_is_use;
+        if !first && !together {
             text.push('\n');
         }
         previous_is_use = is_use;

@@ -1,0 +1,6 @@
+//! Two formats that Quantloom does not know, each by its descriptor alone.
+
+#![forbid(unsafe_code)]
+
+quantloom_macros::include_format!("formats/three_bits.yaml");
+quantloom_macros::include_format!("formats/split.yaml");
