@@ -122,7 +122,7 @@ impl Descriptor {
             return Err(Problems { file: file.into(), list: vec![problem] });
         }
         serde_yaml::from_str(text).map_err(|error| {
-            let problem = syntax_problem(&error);
+            let problem = syntax_problem(&error, text);
             position::resolve(text, file, vec![problem])
         })
     }
@@ -134,27 +134,59 @@ impl Descriptor {
 }
 
 /// Takes the reader's message apart: `fields.q: unknown field `x`, expected ... at line 3 column 5`.
-fn syntax_problem(error: &serde_yaml::Error) -> Problem {
-    let text = error.to_string();
-    let text = text.rfind(" at line ").map_or(text.as_str(), |end| &text[..end]);
-    let (mut path, message) = match text.split_once(": ") {
+fn syntax_problem(error: &serde_yaml::Error, text: &str) -> Problem {
+    let said = error.to_string();
+    let said = said.find(" at line ").map_or(said.as_str(), |end| &said[..end]);
+    let (path, message) = match said.split_once(": ") {
         Some((path, message)) if is_path(path) => (parse_path(path), message),
-        _ => (Path::default(), text),
+        _ => (Path::default(), said),
     };
-    let quoted = message.split('`').nth(1);
-    if let (true, Some(key)) = (message.starts_with("unknown field"), quoted) {
-        path = path.key(key);
-    }
-    let (message, help) = match message.split_once(", expected ") {
-        Some((message, expected)) => (message, format!("expected {expected}")),
-        None => (message, String::new()),
-    };
-    let mut problem = Problem::new(path, message, help);
-    problem.position = error
+    let position = error
         .location()
         .filter(|location| location.index() > 0)
         .map(|location| (location.line(), location.column()));
-    problem
+    let (message, expected) = match message.split_once(", expected ") {
+        Some((message, expected)) => (message, Some(expected)),
+        None => (message, None),
+    };
+    let key = message.split('`').nth(1).unwrap_or_default();
+    if message.starts_with("unknown field") {
+        let known = expected.unwrap_or_default().replace("one of ", "").replace(" or ", ", ");
+        let help = format!("known are {known}");
+        let path = path.key(key);
+        let position = position::repeated(text, &path).or(position);
+        return Problem { position, ..Problem::new(path, format!("unknown key `{key}`"), help) };
+    }
+    if message.starts_with("duplicate field") || message == ordered::twice(key) {
+        let path = path.key(key);
+        let position = position::repeated(text, &path).or(position);
+        return Problem { position, ..Problem::new(path, ordered::twice(key), "keep one of them") };
+    }
+    let (message, help) = match expected {
+        _ if message.starts_with("missing field") => {
+            (format!("the key `{key}` is missing"), format!("add `{key}:`"))
+        }
+        Some(expected) => (message.to_owned(), format!("write {}", meant(expected))),
+        None => {
+            let help = "this is not YAML: check brackets, quotes and indentation";
+            (message.to_owned(), help.to_owned())
+        }
+    };
+    Problem { position, ..Problem::new(path, message, help) }
+}
+
+/// What a Rust type is called in a descriptor.
+fn meant(expected: &str) -> &str {
+    match expected {
+        "u32" => "a whole number, 0 or more",
+        "i32" => "a whole number",
+        "f64" => "a number",
+        "a string" => "text",
+        "a boolean" => "true or false",
+        "a sequence" => "a list, [a, b, c]",
+        _ if expected.starts_with("struct ") => "a mapping of keys to values, {key: value}",
+        _ => expected,
+    }
 }
 
 fn is_path(text: &str) -> bool {

@@ -35,6 +35,11 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Ordered<T> {
     }
 }
 
+/// What is wrong with a key that stands twice.
+pub(super) fn twice(key: &str) -> String {
+    format!("the key `{key}` stands twice")
+}
+
 struct Entries<T>(PhantomData<T>);
 
 impl<'de, T: Deserialize<'de>> Visitor<'de> for Entries<T> {
@@ -48,7 +53,7 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for Entries<T> {
         let mut entries: Vec<(String, T)> = Vec::new();
         while let Some(key) = map.next_key::<String>()? {
             if entries.iter().any(|(other, _)| *other == key) {
-                return Err(A::Error::custom(format!("the key `{key}` stands twice")));
+                return Err(A::Error::custom(twice(&key)));
             }
             entries.push((key, map.next_value()?));
         }

@@ -6,9 +6,14 @@ use saphyr_parser::{Event, Parser};
 /// Fills in the positions that are still unknown.
 pub(super) fn resolve(text: &str, file: &str, mut list: Vec<Problem>) -> Problems {
     for problem in &mut list {
-        problem.position = problem.position.or_else(|| locate(text, &problem.path));
+        problem.position = problem.position.or_else(|| locate(text, &problem.path, false));
     }
     Problems { file: file.into(), list }
+}
+
+/// The position of the last of several equal keys.
+pub(super) fn repeated(text: &str, path: &Path) -> Option<(usize, usize)> {
+    locate(text, path, true)
 }
 
 /// A mapping or sequence that is open at the current event.
@@ -21,15 +26,17 @@ struct Open {
     matched: Option<usize>,
 }
 
-/// The position of the deepest node on the way to `path`: that of its key where it has one.
-fn locate(text: &str, path: &Path) -> Option<(usize, usize)> {
+/// The position of the deepest node on the way to `path`: that of its key where it has one. Of equal
+/// keys the first counts, or the last.
+fn locate(text: &str, path: &Path, last: bool) -> Option<(usize, usize)> {
     let mut open: Vec<Open> = Vec::new();
     let mut best: Option<(usize, (usize, usize))> = None;
     for event in Parser::new_from_str(text) {
-        let (event, span) = event.ok()?;
+        // What is too deep for this parser leaves the place reached so far.
+        let Ok((event, span)) = event else { break };
         let here = (span.start.line(), span.start.col() + 1);
-        let mut note = |depth: usize| {
-            if best.is_none_or(|(reached, _)| depth > reached) {
+        let mut note = |depth: usize, key: bool| {
+            if best.is_none_or(|(reached, _)| depth > reached || key && last && depth == reached) {
                 best = Some((depth, here));
             }
         };
@@ -42,7 +49,7 @@ fn locate(text: &str, path: &Path) -> Option<(usize, usize)> {
                     if let Some(depth) = parent.matched
                         && path.0.get(depth) == Some(&step)
                     {
-                        note(depth + 1);
+                        note(depth + 1, true);
                     }
                     parent.step = Some(step);
                     parent.key_next = false;
@@ -75,7 +82,7 @@ fn locate(text: &str, path: &Path) -> Option<(usize, usize)> {
             }
         };
         if let Some(depth) = matched {
-            note(depth);
+            note(depth, false);
         }
         if let Some(mapping) = container {
             let step = (!mapping).then_some(Step::Index(0));
@@ -94,10 +101,11 @@ mod tests {
         let text =
             "a: 1\nfields:\n  q:\n    planes:\n      - {from: x, k: y}\n      - {from: z, k: w}\n";
         let path = Path::of("fields").key("q").key("planes").index(1).key("k");
-        assert_eq!(locate(text, &path), Some((6, 18)));
-        assert_eq!(locate(text, &Path::of("fields").key("q")), Some((3, 3)));
-        assert_eq!(locate(text, &Path::of("fields").key("missing")), Some((2, 1)));
-        assert_eq!(locate(text, &Path::default()), Some((1, 1)));
-        assert_eq!(locate("a: [", &Path::of("a")), None);
+        assert_eq!(locate(text, &path, false), Some((6, 19)));
+        assert_eq!(locate(text, &Path::of("fields").key("q"), false), Some((3, 3)));
+        assert_eq!(locate(text, &Path::of("fields").key("missing"), false), Some((2, 1)));
+        assert_eq!(locate(text, &Path::default(), false), Some((1, 1)));
+        assert_eq!(locate("a: [", &Path::of("a"), false), Some((1, 1)));
+        assert_eq!(repeated("a: 1\na: 2", &Path::of("a")), Some((2, 1)));
     }
 }

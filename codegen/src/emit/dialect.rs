@@ -24,7 +24,7 @@ pub(super) const WGSL: Dialect = Dialect {
     i32: "i32",
     f32: "f32",
     f32_from_bits: "bitcast<f32>",
-    load: |stream, bits, _, address| format!("{stream}_u{bits}({address})"),
+    load: |stream, bits, align, address| format!("{stream}_u{bits}_a{align}({address})"),
 };
 
 /// HIP: loads take a pointer and say how far it is aligned.

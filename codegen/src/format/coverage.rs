@@ -1,7 +1,8 @@
 //! Every bit of a unit is read exactly once, or declared padding, or declared shared.
 
+use super::Member;
 use super::build::Builder;
-use crate::problem::{Path, Problem};
+use crate::problem::Problem;
 
 /// Who reads a bit.
 #[derive(Clone, Copy, PartialEq)]
@@ -60,48 +61,46 @@ pub(super) fn check(builder: &Builder) -> Vec<Problem> {
     if !problems.is_empty() {
         return problems; // an overlap leaves its own bits unread: say one thing
     }
-    for (stream, bits) in bits.iter().enumerate() {
-        let mut first = 0;
-        while let Some(start) = (first..bits.len()).find(|&bit| bits[bit] == Reader::Nobody) {
-            let run = bits[start..].iter().take_while(|&&reader| reader == Reader::Nobody).count();
-            let member = member_at(builder, stream, start);
-            // Name one member's bits at a time.
-            let end = (start + run).min(member.map_or(usize::MAX, |(_, end)| end));
+    // Members fill their stream: every bit belongs to one.
+    for (index, member) in builder.members.iter().enumerate() {
+        let first = member.offset as usize * 8;
+        let size = member.count as usize * member.element.map_or(8, |e| e.bits as usize);
+        let unread = |bit: &usize| bits[member.stream][first + bit] == Reader::Nobody;
+        let unread: Vec<usize> = (0..size).filter(unread).collect();
+        if !unread.is_empty() {
             problems.push(Problem::new(
-                member.map_or_else(Path::default, |(index, _)| builder.member_path(index)),
-                format!("nothing reads {} of {} bits", place(builder, stream, start), end - start),
+                builder.member_path(index),
+                format!("nothing reads {} of `{}`", ranges(&unread), member.name),
                 "let a plane read them, or declare them: a member pad[n], a field with `type: pad`",
             ));
-            first = end;
-            if problems.len() >= 8 {
-                break;
-            }
         }
     }
     problems
 }
 
-/// The member that holds a bit, and the bit after its last.
-fn member_at(builder: &Builder, stream: usize, bit: usize) -> Option<(usize, usize)> {
-    let member = builder
-        .members
+/// `bit 7`, or `bits 0..=3, 8..=11 and 5 more`; the bits rise.
+fn ranges(bits: &[usize]) -> String {
+    const MOST: usize = 4;
+    let runs: Vec<&[usize]> = bits.chunk_by(|a, b| a + 1 == *b).collect();
+    let shown: Vec<String> = runs
         .iter()
-        .enumerate()
-        .filter(|(_, member)| member.stream == stream && member.offset as usize * 8 <= bit)
-        .max_by_key(|(_, member)| member.offset)?;
-    let next = builder
-        .members
-        .iter()
-        .filter(|other| other.stream == stream && other.offset > member.1.offset)
-        .map(|other| other.offset as usize * 8)
-        .min();
-    Some((member.0, next.unwrap_or(usize::MAX)))
+        .take(MOST)
+        .map(|run| match run {
+            [first, .., last] => format!("{first}..={last}"),
+            bits => bits.iter().map(usize::to_string).collect(),
+        })
+        .collect();
+    let word = if bits.len() == 1 { "bit" } else { "bits" };
+    let more: usize = runs.iter().skip(MOST).map(|run| run.len()).sum();
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    format!("{word} {}{more}", shown.join(", "))
 }
 
+/// A bit of a stream, by the member that holds it.
 fn place(builder: &Builder, stream: usize, bit: usize) -> String {
-    match member_at(builder, stream, bit) {
-        Some((index, _)) => {
-            let member = &builder.members[index];
+    let before = |member: &&Member| member.stream == stream && member.offset as usize * 8 <= bit;
+    match builder.members.iter().filter(before).max_by_key(|member| member.offset) {
+        Some(member) => {
             format!("bit {} of `{}`", bit - member.offset as usize * 8, member.name)
         }
         None => format!("bit {bit}"),

@@ -69,7 +69,7 @@ impl Format {
         let mut run = self.weights;
         if let Some(affine) = &affine {
             for formula in [&affine.scale, &affine.offset] {
-                formula.for_each_field(&mut |field| run = run.min(self.fields[field].per));
+                formula.for_each_field(&mut |field| run = gcd(run, self.fields[field].per));
             }
         } else {
             run = 1;
@@ -154,6 +154,10 @@ impl Format {
     pub fn is_integer(&self, field: usize) -> bool {
         matches!(self.fields[field].scalar, Scalar::Unsigned | Scalar::Signed)
     }
+}
+
+fn gcd(a: u32, b: u32) -> u32 {
+    if b == 0 { a } else { gcd(b, a % b) }
 }
 
 type Parts = (Option<Formula>, Option<Formula>);

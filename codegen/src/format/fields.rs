@@ -21,6 +21,9 @@ impl Builder {
         }
         if self.problems.is_empty() {
             self.implicit_fields();
+        } else {
+            // The value may name these; what they are, is not known.
+            self.broken.extend(self.members.iter().map(|member| member.name.clone()));
         }
     }
 
@@ -50,14 +53,16 @@ impl Builder {
             let plane = PlaneText { from: name.clone(), bits: None, at: None, k: None };
             let per = tile / count;
             if let Some(plane) = self.plane(&plane, per, &path) {
-                self.fields.push(Field {
+                let field = Field {
                     name,
                     scalar: element.scalar,
                     bias: 0,
                     per,
                     planes: vec![plane],
                     padding: false,
-                });
+                };
+                self.check_range(&field, None, &path);
+                self.fields.push(field);
                 self.origins.push(Origin {
                     path: path.clone(),
                     planes: vec![path],
@@ -119,7 +124,7 @@ impl Builder {
             padding,
         };
         if !padding {
-            self.check_range(&field, text, path);
+            self.check_range(&field, text.bias, path);
         }
         self.fields.push(field);
         self.origins.push(Origin {
@@ -131,7 +136,7 @@ impl Builder {
         Some(())
     }
 
-    fn check_range(&mut self, field: &Field, text: &FieldText, path: &Path) {
+    fn check_range(&mut self, field: &Field, bias: Option<i32>, path: &Path) {
         let (name, bits) = (&field.name, field.bits());
         if bits > 32 {
             self.refuse(
@@ -142,7 +147,7 @@ impl Builder {
             return;
         }
         match field.range() {
-            None if text.bias.is_some() => {
+            None if bias.is_some() => {
                 self.refuse(path.key("bias"), "a float has no bias", "put it in the formula");
             }
             Some((low, high)) if low < -(1 << 24) || high > 1 << 24 => {

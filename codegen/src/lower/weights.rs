@@ -103,7 +103,7 @@ impl Values<'_> {
             Some(bytes) => {
                 let codes = b.name(bytes, &stated.name);
                 let code = b.with(Binary::Shr, codes, self.lane * 8);
-                Some(if self.lane == 3 { code } else { b.with(Binary::And, code, 0xff) })
+                Some(b.with(Binary::And, code, (1 << stated.bits()) - 1))
             }
             None => self.reader.stored(b, field, self.quad, self.lane),
         }
