@@ -40,6 +40,14 @@ pub fn of_format(format: &Format) -> Result<TokenStream, VerifyError> {
     Ok(decoder(&crate::lower::weights(format, STRIP_BYTES)?))
 }
 
+/// [`of_format`], formatted as a file: what runs on a CPU.
+///
+/// # Errors
+/// A defect of the lowering, never of a format.
+pub fn text_of_format(format: &Format) -> Result<String, VerifyError> {
+    Ok(file(of_format(format)?))
+}
+
 /// [`decoder`], formatted as a file.
 pub fn decoder_text(verified: &Verified<Decoder>) -> String {
     file(decoder(verified))
