@@ -18,6 +18,8 @@ use quote::{format_ident, quote};
 /// Items that decode a format on the CPU. Their entry point is `decode`, a
 /// [`DecodeFn`](crate::artifact::DecodeFn); nothing outside the items is referred to.
 ///
+/// Packed codes are decoded too: a weight is then `scale * code + offset`.
+///
 /// The items never panic and hold no `unsafe`: every index was proven to be in bounds by the
 /// verifier, and where the optimizer cannot see that a checked access stays.
 pub fn decoder(decoder: &Verified<Decoder>) -> TokenStream {
