@@ -62,6 +62,8 @@ pub use format::{Format, formats};
 pub use gguf::Gguf;
 pub use half::f16;
 pub use quantloom_codegen::artifact;
+#[cfg(feature = "cpu")]
+pub use quantloom_macros::include_format;
 pub use tensor::Tensor;
 /// The wgpu that module [`gpu`] works with.
 #[cfg(any(feature = "wgpu", feature = "web"))]
