@@ -1,1 +1,55 @@
-//! x
+//! Formats x engines x vectors through one check.
+//!
+//! [`run`] lists every combination as a test with a name of its own, such as
+//! `decode/<format>/wgsl/random`; arguments select tests as in any test binary. What could not run says
+//! so by name and reason. The environment's `REQUIRE=wgsl,hip,amdgpu` turns such a skip into a
+//! failure, and `SEED` repeats the random tests of an earlier run.
+
+pub mod amdgpu;
+mod cases;
+pub mod check;
+pub mod engine;
+pub mod naive;
+pub mod nvptx;
+pub mod random;
+pub mod subject;
+
+pub use libtest_mimic::Failed;
+use libtest_mimic::{Arguments, Trial};
+use std::process::ExitCode;
+use std::sync::{Mutex, PoisonError};
+
+/// Runs the tests that the arguments select.
+pub fn run() -> ExitCode {
+    let arguments = Arguments::from_args();
+    let known = engine::ENGINES.iter().map(|engine| engine.name).chain(["amdgpu"]);
+    let known: Vec<&str> = known.collect();
+    if let Some(name) = engine::required().iter().find(|name| !known.contains(&name.as_str())) {
+        eprintln!("REQUIRE names `{name}`; it may name {}", known.join(", "));
+        return ExitCode::FAILURE;
+    }
+    let conclusion = libtest_mimic::run(&arguments, cases::all());
+    for note in notes().iter() {
+        println!("note: {note}");
+    }
+    conclusion.exit_code()
+}
+
+static NOTES: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+fn notes() -> std::sync::MutexGuard<'static, Vec<String>> {
+    NOTES.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Something that is no failure, but that a reader must be told when all tests have run.
+pub fn note(text: String) {
+    notes().push(text);
+}
+
+/// A test that needs no engine.
+fn test(
+    name: impl Into<String>,
+    test: impl FnOnce() -> Result<(), Failed> + Send + 'static,
+) -> Trial {
+    Trial::test(name, test)
+}

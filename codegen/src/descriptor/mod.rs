@@ -11,6 +11,9 @@ use serde::Deserialize;
 /// Longer texts are refused unread; the largest descriptor with tables of its own is a tenth of it.
 const MAX_BYTES: usize = 1 << 20;
 
+/// The reader's time grows with the square of the open brackets.
+const MAX_DEPTH: usize = 64;
+
 /// One format, as its author wrote it.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -121,6 +124,13 @@ impl Descriptor {
             );
             return Err(Problems { file: file.into(), list: vec![problem] });
         }
+        if let Some(position) = too_deep(text) {
+            let help = format!("at most {MAX_DEPTH} open brackets");
+            let problem =
+                Problem::new(Path::default(), "the descriptor is nested too deeply", help);
+            let problem = Problem { position: Some(position), ..problem };
+            return Err(Problems { file: file.into(), list: vec![problem] });
+        }
         serde_yaml::from_str(text).map_err(|error| {
             let problem = syntax_problem(&error, text);
             position::resolve(text, file, vec![problem])
@@ -131,6 +141,24 @@ impl Descriptor {
     pub fn locate(text: &str, file: &str, list: Vec<Problem>) -> Problems {
         position::resolve(text, file, list)
     }
+}
+
+/// Line and column of a bracket that has too many open ones around it.
+fn too_deep(text: &str) -> Option<(usize, usize)> {
+    let mut depth = 0usize;
+    for (number, line) in text.lines().enumerate() {
+        for (column, character) in line.chars().enumerate() {
+            match character {
+                '[' | '{' => depth += 1,
+                ']' | '}' => depth = depth.saturating_sub(1),
+                _ => {}
+            }
+            if depth > MAX_DEPTH {
+                return Some((number + 1, column + 1));
+            }
+        }
+    }
+    None
 }
 
 /// Takes the reader's message apart: `fields.q: unknown field `x`, expected ... at line 3 column 5`.
@@ -163,6 +191,7 @@ fn syntax_problem(error: &serde_yaml::Error, text: &str) -> Problem {
         return Problem { position, ..Problem::new(path, ordered::twice(key), "keep one of them") };
     }
     let (message, help) = match expected {
+        _ if message == ordered::TOO_MANY => (message.to_owned(), "is this the right file?".into()),
         _ if message.starts_with("missing field") => {
             (format!("the key `{key}` is missing"), format!("add `{key}:`"))
         }
@@ -183,6 +212,7 @@ fn meant(expected: &str) -> &str {
         "f64" => "a number",
         "a string" => "text",
         "a boolean" => "true or false",
+        "field identifier" => "a key of plain text",
         "a sequence" => "a list, [a, b, c]",
         _ if expected.starts_with("struct ") => "a mapping of keys to values, {key: value}",
         _ => expected,

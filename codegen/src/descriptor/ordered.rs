@@ -35,6 +35,12 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Ordered<T> {
     }
 }
 
+/// More would take noticeable time to compare, and no format has as many.
+const MAX_ENTRIES: usize = 1000;
+
+/// What is wrong with too many keys.
+pub(super) const TOO_MANY: &str = "a mapping of more than 1000 keys";
+
 /// What is wrong with a key that stands twice.
 pub(super) fn twice(key: &str) -> String {
     format!("the key `{key}` stands twice")
@@ -54,6 +60,9 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for Entries<T> {
         while let Some(key) = map.next_key::<String>()? {
             if entries.iter().any(|(other, _)| *other == key) {
                 return Err(A::Error::custom(twice(&key)));
+            }
+            if entries.len() == MAX_ENTRIES {
+                return Err(A::Error::custom(TOO_MANY));
             }
             entries.push((key, map.next_value()?));
         }

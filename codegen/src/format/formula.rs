@@ -29,7 +29,7 @@ pub enum Formula {
 }
 
 const MAX_LENGTH: usize = 2000;
-const MAX_DEPTH: usize = 64;
+const MAX_DEPTH: usize = 100;
 const SUBSET: &str =
     "a formula has numbers, names of fields, table[field], + - * / and parentheses";
 
@@ -44,14 +44,14 @@ pub(super) struct Scope<'a> {
 /// Reads the formula, or reports everything wrong with it.
 pub(super) fn parse(text: &str, scope: &Scope) -> Result<Formula, Vec<Problem>> {
     let path = Path::of("value");
-    // syn's parser recurses: bound the depth before it sees the text.
-    let nesting =
-        text.chars().filter(|c| matches!(c, '(' | '[' | '{' | '-' | '!' | '&' | '<' | '|')).count();
-    if text.len() > MAX_LENGTH || nesting > MAX_DEPTH {
+    // The parser and all that follows recurse: bound the depth before they see the text. A chain of
+    // operators is as deep as it is long.
+    let depth = text.chars().filter(|c| "+-*/%^&|!<>=?.([{".contains(*c)).count();
+    if text.len() > MAX_LENGTH || depth > MAX_DEPTH {
         return Err(vec![Problem::new(
             path,
             "the formula is too long or too deeply nested",
-            format!("at most {MAX_LENGTH} characters and {MAX_DEPTH} brackets and minus signs"),
+            format!("at most {MAX_LENGTH} characters and {MAX_DEPTH} operators and brackets"),
         )]);
     }
     let expr: Expr = syn::parse_str(text).map_err(|error| {

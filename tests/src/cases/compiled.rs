@@ -1,0 +1,51 @@
+//! Formats that are compiled at run time: descriptors made at random, on every engine that can.
+
+use crate::Failed;
+use crate::check::{Product, same_halves, same_weights};
+use crate::engine::{ENGINES, Engine, trial};
+use crate::naive;
+use crate::random::{Rng, with_seed};
+use libtest_mimic::Trial;
+use quantloom::{Device, Tensor};
+use quantloom_codegen::compile;
+
+pub fn trials() -> Vec<Trial> {
+    let engines = ENGINES.iter().filter(|engine| engine.name != "cpu");
+    engines.flat_map(|engine| (0..8).map(move |number| random(engine, number))).collect()
+}
+
+fn random(engine: &'static Engine, number: u32) -> Trial {
+    let name = format!("compiled/{}/random_format_{number}", engine.name);
+    trial(name.clone(), engine, move |device| {
+        let mut rng = Rng::new(&format!("compiled {number}"));
+        let text = super::lowering::descriptor(&mut rng);
+        let checked = check(&name, &text, &mut rng, device);
+        let described = |error: Failed| format!("{}\n{text}", error.message().unwrap_or_default());
+        with_seed(checked.map_err(|error| described(error).into()))
+    })
+}
+
+fn check(name: &str, text: &str, rng: &mut Rng, device: &Device) -> Result<(), Failed> {
+    let compiled = compile(text, "random.yaml")?;
+    let format = quantloom::Format::from(compiled.artifact);
+    let block = format.weights as usize;
+    let tensor = |n: usize, blocks: usize, streams: &[Vec<u8>]| {
+        let streams = streams.iter().cloned();
+        Tensor::new("weights", &format, n, blocks * block, streams)
+    };
+    let (n, blocks) = (5, 3);
+    let streams = rng.any_blocks(&compiled.format, n * blocks);
+    let weights = tensor(n, blocks, &streams)?.upload(device)?;
+    let expected = naive::decode(&compiled.format, &streams);
+    same_weights(name, &weights.dequantize()?, &expected)?;
+    same_halves(name, &weights.dequantize_f16()?, &expected)?;
+    for (n, blocks, m) in [(3, 1, 1), (37, 3, 17)] {
+        let streams = rng.finite_blocks(&compiled.format, n * blocks);
+        let weights = tensor(n, blocks, &streams)?.upload(device)?;
+        let x = rng.activations(m * weights.k());
+        let product = Product::new(&naive::decode(&compiled.format, &streams), &x, weights.k());
+        product.check(&format!("{name}, matvec"), &weights.matvec(&x[..weights.k()])?, 1)?;
+        product.check(&format!("{name}, matmul"), &weights.matmul(&x, m)?, m)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,208 @@
+//! The checked-in kernels and manifest are what the compiler makes of formats/, on every run, and
+//! other compilers take them.
+
+use crate::amdgpu::{Clang, TARGETS};
+use crate::engine::skip;
+use crate::subject::{Subject, repository, subjects};
+use crate::{Failed, test};
+use libtest_mimic::{Completion, Trial};
+use quantloom_codegen::artifact::{Artifact, Backend, Element, Kind};
+use quantloom_codegen::{compile, emit, validate};
+use std::collections::BTreeMap;
+use std::fs;
+use std::sync::LazyLock;
+
+pub fn trials() -> Vec<Trial> {
+    let mut trials = vec![
+        test("generated/up_to_date", up_to_date),
+        test("generated/every_kernel_of_every_format", every_kernel),
+        test("generated/no_kernel_names_another_format", no_other_format),
+        amdgpu("amdgpu/refuses_broken_kernels".into(), refuses_broken_kernels),
+    ];
+    for subject in subjects() {
+        trials.push(test(format!("generated/{}/same_every_time", subject.name), || same(subject)));
+        trials.push(test(format!("generated/{}/valid_wgsl", subject.name), || valid(subject)));
+        let name = format!("amdgpu/{}", subject.name);
+        trials.push(amdgpu(name, |clang| compiles(subject, clang)));
+    }
+    trials
+}
+
+fn artifacts() -> Result<Vec<Artifact>, Failed> {
+    subjects().iter().map(|s| Ok(compile(&s.text, &s.name)?.artifact)).collect()
+}
+
+/// The tree under runtime/generated, file by file.
+fn up_to_date() -> Result<(), Failed> {
+    let artifacts = artifacts()?;
+    let mut wanted = BTreeMap::new();
+    wanted.insert("manifest.rs".to_owned(), emit::manifest(&artifacts, "../../formats"));
+    for kernel in artifacts.iter().flat_map(|artifact| artifact.kernels.iter()) {
+        let backend = kernel.backend.word();
+        wanted.insert(format!("{backend}/{}.{backend}", kernel.name), kernel.source.to_string());
+    }
+    let mut differing = Vec::new();
+    let mut found = BTreeMap::new();
+    for folder in ["", "wgsl/", "hip/"] {
+        for entry in fs::read_dir(repository("runtime/generated").join(folder))? {
+            let entry = entry?;
+            if entry.file_type()?.is_file() {
+                let name = format!("{folder}{}", entry.file_name().display());
+                found.insert(name, fs::read_to_string(entry.path())?);
+            }
+        }
+    }
+    for name in wanted.keys().chain(found.keys()) {
+        if wanted.get(name) != found.get(name) && !differing.contains(name) {
+            differing.push(name.clone());
+        }
+    }
+    match differing.as_slice() {
+        [] => Ok(()),
+        files => Err(format!("run `cargo xtask gen`: out of date are {}", files.join(", ")).into()),
+    }
+}
+
+/// What the runtime has built in is what the compiler makes, and complete.
+fn every_kernel() -> Result<(), Failed> {
+    let kinds = [
+        (Kind::Dequant, Element::F32),
+        (Kind::Dequant, Element::F16),
+        (Kind::Matvec, Element::F32),
+        (Kind::Matmul, Element::F32),
+    ];
+    let artifacts = artifacts()?;
+    if quantloom::formats().len() != artifacts.len() {
+        return Err("the runtime's formats are not those of formats/".into());
+    }
+    for (wanted, built_in) in artifacts.iter().zip(quantloom::formats()) {
+        let same = wanted.name == built_in.name
+            && wanted.title == built_in.title
+            && wanted.gguf == built_in.gguf
+            && wanted.weights == built_in.weights
+            && wanted.streams == built_in.streams
+            && wanted.kernels == built_in.kernels
+            && wanted.descriptor == built_in.descriptor
+            && built_in.decode.is_some();
+        if !same {
+            return Err(format!("{} is built in differently", wanted.name).into());
+        }
+        for backend in [Backend::Wgsl, Backend::Hip] {
+            for (kind, element) in kinds {
+                let count = |kernel: &&quantloom_codegen::artifact::Kernel| {
+                    (kernel.backend, kernel.kind, kernel.output) == (backend, kind, element)
+                };
+                if wanted.kernels.iter().filter(count).count() != 1 {
+                    return Err(format!(
+                        "{}: not one {backend:?} {kind:?} to {element:?}",
+                        wanted.name
+                    )
+                    .into());
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Kernels carry their own format's name and no other's.
+fn no_other_format() -> Result<(), Failed> {
+    for artifact in artifacts()? {
+        for kernel in artifact.kernels.iter() {
+            let words = |text: &str| -> Vec<String> {
+                let words = text.split(|c: char| !c.is_alphanumeric() && c != '_');
+                words.map(|word| format!("_{}_", word.to_lowercase())).collect()
+            };
+            let words = words(&kernel.source);
+            for other in subjects().iter().filter(|s| *s.name != *artifact.name) {
+                let types = ["f16", "bf16", "f32"].contains(&other.name.as_str());
+                let name = format!("_{}_", other.name);
+                if !types && words.iter().any(|word| word.contains(&name)) {
+                    return Err(format!("{} names {}", kernel.name, other.name).into());
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+fn same(subject: &Subject) -> Result<(), Failed> {
+    let text = |_| Ok::<_, Failed>(format!("{:?}", compile(&subject.text, "file")?));
+    let first = text(0)?;
+    for round in 1..4 {
+        if text(round)? != first {
+            return Err("compiling it again gives something else".into());
+        }
+    }
+    Ok(())
+}
+
+fn valid(subject: &Subject) -> Result<(), Failed> {
+    let artifact = subject.built_in()?;
+    validate::kernels(&artifact.kernels)?;
+    // The validation itself can refuse.
+    let mut broken = artifact.kernels.to_vec();
+    for kernel in &mut broken {
+        kernel.source = format!("{}\nfn broken() -> u32 {{ return 1.5; }}\n", kernel.source).into();
+    }
+    match validate::kernels(&broken) {
+        Err(_) => Ok(()),
+        Ok(()) => Err("a broken kernel passes".into()),
+    }
+}
+
+/// A test that needs clang with AMD targets.
+fn amdgpu(name: String, test: impl FnOnce(&Clang) -> Result<(), Failed> + Send + 'static) -> Trial {
+    static CLANG: LazyLock<Result<Clang, String>> = LazyLock::new(Clang::find);
+    Trial::ignorable_test(name, move || match &*CLANG {
+        Ok(clang) => test(clang).map(|()| Completion::Completed),
+        Err(reason) => skip("amdgpu", reason),
+    })
+}
+
+/// Every HIP kernel becomes a code object for every target, with nothing kept in scratch memory.
+fn compiles(subject: &Subject, clang: &Clang) -> Result<(), Failed> {
+    let artifact = subject.built_in()?;
+    let hip = artifact.kernels.iter().filter(|kernel| kernel.backend == Backend::Hip);
+    let kernels: Vec<(&str, &str)> = hip.map(|kernel| (&*kernel.name, &*kernel.source)).collect();
+    let mut failed = Vec::new();
+    for compiled in clang.compile_all(&kernels, &TARGETS) {
+        let place = format!("{} for {}", compiled.kernel, compiled.target);
+        match compiled.result {
+            Err(message) => failed.push(format!("{place}: {message}")),
+            Ok(object) if object.scratch > 0 => {
+                failed.push(format!(
+                    "{place}: {} bytes of scratch memory per thread",
+                    object.scratch
+                ));
+            }
+            Ok(_) => {}
+        }
+    }
+    match failed.as_slice() {
+        _ if kernels.is_empty() => Err("it has no HIP kernel".into()),
+        [] => Ok(()),
+        failed => Err(failed.join("\n").into()),
+    }
+}
+
+fn refuses_broken_kernels(clang: &Clang) -> Result<(), Failed> {
+    let text = |body: &str| {
+        format!("extern \"C\" __attribute__((global)) void kernel(float* y) {{ {body} }}")
+    };
+    let fine = text("y[__builtin_amdgcn_workitem_id_x()] = 1;");
+    clang.compile("kernel", &fine, "gfx1100")?;
+    let broken = [
+        ("kernel", text("y = 1;"), "gfx1100", "kernel.hip:1"),
+        ("kernel", text("int unused;"), "gfx1100", "kernel.hip:1"),
+        ("other", fine.clone(), "gfx1100", "no kernel `other`"),
+        ("kernel", fine, "gfx1", "gfx1"),
+    ];
+    for (name, text, target, says) in broken {
+        match clang.compile(name, &text, target) {
+            Err(message) if message.contains(says) => {}
+            other => return Err(format!("`{text}` for {target} gives {other:?}").into()),
+        }
+    }
+    Ok(())
+}

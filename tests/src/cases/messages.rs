@@ -1,0 +1,219 @@
+//! What is said about wrong descriptors, as text that a change must be seen to change: one snapshot
+//! for each in tests/snapshots. `INSTA_UPDATE=always` writes them anew.
+
+use crate::{Failed, test};
+use libtest_mimic::Trial;
+use quantloom_codegen::{Error, compile_bytes};
+use std::sync::LazyLock;
+use std::time::{Duration, Instant};
+
+pub fn trials() -> Vec<Trial> {
+    let edited = EDITED.iter().map(|&(name, from, to)| {
+        test(format!("messages/{name}"), move || match BASE.matches(from).count() {
+            1 => check(name, &format!("{from} -> {to}"), BASE.replacen(from, to, 1).as_bytes()),
+            found => Err(format!("the text to edit stands {found} times").into()),
+        })
+    });
+    let made = MADE
+        .iter()
+        .map(|&(name, make)| test(format!("messages/{name}"), move || check(name, "", &make())));
+    let sound = |name: &str, value: &'static str| {
+        test(format!("messages/{name}"), move || {
+            Ok(compile_bytes(BASE.replace(VALUE, value).as_bytes(), FILE).map(drop)?)
+        })
+    };
+    static LONG: LazyLock<String> = LazyLock::new(|| format!("{VALUE}{}", " + d".repeat(90)));
+    [sound("sound_descriptor", VALUE), sound("sound_descriptor_with_90_terms", &LONG)]
+        .into_iter()
+        .chain(edited)
+        .chain(made)
+        .collect()
+}
+
+const FILE: &str = "formats/example.yaml";
+
+/// A sound descriptor with a bit of everything.
+const BASE: &str = r#"format: example
+title: 5-bit codes with scales, offsets and a table
+weights: 64
+block:
+  d: f16
+  scales: u8[4]
+  high: u8[8]
+  low: u8[32]
+  unused: pad[2]
+fields:
+  scale: {from: scales, bits: 6, k: "4:8", per: 16}
+  shift: {from: scales, bits: 2, at: 6, k: "4:8", per: 16}
+  q:
+    bias: 16
+    planes:
+      - {from: low, bits: 4, k: "(32,2):(8,4)"}
+      - {from: high, bits: 1, k: "64:1"}
+tables:
+  levels: {type: f32, values: [0.0, 0.5, 1.0, 1.5]}
+value: d * scale * q - levels[shift]
+"#;
+
+/// The formula of [`BASE`].
+const VALUE: &str = "d * scale * q - levels[shift]";
+
+/// A name, the text that is changed, and what to.
+#[rustfmt::skip]
+const EDITED: &[(&str, &str, &str)] = &[
+    ("unknown_key", "weights: 64", "weights: 64\nwieghts: 64"),
+    ("unknown_key_of_a_field", "per: 16}\n  shift", "pre: 16}\n  shift"),
+    ("unknown_key_of_a_plane", "{from: high, bits: 1", "{form: high, bits: 1"),
+    ("unknown_key_of_a_table", "{type: f32, values", "{kind: f32, values"),
+    ("key_stands_twice", "weights: 64", "weights: 64\nweights: 32"),
+    ("member_stands_twice", "  low: u8[32]", "  low: u8[32]\n  low: u8[32]"),
+    ("field_stands_twice", "  q:\n", "  shift: {from: scales}\n  q:\n"),
+    ("key_is_missing", "title: 5-bit codes with scales, offsets and a table\n", ""),
+    ("number_expected", "weights: 64", "weights: many"),
+    ("number_is_negative", "at: 6", "at: -6"),
+    ("list_expected", "values: [0.0, 0.5, 1.0, 1.5]", "values: 0.5"),
+    ("text_expected", "value: d * scale * q - levels[shift]", "value: [d, q]"),
+    ("bad_yaml", "scale: {from: scales, bits: 6", "scale: {from: scales, bits: 6]"),
+    ("tab_as_indent", "  low: u8[32]", "\tlow: u8[32]"),
+    ("overlapping_planes", "bits: 2, at: 6", "bits: 2, at: 5"),
+    ("overlap_within_a_plane", "\"64:1\"", "\"(32,2):(1,16)\""),
+    ("uncovered_bits", "bits: 2, at: 6", "bits: 1, at: 6"),
+    ("uncovered_member", "  high: u8[8]", "  high: u8[8]\n  more: u16[2]"),
+    ("plane_past_its_member", "\"64:1\"", "\"64:2\""),
+    ("plane_before_its_member", "\"64:1\"", "\"64:-1\""),
+    ("shape_product_off", "\"(32,2):(8,4)\"", "\"(32,4):(8,4)\""),
+    ("shape_is_missing", ", k: \"64:1\"}", "}"),
+    ("bad_layout", "\"64:1\"", "\"64\""),
+    ("bad_layout_digits", "\"(32,2):(8,4)\"", "\"(32,2):(8,4,2)\""),
+    ("bad_layout_number", "\"(32,2):(8,4)\"", "\"(32,x):(8,4)\""),
+    ("bad_layout_parenthesis", "\"(32,2):(8,4)\"", "\"(32,2:(8,4)\""),
+    ("per_does_not_divide", "at: 6, k: \"4:8\", per: 16", "at: 6, k: \"4:8\", per: 24"),
+    ("per_is_zero", "at: 6, k: \"4:8\", per: 16", "at: 6, k: \"4:8\", per: 0"),
+    ("undefined_name", "d * scale * q", "d * scala * q"),
+    ("undefined_table", "levels[shift]", "lvls[shift]"),
+    ("undefined_index", "levels[shift]", "levels[shfit]"),
+    ("undefined_member", "{from: high, bits: 1", "{from: hi, bits: 1"),
+    ("table_without_index", "levels[shift]", "levels"),
+    ("index_of_a_field", "levels[shift]", "scale[shift]"),
+    ("index_is_a_float", "levels[shift]", "levels[d]"),
+    ("index_is_signed", "bits: 2, at: 6", "bits: 2, type: i, at: 6"),
+    ("table_too_small", "[0.0, 0.5, 1.0, 1.5]", "[0.0, 0.5, 1.0]"),
+    ("table_is_empty", "[0.0, 0.5, 1.0, 1.5]", "[]"),
+    ("table_entry_not_finite", "[0.0, 0.5, 1.0, 1.5]", "[0.0, 0.5, 1.0, .inf]"),
+    ("table_entry_not_i8", "{type: f32, values", "{type: i8, values"),
+    ("table_type", "{type: f32, values", "{type: f64, values"),
+    ("division_by_zero", "d * scale * q", "d * scale * q / 0"),
+    ("division_by_3", "d * scale * q", "d * scale * q / 3"),
+    ("division_by_a_field", "d * scale * q", "d / scale * q"),
+    ("remainder", "d * scale * q", "d * scale % q"),
+    ("call", "d * scale * q", "d * scale.max(q)"),
+    ("not_an_expression", "d * scale * q", "d * * q"),
+    ("unused_field", " - levels[shift]", ""),
+    ("padding_in_the_value", "- levels[shift]", "- levels[shift] * unused"),
+    ("padding_in_a_plane", "{from: high, bits: 1", "{from: unused, bits: 1"),
+    ("type_of_a_member", "  low: u8[32]", "  low: byte[32]"),
+    ("count_of_a_member", "  low: u8[32]", "  low: u8[0]"),
+    ("count_is_huge", "  low: u8[32]", "  low: u8[4294967295]"),
+    ("type_of_a_field", "bits: 2, at: 6", "bits: 2, type: uint, at: 6"),
+    ("width_of_a_float", "bits: 2, at: 6", "bits: 2, type: f16, at: 6"),
+    ("bias_of_a_float", "  q:\n", "  d2: {from: d, bias: 1, per: 64}\n  q:\n"),
+    ("bits_of_a_plane", "{from: high, bits: 1", "{from: high, bits: 0"),
+    ("from_and_planes", "    bias: 16", "    from: low"),
+    ("neither_from_nor_planes", "{from: scales, bits: 2, at: 6, k: \"4:8\", per: 16}", "{per: 16}"),
+    ("both_block_and_streams", "fields:\n", "streams:\n  more: {tile: {k: 64}, unit: {e: u8}}\nfields:\n"),
+    ("weights_are_missing", "weights: 64\n", ""),
+    ("weights_are_zero", "weights: 64", "weights: 0"),
+    ("weights_are_too_many", "weights: 64", "weights: 4000000000"),
+    ("no_storage", "block:\n", "blocks:\n"),
+    ("name_of_the_format", "format: example", "format: Example 1"),
+    ("name_of_a_field", "  shift: {", "  Shift: {"),
+    ("value_is_empty", "value: d * scale * q - levels[shift]", "value: ''"),
+    ("parenthesis_left_open", "d * scale * q", "(d * scale * q"),
+    ("integer_too_wide", "  unused: pad[2]", "  unused: u32"),
+    ("several_problems", "bits: 1, k: \"64:1\"}\ntables:\n  levels: {type: f32", "bits: 0, k: \"64:1\"}\ntables:\n  levels: {type: f64"),
+];
+
+/// Writes a descriptor.
+type Make = fn() -> Vec<u8>;
+
+/// A name, and a text that is no edit of [`BASE`].
+#[rustfmt::skip]
+const MADE: &[(&str, Make)] = &[
+    ("empty", Vec::new),
+    ("not_a_mapping", || b"- a\n- b\n".to_vec()),
+    ("not_utf8", || [&BASE.as_bytes()[..40], &[0xff, 0xfe], &BASE.as_bytes()[40..]].concat()),
+    ("not_text", || (0..=255).collect()),
+    ("ten_megabytes", || b"# a comment\n".repeat(10 << 20).into_iter().take(10 << 20).collect()),
+    ("ten_thousand_levels", || [b"a: ".as_slice(), &b"[".repeat(10_000), &b"]".repeat(10_000)].concat()),
+    ("ten_thousand_levels_in_a_known_key", || {
+        [b"fields: ".as_slice(), &b"{q: ".repeat(10_000), b"1", &b"}".repeat(10_000)].concat()
+    }),
+    ("thousand_levels_by_indent", || {
+        (0..1000).map(|level| format!("{}a:\n", " ".repeat(level))).collect::<String>().into_bytes()
+    }),
+    ("aliases_of_aliases", || {
+        let mut text = String::from("a0: &a0 [x, x]\n");
+        for level in 1..30 {
+            let below = level - 1;
+            text += &format!("a{level}: &a{level} [*a{below}, *a{below}, *a{below}, *a{below}]\n");
+        }
+        (text + "fields: *a29\n").into_bytes()
+    }),
+    ("aliases_of_aliases_in_a_known_key", || {
+        let mut text = String::from("format: bomb\ntitle: &a0 x\ntables:\n  t0: {type: f32, values: &b0 [1.0, 1.0]}\n");
+        for level in 1..30 {
+            let below = level - 1;
+            text += &format!("  t{level}: {{type: f32, values: &b{level} [*b{below}, *b{below}, *b{below}, *b{below}]}}\n");
+        }
+        text.into_bytes()
+    }),
+    ("ten_thousand_parentheses", || {
+        BASE.replace("d * scale * q", &format!("{}d{} * scale * q", "(".repeat(10_000), ")".repeat(10_000))).into_bytes()
+    }),
+    ("ten_thousand_terms", || BASE.replace("d * scale * q", &format!("d * scale * q{}", " + d".repeat(10_000))).into_bytes()),
+    ("hundreds_of_terms", || BASE.replace(VALUE, &format!("{VALUE}{}", " + d".repeat(480))).into_bytes()),
+    ("many_minus_signs", || BASE.replace("d * scale * q", &format!("{}d * scale * q", "-".repeat(1_000))).into_bytes()),
+    ("ten_thousand_members", || {
+        let members: String = (0..10_000).map(|number| format!("  m{number}: u8\n")).collect();
+        BASE.replace("  unused: pad[2]\n", &members).into_bytes()
+    }),
+    ("hundred_thousand_dashes", || b"- ".repeat(100_000)),
+    ("keys_that_are_no_text", || b"? [a]\n: b\n".to_vec()),
+    ("hundreds_of_fields", || {
+        let fields: String = (0..300).map(|number| format!("  f{number}: {{from: low}}\n")).collect();
+        BASE.replace("  q:\n", &format!("{fields}  q:\n")).into_bytes()
+    }),
+    ("ten_thousand_fields", || {
+        let fields: String = (0..10_000).map(|number| format!("  f{number}: {{from: low}}\n")).collect();
+        BASE.replace("  q:\n", &format!("{fields}  q:\n")).into_bytes()
+    }),
+];
+
+/// The message is the recorded one, and comes within a second.
+fn check(name: &str, edit: &str, descriptor: &[u8]) -> Result<(), Failed> {
+    let start = Instant::now();
+    let result = compile_bytes(descriptor, FILE);
+    let took = start.elapsed();
+    let message = match result {
+        Err(Error::Problems(problems)) => problems.to_string(),
+        Err(other) => {
+            return Err(format!("not reported as a problem of the descriptor: {other}").into());
+        }
+        Ok(_) => return Err("the descriptor was accepted".into()),
+    };
+    let mut settings = insta::Settings::new();
+    settings.set_snapshot_path(concat!(env!("CARGO_MANIFEST_DIR"), "/snapshots"));
+    settings.set_prepend_module_to_snapshot(false);
+    settings.set_omit_expression(true);
+    if !edit.is_empty() {
+        settings.set_description(edit);
+    }
+    settings.bind(|| insta::assert_snapshot!(name, message));
+    if !message.starts_with(FILE) {
+        return Err(format!("the message does not name the file: {message}").into());
+    }
+    match took > Duration::from_secs(2) {
+        true => Err(format!("it took {took:?} to refuse").into()),
+        false => Ok(()),
+    }
+}

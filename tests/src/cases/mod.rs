@@ -1,0 +1,35 @@
+//! Every test, by subject.
+
+mod compiled;
+mod decode;
+mod generated;
+mod gguf;
+mod lowering;
+mod messages;
+mod mutation;
+mod names;
+mod product;
+mod splitting;
+mod verifier;
+
+use libtest_mimic::Trial;
+
+/// All of them.
+pub fn all() -> Vec<Trial> {
+    [
+        names::trials(),
+        messages::trials(),
+        verifier::trials(),
+        lowering::trials(),
+        mutation::trials(),
+        generated::trials(),
+        gguf::trials(),
+        decode::trials(),
+        product::trials(),
+        splitting::trials(),
+        compiled::trials(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
