@@ -1,6 +1,7 @@
 //! `decode`: raw blocks to raw weights.
 
 use crate::engine::Engine;
+#[cfg(not(feature = "engines"))]
 use crate::failure::Outcome;
 use std::path::PathBuf;
 

@@ -49,7 +49,12 @@ pub fn rerun() -> crate::failure::Outcome {
     let built = std::env::current_exe().map(|path| path.with_file_name("xtask-engines"));
     let built =
         built.is_ok_and(|path| path.with_extension(std::env::consts::EXE_EXTENSION).exists());
-    let status = std::process::Command::new(&cargo)
+    let mut command = std::process::Command::new(&cargo);
+    if std::env::var_os("XDG_RUNTIME_DIR").is_none() {
+        // Vulkan drivers look for a Wayland display there and complain where they are not told.
+        command.env("XDG_RUNTIME_DIR", std::env::temp_dir());
+    }
+    let status = command
         .arg("run")
         .args(built.then_some("--quiet"))
         .args(["--package", "xtask", "--features", "engines"])

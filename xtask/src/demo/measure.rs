@@ -63,7 +63,7 @@ pub struct Times {
 /// Activation rows of the matmul.
 pub const M: usize = 5;
 /// Weights taken at a time, which bounds memory.
-const CHUNK: usize = 1 << 22;
+const CHUNK: usize = 1 << 21;
 
 impl Report {
     /// Tensors on which an engine failed or differs.

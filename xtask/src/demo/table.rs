@@ -3,7 +3,7 @@
 use super::compare::LIMIT;
 use super::measure::{Found, M, Measured, Report, Times};
 use crate::print::{count, duration, grouped};
-use comfy_table::{CellAlignment, Table, presets};
+use comfy_table::{CellAlignment, LineStyle, Table, TableStyle};
 use std::fmt::Write;
 
 /// Engines, a row per tensor, totals, what the columns mean, and what went wrong.
@@ -16,15 +16,15 @@ pub fn text(report: &Report) -> String {
     for (engine, problem) in &report.missing {
         let _ = writeln!(text, "{:10} missing: {problem}", engine.name());
     }
-    let _ = writeln!(text, "\n{}\n", table(report));
+    let _ = writeln!(text, "\n{}", table(report));
     text += &legend(report);
     text += &problems(report);
     text + &verdict(report)
 }
 
-fn table(report: &Report) -> Table {
+fn table(report: &Report) -> String {
     let mut table = Table::new();
-    table.load_preset(presets::UTF8_HORIZONTAL_ONLY);
+    table.load_style(TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─')));
     let mut header: Vec<String> =
         ["tensor", "format", "[n, k]", "bits/w", "bytes"].map(str::to_owned).to_vec();
     for present in &report.engines {
@@ -42,7 +42,12 @@ fn table(report: &Report) -> Table {
             column.set_cell_alignment(CellAlignment::Right);
         }
     }
-    table
+    let text = table.to_string();
+    let lines: Vec<&str> = text.lines().map(str::trim_end).collect();
+    // The totals stand below a line like the one below the header.
+    let (totals, above) = lines.split_last().unwrap_or((&"", &[]));
+    let rule = above.iter().find(|line| line.starts_with('─')).unwrap_or(&"");
+    format!("{}\n{rule}\n{totals}\n", above.join("\n"))
 }
 
 fn row(tensor: &Measured) -> Vec<String> {
@@ -82,9 +87,9 @@ fn totals(report: &Report) -> Vec<String> {
     row
 }
 
-/// Three digits after the point at most.
+/// Four digits after the point at most.
 fn bits(bits: f64) -> String {
-    let text = format!("{bits:.3}");
+    let text = format!("{bits:.4}");
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
@@ -179,7 +184,7 @@ mod tests {
         assert_eq!(error(&found(0, 3, 3.2e-8)), "3e-8 (3 flushed)");
         assert_eq!(error(&found(1234, 0, 0.5)), "1,234 wrong");
         assert_eq!(bits(4.5), "4.5");
-        assert_eq!(bits(6.5625), "6.562");
+        assert_eq!(bits(6.5625), "6.5625");
         assert_eq!(bits(32.0), "32");
     }
 }
