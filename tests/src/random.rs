@@ -57,15 +57,19 @@ impl Rng {
         sizes.map(|size| (0..size).map(|_| self.bits() as u8).collect()).collect()
     }
 
-    /// Random bytes, but every float field finite, its magnitude between 2^-8 and 1 (or 0).
+    /// Random bytes, but every float field finite: 0, or a magnitude from 2^-8 to 1 with at most 8
+    /// significant bits. Formulas over these round at most once, so that no fused or re-associated
+    /// operation, which GPUs may use, can change a bit.
     pub fn finite_blocks(&mut self, format: &Format, blocks: usize) -> Vec<Vec<u8>> {
         let mut streams = self.any_blocks(format, blocks);
         for field in &format.fields {
             for block in 0..blocks {
                 for value in 0..format.weights / field.per {
+                    let significand = (128 + self.below(128)) as f32;
+                    let sign = self.pick(&[1.0, -1.0]);
                     let number = match self.below(32) {
                         0 => 0.0,
-                        _ => self.unit() * 2f32.powi(-(self.below(8) as i32)),
+                        _ => sign * significand * 2f32.powi(-8 - self.below(8) as i32),
                     };
                     let bits = match field.scalar {
                         Scalar::F32 => number.to_bits(),

@@ -33,17 +33,14 @@ fn check(name: &str, text: &str, rng: &mut Rng, device: &Device) -> Result<(), F
         let streams = streams.iter().cloned();
         Tensor::new("weights", &format, n, blocks * block, streams)
     };
-    let (n, blocks) = (5, 3);
-    let streams = rng.any_blocks(&compiled.format, n * blocks);
-    let weights = tensor(n, blocks, &streams)?.upload(device)?;
-    let expected = naive::decode(&compiled.format, &streams);
-    same_weights(name, &weights.dequantize()?, &expected)?;
-    same_halves(name, &weights.dequantize_f16()?, &expected)?;
     for (n, blocks, m) in [(3, 1, 1), (37, 3, 17)] {
         let streams = rng.finite_blocks(&compiled.format, n * blocks);
         let weights = tensor(n, blocks, &streams)?.upload(device)?;
         let x = rng.activations(m * weights.k());
-        let product = Product::new(&naive::decode(&compiled.format, &streams), &x, weights.k());
+        let expected = naive::decode(&compiled.format, &streams);
+        same_weights(name, &weights.dequantize()?, &expected)?;
+        same_halves(name, &weights.dequantize_f16()?, &expected)?;
+        let product = Product::new(&expected, &x, weights.k());
         product.check(&format!("{name}, matvec"), &weights.matvec(&x[..weights.k()])?, 1)?;
         product.check(&format!("{name}, matmul"), &weights.matmul(&x, m)?, m)?;
     }
