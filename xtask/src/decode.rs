@@ -15,6 +15,9 @@ use std::path::PathBuf;
 ///   cargo xtask decode --format my_format.yaml --engine reference blocks.bin weights.f32
 #[derive(clap::Args)]
 #[command(verbatim_doc_comment)]
+#[command(
+    override_usage = "cargo xtask decode --format <NAME|FILE.yaml> --engine <ENGINE> <INPUT>... <OUTPUT>"
+)]
 #[cfg_attr(not(feature = "engines"), allow(dead_code))]
 pub struct Args {
     /// Name of a format, or path of a descriptor, which every engine but cpu takes
@@ -23,8 +26,8 @@ pub struct Args {
     /// What decodes
     #[arg(long, value_enum)]
     engine: Engine,
-    /// Input files, and the output file last
-    #[arg(required = true, num_args = 2.., value_names = ["INPUT", "OUTPUT"])]
+    /// Input files, one per stream, and the output file last
+    #[arg(required = true, num_args = 2.., value_name = "FILE")]
     files: Vec<PathBuf>,
 }
 
@@ -160,7 +163,7 @@ mod engines {
 #[cfg(all(test, feature = "engines"))]
 mod tests {
     use super::*;
-    use crate::failure::Failure;
+    use crate::failure::{Failure, Outcome};
 
     fn args(format: &str, files: &[PathBuf]) -> Args {
         Args { format: format.into(), engine: Engine::Reference, files: files.to_vec() }

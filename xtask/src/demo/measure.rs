@@ -14,13 +14,15 @@ pub struct Report {
     pub file: String,
     /// Engines that ran.
     pub engines: Vec<Present>,
-    /// Engines that this machine lacks, and how to get them.
-    pub missing: Vec<(Engine, String)>,
+    pub missing: Vec<Missing>,
     pub tensors: Vec<Measured>,
     /// Name and type number of tensors that no known format stores.
     pub unknown: Vec<(String, u32)>,
     pub elapsed: Duration,
 }
+
+/// An engine that this machine lacks, and why.
+pub type Missing = (Engine, String);
 
 /// An engine that ran.
 pub struct Present {
@@ -146,7 +148,7 @@ pub fn run(gguf: &Gguf, file: String, wanted: &[Engine]) -> Outcome<Report> {
 }
 
 /// Opens the wanted engines, all of which must be there, or all that are.
-fn open(wanted: &[Engine]) -> Outcome<(Vec<Present>, Vec<(Engine, String)>)> {
+fn open(wanted: &[Engine]) -> Outcome<(Vec<Present>, Vec<Missing>)> {
     let (mut present, mut missing) = (Vec::new(), Vec::new());
     for &engine in Engine::value_variants() {
         if !wanted.is_empty() && !wanted.contains(&engine) {
