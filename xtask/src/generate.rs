@@ -190,15 +190,21 @@ fn tree(artifacts: &[Artifact], formats: &Path, out: &Path) -> Outcome<Tree> {
 
 /// How two paths get from one folder to another, with `/` between steps.
 fn from_to(from: &Path, to: &Path) -> Outcome<String> {
-    let absolute = |path: &Path| -> std::io::Result<PathBuf> {
-        path.canonicalize().or_else(|_| std::path::absolute(path))
-    };
-    let from = absolute(from).map_err(|error| cannot("find", from, error))?;
-    let to = absolute(to).map_err(|error| cannot("find", to, error))?;
+    let from = resolved(from).map_err(|error| cannot("find", from, error))?;
+    let to = resolved(to).map_err(|error| cannot("find", to, error))?;
     let common = from.components().zip(to.components()).take_while(|(a, b)| a == b).count();
     let up = from.components().skip(common).map(|_| "..".to_owned());
     let down = to.components().skip(common).map(|step| step.as_os_str().to_string_lossy().into());
     Ok(up.chain(down).collect::<Vec<String>>().join("/"))
+}
+
+/// The absolute path without links, of a folder that need not exist yet.
+fn resolved(path: &Path) -> std::io::Result<PathBuf> {
+    let path = std::path::absolute(path)?;
+    let exists = |path: &&Path| path.exists();
+    let Some(existing) = path.ancestors().find(exists) else { return Ok(path) };
+    let rest = path.strip_prefix(existing).unwrap_or(Path::new(""));
+    Ok(existing.canonicalize()?.join(rest))
 }
 
 /// A file that is not as it must be.
