@@ -28,6 +28,9 @@ pub fn run() -> ExitCode {
         eprintln!("REQUIRE names `{name}`; it may name {}", known.join(", "));
         return ExitCode::FAILURE;
     }
+    if !arguments.list {
+        eprintln!("SEED={}", *random::SEED);
+    }
     let conclusion = libtest_mimic::run(&arguments, cases::all());
     for note in notes().iter() {
         println!("note: {note}");

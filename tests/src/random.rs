@@ -8,7 +8,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The seed of this run: the environment's `SEED`, else the time. Failures name it.
 pub static SEED: LazyLock<u64> = LazyLock::new(|| match std::env::var("SEED") {
-    Ok(text) => text.parse().unwrap_or_else(|_| panic!("SEED={text} is not a whole number")),
+    Ok(text) => text.parse().unwrap_or_else(|_| {
+        eprintln!("SEED={text} is not a whole number");
+        std::process::exit(2)
+    }),
     Err(_) => SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |time| time.as_secs()),
 });
 

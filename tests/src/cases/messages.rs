@@ -25,11 +25,26 @@ pub fn trials() -> Vec<Trial> {
     static LONG: LazyLock<String> = LazyLock::new(|| format!("{VALUE}{}", " + d".repeat(90)));
     [sound("sound_descriptor", VALUE), sound("sound_descriptor_with_90_terms", &LONG)]
         .into_iter()
+        .chain([test("messages/none_is_stale", none_is_stale)])
         .chain(edited)
         .chain(made)
         .collect()
 }
 
+/// Every recorded message belongs to a test.
+fn none_is_stale() -> Result<(), Failed> {
+    let edited = EDITED.iter().map(|(name, ..)| *name);
+    let names: Vec<&str> = edited.chain(MADE.iter().map(|(name, _)| *name)).collect();
+    for entry in std::fs::read_dir(SNAPSHOTS)? {
+        let file = entry?.file_name().display().to_string();
+        if !names.iter().any(|name| file == format!("{name}.snap")) {
+            return Err(format!("tests/snapshots/{file} belongs to no test").into());
+        }
+    }
+    Ok(())
+}
+
+const SNAPSHOTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/snapshots");
 const FILE: &str = "formats/example.yaml";
 
 /// A sound descriptor with a bit of everything.
@@ -202,7 +217,7 @@ fn check(name: &str, edit: &str, descriptor: &[u8]) -> Result<(), Failed> {
         Ok(_) => return Err("the descriptor was accepted".into()),
     };
     let mut settings = insta::Settings::new();
-    settings.set_snapshot_path(concat!(env!("CARGO_MANIFEST_DIR"), "/snapshots"));
+    settings.set_snapshot_path(SNAPSHOTS);
     settings.set_prepend_module_to_snapshot(false);
     settings.set_omit_expression(true);
     if !edit.is_empty() {
