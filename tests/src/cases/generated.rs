@@ -3,6 +3,7 @@
 
 use crate::amdgpu::{Clang, TARGETS};
 use crate::engine::skip;
+use crate::nvptx;
 use crate::subject::{Subject, repository, subjects};
 use crate::{Failed, test};
 use libtest_mimic::{Completion, Trial};
@@ -24,6 +25,8 @@ pub fn trials() -> Vec<Trial> {
         trials.push(test(format!("generated/{}/valid_wgsl", subject.name), || valid(subject)));
         let name = format!("amdgpu/{}", subject.name);
         trials.push(amdgpu(name, |clang| compiles(subject, clang)));
+        let name = format!("nvptx/{}", subject.name);
+        trials.push(amdgpu(name, |clang| compiles_for_nvidia(subject, clang)));
     }
     trials
 }
@@ -151,7 +154,7 @@ fn valid(subject: &Subject) -> Result<(), Failed> {
     }
 }
 
-/// A test that needs clang with AMD targets.
+/// A test that needs clang; `REQUIRE` calls it amdgpu.
 fn amdgpu(name: String, test: impl FnOnce(&Clang) -> Result<(), Failed> + Send + 'static) -> Trial {
     static CLANG: LazyLock<Result<Clang, String>> = LazyLock::new(Clang::find);
     Trial::ignorable_test(name, move || match &*CLANG {
@@ -183,6 +186,20 @@ fn compiles(subject: &Subject, clang: &Clang) -> Result<(), Failed> {
         _ if kernels.is_empty() => Err("it has no HIP kernel".into()),
         [] => Ok(()),
         failed => Err(failed.join("\n").into()),
+    }
+}
+
+/// Every HIP kernel takes the way of nvcc and NVRTC too.
+fn compiles_for_nvidia(subject: &Subject, clang: &Clang) -> Result<(), Failed> {
+    let artifact = subject.built_in()?;
+    for kernel in artifact.kernels.iter().filter(|kernel| kernel.backend == Backend::Hip) {
+        nvptx::compile(clang, &kernel.name, &kernel.source)
+            .map_err(|error| format!("{}: {error}", kernel.name))?;
+    }
+    let broken = "extern \"C\" __attribute__((global)) void kernel(float* y) { y = 1; }";
+    match nvptx::compile(clang, "kernel", broken) {
+        Err(_) => Ok(()),
+        Ok(_) => Err("a broken kernel passes".into()),
     }
 }
 
