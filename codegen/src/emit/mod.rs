@@ -14,7 +14,7 @@ pub use manifest::manifest;
 
 use crate::Error;
 use crate::artifact::{Backend, Binding, Element, Grid, Kernel, Kind, Role, kernel_name};
-use crate::format::Format;
+use crate::format::{Format, gcd};
 use crate::ir::{Decoder, Lanes, Op, Quad, Unary, Value, Verified};
 use crate::lower;
 use dialect::{Body, Dialect, LoadText, TableText, Variable};
@@ -205,8 +205,4 @@ fn functions(decoder: &Decoder, backend: Backend) -> Vec<&'static str> {
     let half = calls(Unary::F32FromF16).then_some("f16_to_f32");
     let bits = (backend == Backend::Hip && calls(Unary::F32FromBits)).then_some("bits_to_f32");
     half.into_iter().chain(bits).collect()
-}
-
-fn gcd(a: u32, b: u32) -> u32 {
-    if b == 0 { a } else { gcd(b, a % b) }
 }

@@ -156,7 +156,8 @@ impl Format {
     }
 }
 
-fn gcd(a: u32, b: u32) -> u32 {
+/// Greatest common divisor.
+pub(crate) fn gcd(a: u32, b: u32) -> u32 {
     if b == 0 { a } else { gcd(b, a % b) }
 }
 

@@ -9,6 +9,7 @@ mod names;
 mod storage;
 mod tables;
 
+pub(crate) use facts::gcd;
 pub use facts::{Affine, Class, Facts};
 pub use formula::Formula;
 

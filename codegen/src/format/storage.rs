@@ -2,7 +2,7 @@
 
 use super::build::{Builder, UNNAMED};
 use super::names::{NAME_HELP, is_name};
-use super::{Element, Member, Scalar, Stream};
+use super::{Element, Member, Scalar, Stream, gcd};
 use crate::descriptor::Descriptor;
 use crate::problem::Path;
 
@@ -149,9 +149,5 @@ fn parse_member(text: &str) -> Result<(Option<Element>, u32), String> {
 }
 
 fn lcm(a: u32, b: u32) -> Option<u32> {
-    let (mut x, mut y) = (a, b);
-    while y != 0 {
-        (x, y) = (y, x % y);
-    }
-    a.checked_div(x)?.checked_mul(b).filter(|&lcm| lcm > 0)
+    a.checked_div(gcd(a, b))?.checked_mul(b).filter(|&lcm| lcm > 0)
 }
