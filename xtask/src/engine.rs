@@ -44,17 +44,11 @@ impl Engine {
 #[cfg(not(feature = "engines"))]
 pub fn rerun() -> crate::failure::Outcome {
     use crate::failure::Failure;
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     // The first build takes minutes: show its progress.
     let built = std::env::current_exe().map(|path| path.with_file_name("xtask-engines"));
     let built =
         built.is_ok_and(|path| path.with_extension(std::env::consts::EXE_EXTENSION).exists());
-    let mut command = std::process::Command::new(&cargo);
-    if std::env::var_os("XDG_RUNTIME_DIR").is_none() {
-        // Vulkan drivers look for a Wayland display there and complain where they are not told.
-        command.env("XDG_RUNTIME_DIR", std::env::temp_dir());
-    }
-    let status = command
+    let status = crate::files::cargo()
         .arg("run")
         .args(built.then_some("--quiet"))
         .args(["--package", "xtask", "--features", "engines"])
@@ -63,9 +57,7 @@ pub fn rerun() -> crate::failure::Outcome {
         .arg("--")
         .args(std::env::args_os().skip(1))
         .status();
-    let status = status.map_err(|error| {
-        Failure::input(format!("cannot start {}: {error}", cargo.to_string_lossy()))
-    })?;
+    let status = status.map_err(|error| Failure::input(format!("cannot start cargo: {error}")))?;
     match status.code() {
         Some(0) => Ok(()),
         // cargo has said why it cannot build.

@@ -5,6 +5,7 @@ use quantloom_codegen::{Compiled, compile_bytes};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// The repository that these commands were built from.
 pub fn root() -> PathBuf {
@@ -12,6 +13,16 @@ pub fn root() -> PathBuf {
     let package = package.filter(|path| path.join("../formats").is_dir());
     let package = package.unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
     package.parent().map(Path::to_path_buf).unwrap_or(package)
+}
+
+/// The cargo that started these commands.
+pub fn cargo() -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    if std::env::var_os("XDG_RUNTIME_DIR").is_none() {
+        // Vulkan drivers look for a Wayland display there, and complain where they are not told.
+        command.env("XDG_RUNTIME_DIR", std::env::temp_dir());
+    }
+    command
 }
 
 /// A path as a user would type it here.

@@ -88,8 +88,7 @@ impl Steps {
 }
 
 fn cargo(args: &[&str]) -> Command {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut command = Command::new(cargo);
+    let mut command = files::cargo();
     command.args(args).current_dir(files::root());
     command
 }
