@@ -1064,6 +1064,268 @@ pub static FORMATS: &[Artifact] = &[
         descriptor: Cow::Borrowed(include_str!("../../formats/iq4_nl.yaml")),
     },
     Artifact {
+        name: Cow::Borrowed("iq4_xs"),
+        title: Cow::Borrowed(
+            "4-bit codes into a non-linear table, 8 groups of 32 with 6-bit scales",
+        ),
+        gguf: Some(23),
+        weights: 256,
+        streams: Cow::Borrowed(
+            &[
+                Stream {
+                    name: Cow::Borrowed("blocks"),
+                    bytes: 136,
+                },
+            ],
+        ),
+        kernels: Cow::Borrowed(
+            &[
+                Kernel {
+                    name: Cow::Borrowed("iq4_xs_dequant_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Dequant,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 256,
+                        strips: 32,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("wgsl/iq4_xs_dequant_f32.wgsl")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("iq4_xs_dequant_f16"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Dequant,
+                    output: Element::F16,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 256,
+                        strips: 32,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("wgsl/iq4_xs_dequant_f16.wgsl")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("iq4_xs_matvec_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matvec,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Rows { per_workgroup: 2 },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("wgsl/iq4_xs_matvec_f32.wgsl")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("iq4_xs_matmul_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    workgroup: [128, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 32 },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("wgsl/iq4_xs_matmul_f32.wgsl")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("iq4_xs_dequant_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::Dequant,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 256,
+                        strips: 32,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("hip/iq4_xs_dequant_f32.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("iq4_xs_dequant_f16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Dequant,
+                    output: Element::F16,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 256,
+                        strips: 32,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("hip/iq4_xs_dequant_f16.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("iq4_xs_matvec_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matvec,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Rows { per_workgroup: 2 },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("hip/iq4_xs_matvec_f32.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("iq4_xs_matmul_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    workgroup: [128, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 32 },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("hip/iq4_xs_matmul_f32.hip")),
+                },
+            ],
+        ),
+        decode: decoder!("../formats/iq4_xs.yaml"),
+        descriptor: Cow::Borrowed(include_str!("../../formats/iq4_xs.yaml")),
+    },
+    Artifact {
         name: Cow::Borrowed("nf4"),
         title: Cow::Borrowed(
             "4-bit NormalFloat, one f32 absmax per 64 weights in a tensor of its own",
@@ -1362,6 +1624,1048 @@ pub static FORMATS: &[Artifact] = &[
         descriptor: Cow::Borrowed(include_str!("../../formats/nf4.yaml")),
     },
     Artifact {
+        name: Cow::Borrowed("q1_0"),
+        title: Cow::Borrowed("signs, one f16 scale per 128 weights"),
+        gguf: None,
+        weights: 128,
+        streams: Cow::Borrowed(
+            &[
+                Stream {
+                    name: Cow::Borrowed("blocks"),
+                    bytes: 18,
+                },
+            ],
+        ),
+        kernels: Cow::Borrowed(
+            &[
+                Kernel {
+                    name: Cow::Borrowed("q1_0_dequant_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Dequant,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 128,
+                        strips: 4,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("wgsl/q1_0_dequant_f32.wgsl")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q1_0_dequant_f16"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Dequant,
+                    output: Element::F16,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 128,
+                        strips: 4,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("wgsl/q1_0_dequant_f16.wgsl")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q1_0_matvec_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matvec,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Rows { per_workgroup: 2 },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("wgsl/q1_0_matvec_f32.wgsl")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q1_0_matmul_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    workgroup: [128, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 32 },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("wgsl/q1_0_matmul_f32.wgsl")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q1_0_dequant_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::Dequant,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 128,
+                        strips: 4,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("hip/q1_0_dequant_f32.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q1_0_dequant_f16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Dequant,
+                    output: Element::F16,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 128,
+                        strips: 4,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("hip/q1_0_dequant_f16.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q1_0_matvec_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matvec,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Rows { per_workgroup: 2 },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("hip/q1_0_matvec_f32.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q1_0_matmul_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    workgroup: [128, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 32 },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("hip/q1_0_matmul_f32.hip")),
+                },
+            ],
+        ),
+        decode: decoder!("../formats/q1_0.yaml"),
+        descriptor: Cow::Borrowed(include_str!("../../formats/q1_0.yaml")),
+    },
+    Artifact {
+        name: Cow::Borrowed("q2_0"),
+        title: Cow::Borrowed("2-bit codes, one f16 scale per 64 weights"),
+        gguf: None,
+        weights: 64,
+        streams: Cow::Borrowed(
+            &[
+                Stream {
+                    name: Cow::Borrowed("blocks"),
+                    bytes: 18,
+                },
+            ],
+        ),
+        kernels: Cow::Borrowed(
+            &[
+                Kernel {
+                    name: Cow::Borrowed("q2_0_dequant_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Dequant,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 64,
+                        strips: 4,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("wgsl/q2_0_dequant_f32.wgsl")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q2_0_dequant_f16"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Dequant,
+                    output: Element::F16,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 64,
+                        strips: 4,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("wgsl/q2_0_dequant_f16.wgsl")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q2_0_matvec_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matvec,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Rows { per_workgroup: 2 },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("wgsl/q2_0_matvec_f32.wgsl")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q2_0_matmul_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    workgroup: [128, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 32 },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("wgsl/q2_0_matmul_f32.wgsl")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q2_0_dequant_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::Dequant,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 64,
+                        strips: 4,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("hip/q2_0_dequant_f32.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q2_0_dequant_f16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Dequant,
+                    output: Element::F16,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 64,
+                        strips: 4,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("hip/q2_0_dequant_f16.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q2_0_matvec_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matvec,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Rows { per_workgroup: 2 },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("hip/q2_0_matvec_f32.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q2_0_matmul_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    workgroup: [128, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 32 },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("hip/q2_0_matmul_f32.hip")),
+                },
+            ],
+        ),
+        decode: decoder!("../formats/q2_0.yaml"),
+        descriptor: Cow::Borrowed(include_str!("../../formats/q2_0.yaml")),
+    },
+    Artifact {
+        name: Cow::Borrowed("q2_k"),
+        title: Cow::Borrowed(
+            "2-bit k-quant, 16 groups of 16 with 4-bit scales and mins",
+        ),
+        gguf: Some(10),
+        weights: 256,
+        streams: Cow::Borrowed(
+            &[
+                Stream {
+                    name: Cow::Borrowed("blocks"),
+                    bytes: 84,
+                },
+            ],
+        ),
+        kernels: Cow::Borrowed(
+            &[
+                Kernel {
+                    name: Cow::Borrowed("q2_k_dequant_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Dequant,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 256,
+                        strips: 16,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("wgsl/q2_k_dequant_f32.wgsl")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q2_k_dequant_f16"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Dequant,
+                    output: Element::F16,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 256,
+                        strips: 16,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("wgsl/q2_k_dequant_f16.wgsl")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q2_k_matvec_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matvec,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Rows { per_workgroup: 2 },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("wgsl/q2_k_matvec_f32.wgsl")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q2_k_matmul_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    workgroup: [128, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 32 },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("wgsl/q2_k_matmul_f32.wgsl")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q2_k_dequant_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::Dequant,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 256,
+                        strips: 16,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("hip/q2_k_dequant_f32.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q2_k_dequant_f16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Dequant,
+                    output: Element::F16,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 256,
+                        strips: 16,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("hip/q2_k_dequant_f16.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q2_k_matvec_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matvec,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Rows { per_workgroup: 2 },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("hip/q2_k_matvec_f32.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q2_k_matmul_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    workgroup: [128, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 32 },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("hip/q2_k_matmul_f32.hip")),
+                },
+            ],
+        ),
+        decode: decoder!("../formats/q2_k.yaml"),
+        descriptor: Cow::Borrowed(include_str!("../../formats/q2_k.yaml")),
+    },
+    Artifact {
+        name: Cow::Borrowed("q3_k"),
+        title: Cow::Borrowed("3-bit k-quant, 16 groups of 16 with 6-bit scales"),
+        gguf: Some(11),
+        weights: 256,
+        streams: Cow::Borrowed(
+            &[
+                Stream {
+                    name: Cow::Borrowed("blocks"),
+                    bytes: 110,
+                },
+            ],
+        ),
+        kernels: Cow::Borrowed(
+            &[
+                Kernel {
+                    name: Cow::Borrowed("q3_k_dequant_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Dequant,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 256,
+                        strips: 16,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("wgsl/q3_k_dequant_f32.wgsl")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q3_k_dequant_f16"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Dequant,
+                    output: Element::F16,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 256,
+                        strips: 16,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("wgsl/q3_k_dequant_f16.wgsl")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q3_k_matvec_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matvec,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Rows { per_workgroup: 2 },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("wgsl/q3_k_matvec_f32.wgsl")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q3_k_matmul_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    workgroup: [128, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 32 },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("wgsl/q3_k_matmul_f32.wgsl")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q3_k_dequant_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::Dequant,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 256,
+                        strips: 16,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("hip/q3_k_dequant_f32.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q3_k_dequant_f16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Dequant,
+                    output: Element::F16,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 256,
+                        strips: 16,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("hip/q3_k_dequant_f16.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q3_k_matvec_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matvec,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Rows { per_workgroup: 2 },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("hip/q3_k_matvec_f32.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q3_k_matmul_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    workgroup: [128, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 32 },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("hip/q3_k_matmul_f32.hip")),
+                },
+            ],
+        ),
+        decode: decoder!("../formats/q3_k.yaml"),
+        descriptor: Cow::Borrowed(include_str!("../../formats/q3_k.yaml")),
+    },
+    Artifact {
         name: Cow::Borrowed("q4_0"),
         title: Cow::Borrowed("4-bit codes, one f16 scale per 32 weights"),
         gguf: Some(2),
@@ -1620,6 +2924,268 @@ pub static FORMATS: &[Artifact] = &[
         ),
         decode: decoder!("../formats/q4_0.yaml"),
         descriptor: Cow::Borrowed(include_str!("../../formats/q4_0.yaml")),
+    },
+    Artifact {
+        name: Cow::Borrowed("q4_1"),
+        title: Cow::Borrowed(
+            "4-bit codes, one f16 scale and one f16 min per 32 weights",
+        ),
+        gguf: Some(3),
+        weights: 32,
+        streams: Cow::Borrowed(
+            &[
+                Stream {
+                    name: Cow::Borrowed("blocks"),
+                    bytes: 20,
+                },
+            ],
+        ),
+        kernels: Cow::Borrowed(
+            &[
+                Kernel {
+                    name: Cow::Borrowed("q4_1_dequant_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Dequant,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 32,
+                        strips: 4,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("wgsl/q4_1_dequant_f32.wgsl")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q4_1_dequant_f16"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Dequant,
+                    output: Element::F16,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 32,
+                        strips: 4,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("wgsl/q4_1_dequant_f16.wgsl")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q4_1_matvec_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matvec,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Rows { per_workgroup: 2 },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("wgsl/q4_1_matvec_f32.wgsl")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q4_1_matmul_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    workgroup: [128, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 32 },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("wgsl/q4_1_matmul_f32.wgsl")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q4_1_dequant_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::Dequant,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 32,
+                        strips: 4,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("hip/q4_1_dequant_f32.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q4_1_dequant_f16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Dequant,
+                    output: Element::F16,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 32,
+                        strips: 4,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("hip/q4_1_dequant_f16.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q4_1_matvec_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matvec,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Rows { per_workgroup: 2 },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("hip/q4_1_matvec_f32.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q4_1_matmul_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    workgroup: [128, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 32 },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("hip/q4_1_matmul_f32.hip")),
+                },
+            ],
+        ),
+        decode: decoder!("../formats/q4_1.yaml"),
+        descriptor: Cow::Borrowed(include_str!("../../formats/q4_1.yaml")),
     },
     Artifact {
         name: Cow::Borrowed("q4_k"),
@@ -2140,6 +3706,268 @@ pub static FORMATS: &[Artifact] = &[
         ),
         decode: decoder!("../formats/q5_0.yaml"),
         descriptor: Cow::Borrowed(include_str!("../../formats/q5_0.yaml")),
+    },
+    Artifact {
+        name: Cow::Borrowed("q5_1"),
+        title: Cow::Borrowed(
+            "5-bit codes, one f16 scale and one f16 min per 32 weights",
+        ),
+        gguf: Some(7),
+        weights: 32,
+        streams: Cow::Borrowed(
+            &[
+                Stream {
+                    name: Cow::Borrowed("blocks"),
+                    bytes: 24,
+                },
+            ],
+        ),
+        kernels: Cow::Borrowed(
+            &[
+                Kernel {
+                    name: Cow::Borrowed("q5_1_dequant_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Dequant,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 32,
+                        strips: 4,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("wgsl/q5_1_dequant_f32.wgsl")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q5_1_dequant_f16"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Dequant,
+                    output: Element::F16,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 32,
+                        strips: 4,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("wgsl/q5_1_dequant_f16.wgsl")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q5_1_matvec_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matvec,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Rows { per_workgroup: 2 },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("wgsl/q5_1_matvec_f32.wgsl")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q5_1_matmul_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    workgroup: [128, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 32 },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("wgsl/q5_1_matmul_f32.wgsl")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q5_1_dequant_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::Dequant,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 32,
+                        strips: 4,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("hip/q5_1_dequant_f32.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q5_1_dequant_f16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Dequant,
+                    output: Element::F16,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 32,
+                        strips: 4,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("hip/q5_1_dequant_f16.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q5_1_matvec_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matvec,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Rows { per_workgroup: 2 },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("hip/q5_1_matvec_f32.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q5_1_matmul_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    workgroup: [128, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 32 },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("hip/q5_1_matmul_f32.hip")),
+                },
+            ],
+        ),
+        decode: decoder!("../formats/q5_1.yaml"),
+        descriptor: Cow::Borrowed(include_str!("../../formats/q5_1.yaml")),
     },
     Artifact {
         name: Cow::Borrowed("q5_k"),
@@ -2920,5 +4748,265 @@ pub static FORMATS: &[Artifact] = &[
         ),
         decode: decoder!("../formats/q8_0.yaml"),
         descriptor: Cow::Borrowed(include_str!("../../formats/q8_0.yaml")),
+    },
+    Artifact {
+        name: Cow::Borrowed("tq2_0"),
+        title: Cow::Borrowed("ternary codes in 2 bits, one f16 scale per 256 weights"),
+        gguf: Some(35),
+        weights: 256,
+        streams: Cow::Borrowed(
+            &[
+                Stream {
+                    name: Cow::Borrowed("blocks"),
+                    bytes: 66,
+                },
+            ],
+        ),
+        kernels: Cow::Borrowed(
+            &[
+                Kernel {
+                    name: Cow::Borrowed("tq2_0_dequant_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Dequant,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 256,
+                        strips: 16,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("wgsl/tq2_0_dequant_f32.wgsl")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("tq2_0_dequant_f16"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Dequant,
+                    output: Element::F16,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 256,
+                        strips: 16,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("wgsl/tq2_0_dequant_f16.wgsl")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("tq2_0_matvec_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matvec,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Rows { per_workgroup: 2 },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("wgsl/tq2_0_matvec_f32.wgsl")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("tq2_0_matmul_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    workgroup: [128, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 32 },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("wgsl/tq2_0_matmul_f32.wgsl")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("tq2_0_dequant_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::Dequant,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 256,
+                        strips: 16,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("hip/tq2_0_dequant_f32.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("tq2_0_dequant_f16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Dequant,
+                    output: Element::F16,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 256,
+                        strips: 16,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("hip/tq2_0_dequant_f16.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("tq2_0_matvec_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matvec,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Rows { per_workgroup: 2 },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("hip/tq2_0_matvec_f32.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("tq2_0_matmul_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    workgroup: [128, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 32 },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("hip/tq2_0_matmul_f32.hip")),
+                },
+            ],
+        ),
+        decode: decoder!("../formats/tq2_0.yaml"),
+        descriptor: Cow::Borrowed(include_str!("../../formats/tq2_0.yaml")),
     },
 ];
