@@ -32,11 +32,10 @@ pub fn run(args: &Args) -> Outcome {
     let lint = args.lint || std::env::var("CI").is_ok_and(|ci| ci == "true" || ci == "1");
     let mut steps = Steps::default();
     steps.run("packages", || packages(!args.no_install));
-    steps.run("gen --check", || {
-        generate::run(&generate::Args::check()).map_err(|failure| match failure {
-            Failure::Input(problem) | Failure::Differs(problem) => problem,
-            Failure::Told(code) => format!("exit code {code}"),
-        })
+    steps.run("gen --check", || match generate::run(&generate::Args::check()) {
+        Ok(()) => Ok(Done::All),
+        Err(Failure::Input(problem) | Failure::Differs(problem)) => Err(problem),
+        Err(Failure::Told(code)) => Err(format!("exit code {code}")),
     });
     steps.run("tests", || {
         let mut test = cargo(&["test", "--workspace", "--features", "xtask/engines"]);
@@ -56,12 +55,21 @@ pub fn run(args: &Args) -> Outcome {
     steps.summary()
 }
 
-/// Steps that ran: name, time, and what went wrong.
+/// What a step comes to: done, or not all there, or what went wrong.
+type Step = Result<Done, String>;
+
+/// How a step that did not fail ended.
+enum Done {
+    All,
+    Part,
+}
+
+/// Steps that ran: name, time, and what they came to.
 #[derive(Default)]
-struct Steps(Vec<(&'static str, Duration, Result<(), String>)>);
+struct Steps(Vec<(&'static str, Duration, Step)>);
 
 impl Steps {
-    fn run(&mut self, name: &'static str, step: impl FnOnce() -> Result<(), String>) {
+    fn run(&mut self, name: &'static str, step: impl FnOnce() -> Step) {
         print::error(&format!("== {name}"));
         let started = Instant::now();
         let result = step();
@@ -74,8 +82,12 @@ impl Steps {
     fn summary(&self) -> Outcome {
         let mut text = "\n".to_owned();
         for (name, time, result) in &self.0 {
-            let result = if result.is_ok() { "ok" } else { "FAILED" };
-            text += &format!("{name:12} {result:7} {}\n", print::duration(*time));
+            let result = match result {
+                Ok(Done::All) => "ok",
+                Ok(Done::Part) => "incomplete",
+                Err(_) => "FAILED",
+            };
+            text += &format!("{name:12} {result:11} {}\n", print::duration(*time));
         }
         print::out(text)?;
         let failed = self.0.iter().filter(|(_, _, result)| result.is_err());
@@ -93,9 +105,9 @@ fn cargo(args: &[&str]) -> Command {
     command
 }
 
-fn finish(command: &mut Command) -> Result<(), String> {
+fn finish(command: &mut Command) -> Step {
     match command.status() {
-        Ok(status) if status.success() => Ok(()),
+        Ok(status) if status.success() => Ok(Done::All),
         Ok(status) => Err(status.to_string()),
         Err(error) => Err(format!("cannot start {}: {error}", command.get_program().display())),
     }
@@ -112,11 +124,11 @@ const PACKAGES: [(&str, &str); 5] = [
 
 /// Installs what is missing, or names it. Missing packages alone are no failure: the tests say what
 /// they skip, and fail where it is required.
-fn packages(install: bool) -> Result<(), String> {
+fn packages(install: bool) -> Step {
     let missing: Vec<_> = PACKAGES.into_iter().filter(|(name, _)| !installed(name)).collect();
     if missing.is_empty() {
         print::error("all there");
-        return Ok(());
+        return Ok(Done::All);
     }
     let names: Vec<&str> = missing.iter().map(|(name, _)| *name).collect();
     if install && may_install() {
@@ -126,11 +138,11 @@ fn packages(install: bool) -> Result<(), String> {
             finish(command.stdout(Stdio::null()).stdin(Stdio::null()))
         };
         print::error(&format!("installing {}", names.join(" ")));
-        let result = apt(&["update", "--quiet"]).and_then(|()| {
+        let result = apt(&["update", "--quiet"]).and_then(|_| {
             apt(&[&["install", "--yes", "--quiet", "--no-install-recommends"], &*names].concat())
         });
         match result {
-            Ok(()) => return Ok(()),
+            Ok(_) => return Ok(Done::All),
             Err(problem) => print::error(&format!("apt-get: {problem}")),
         }
     }
@@ -138,7 +150,7 @@ fn packages(install: bool) -> Result<(), String> {
         print::error(&format!("package {name} is missing: without it no test of {use_}"));
     }
     print::error(&format!("on Debian, as root: apt-get install {}", names.join(" ")));
-    Ok(())
+    Ok(Done::Part)
 }
 
 /// Whether dpkg knows the package as installed.
