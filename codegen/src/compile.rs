@@ -11,9 +11,9 @@ use crate::problem::{Path, Problem, Problems};
 pub fn compile(descriptor: &str, file: &str) -> Result<Compiled, Error> {
     let format = Format::parse(descriptor, file)?;
     let facts = format.facts();
-    let decoder = lower::weights(&format, 4)?;
-    let codes = lower::codes(&format, 4).transpose()?;
-    let kernels = emit::kernels(&format)?;
+    let decoder = lower::weights(&format, emit::STRIP_BYTES)?;
+    let codes = lower::codes(&format, emit::STRIP_BYTES).transpose()?;
+    let kernels = emit::kernels(&format, &decoder)?;
     #[cfg(feature = "validate")]
     crate::validate::kernels(&kernels)?;
     let artifact = Artifact {

@@ -23,11 +23,10 @@ use serde::Serialize;
 use templates::Parts;
 
 /// Bytes of the primary plane that one invocation decodes.
-const STRIP_BYTES: u32 = 4;
+pub(crate) const STRIP_BYTES: u32 = 4;
 
-/// All kernels of a format, in the order of the manifest.
-pub(crate) fn kernels(format: &Format) -> Result<Vec<Kernel>, Error> {
-    let row = lower::weights(format, STRIP_BYTES)?;
+/// All kernels of a format, whose program is `row`, in the order of the manifest.
+pub(crate) fn kernels(format: &Format, row: &Verified<Decoder>) -> Result<Vec<Kernel>, Error> {
     // Dequantized weights are stored in fours: take as many blocks at once as make a four.
     let unit = format.repeated(4 / gcd(format.weights, 4));
     let flat = lower::weights(&unit, STRIP_BYTES)?;
@@ -39,7 +38,7 @@ pub(crate) fn kernels(format: &Format) -> Result<Vec<Kernel>, Error> {
             (Kind::Matvec, Element::F32),
             (Kind::Matmul, Element::F32),
         ] {
-            let decoder = if kind == Kind::Dequant { &flat } else { &row };
+            let decoder = if kind == Kind::Dequant { &flat } else { row };
             kernels.push(kernel(format, decoder, dialect, kind, output)?);
         }
     }

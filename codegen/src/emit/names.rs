@@ -1,6 +1,6 @@
 //! The one place where names of a descriptor become names in generated code.
 
-use crate::ir::{Decoder, Op, Type, Value};
+use crate::ir::{Binary, Decoder, Op, Type, Value};
 use std::collections::HashSet;
 
 /// A name that no backend takes for something else: keywords, built-in functions and the variables of
@@ -28,34 +28,67 @@ pub(crate) fn variables(decoder: &Decoder, roots: &[Value]) -> Vec<Option<String
         .lets
         .iter()
         .zip(uses)
-        .map(|(stated, uses)| {
+        .zip(hints(decoder))
+        .map(|((stated, uses), hint)| {
             let constant = matches!(stated.op, Op::Strip | Op::U32(_) | Op::I32(_) | Op::F32(_));
             let float = stated.ty == Type::F32 && !stated.name.is_empty();
             if uses == 0 || constant || (uses == 1 && !float) {
                 return None;
             }
-            let base = match (stated.name.as_str(), &stated.op) {
-                ("", Op::Load { .. }) => "word".into(),
-                ("", _) => "t".into(),
-                (name, Op::Load { bits: 8, .. }) => format!("{name}_byte"),
-                (name, Op::Load { bits: 16, .. }) => format!("{name}_half"),
-                (name, Op::Load { .. }) => format!("{name}_word"),
-                (name, _) => safe(name),
-            };
-            let name = unique(&taken, &base);
+            let name = unique(&safe(&hint), |name| !taken.contains(name));
             taken.insert(name.clone());
             Some(name)
         })
         .collect()
 }
 
-/// `base`, or `base_2`, `base_3`... where it is taken.
-fn unique(taken: &HashSet<String>, base: &str) -> String {
-    let numbered = (2..).map(|number| format!("{}_{number}", base.trim_end_matches('_')));
-    std::iter::once(base.to_string())
-        .chain(numbered)
-        .find(|name| !taken.contains(name))
-        .unwrap_or_default()
+/// What a person would call each value.
+pub(super) fn hints(decoder: &Decoder) -> Vec<String> {
+    // Of each value, the first name met on the way to what it is made of.
+    let mut known: Vec<&str> = Vec::new();
+    let shifts = shifts(decoder);
+    let mut hints = Vec::new();
+    for (index, stated) in decoder.lets.iter().enumerate() {
+        let mut operands = stated.op.operands().map(|operand| known[operand.0 as usize]);
+        let first = operands.find(|name| !name.is_empty()).unwrap_or_default();
+        known.push(if stated.name.is_empty() { first } else { &stated.name });
+        hints.push(match (stated.op, known[index]) {
+            (Op::Binary(Binary::Mul, left, right), _)
+                if stated.name.is_empty() && stated.ty == Type::F32 =>
+            {
+                let factors = [left, right].map(|factor| known[factor.0 as usize]);
+                match factors {
+                    ["", ""] => "factor".into(),
+                    ["", name] | [name, ""] => name.into(),
+                    names => names.join("_"),
+                }
+            }
+            (_, "") if shifts[index] => "shift".into(),
+            (_, "") => "offset".into(),
+            (Op::Load { bits: 8, .. }, name) => format!("{name}_byte"),
+            (Op::Load { bits: 16, .. }, name) => format!("{name}_half"),
+            (Op::Load { .. }, name) => format!("{name}_word"),
+            (_, name) => name.into(),
+        });
+    }
+    hints
+}
+
+/// Which values say how far something is shifted.
+fn shifts(decoder: &Decoder) -> Vec<bool> {
+    let mut shifts = vec![false; decoder.lets.len()];
+    for stated in &decoder.lets {
+        if let Op::Binary(Binary::Shl | Binary::Shr, _, by) = stated.op {
+            shifts[by.0 as usize] = true;
+        }
+    }
+    shifts
+}
+
+/// `wish`, or `wish_2`, `wish_3`... until one is free.
+pub(super) fn unique(wish: &str, free: impl Fn(&str) -> bool) -> String {
+    let numbered = (2..).map(|number| format!("{}_{number}", wish.trim_end_matches('_')));
+    std::iter::once(wish.to_string()).chain(numbered).find(|name| free(name)).unwrap_or_default()
 }
 
 /// How often each value is read on the way to `roots`.

@@ -1,6 +1,6 @@
 //! What is derived from a format, never written: sizes, ranges, the affine form and the class.
 
-use super::{Format, Formula, Scalar, TableValues};
+use super::{Format, Formula, TableValues};
 use std::fmt;
 
 /// Everything derived from one format.
@@ -148,11 +148,6 @@ impl Format {
                 }
             }
         }
-    }
-
-    /// Whether a field holds an integer.
-    pub fn is_integer(&self, field: usize) -> bool {
-        matches!(self.fields[field].scalar, Scalar::Unsigned | Scalar::Signed)
     }
 }
 

@@ -35,7 +35,7 @@ impl Builder {
         Builder { decoder, seen: HashMap::new(), lookups: strips.lookups }
     }
 
-    /// The finished program, with only the values its quads need.
+    /// The finished program, with only the values and tables its quads need.
     pub fn finish(mut self, quads: Vec<Quad>) -> Decoder {
         let lets = self.decoder.lets.len();
         let mut needed = vec![false; lets];
@@ -63,6 +63,7 @@ impl Builder {
             .into_iter()
             .map(|quad| quad.renumbered(|value| renumbered[value.0 as usize]))
             .collect();
+        drop_unused_tables(&mut self.decoder);
         self.decoder
     }
 
@@ -74,34 +75,6 @@ impl Builder {
         }
         tables.push(Table { name, entries });
         tables.len() as u32 - 1
-    }
-
-    /// Removes tables that no value looks up.
-    pub fn drop_unused_tables(decoder: &mut Decoder) {
-        let mut used = vec![false; decoder.tables.len()];
-        for stated in &decoder.lets {
-            if let Op::Lookup { table, .. } = stated.op {
-                used[table as usize] = true;
-            }
-        }
-        let number: Vec<u32> = used
-            .iter()
-            .scan(0, |next, &used| {
-                let number = *next;
-                *next += u32::from(used);
-                Some(number)
-            })
-            .collect();
-        let mut index = 0;
-        decoder.tables.retain(|_| {
-            index += 1;
-            used[index - 1]
-        });
-        for stated in &mut decoder.lets {
-            if let Op::Lookup { table, .. } = &mut stated.op {
-                *table = number[*table as usize];
-            }
-        }
     }
 
     /// Gives a value the name it would have in a hand-written kernel, unless it has one.
@@ -262,6 +235,34 @@ impl Builder {
         match by.is_power_of_two() {
             true => self.with(Binary::And, value, by - 1),
             false => self.with(Binary::Rem, value, by),
+        }
+    }
+}
+
+/// Removes tables that no value looks up.
+fn drop_unused_tables(decoder: &mut Decoder) {
+    let mut used = vec![false; decoder.tables.len()];
+    for stated in &decoder.lets {
+        if let Op::Lookup { table, .. } = stated.op {
+            used[table as usize] = true;
+        }
+    }
+    let number: Vec<u32> = used
+        .iter()
+        .scan(0, |next, &used| {
+            let number = *next;
+            *next += u32::from(used);
+            Some(number)
+        })
+        .collect();
+    let mut index = 0;
+    decoder.tables.retain(|_| {
+        index += 1;
+        used[index - 1]
+    });
+    for stated in &mut decoder.lets {
+        if let Op::Lookup { table, .. } = &mut stated.op {
+            *table = number[*table as usize];
         }
     }
 }

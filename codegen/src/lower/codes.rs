@@ -34,9 +34,7 @@ pub(super) fn lower(format: &Format, strips: &Strips) -> Option<Decoder> {
         b.name(codes, "codes");
         quads.push(Quad { start, lanes: Lanes::Codes { codes, scale, offset } });
     }
-    let mut decoder = b.finish(quads);
-    Builder::drop_unused_tables(&mut decoder);
-    Some(decoder)
+    Some(b.finish(quads))
 }
 
 /// `offset - zero · scale`: the summand when codes are handed out `zero` too large.

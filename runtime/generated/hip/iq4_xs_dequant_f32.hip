@@ -113,10 +113,10 @@ struct Places {
 
 // Index in the unit of the first weight of each quad.
 QL_DEVICE Places places(ql_u32 strip) {
-  const ql_u32 t = (strip & 3u) * 4u + (strip >> 2u) * 32u;
+  const ql_u32 offset = (strip & 3u) * 4u + (strip >> 2u) * 32u;
   return Places{ {
-      t,
-      t + 16u,
+      offset,
+      offset + 16u,
   } };
 }
 
@@ -125,20 +125,20 @@ QL_DEVICE Strip decode(
     ql_u64 unit,
     ql_u32 strip) {
   const ql_u64 blocks_base = unit * 136;
-  const ql_u32 t = strip >> 2u;
+  const ql_u32 offset = strip >> 2u;
   const ql_u32 d_word = load_u32_a4(blocks, blocks_base);
   const float d = f16_to_f32(d_word & 65535u);
-  const float scale = float(int(((load_u32_a4(blocks, blocks_base + 4u) >> (t * 4u)) & 15u) | (((d_word >> (t * 2u + 16u)) & 3u) << 4u)) - 32);
-  const float t_2 = d * scale;
+  const float scale = float(int(((load_u32_a4(blocks, blocks_base + 4u) >> (offset * 4u)) & 15u) | (((d_word >> (offset * 2u + 16u)) & 3u) << 4u)) - 32);
+  const float d_scale = d * scale;
   const ql_u32 qs_word = load_u32_a4(blocks, blocks_base + strip * 4u + 8u);
-  const float w0 = t_2 * float(levels[qs_word & 15u]);
-  const float w1 = t_2 * float(levels[(qs_word >> 8u) & 15u]);
-  const float w2 = t_2 * float(levels[(qs_word >> 16u) & 15u]);
-  const float w3 = t_2 * float(levels[(qs_word >> 24u) & 15u]);
-  const float w4 = t_2 * float(levels[(qs_word >> 4u) & 15u]);
-  const float w5 = t_2 * float(levels[(qs_word >> 12u) & 15u]);
-  const float w6 = t_2 * float(levels[(qs_word >> 20u) & 15u]);
-  const float w7 = t_2 * float(levels[qs_word >> 28u]);
+  const float w0 = d_scale * float(levels[qs_word & 15u]);
+  const float w1 = d_scale * float(levels[(qs_word >> 8u) & 15u]);
+  const float w2 = d_scale * float(levels[(qs_word >> 16u) & 15u]);
+  const float w3 = d_scale * float(levels[(qs_word >> 24u) & 15u]);
+  const float w4 = d_scale * float(levels[(qs_word >> 4u) & 15u]);
+  const float w5 = d_scale * float(levels[(qs_word >> 12u) & 15u]);
+  const float w6 = d_scale * float(levels[(qs_word >> 20u) & 15u]);
+  const float w7 = d_scale * float(levels[qs_word >> 28u]);
   return Strip{ {
       {w0, w1, w2, w3},
       {w4, w5, w6, w7},

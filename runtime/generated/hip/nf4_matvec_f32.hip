@@ -147,10 +147,10 @@ struct Places {
 
 // Index in the unit of the first weight of each quad.
 QL_DEVICE Places places(ql_u32 strip) {
-  const ql_u32 t = strip * 8u;
+  const ql_u32 offset = strip * 8u;
   return Places{ {
-      t,
-      t + 4u,
+      offset,
+      offset + 4u,
   } };
 }
 

@@ -119,16 +119,16 @@ struct Places {
 
 // Index in the unit of the first weight of each quad.
 QL_DEVICE Places places(ql_u32 strip) {
-  const ql_u32 t = strip * 32u;
+  const ql_u32 offset = strip * 32u;
   return Places{ {
-      t,
-      t + 4u,
-      t + 8u,
-      t + 12u,
-      t + 16u,
-      t + 20u,
-      t + 24u,
-      t + 28u,
+      offset,
+      offset + 4u,
+      offset + 8u,
+      offset + 12u,
+      offset + 16u,
+      offset + 20u,
+      offset + 24u,
+      offset + 28u,
   } };
 }
 

@@ -100,12 +100,12 @@ struct Places {
 
 // Index in the unit of the first weight of each quad.
 QL_DEVICE Places places(ql_u32 strip) {
-  const ql_u32 t = strip * 16u;
+  const ql_u32 offset = strip * 16u;
   return Places{ {
-      t,
-      t + 4u,
-      t + 8u,
-      t + 12u,
+      offset,
+      offset + 4u,
+      offset + 8u,
+      offset + 12u,
   } };
 }
 

@@ -111,12 +111,12 @@ struct Places {
 
 // Index in the unit of the first weight of each quad.
 QL_DEVICE Places places(ql_u32 strip) {
-  const ql_u32 t = (strip & 7u) * 4u + (strip >> 3u) * 128u;
+  const ql_u32 offset = (strip & 7u) * 4u + (strip >> 3u) * 128u;
   return Places{ {
-      t,
-      t + 32u,
-      t + 64u,
-      t + 96u,
+      offset,
+      offset + 32u,
+      offset + 64u,
+      offset + 96u,
   } };
 }
 
@@ -127,47 +127,47 @@ QL_DEVICE Strip decode(
   const ql_u64 blocks_base = unit * 84;
   const ql_u32 d_word = load_u32_a4(blocks, blocks_base + 80u);
   const float d = f16_to_f32(d_word & 65535u);
-  const ql_u32 t = (strip >> 3u) * 8u;
-  const ql_u32 t_2 = ((strip >> 2u) & 1u) * 8u;
-  const ql_u32 scales_word = load_u32_a4(blocks, blocks_base + t);
-  const float scale = float((scales_word >> t_2) & 15u);
-  const float t_3 = d * scale;
+  const ql_u32 offset = (strip >> 3u) * 8u;
+  const ql_u32 shift = ((strip >> 2u) & 1u) * 8u;
+  const ql_u32 scales_word = load_u32_a4(blocks, blocks_base + offset);
+  const float scale = float((scales_word >> shift) & 15u);
+  const float d_scale = d * scale;
   const ql_u32 qs_word = load_u32_a4(blocks, blocks_base + strip * 4u + 16u);
   const float dmin = f16_to_f32(d_word >> 16u);
-  const ql_u32 t_4 = t_2 + 4u;
-  const float min_ = float((scales_word >> t_4) & 15u);
-  const float t_5 = dmin * min_;
-  const float w0 = t_3 * float(qs_word & 3u) - t_5;
-  const float w1 = t_3 * float((qs_word >> 8u) & 3u) - t_5;
-  const float w2 = t_3 * float((qs_word >> 16u) & 3u) - t_5;
-  const float w3 = t_3 * float((qs_word >> 24u) & 3u) - t_5;
-  const ql_u32 t_6 = t_2 + 16u;
-  const float scale_2 = float((scales_word >> t_6) & 15u);
-  const float t_7 = d * scale_2;
-  const ql_u32 t_8 = t_2 + 20u;
-  const float min_2 = float((scales_word >> t_8) & 15u);
-  const float t_9 = dmin * min_2;
-  const float w4 = t_7 * float((qs_word >> 2u) & 3u) - t_9;
-  const float w5 = t_7 * float((qs_word >> 10u) & 3u) - t_9;
-  const float w6 = t_7 * float((qs_word >> 18u) & 3u) - t_9;
-  const float w7 = t_7 * float((qs_word >> 26u) & 3u) - t_9;
-  const ql_u32 scales_word_2 = load_u32_a4(blocks, blocks_base + t + 4u);
-  const float scale_3 = float((scales_word_2 >> t_2) & 15u);
-  const float t_10 = d * scale_3;
-  const float min_3 = float((scales_word_2 >> t_4) & 15u);
-  const float t_11 = dmin * min_3;
-  const float w8 = t_10 * float((qs_word >> 4u) & 3u) - t_11;
-  const float w9 = t_10 * float((qs_word >> 12u) & 3u) - t_11;
-  const float w10 = t_10 * float((qs_word >> 20u) & 3u) - t_11;
-  const float w11 = t_10 * float((qs_word >> 28u) & 3u) - t_11;
-  const float scale_4 = float((scales_word_2 >> t_6) & 15u);
-  const float t_12 = d * scale_4;
-  const float min_4 = float((scales_word_2 >> t_8) & 15u);
-  const float t_13 = dmin * min_4;
-  const float w12 = t_12 * float((qs_word >> 6u) & 3u) - t_13;
-  const float w13 = t_12 * float((qs_word >> 14u) & 3u) - t_13;
-  const float w14 = t_12 * float((qs_word >> 22u) & 3u) - t_13;
-  const float w15 = t_12 * float(qs_word >> 30u) - t_13;
+  const ql_u32 shift_2 = shift + 4u;
+  const float min_ = float((scales_word >> shift_2) & 15u);
+  const float dmin_min = dmin * min_;
+  const float w0 = d_scale * float(qs_word & 3u) - dmin_min;
+  const float w1 = d_scale * float((qs_word >> 8u) & 3u) - dmin_min;
+  const float w2 = d_scale * float((qs_word >> 16u) & 3u) - dmin_min;
+  const float w3 = d_scale * float((qs_word >> 24u) & 3u) - dmin_min;
+  const ql_u32 shift_3 = shift + 16u;
+  const float scale_2 = float((scales_word >> shift_3) & 15u);
+  const float d_scale_2 = d * scale_2;
+  const ql_u32 shift_4 = shift + 20u;
+  const float min_2 = float((scales_word >> shift_4) & 15u);
+  const float dmin_min_2 = dmin * min_2;
+  const float w4 = d_scale_2 * float((qs_word >> 2u) & 3u) - dmin_min_2;
+  const float w5 = d_scale_2 * float((qs_word >> 10u) & 3u) - dmin_min_2;
+  const float w6 = d_scale_2 * float((qs_word >> 18u) & 3u) - dmin_min_2;
+  const float w7 = d_scale_2 * float((qs_word >> 26u) & 3u) - dmin_min_2;
+  const ql_u32 scales_word_2 = load_u32_a4(blocks, blocks_base + offset + 4u);
+  const float scale_3 = float((scales_word_2 >> shift) & 15u);
+  const float d_scale_3 = d * scale_3;
+  const float min_3 = float((scales_word_2 >> shift_2) & 15u);
+  const float dmin_min_3 = dmin * min_3;
+  const float w8 = d_scale_3 * float((qs_word >> 4u) & 3u) - dmin_min_3;
+  const float w9 = d_scale_3 * float((qs_word >> 12u) & 3u) - dmin_min_3;
+  const float w10 = d_scale_3 * float((qs_word >> 20u) & 3u) - dmin_min_3;
+  const float w11 = d_scale_3 * float((qs_word >> 28u) & 3u) - dmin_min_3;
+  const float scale_4 = float((scales_word_2 >> shift_3) & 15u);
+  const float d_scale_4 = d * scale_4;
+  const float min_4 = float((scales_word_2 >> shift_4) & 15u);
+  const float dmin_min_4 = dmin * min_4;
+  const float w12 = d_scale_4 * float((qs_word >> 6u) & 3u) - dmin_min_4;
+  const float w13 = d_scale_4 * float((qs_word >> 14u) & 3u) - dmin_min_4;
+  const float w14 = d_scale_4 * float((qs_word >> 22u) & 3u) - dmin_min_4;
+  const float w15 = d_scale_4 * float(qs_word >> 30u) - dmin_min_4;
   return Strip{ {
       {w0, w1, w2, w3},
       {w4, w5, w6, w7},

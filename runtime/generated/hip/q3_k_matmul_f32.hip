@@ -123,12 +123,12 @@ struct Places {
 
 // Index in the unit of the first weight of each quad.
 QL_DEVICE Places places(ql_u32 strip) {
-  const ql_u32 t = (strip & 7u) * 4u + (strip >> 3u) * 128u;
+  const ql_u32 offset = (strip & 7u) * 4u + (strip >> 3u) * 128u;
   return Places{ {
-      t,
-      t + 32u,
-      t + 64u,
-      t + 96u,
+      offset,
+      offset + 32u,
+      offset + 64u,
+      offset + 96u,
   } };
 }
 
@@ -138,41 +138,41 @@ QL_DEVICE Strip decode(
     ql_u32 strip) {
   const ql_u64 blocks_base = unit * 110;
   const float d = f16_to_f32(load_u16_a2(blocks, blocks_base + 108u));
-  const ql_u32 t = (strip >> 2u) & 1u;
-  const ql_u32 t_2 = (strip >> 3u) * 4u;
-  const ql_u32 scales_byte = load_u8_a1(blocks, blocks_base + t + 104u);
-  const float scale = float(int(((load_u8_a1(blocks, blocks_base + t + 96u) >> t_2) & 15u) | (((scales_byte >> t_2) & 3u) << 4u)) - 32);
-  const float t_3 = d * scale;
+  const ql_u32 offset = (strip >> 2u) & 1u;
+  const ql_u32 shift = (strip >> 3u) * 4u;
+  const ql_u32 scales_byte = load_u8_a1(blocks, blocks_base + offset + 104u);
+  const float scale = float(int(((load_u8_a1(blocks, blocks_base + offset + 96u) >> shift) & 15u) | (((scales_byte >> shift) & 3u) << 4u)) - 32);
+  const float d_scale = d * scale;
   const ql_u32 qs_word = load_u32_a2(blocks, blocks_base + strip * 4u + 32u);
   const ql_u32 hmask_word = load_u32_a2(blocks, blocks_base + (strip & 7u) * 4u);
-  const ql_u32 q = (qs_word & 0x03030303u) | (((hmask_word >> t_2) & 0x01010101u) << 2u);
-  const float w0 = t_3 * float(int(q & 7u) - 4);
-  const float w1 = t_3 * float(int((q >> 8u) & 7u) - 4);
-  const float w2 = t_3 * float(int((q >> 16u) & 7u) - 4);
-  const float w3 = t_3 * float(int((q >> 24u) & 7u) - 4);
-  const ql_u32 scales_byte_2 = load_u8_a1(blocks, blocks_base + t + 106u);
-  const float scale_2 = float(int(((load_u8_a1(blocks, blocks_base + t + 98u) >> t_2) & 15u) | (((scales_byte_2 >> t_2) & 3u) << 4u)) - 32);
-  const float t_4 = d * scale_2;
-  const ql_u32 q_2 = ((qs_word >> 2u) & 0x03030303u) | (((hmask_word >> (t_2 + 1u)) & 0x01010101u) << 2u);
-  const float w4 = t_4 * float(int(q_2 & 7u) - 4);
-  const float w5 = t_4 * float(int((q_2 >> 8u) & 7u) - 4);
-  const float w6 = t_4 * float(int((q_2 >> 16u) & 7u) - 4);
-  const float w7 = t_4 * float(int((q_2 >> 24u) & 7u) - 4);
-  const ql_u32 t_5 = t_2 + 2u;
-  const float scale_3 = float(int(((load_u8_a1(blocks, blocks_base + t + 100u) >> t_2) & 15u) | (((scales_byte >> t_5) & 3u) << 4u)) - 32);
-  const float t_6 = d * scale_3;
-  const ql_u32 q_3 = ((qs_word >> 4u) & 0x03030303u) | (((hmask_word >> t_5) & 0x01010101u) << 2u);
-  const float w8 = t_6 * float(int(q_3 & 7u) - 4);
-  const float w9 = t_6 * float(int((q_3 >> 8u) & 7u) - 4);
-  const float w10 = t_6 * float(int((q_3 >> 16u) & 7u) - 4);
-  const float w11 = t_6 * float(int((q_3 >> 24u) & 7u) - 4);
-  const float scale_4 = float(int(((load_u8_a1(blocks, blocks_base + t + 102u) >> t_2) & 15u) | (((scales_byte_2 >> t_5) & 3u) << 4u)) - 32);
-  const float t_7 = d * scale_4;
-  const ql_u32 q_4 = ((qs_word >> 6u) & 0x03030303u) | (((hmask_word >> (t_2 + 3u)) & 0x01010101u) << 2u);
-  const float w12 = t_7 * float(int(q_4 & 7u) - 4);
-  const float w13 = t_7 * float(int((q_4 >> 8u) & 7u) - 4);
-  const float w14 = t_7 * float(int((q_4 >> 16u) & 7u) - 4);
-  const float w15 = t_7 * float(int((q_4 >> 24u) & 7u) - 4);
+  const ql_u32 q = (qs_word & 0x03030303u) | (((hmask_word >> shift) & 0x01010101u) << 2u);
+  const float w0 = d_scale * float(int(q & 7u) - 4);
+  const float w1 = d_scale * float(int((q >> 8u) & 7u) - 4);
+  const float w2 = d_scale * float(int((q >> 16u) & 7u) - 4);
+  const float w3 = d_scale * float(int((q >> 24u) & 7u) - 4);
+  const ql_u32 scales_byte_2 = load_u8_a1(blocks, blocks_base + offset + 106u);
+  const float scale_2 = float(int(((load_u8_a1(blocks, blocks_base + offset + 98u) >> shift) & 15u) | (((scales_byte_2 >> shift) & 3u) << 4u)) - 32);
+  const float d_scale_2 = d * scale_2;
+  const ql_u32 q_2 = ((qs_word >> 2u) & 0x03030303u) | (((hmask_word >> (shift + 1u)) & 0x01010101u) << 2u);
+  const float w4 = d_scale_2 * float(int(q_2 & 7u) - 4);
+  const float w5 = d_scale_2 * float(int((q_2 >> 8u) & 7u) - 4);
+  const float w6 = d_scale_2 * float(int((q_2 >> 16u) & 7u) - 4);
+  const float w7 = d_scale_2 * float(int((q_2 >> 24u) & 7u) - 4);
+  const ql_u32 shift_2 = shift + 2u;
+  const float scale_3 = float(int(((load_u8_a1(blocks, blocks_base + offset + 100u) >> shift) & 15u) | (((scales_byte >> shift_2) & 3u) << 4u)) - 32);
+  const float d_scale_3 = d * scale_3;
+  const ql_u32 q_3 = ((qs_word >> 4u) & 0x03030303u) | (((hmask_word >> shift_2) & 0x01010101u) << 2u);
+  const float w8 = d_scale_3 * float(int(q_3 & 7u) - 4);
+  const float w9 = d_scale_3 * float(int((q_3 >> 8u) & 7u) - 4);
+  const float w10 = d_scale_3 * float(int((q_3 >> 16u) & 7u) - 4);
+  const float w11 = d_scale_3 * float(int((q_3 >> 24u) & 7u) - 4);
+  const float scale_4 = float(int(((load_u8_a1(blocks, blocks_base + offset + 102u) >> shift) & 15u) | (((scales_byte_2 >> shift_2) & 3u) << 4u)) - 32);
+  const float d_scale_4 = d * scale_4;
+  const ql_u32 q_4 = ((qs_word >> 6u) & 0x03030303u) | (((hmask_word >> (shift + 3u)) & 0x01010101u) << 2u);
+  const float w12 = d_scale_4 * float(int(q_4 & 7u) - 4);
+  const float w13 = d_scale_4 * float(int((q_4 >> 8u) & 7u) - 4);
+  const float w14 = d_scale_4 * float(int((q_4 >> 16u) & 7u) - 4);
+  const float w15 = d_scale_4 * float(int((q_4 >> 24u) & 7u) - 4);
   return Strip{ {
       {w0, w1, w2, w3},
       {w4, w5, w6, w7},

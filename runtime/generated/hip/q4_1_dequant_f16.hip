@@ -113,10 +113,10 @@ struct Places {
 
 // Index in the unit of the first weight of each quad.
 QL_DEVICE Places places(ql_u32 strip) {
-  const ql_u32 t = strip * 4u;
+  const ql_u32 offset = strip * 4u;
   return Places{ {
-      t,
-      t + 16u,
+      offset,
+      offset + 16u,
   } };
 }
 

@@ -94,10 +94,10 @@ struct Places {
 
 // Index in the unit of the first weight of each quad.
 QL_DEVICE Places places(ql_u32 strip) {
-  const ql_u32 t = (strip & 7u) * 4u + (strip >> 3u) * 64u;
+  const ql_u32 offset = (strip & 7u) * 4u + (strip >> 3u) * 64u;
   return Places{ {
-      t,
-      t + 32u,
+      offset,
+      offset + 32u,
   } };
 }
 
@@ -108,35 +108,35 @@ QL_DEVICE Strip decode(
   const ql_u64 blocks_base = unit * 144;
   const ql_u32 d_word = load_u32_a4(blocks, blocks_base);
   const float d = f16_to_f32(d_word & 65535u);
-  const ql_u32 t = strip >> 4u;
-  const ql_u32 t_2 = ((strip >> 3u) & 1u) * 16u;
-  const ql_u32 scales_word = load_u32_a4(blocks, blocks_base + t * 8u + 4u);
-  const ql_u32 t_3 = t_2 + t * 2u;
-  const ql_u32 t_4 = t_3 + 4u;
+  const ql_u32 offset = strip >> 4u;
+  const ql_u32 shift = ((strip >> 3u) & 1u) * 16u;
+  const ql_u32 scales_word = load_u32_a4(blocks, blocks_base + offset * 8u + 4u);
+  const ql_u32 offset_2 = shift + offset * 2u;
+  const ql_u32 shift_2 = offset_2 + 4u;
   const ql_u32 scales_word_2 = load_u32_a4(blocks, blocks_base + 4u);
-  const float scale = float(((scales_word >> t_2) & 15u) | (((scales_word_2 >> t_4) & 3u) << 4u));
-  const float t_5 = d * scale;
+  const float scale = float(((scales_word >> shift) & 15u) | (((scales_word_2 >> shift_2) & 3u) << 4u));
+  const float d_scale = d * scale;
   const ql_u32 qs_word = load_u32_a4(blocks, blocks_base + strip * 4u + 16u);
   const float dmin = f16_to_f32(d_word >> 16u);
-  const ql_u32 t_6 = t * 4u;
-  const ql_u32 t_7 = t_2 + t_6;
-  const ql_u32 scales_word_3 = load_u32_a4(blocks, blocks_base + t_6 + 8u);
+  const ql_u32 offset_3 = offset * 4u;
+  const ql_u32 shift_3 = shift + offset_3;
+  const ql_u32 scales_word_3 = load_u32_a4(blocks, blocks_base + offset_3 + 8u);
   const ql_u32 scales_word_4 = load_u32_a4(blocks, blocks_base + 8u);
-  const float min_ = float(((scales_word_3 >> t_7) & 15u) | (((scales_word_4 >> t_4) & 3u) << 4u));
-  const float t_8 = dmin * min_;
-  const float w0 = t_5 * float(qs_word & 15u) - t_8;
-  const float w1 = t_5 * float((qs_word >> 8u) & 15u) - t_8;
-  const float w2 = t_5 * float((qs_word >> 16u) & 15u) - t_8;
-  const float w3 = t_5 * float((qs_word >> 24u) & 15u) - t_8;
-  const ql_u32 t_9 = t_3 + 12u;
-  const float scale_2 = float(((scales_word >> (t_2 + 8u)) & 15u) | (((scales_word_2 >> t_9) & 3u) << 4u));
-  const float t_10 = d * scale_2;
-  const float min_2 = float(((scales_word_3 >> (t_7 + 8u)) & 15u) | (((scales_word_4 >> t_9) & 3u) << 4u));
-  const float t_11 = dmin * min_2;
-  const float w4 = t_10 * float((qs_word >> 4u) & 15u) - t_11;
-  const float w5 = t_10 * float((qs_word >> 12u) & 15u) - t_11;
-  const float w6 = t_10 * float((qs_word >> 20u) & 15u) - t_11;
-  const float w7 = t_10 * float(qs_word >> 28u) - t_11;
+  const float min_ = float(((scales_word_3 >> shift_3) & 15u) | (((scales_word_4 >> shift_2) & 3u) << 4u));
+  const float dmin_min = dmin * min_;
+  const float w0 = d_scale * float(qs_word & 15u) - dmin_min;
+  const float w1 = d_scale * float((qs_word >> 8u) & 15u) - dmin_min;
+  const float w2 = d_scale * float((qs_word >> 16u) & 15u) - dmin_min;
+  const float w3 = d_scale * float((qs_word >> 24u) & 15u) - dmin_min;
+  const ql_u32 shift_4 = offset_2 + 12u;
+  const float scale_2 = float(((scales_word >> (shift + 8u)) & 15u) | (((scales_word_2 >> shift_4) & 3u) << 4u));
+  const float d_scale_2 = d * scale_2;
+  const float min_2 = float(((scales_word_3 >> (shift_3 + 8u)) & 15u) | (((scales_word_4 >> shift_4) & 3u) << 4u));
+  const float dmin_min_2 = dmin * min_2;
+  const float w4 = d_scale_2 * float((qs_word >> 4u) & 15u) - dmin_min_2;
+  const float w5 = d_scale_2 * float((qs_word >> 12u) & 15u) - dmin_min_2;
+  const float w6 = d_scale_2 * float((qs_word >> 20u) & 15u) - dmin_min_2;
+  const float w7 = d_scale_2 * float(qs_word >> 28u) - dmin_min_2;
   return Strip{ {
       {w0, w1, w2, w3},
       {w4, w5, w6, w7},

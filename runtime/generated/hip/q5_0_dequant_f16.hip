@@ -125,10 +125,10 @@ struct Places {
 
 // Index in the unit of the first weight of each quad.
 QL_DEVICE Places places(ql_u32 strip) {
-  const ql_u32 t = strip * 4u;
+  const ql_u32 offset = strip * 4u;
   return Places{ {
-      t,
-      t + 16u,
+      offset,
+      offset + 16u,
   } };
 }
 
@@ -138,19 +138,19 @@ QL_DEVICE Strip decode(
     ql_u32 strip) {
   const ql_u64 blocks_base = unit * 22;
   const ql_u32 qs_word = load_u32_a2(blocks, blocks_base + strip * 4u + 6u);
-  const ql_u32 t = strip >> 1u;
-  const ql_u32 t_2 = (strip & 1u) * 4u;
-  const ql_u32 t_3 = (load_u8_a1(blocks, blocks_base + t + 2u) >> t_2) & 15u;
-  const ql_u32 t_4 = (t_3 | (t_3 << 14u)) & 0x00030003u;
-  const ql_u32 q = (qs_word & 0x0f0f0f0fu) | (((t_4 | (t_4 << 7u)) & 0x01010101u) << 4u);
+  const ql_u32 offset = strip >> 1u;
+  const ql_u32 shift = (strip & 1u) * 4u;
+  const ql_u32 qh = (load_u8_a1(blocks, blocks_base + offset + 2u) >> shift) & 15u;
+  const ql_u32 qh_2 = (qh | (qh << 14u)) & 0x00030003u;
+  const ql_u32 q = (qs_word & 0x0f0f0f0fu) | (((qh_2 | (qh_2 << 7u)) & 0x01010101u) << 4u);
   const float d = f16_to_f32(load_u16_a2(blocks, blocks_base));
   const float w0 = float(int(q & 31u) - 16) * d;
   const float w1 = float(int((q >> 8u) & 31u) - 16) * d;
   const float w2 = float(int((q >> 16u) & 31u) - 16) * d;
   const float w3 = float(int((q >> 24u) & 31u) - 16) * d;
-  const ql_u32 t_5 = (load_u8_a1(blocks, blocks_base + t + 4u) >> t_2) & 15u;
-  const ql_u32 t_6 = (t_5 | (t_5 << 14u)) & 0x00030003u;
-  const ql_u32 q_2 = ((qs_word >> 4u) & 0x0f0f0f0fu) | (((t_6 | (t_6 << 7u)) & 0x01010101u) << 4u);
+  const ql_u32 qh_3 = (load_u8_a1(blocks, blocks_base + offset + 4u) >> shift) & 15u;
+  const ql_u32 qh_4 = (qh_3 | (qh_3 << 14u)) & 0x00030003u;
+  const ql_u32 q_2 = ((qs_word >> 4u) & 0x0f0f0f0fu) | (((qh_4 | (qh_4 << 7u)) & 0x01010101u) << 4u);
   const float w4 = float(int(q_2 & 31u) - 16) * d;
   const float w5 = float(int((q_2 >> 8u) & 31u) - 16) * d;
   const float w6 = float(int((q_2 >> 16u) & 31u) - 16) * d;

@@ -111,10 +111,10 @@ struct Places {
 
 // Index in the unit of the first weight of each quad.
 QL_DEVICE Places places(ql_u32 strip) {
-  const ql_u32 t = strip * 4u;
+  const ql_u32 shift = strip * 4u;
   return Places{ {
-      t,
-      t + 16u,
+      shift,
+      shift + 16u,
   } };
 }
 
@@ -123,12 +123,12 @@ QL_DEVICE Strip decode(
     ql_u64 unit,
     ql_u32 strip) {
   const ql_u64 blocks_base = unit * 24;
-  const ql_u32 t = strip * 4u;
-  const ql_u32 qs_word = load_u32_a4(blocks, blocks_base + t + 8u);
+  const ql_u32 shift = strip * 4u;
+  const ql_u32 qs_word = load_u32_a4(blocks, blocks_base + shift + 8u);
   const ql_u32 qh_word = load_u32_a4(blocks, blocks_base + 4u);
-  const ql_u32 t_2 = (qh_word >> t) & 15u;
-  const ql_u32 t_3 = (t_2 | (t_2 << 14u)) & 0x00030003u;
-  const ql_u32 q = (qs_word & 0x0f0f0f0fu) | (((t_3 | (t_3 << 7u)) & 0x01010101u) << 4u);
+  const ql_u32 qh = (qh_word >> shift) & 15u;
+  const ql_u32 qh_2 = (qh | (qh << 14u)) & 0x00030003u;
+  const ql_u32 q = (qs_word & 0x0f0f0f0fu) | (((qh_2 | (qh_2 << 7u)) & 0x01010101u) << 4u);
   const ql_u32 d_word = load_u32_a4(blocks, blocks_base);
   const float d = f16_to_f32(d_word & 65535u);
   const float m = f16_to_f32(d_word >> 16u);
@@ -136,9 +136,9 @@ QL_DEVICE Strip decode(
   const float w1 = float((q >> 8u) & 31u) * d + m;
   const float w2 = float((q >> 16u) & 31u) * d + m;
   const float w3 = float((q >> 24u) & 31u) * d + m;
-  const ql_u32 t_4 = (qh_word >> (t + 16u)) & 15u;
-  const ql_u32 t_5 = (t_4 | (t_4 << 14u)) & 0x00030003u;
-  const ql_u32 q_2 = ((qs_word >> 4u) & 0x0f0f0f0fu) | (((t_5 | (t_5 << 7u)) & 0x01010101u) << 4u);
+  const ql_u32 qh_3 = (qh_word >> (shift + 16u)) & 15u;
+  const ql_u32 qh_4 = (qh_3 | (qh_3 << 14u)) & 0x00030003u;
+  const ql_u32 q_2 = ((qs_word >> 4u) & 0x0f0f0f0fu) | (((qh_4 | (qh_4 << 7u)) & 0x01010101u) << 4u);
   const float w4 = float(q_2 & 31u) * d + m;
   const float w5 = float((q_2 >> 8u) & 31u) * d + m;
   const float w6 = float((q_2 >> 16u) & 31u) * d + m;

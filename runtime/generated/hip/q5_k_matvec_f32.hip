@@ -137,10 +137,10 @@ struct Places {
 
 // Index in the unit of the first weight of each quad.
 QL_DEVICE Places places(ql_u32 strip) {
-  const ql_u32 t = (strip & 7u) * 4u + (strip >> 3u) * 64u;
+  const ql_u32 offset = (strip & 7u) * 4u + (strip >> 3u) * 64u;
   return Places{ {
-      t,
-      t + 32u,
+      offset,
+      offset + 32u,
   } };
 }
 
@@ -149,42 +149,42 @@ QL_DEVICE Strip decode(
     ql_u64 unit,
     ql_u32 strip) {
   const ql_u64 blocks_base = unit * 176;
-  const ql_u32 t = strip >> 3u;
+  const ql_u32 offset = strip >> 3u;
   const ql_u32 d_word = load_u32_a4(blocks, blocks_base);
   const float d = f16_to_f32(d_word & 65535u);
-  const ql_u32 t_2 = strip >> 4u;
-  const ql_u32 t_3 = (t & 1u) * 16u;
-  const ql_u32 scales_word = load_u32_a4(blocks, blocks_base + t_2 * 8u + 4u);
-  const ql_u32 t_4 = t_3 + t_2 * 2u;
-  const ql_u32 t_5 = t_4 + 4u;
+  const ql_u32 offset_2 = strip >> 4u;
+  const ql_u32 shift = (offset & 1u) * 16u;
+  const ql_u32 scales_word = load_u32_a4(blocks, blocks_base + offset_2 * 8u + 4u);
+  const ql_u32 offset_3 = shift + offset_2 * 2u;
+  const ql_u32 shift_2 = offset_3 + 4u;
   const ql_u32 scales_word_2 = load_u32_a4(blocks, blocks_base + 4u);
-  const float scale = float(((scales_word >> t_3) & 15u) | (((scales_word_2 >> t_5) & 3u) << 4u));
-  const float t_6 = d * scale;
+  const float scale = float(((scales_word >> shift) & 15u) | (((scales_word_2 >> shift_2) & 3u) << 4u));
+  const float d_scale = d * scale;
   const ql_u32 qs_word = load_u32_a4(blocks, blocks_base + strip * 4u + 48u);
-  const ql_u32 t_7 = t * 2u;
+  const ql_u32 shift_3 = offset * 2u;
   const ql_u32 qh_word = load_u32_a4(blocks, blocks_base + (strip & 7u) * 4u + 16u);
-  const ql_u32 q = (qs_word & 0x0f0f0f0fu) | (((qh_word >> t_7) & 0x01010101u) << 4u);
+  const ql_u32 q = (qs_word & 0x0f0f0f0fu) | (((qh_word >> shift_3) & 0x01010101u) << 4u);
   const float dmin = f16_to_f32(d_word >> 16u);
-  const ql_u32 t_8 = t_2 * 4u;
-  const ql_u32 t_9 = t_3 + t_8;
-  const ql_u32 scales_word_3 = load_u32_a4(blocks, blocks_base + t_8 + 8u);
+  const ql_u32 offset_4 = offset_2 * 4u;
+  const ql_u32 shift_4 = shift + offset_4;
+  const ql_u32 scales_word_3 = load_u32_a4(blocks, blocks_base + offset_4 + 8u);
   const ql_u32 scales_word_4 = load_u32_a4(blocks, blocks_base + 8u);
-  const float min_ = float(((scales_word_3 >> t_9) & 15u) | (((scales_word_4 >> t_5) & 3u) << 4u));
-  const float t_10 = dmin * min_;
-  const float w0 = t_6 * float(q & 31u) - t_10;
-  const float w1 = t_6 * float((q >> 8u) & 31u) - t_10;
-  const float w2 = t_6 * float((q >> 16u) & 31u) - t_10;
-  const float w3 = t_6 * float((q >> 24u) & 31u) - t_10;
-  const ql_u32 t_11 = t_4 + 12u;
-  const float scale_2 = float(((scales_word >> (t_3 + 8u)) & 15u) | (((scales_word_2 >> t_11) & 3u) << 4u));
-  const float t_12 = d * scale_2;
-  const ql_u32 q_2 = ((qs_word >> 4u) & 0x0f0f0f0fu) | (((qh_word >> (t_7 + 1u)) & 0x01010101u) << 4u);
-  const float min_2 = float(((scales_word_3 >> (t_9 + 8u)) & 15u) | (((scales_word_4 >> t_11) & 3u) << 4u));
-  const float t_13 = dmin * min_2;
-  const float w4 = t_12 * float(q_2 & 31u) - t_13;
-  const float w5 = t_12 * float((q_2 >> 8u) & 31u) - t_13;
-  const float w6 = t_12 * float((q_2 >> 16u) & 31u) - t_13;
-  const float w7 = t_12 * float((q_2 >> 24u) & 31u) - t_13;
+  const float min_ = float(((scales_word_3 >> shift_4) & 15u) | (((scales_word_4 >> shift_2) & 3u) << 4u));
+  const float dmin_min = dmin * min_;
+  const float w0 = d_scale * float(q & 31u) - dmin_min;
+  const float w1 = d_scale * float((q >> 8u) & 31u) - dmin_min;
+  const float w2 = d_scale * float((q >> 16u) & 31u) - dmin_min;
+  const float w3 = d_scale * float((q >> 24u) & 31u) - dmin_min;
+  const ql_u32 shift_5 = offset_3 + 12u;
+  const float scale_2 = float(((scales_word >> (shift + 8u)) & 15u) | (((scales_word_2 >> shift_5) & 3u) << 4u));
+  const float d_scale_2 = d * scale_2;
+  const ql_u32 q_2 = ((qs_word >> 4u) & 0x0f0f0f0fu) | (((qh_word >> (shift_3 + 1u)) & 0x01010101u) << 4u);
+  const float min_2 = float(((scales_word_3 >> (shift_4 + 8u)) & 15u) | (((scales_word_4 >> shift_5) & 3u) << 4u));
+  const float dmin_min_2 = dmin * min_2;
+  const float w4 = d_scale_2 * float(q_2 & 31u) - dmin_min_2;
+  const float w5 = d_scale_2 * float((q_2 >> 8u) & 31u) - dmin_min_2;
+  const float w6 = d_scale_2 * float((q_2 >> 16u) & 31u) - dmin_min_2;
+  const float w7 = d_scale_2 * float((q_2 >> 24u) & 31u) - dmin_min_2;
   return Strip{ {
       {w0, w1, w2, w3},
       {w4, w5, w6, w7},

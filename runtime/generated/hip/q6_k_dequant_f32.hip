@@ -106,10 +106,10 @@ struct Places {
 
 // Index in the unit of the first weight of each quad.
 QL_DEVICE Places places(ql_u32 strip) {
-  const ql_u32 t = (strip & 15u) * 4u + (strip >> 4u) * 128u;
+  const ql_u32 offset = (strip & 15u) * 4u + (strip >> 4u) * 128u;
   return Places{ {
-      t,
-      t + 64u,
+      offset,
+      offset + 64u,
   } };
 }
 
@@ -118,26 +118,26 @@ QL_DEVICE Strip decode(
     ql_u64 unit,
     ql_u32 strip) {
   const ql_u64 blocks_base = unit * 210;
-  const ql_u32 t = strip >> 4u;
+  const ql_u32 offset = strip >> 4u;
   const float d = f16_to_f32(load_u16_a2(blocks, blocks_base + 208u));
-  const ql_u32 t_2 = ((strip >> 2u) & 3u) + t * 8u;
-  const float scale = float(int(load_u8_a1(blocks, blocks_base + t_2 + 192u) << 24u) >> 24u);
-  const float t_3 = d * scale;
+  const ql_u32 offset_2 = ((strip >> 2u) & 3u) + offset * 8u;
+  const float scale = float(int(load_u8_a1(blocks, blocks_base + offset_2 + 192u) << 24u) >> 24u);
+  const float d_scale = d * scale;
   const ql_u32 ql_word = load_u32_a2(blocks, blocks_base + strip * 4u);
-  const ql_u32 t_4 = ((strip >> 3u) & 1u) * 2u;
-  const ql_u32 qh_word = load_u32_a2(blocks, blocks_base + (strip & 7u) * 4u + t * 32u + 128u);
-  const ql_u32 q = (ql_word & 0x0f0f0f0fu) | (((qh_word >> t_4) & 0x03030303u) << 4u);
-  const float w0 = t_3 * float(int(q & 63u) - 32);
-  const float w1 = t_3 * float(int((q >> 8u) & 63u) - 32);
-  const float w2 = t_3 * float(int((q >> 16u) & 63u) - 32);
-  const float w3 = t_3 * float(int((q >> 24u) & 63u) - 32);
-  const float scale_2 = float(int(load_u8_a1(blocks, blocks_base + t_2 + 196u) << 24u) >> 24u);
-  const float t_5 = d * scale_2;
-  const ql_u32 q_2 = ((ql_word >> 4u) & 0x0f0f0f0fu) | (((qh_word >> (t_4 + 4u)) & 0x03030303u) << 4u);
-  const float w4 = t_5 * float(int(q_2 & 63u) - 32);
-  const float w5 = t_5 * float(int((q_2 >> 8u) & 63u) - 32);
-  const float w6 = t_5 * float(int((q_2 >> 16u) & 63u) - 32);
-  const float w7 = t_5 * float(int((q_2 >> 24u) & 63u) - 32);
+  const ql_u32 shift = ((strip >> 3u) & 1u) * 2u;
+  const ql_u32 qh_word = load_u32_a2(blocks, blocks_base + (strip & 7u) * 4u + offset * 32u + 128u);
+  const ql_u32 q = (ql_word & 0x0f0f0f0fu) | (((qh_word >> shift) & 0x03030303u) << 4u);
+  const float w0 = d_scale * float(int(q & 63u) - 32);
+  const float w1 = d_scale * float(int((q >> 8u) & 63u) - 32);
+  const float w2 = d_scale * float(int((q >> 16u) & 63u) - 32);
+  const float w3 = d_scale * float(int((q >> 24u) & 63u) - 32);
+  const float scale_2 = float(int(load_u8_a1(blocks, blocks_base + offset_2 + 196u) << 24u) >> 24u);
+  const float d_scale_2 = d * scale_2;
+  const ql_u32 q_2 = ((ql_word >> 4u) & 0x0f0f0f0fu) | (((qh_word >> (shift + 4u)) & 0x03030303u) << 4u);
+  const float w4 = d_scale_2 * float(int(q_2 & 63u) - 32);
+  const float w5 = d_scale_2 * float(int((q_2 >> 8u) & 63u) - 32);
+  const float w6 = d_scale_2 * float(int((q_2 >> 16u) & 63u) - 32);
+  const float w7 = d_scale_2 * float(int((q_2 >> 24u) & 63u) - 32);
   return Strip{ {
       {w0, w1, w2, w3},
       {w4, w5, w6, w7},

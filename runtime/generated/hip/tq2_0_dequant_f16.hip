@@ -119,12 +119,12 @@ struct Places {
 
 // Index in the unit of the first weight of each quad.
 QL_DEVICE Places places(ql_u32 strip) {
-  const ql_u32 t = (strip & 7u) * 4u + (strip >> 3u) * 128u;
+  const ql_u32 offset = (strip & 7u) * 4u + (strip >> 3u) * 128u;
   return Places{ {
-      t,
-      t + 32u,
-      t + 64u,
-      t + 96u,
+      offset,
+      offset + 32u,
+      offset + 64u,
+      offset + 96u,
   } };
 }
 

@@ -95,30 +95,30 @@ struct Places {
 
 // Index in the unit of the first weight of each quad.
 fn places(strip: u32) -> Places {
-    let t = (strip & 3u) * 4u + (strip >> 2u) * 32u;
+    let offset = (strip & 3u) * 4u + (strip >> 2u) * 32u;
     return Places(
-        t,
-        t + 16u,
+        offset,
+        offset + 16u,
     );
 }
 
 // The weights of one strip.
 fn decode(unit: u32, strip: u32) -> Strip {
     let blocks_base = unit * 136u;
-    let t = strip >> 2u;
+    let offset = strip >> 2u;
     let d_word = blocks_u32_a4(blocks_base);
     let d = f16_to_f32(d_word & 65535u);
-    let scale = f32(i32(((blocks_u32_a4(blocks_base + 4u) >> (t * 4u)) & 15u) | (((d_word >> (t * 2u + 16u)) & 3u) << 4u)) - 32);
-    let t_2 = d * scale;
+    let scale = f32(i32(((blocks_u32_a4(blocks_base + 4u) >> (offset * 4u)) & 15u) | (((d_word >> (offset * 2u + 16u)) & 3u) << 4u)) - 32);
+    let d_scale = d * scale;
     let qs_word = blocks_u32_a4(blocks_base + strip * 4u + 8u);
-    let w0 = t_2 * f32(levels[qs_word & 15u]);
-    let w1 = t_2 * f32(levels[(qs_word >> 8u) & 15u]);
-    let w2 = t_2 * f32(levels[(qs_word >> 16u) & 15u]);
-    let w3 = t_2 * f32(levels[(qs_word >> 24u) & 15u]);
-    let w4 = t_2 * f32(levels[(qs_word >> 4u) & 15u]);
-    let w5 = t_2 * f32(levels[(qs_word >> 12u) & 15u]);
-    let w6 = t_2 * f32(levels[(qs_word >> 20u) & 15u]);
-    let w7 = t_2 * f32(levels[qs_word >> 28u]);
+    let w0 = d_scale * f32(levels[qs_word & 15u]);
+    let w1 = d_scale * f32(levels[(qs_word >> 8u) & 15u]);
+    let w2 = d_scale * f32(levels[(qs_word >> 16u) & 15u]);
+    let w3 = d_scale * f32(levels[(qs_word >> 24u) & 15u]);
+    let w4 = d_scale * f32(levels[(qs_word >> 4u) & 15u]);
+    let w5 = d_scale * f32(levels[(qs_word >> 12u) & 15u]);
+    let w6 = d_scale * f32(levels[(qs_word >> 20u) & 15u]);
+    let w7 = d_scale * f32(levels[qs_word >> 28u]);
     return Strip(
         Quad(w0, w1, w2, w3),
         Quad(w4, w5, w6, w7),

@@ -79,10 +79,10 @@ struct Places {
 
 // Index in the unit of the first weight of each quad.
 fn places(strip: u32) -> Places {
-    let t = strip * 8u;
+    let offset = strip * 8u;
     return Places(
-        t,
-        t + 4u,
+        offset,
+        offset + 4u,
     );
 }
 

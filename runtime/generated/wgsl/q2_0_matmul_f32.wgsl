@@ -86,12 +86,12 @@ struct Places {
 
 // Index in the unit of the first weight of each quad.
 fn places(strip: u32) -> Places {
-    let t = strip * 16u;
+    let offset = strip * 16u;
     return Places(
-        t,
-        t + 4u,
-        t + 8u,
-        t + 12u,
+        offset,
+        offset + 4u,
+        offset + 8u,
+        offset + 12u,
     );
 }
 

@@ -80,12 +80,12 @@ struct Places {
 
 // Index in the unit of the first weight of each quad.
 fn places(strip: u32) -> Places {
-    let t = (strip & 7u) * 4u + (strip >> 3u) * 128u;
+    let offset = (strip & 7u) * 4u + (strip >> 3u) * 128u;
     return Places(
-        t,
-        t + 32u,
-        t + 64u,
-        t + 96u,
+        offset,
+        offset + 32u,
+        offset + 64u,
+        offset + 96u,
     );
 }
 
@@ -94,47 +94,47 @@ fn decode(unit: u32, strip: u32) -> Strip {
     let blocks_base = unit * 84u;
     let d_word = blocks_u32_a4(blocks_base + 80u);
     let d = f16_to_f32(d_word & 65535u);
-    let t = (strip >> 3u) * 8u;
-    let t_2 = ((strip >> 2u) & 1u) * 8u;
-    let scales_word = blocks_u32_a4(blocks_base + t);
-    let scale = f32((scales_word >> t_2) & 15u);
-    let t_3 = d * scale;
+    let offset = (strip >> 3u) * 8u;
+    let shift = ((strip >> 2u) & 1u) * 8u;
+    let scales_word = blocks_u32_a4(blocks_base + offset);
+    let scale = f32((scales_word >> shift) & 15u);
+    let d_scale = d * scale;
     let qs_word = blocks_u32_a4(blocks_base + strip * 4u + 16u);
     let dmin = f16_to_f32(d_word >> 16u);
-    let t_4 = t_2 + 4u;
-    let min_ = f32((scales_word >> t_4) & 15u);
-    let t_5 = dmin * min_;
-    let w0 = t_3 * f32(qs_word & 3u) - t_5;
-    let w1 = t_3 * f32((qs_word >> 8u) & 3u) - t_5;
-    let w2 = t_3 * f32((qs_word >> 16u) & 3u) - t_5;
-    let w3 = t_3 * f32((qs_word >> 24u) & 3u) - t_5;
-    let t_6 = t_2 + 16u;
-    let scale_2 = f32((scales_word >> t_6) & 15u);
-    let t_7 = d * scale_2;
-    let t_8 = t_2 + 20u;
-    let min_2 = f32((scales_word >> t_8) & 15u);
-    let t_9 = dmin * min_2;
-    let w4 = t_7 * f32((qs_word >> 2u) & 3u) - t_9;
-    let w5 = t_7 * f32((qs_word >> 10u) & 3u) - t_9;
-    let w6 = t_7 * f32((qs_word >> 18u) & 3u) - t_9;
-    let w7 = t_7 * f32((qs_word >> 26u) & 3u) - t_9;
-    let scales_word_2 = blocks_u32_a4(blocks_base + t + 4u);
-    let scale_3 = f32((scales_word_2 >> t_2) & 15u);
-    let t_10 = d * scale_3;
-    let min_3 = f32((scales_word_2 >> t_4) & 15u);
-    let t_11 = dmin * min_3;
-    let w8 = t_10 * f32((qs_word >> 4u) & 3u) - t_11;
-    let w9 = t_10 * f32((qs_word >> 12u) & 3u) - t_11;
-    let w10 = t_10 * f32((qs_word >> 20u) & 3u) - t_11;
-    let w11 = t_10 * f32((qs_word >> 28u) & 3u) - t_11;
-    let scale_4 = f32((scales_word_2 >> t_6) & 15u);
-    let t_12 = d * scale_4;
-    let min_4 = f32((scales_word_2 >> t_8) & 15u);
-    let t_13 = dmin * min_4;
-    let w12 = t_12 * f32((qs_word >> 6u) & 3u) - t_13;
-    let w13 = t_12 * f32((qs_word >> 14u) & 3u) - t_13;
-    let w14 = t_12 * f32((qs_word >> 22u) & 3u) - t_13;
-    let w15 = t_12 * f32(qs_word >> 30u) - t_13;
+    let shift_2 = shift + 4u;
+    let min_ = f32((scales_word >> shift_2) & 15u);
+    let dmin_min = dmin * min_;
+    let w0 = d_scale * f32(qs_word & 3u) - dmin_min;
+    let w1 = d_scale * f32((qs_word >> 8u) & 3u) - dmin_min;
+    let w2 = d_scale * f32((qs_word >> 16u) & 3u) - dmin_min;
+    let w3 = d_scale * f32((qs_word >> 24u) & 3u) - dmin_min;
+    let shift_3 = shift + 16u;
+    let scale_2 = f32((scales_word >> shift_3) & 15u);
+    let d_scale_2 = d * scale_2;
+    let shift_4 = shift + 20u;
+    let min_2 = f32((scales_word >> shift_4) & 15u);
+    let dmin_min_2 = dmin * min_2;
+    let w4 = d_scale_2 * f32((qs_word >> 2u) & 3u) - dmin_min_2;
+    let w5 = d_scale_2 * f32((qs_word >> 10u) & 3u) - dmin_min_2;
+    let w6 = d_scale_2 * f32((qs_word >> 18u) & 3u) - dmin_min_2;
+    let w7 = d_scale_2 * f32((qs_word >> 26u) & 3u) - dmin_min_2;
+    let scales_word_2 = blocks_u32_a4(blocks_base + offset + 4u);
+    let scale_3 = f32((scales_word_2 >> shift) & 15u);
+    let d_scale_3 = d * scale_3;
+    let min_3 = f32((scales_word_2 >> shift_2) & 15u);
+    let dmin_min_3 = dmin * min_3;
+    let w8 = d_scale_3 * f32((qs_word >> 4u) & 3u) - dmin_min_3;
+    let w9 = d_scale_3 * f32((qs_word >> 12u) & 3u) - dmin_min_3;
+    let w10 = d_scale_3 * f32((qs_word >> 20u) & 3u) - dmin_min_3;
+    let w11 = d_scale_3 * f32((qs_word >> 28u) & 3u) - dmin_min_3;
+    let scale_4 = f32((scales_word_2 >> shift_3) & 15u);
+    let d_scale_4 = d * scale_4;
+    let min_4 = f32((scales_word_2 >> shift_4) & 15u);
+    let dmin_min_4 = dmin * min_4;
+    let w12 = d_scale_4 * f32((qs_word >> 6u) & 3u) - dmin_min_4;
+    let w13 = d_scale_4 * f32((qs_word >> 14u) & 3u) - dmin_min_4;
+    let w14 = d_scale_4 * f32((qs_word >> 22u) & 3u) - dmin_min_4;
+    let w15 = d_scale_4 * f32(qs_word >> 30u) - dmin_min_4;
     return Strip(
         Quad(w0, w1, w2, w3),
         Quad(w4, w5, w6, w7),

@@ -80,12 +80,12 @@ struct Places {
 
 // Index in the unit of the first weight of each quad.
 fn places(strip: u32) -> Places {
-    let t = (strip & 7u) * 4u + (strip >> 3u) * 128u;
+    let offset = (strip & 7u) * 4u + (strip >> 3u) * 128u;
     return Places(
-        t,
-        t + 32u,
-        t + 64u,
-        t + 96u,
+        offset,
+        offset + 32u,
+        offset + 64u,
+        offset + 96u,
     );
 }
 
@@ -93,41 +93,41 @@ fn places(strip: u32) -> Places {
 fn decode(unit: u32, strip: u32) -> Strip {
     let blocks_base = unit * 110u;
     let d = f16_to_f32(blocks_u16_a2(blocks_base + 108u));
-    let t = (strip >> 2u) & 1u;
-    let t_2 = (strip >> 3u) * 4u;
-    let scales_byte = blocks_u8_a1(blocks_base + t + 104u);
-    let scale = f32(i32(((blocks_u8_a1(blocks_base + t + 96u) >> t_2) & 15u) | (((scales_byte >> t_2) & 3u) << 4u)) - 32);
-    let t_3 = d * scale;
+    let offset = (strip >> 2u) & 1u;
+    let shift = (strip >> 3u) * 4u;
+    let scales_byte = blocks_u8_a1(blocks_base + offset + 104u);
+    let scale = f32(i32(((blocks_u8_a1(blocks_base + offset + 96u) >> shift) & 15u) | (((scales_byte >> shift) & 3u) << 4u)) - 32);
+    let d_scale = d * scale;
     let qs_word = blocks_u32_a2(blocks_base + strip * 4u + 32u);
     let hmask_word = blocks_u32_a2(blocks_base + (strip & 7u) * 4u);
-    let q = (qs_word & 0x03030303u) | (((hmask_word >> t_2) & 0x01010101u) << 2u);
-    let w0 = t_3 * f32(i32(q & 7u) - 4);
-    let w1 = t_3 * f32(i32((q >> 8u) & 7u) - 4);
-    let w2 = t_3 * f32(i32((q >> 16u) & 7u) - 4);
-    let w3 = t_3 * f32(i32((q >> 24u) & 7u) - 4);
-    let scales_byte_2 = blocks_u8_a1(blocks_base + t + 106u);
-    let scale_2 = f32(i32(((blocks_u8_a1(blocks_base + t + 98u) >> t_2) & 15u) | (((scales_byte_2 >> t_2) & 3u) << 4u)) - 32);
-    let t_4 = d * scale_2;
-    let q_2 = ((qs_word >> 2u) & 0x03030303u) | (((hmask_word >> (t_2 + 1u)) & 0x01010101u) << 2u);
-    let w4 = t_4 * f32(i32(q_2 & 7u) - 4);
-    let w5 = t_4 * f32(i32((q_2 >> 8u) & 7u) - 4);
-    let w6 = t_4 * f32(i32((q_2 >> 16u) & 7u) - 4);
-    let w7 = t_4 * f32(i32((q_2 >> 24u) & 7u) - 4);
-    let t_5 = t_2 + 2u;
-    let scale_3 = f32(i32(((blocks_u8_a1(blocks_base + t + 100u) >> t_2) & 15u) | (((scales_byte >> t_5) & 3u) << 4u)) - 32);
-    let t_6 = d * scale_3;
-    let q_3 = ((qs_word >> 4u) & 0x03030303u) | (((hmask_word >> t_5) & 0x01010101u) << 2u);
-    let w8 = t_6 * f32(i32(q_3 & 7u) - 4);
-    let w9 = t_6 * f32(i32((q_3 >> 8u) & 7u) - 4);
-    let w10 = t_6 * f32(i32((q_3 >> 16u) & 7u) - 4);
-    let w11 = t_6 * f32(i32((q_3 >> 24u) & 7u) - 4);
-    let scale_4 = f32(i32(((blocks_u8_a1(blocks_base + t + 102u) >> t_2) & 15u) | (((scales_byte_2 >> t_5) & 3u) << 4u)) - 32);
-    let t_7 = d * scale_4;
-    let q_4 = ((qs_word >> 6u) & 0x03030303u) | (((hmask_word >> (t_2 + 3u)) & 0x01010101u) << 2u);
-    let w12 = t_7 * f32(i32(q_4 & 7u) - 4);
-    let w13 = t_7 * f32(i32((q_4 >> 8u) & 7u) - 4);
-    let w14 = t_7 * f32(i32((q_4 >> 16u) & 7u) - 4);
-    let w15 = t_7 * f32(i32((q_4 >> 24u) & 7u) - 4);
+    let q = (qs_word & 0x03030303u) | (((hmask_word >> shift) & 0x01010101u) << 2u);
+    let w0 = d_scale * f32(i32(q & 7u) - 4);
+    let w1 = d_scale * f32(i32((q >> 8u) & 7u) - 4);
+    let w2 = d_scale * f32(i32((q >> 16u) & 7u) - 4);
+    let w3 = d_scale * f32(i32((q >> 24u) & 7u) - 4);
+    let scales_byte_2 = blocks_u8_a1(blocks_base + offset + 106u);
+    let scale_2 = f32(i32(((blocks_u8_a1(blocks_base + offset + 98u) >> shift) & 15u) | (((scales_byte_2 >> shift) & 3u) << 4u)) - 32);
+    let d_scale_2 = d * scale_2;
+    let q_2 = ((qs_word >> 2u) & 0x03030303u) | (((hmask_word >> (shift + 1u)) & 0x01010101u) << 2u);
+    let w4 = d_scale_2 * f32(i32(q_2 & 7u) - 4);
+    let w5 = d_scale_2 * f32(i32((q_2 >> 8u) & 7u) - 4);
+    let w6 = d_scale_2 * f32(i32((q_2 >> 16u) & 7u) - 4);
+    let w7 = d_scale_2 * f32(i32((q_2 >> 24u) & 7u) - 4);
+    let shift_2 = shift + 2u;
+    let scale_3 = f32(i32(((blocks_u8_a1(blocks_base + offset + 100u) >> shift) & 15u) | (((scales_byte >> shift_2) & 3u) << 4u)) - 32);
+    let d_scale_3 = d * scale_3;
+    let q_3 = ((qs_word >> 4u) & 0x03030303u) | (((hmask_word >> shift_2) & 0x01010101u) << 2u);
+    let w8 = d_scale_3 * f32(i32(q_3 & 7u) - 4);
+    let w9 = d_scale_3 * f32(i32((q_3 >> 8u) & 7u) - 4);
+    let w10 = d_scale_3 * f32(i32((q_3 >> 16u) & 7u) - 4);
+    let w11 = d_scale_3 * f32(i32((q_3 >> 24u) & 7u) - 4);
+    let scale_4 = f32(i32(((blocks_u8_a1(blocks_base + offset + 102u) >> shift) & 15u) | (((scales_byte_2 >> shift_2) & 3u) << 4u)) - 32);
+    let d_scale_4 = d * scale_4;
+    let q_4 = ((qs_word >> 6u) & 0x03030303u) | (((hmask_word >> (shift + 3u)) & 0x01010101u) << 2u);
+    let w12 = d_scale_4 * f32(i32(q_4 & 7u) - 4);
+    let w13 = d_scale_4 * f32(i32((q_4 >> 8u) & 7u) - 4);
+    let w14 = d_scale_4 * f32(i32((q_4 >> 16u) & 7u) - 4);
+    let w15 = d_scale_4 * f32(i32((q_4 >> 24u) & 7u) - 4);
     return Strip(
         Quad(w0, w1, w2, w3),
         Quad(w4, w5, w6, w7),

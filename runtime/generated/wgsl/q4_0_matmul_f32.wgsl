@@ -82,10 +82,10 @@ struct Places {
 
 // Index in the unit of the first weight of each quad.
 fn places(strip: u32) -> Places {
-    let t = strip * 4u;
+    let offset = strip * 4u;
     return Places(
-        t,
-        t + 16u,
+        offset,
+        offset + 16u,
     );
 }
 

@@ -66,10 +66,10 @@ struct Places {
 
 // Index in the unit of the first weight of each quad.
 fn places(strip: u32) -> Places {
-    let t = (strip & 7u) * 4u + (strip >> 3u) * 64u;
+    let offset = (strip & 7u) * 4u + (strip >> 3u) * 64u;
     return Places(
-        t,
-        t + 32u,
+        offset,
+        offset + 32u,
     );
 }
 
@@ -78,35 +78,35 @@ fn decode(unit: u32, strip: u32) -> Strip {
     let blocks_base = unit * 144u;
     let d_word = blocks_u32_a4(blocks_base);
     let d = f16_to_f32(d_word & 65535u);
-    let t = strip >> 4u;
-    let t_2 = ((strip >> 3u) & 1u) * 16u;
-    let scales_word = blocks_u32_a4(blocks_base + t * 8u + 4u);
-    let t_3 = t_2 + t * 2u;
-    let t_4 = t_3 + 4u;
+    let offset = strip >> 4u;
+    let shift = ((strip >> 3u) & 1u) * 16u;
+    let scales_word = blocks_u32_a4(blocks_base + offset * 8u + 4u);
+    let offset_2 = shift + offset * 2u;
+    let shift_2 = offset_2 + 4u;
     let scales_word_2 = blocks_u32_a4(blocks_base + 4u);
-    let scale = f32(((scales_word >> t_2) & 15u) | (((scales_word_2 >> t_4) & 3u) << 4u));
-    let t_5 = d * scale;
+    let scale = f32(((scales_word >> shift) & 15u) | (((scales_word_2 >> shift_2) & 3u) << 4u));
+    let d_scale = d * scale;
     let qs_word = blocks_u32_a4(blocks_base + strip * 4u + 16u);
     let dmin = f16_to_f32(d_word >> 16u);
-    let t_6 = t * 4u;
-    let t_7 = t_2 + t_6;
-    let scales_word_3 = blocks_u32_a4(blocks_base + t_6 + 8u);
+    let offset_3 = offset * 4u;
+    let shift_3 = shift + offset_3;
+    let scales_word_3 = blocks_u32_a4(blocks_base + offset_3 + 8u);
     let scales_word_4 = blocks_u32_a4(blocks_base + 8u);
-    let min_ = f32(((scales_word_3 >> t_7) & 15u) | (((scales_word_4 >> t_4) & 3u) << 4u));
-    let t_8 = dmin * min_;
-    let w0 = t_5 * f32(qs_word & 15u) - t_8;
-    let w1 = t_5 * f32((qs_word >> 8u) & 15u) - t_8;
-    let w2 = t_5 * f32((qs_word >> 16u) & 15u) - t_8;
-    let w3 = t_5 * f32((qs_word >> 24u) & 15u) - t_8;
-    let t_9 = t_3 + 12u;
-    let scale_2 = f32(((scales_word >> (t_2 + 8u)) & 15u) | (((scales_word_2 >> t_9) & 3u) << 4u));
-    let t_10 = d * scale_2;
-    let min_2 = f32(((scales_word_3 >> (t_7 + 8u)) & 15u) | (((scales_word_4 >> t_9) & 3u) << 4u));
-    let t_11 = dmin * min_2;
-    let w4 = t_10 * f32((qs_word >> 4u) & 15u) - t_11;
-    let w5 = t_10 * f32((qs_word >> 12u) & 15u) - t_11;
-    let w6 = t_10 * f32((qs_word >> 20u) & 15u) - t_11;
-    let w7 = t_10 * f32(qs_word >> 28u) - t_11;
+    let min_ = f32(((scales_word_3 >> shift_3) & 15u) | (((scales_word_4 >> shift_2) & 3u) << 4u));
+    let dmin_min = dmin * min_;
+    let w0 = d_scale * f32(qs_word & 15u) - dmin_min;
+    let w1 = d_scale * f32((qs_word >> 8u) & 15u) - dmin_min;
+    let w2 = d_scale * f32((qs_word >> 16u) & 15u) - dmin_min;
+    let w3 = d_scale * f32((qs_word >> 24u) & 15u) - dmin_min;
+    let shift_4 = offset_2 + 12u;
+    let scale_2 = f32(((scales_word >> (shift + 8u)) & 15u) | (((scales_word_2 >> shift_4) & 3u) << 4u));
+    let d_scale_2 = d * scale_2;
+    let min_2 = f32(((scales_word_3 >> (shift_3 + 8u)) & 15u) | (((scales_word_4 >> shift_4) & 3u) << 4u));
+    let dmin_min_2 = dmin * min_2;
+    let w4 = d_scale_2 * f32((qs_word >> 4u) & 15u) - dmin_min_2;
+    let w5 = d_scale_2 * f32((qs_word >> 12u) & 15u) - dmin_min_2;
+    let w6 = d_scale_2 * f32((qs_word >> 20u) & 15u) - dmin_min_2;
+    let w7 = d_scale_2 * f32(qs_word >> 28u) - dmin_min_2;
     return Strip(
         Quad(w0, w1, w2, w3),
         Quad(w4, w5, w6, w7),

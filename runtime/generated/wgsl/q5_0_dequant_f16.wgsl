@@ -92,10 +92,10 @@ struct Places {
 
 // Index in the unit of the first weight of each quad.
 fn places(strip: u32) -> Places {
-    let t = strip * 4u;
+    let offset = strip * 4u;
     return Places(
-        t,
-        t + 16u,
+        offset,
+        offset + 16u,
     );
 }
 
@@ -103,19 +103,19 @@ fn places(strip: u32) -> Places {
 fn decode(unit: u32, strip: u32) -> Strip {
     let blocks_base = unit * 22u;
     let qs_word = blocks_u32_a2(blocks_base + strip * 4u + 6u);
-    let t = strip >> 1u;
-    let t_2 = (strip & 1u) * 4u;
-    let t_3 = (blocks_u8_a1(blocks_base + t + 2u) >> t_2) & 15u;
-    let t_4 = (t_3 | (t_3 << 14u)) & 0x00030003u;
-    let q = (qs_word & 0x0f0f0f0fu) | (((t_4 | (t_4 << 7u)) & 0x01010101u) << 4u);
+    let offset = strip >> 1u;
+    let shift = (strip & 1u) * 4u;
+    let qh = (blocks_u8_a1(blocks_base + offset + 2u) >> shift) & 15u;
+    let qh_2 = (qh | (qh << 14u)) & 0x00030003u;
+    let q = (qs_word & 0x0f0f0f0fu) | (((qh_2 | (qh_2 << 7u)) & 0x01010101u) << 4u);
     let d = f16_to_f32(blocks_u16_a2(blocks_base));
     let w0 = f32(i32(q & 31u) - 16) * d;
     let w1 = f32(i32((q >> 8u) & 31u) - 16) * d;
     let w2 = f32(i32((q >> 16u) & 31u) - 16) * d;
     let w3 = f32(i32((q >> 24u) & 31u) - 16) * d;
-    let t_5 = (blocks_u8_a1(blocks_base + t + 4u) >> t_2) & 15u;
-    let t_6 = (t_5 | (t_5 << 14u)) & 0x00030003u;
-    let q_2 = ((qs_word >> 4u) & 0x0f0f0f0fu) | (((t_6 | (t_6 << 7u)) & 0x01010101u) << 4u);
+    let qh_3 = (blocks_u8_a1(blocks_base + offset + 4u) >> shift) & 15u;
+    let qh_4 = (qh_3 | (qh_3 << 14u)) & 0x00030003u;
+    let q_2 = ((qs_word >> 4u) & 0x0f0f0f0fu) | (((qh_4 | (qh_4 << 7u)) & 0x01010101u) << 4u);
     let w4 = f32(i32(q_2 & 31u) - 16) * d;
     let w5 = f32(i32((q_2 >> 8u) & 31u) - 16) * d;
     let w6 = f32(i32((q_2 >> 16u) & 31u) - 16) * d;

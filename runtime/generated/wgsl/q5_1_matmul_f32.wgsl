@@ -76,22 +76,22 @@ struct Places {
 
 // Index in the unit of the first weight of each quad.
 fn places(strip: u32) -> Places {
-    let t = strip * 4u;
+    let shift = strip * 4u;
     return Places(
-        t,
-        t + 16u,
+        shift,
+        shift + 16u,
     );
 }
 
 // The weights of one strip.
 fn decode(unit: u32, strip: u32) -> Strip {
     let blocks_base = unit * 24u;
-    let t = strip * 4u;
-    let qs_word = blocks_u32_a4(blocks_base + t + 8u);
+    let shift = strip * 4u;
+    let qs_word = blocks_u32_a4(blocks_base + shift + 8u);
     let qh_word = blocks_u32_a4(blocks_base + 4u);
-    let t_2 = (qh_word >> t) & 15u;
-    let t_3 = (t_2 | (t_2 << 14u)) & 0x00030003u;
-    let q = (qs_word & 0x0f0f0f0fu) | (((t_3 | (t_3 << 7u)) & 0x01010101u) << 4u);
+    let qh = (qh_word >> shift) & 15u;
+    let qh_2 = (qh | (qh << 14u)) & 0x00030003u;
+    let q = (qs_word & 0x0f0f0f0fu) | (((qh_2 | (qh_2 << 7u)) & 0x01010101u) << 4u);
     let d_word = blocks_u32_a4(blocks_base);
     let d = f16_to_f32(d_word & 65535u);
     let m = f16_to_f32(d_word >> 16u);
@@ -99,9 +99,9 @@ fn decode(unit: u32, strip: u32) -> Strip {
     let w1 = f32((q >> 8u) & 31u) * d + m;
     let w2 = f32((q >> 16u) & 31u) * d + m;
     let w3 = f32((q >> 24u) & 31u) * d + m;
-    let t_4 = (qh_word >> (t + 16u)) & 15u;
-    let t_5 = (t_4 | (t_4 << 14u)) & 0x00030003u;
-    let q_2 = ((qs_word >> 4u) & 0x0f0f0f0fu) | (((t_5 | (t_5 << 7u)) & 0x01010101u) << 4u);
+    let qh_3 = (qh_word >> (shift + 16u)) & 15u;
+    let qh_4 = (qh_3 | (qh_3 << 14u)) & 0x00030003u;
+    let q_2 = ((qs_word >> 4u) & 0x0f0f0f0fu) | (((qh_4 | (qh_4 << 7u)) & 0x01010101u) << 4u);
     let w4 = f32(q_2 & 31u) * d + m;
     let w5 = f32((q_2 >> 8u) & 31u) * d + m;
     let w6 = f32((q_2 >> 16u) & 31u) * d + m;

@@ -76,52 +76,52 @@ struct Places {
 
 // Index in the unit of the first weight of each quad.
 fn places(strip: u32) -> Places {
-    let t = (strip & 7u) * 4u + (strip >> 3u) * 64u;
+    let offset = (strip & 7u) * 4u + (strip >> 3u) * 64u;
     return Places(
-        t,
-        t + 32u,
+        offset,
+        offset + 32u,
     );
 }
 
 // The weights of one strip.
 fn decode(unit: u32, strip: u32) -> Strip {
     let blocks_base = unit * 176u;
-    let t = strip >> 3u;
+    let offset = strip >> 3u;
     let d_word = blocks_u32_a4(blocks_base);
     let d = f16_to_f32(d_word & 65535u);
-    let t_2 = strip >> 4u;
-    let t_3 = (t & 1u) * 16u;
-    let scales_word = blocks_u32_a4(blocks_base + t_2 * 8u + 4u);
-    let t_4 = t_3 + t_2 * 2u;
-    let t_5 = t_4 + 4u;
+    let offset_2 = strip >> 4u;
+    let shift = (offset & 1u) * 16u;
+    let scales_word = blocks_u32_a4(blocks_base + offset_2 * 8u + 4u);
+    let offset_3 = shift + offset_2 * 2u;
+    let shift_2 = offset_3 + 4u;
     let scales_word_2 = blocks_u32_a4(blocks_base + 4u);
-    let scale = f32(((scales_word >> t_3) & 15u) | (((scales_word_2 >> t_5) & 3u) << 4u));
-    let t_6 = d * scale;
+    let scale = f32(((scales_word >> shift) & 15u) | (((scales_word_2 >> shift_2) & 3u) << 4u));
+    let d_scale = d * scale;
     let qs_word = blocks_u32_a4(blocks_base + strip * 4u + 48u);
-    let t_7 = t * 2u;
+    let shift_3 = offset * 2u;
     let qh_word = blocks_u32_a4(blocks_base + (strip & 7u) * 4u + 16u);
-    let q = (qs_word & 0x0f0f0f0fu) | (((qh_word >> t_7) & 0x01010101u) << 4u);
+    let q = (qs_word & 0x0f0f0f0fu) | (((qh_word >> shift_3) & 0x01010101u) << 4u);
     let dmin = f16_to_f32(d_word >> 16u);
-    let t_8 = t_2 * 4u;
-    let t_9 = t_3 + t_8;
-    let scales_word_3 = blocks_u32_a4(blocks_base + t_8 + 8u);
+    let offset_4 = offset_2 * 4u;
+    let shift_4 = shift + offset_4;
+    let scales_word_3 = blocks_u32_a4(blocks_base + offset_4 + 8u);
     let scales_word_4 = blocks_u32_a4(blocks_base + 8u);
-    let min_ = f32(((scales_word_3 >> t_9) & 15u) | (((scales_word_4 >> t_5) & 3u) << 4u));
-    let t_10 = dmin * min_;
-    let w0 = t_6 * f32(q & 31u) - t_10;
-    let w1 = t_6 * f32((q >> 8u) & 31u) - t_10;
-    let w2 = t_6 * f32((q >> 16u) & 31u) - t_10;
-    let w3 = t_6 * f32((q >> 24u) & 31u) - t_10;
-    let t_11 = t_4 + 12u;
-    let scale_2 = f32(((scales_word >> (t_3 + 8u)) & 15u) | (((scales_word_2 >> t_11) & 3u) << 4u));
-    let t_12 = d * scale_2;
-    let q_2 = ((qs_word >> 4u) & 0x0f0f0f0fu) | (((qh_word >> (t_7 + 1u)) & 0x01010101u) << 4u);
-    let min_2 = f32(((scales_word_3 >> (t_9 + 8u)) & 15u) | (((scales_word_4 >> t_11) & 3u) << 4u));
-    let t_13 = dmin * min_2;
-    let w4 = t_12 * f32(q_2 & 31u) - t_13;
-    let w5 = t_12 * f32((q_2 >> 8u) & 31u) - t_13;
-    let w6 = t_12 * f32((q_2 >> 16u) & 31u) - t_13;
-    let w7 = t_12 * f32((q_2 >> 24u) & 31u) - t_13;
+    let min_ = f32(((scales_word_3 >> shift_4) & 15u) | (((scales_word_4 >> shift_2) & 3u) << 4u));
+    let dmin_min = dmin * min_;
+    let w0 = d_scale * f32(q & 31u) - dmin_min;
+    let w1 = d_scale * f32((q >> 8u) & 31u) - dmin_min;
+    let w2 = d_scale * f32((q >> 16u) & 31u) - dmin_min;
+    let w3 = d_scale * f32((q >> 24u) & 31u) - dmin_min;
+    let shift_5 = offset_3 + 12u;
+    let scale_2 = f32(((scales_word >> (shift + 8u)) & 15u) | (((scales_word_2 >> shift_5) & 3u) << 4u));
+    let d_scale_2 = d * scale_2;
+    let q_2 = ((qs_word >> 4u) & 0x0f0f0f0fu) | (((qh_word >> (shift_3 + 1u)) & 0x01010101u) << 4u);
+    let min_2 = f32(((scales_word_3 >> (shift_4 + 8u)) & 15u) | (((scales_word_4 >> shift_5) & 3u) << 4u));
+    let dmin_min_2 = dmin * min_2;
+    let w4 = d_scale_2 * f32(q_2 & 31u) - dmin_min_2;
+    let w5 = d_scale_2 * f32((q_2 >> 8u) & 31u) - dmin_min_2;
+    let w6 = d_scale_2 * f32((q_2 >> 16u) & 31u) - dmin_min_2;
+    let w7 = d_scale_2 * f32((q_2 >> 24u) & 31u) - dmin_min_2;
     return Strip(
         Quad(w0, w1, w2, w3),
         Quad(w4, w5, w6, w7),

@@ -76,12 +76,12 @@ struct Places {
 
 // Index in the unit of the first weight of each quad.
 fn places(strip: u32) -> Places {
-    let t = (strip & 7u) * 4u + (strip >> 3u) * 128u;
+    let offset = (strip & 7u) * 4u + (strip >> 3u) * 128u;
     return Places(
-        t,
-        t + 32u,
-        t + 64u,
-        t + 96u,
+        offset,
+        offset + 32u,
+        offset + 64u,
+        offset + 96u,
     );
 }
 

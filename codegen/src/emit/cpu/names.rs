@@ -1,6 +1,7 @@
 //! Which values of a program a CPU decoder gives a name, and which name.
 
-use crate::ir::{Binary, Decoder, Lanes, Op, Type};
+use super::super::names::{hints, unique};
+use crate::ir::{Decoder, Lanes, Op, Type};
 use proc_macro2::{Ident, Span};
 use std::collections::HashSet;
 
@@ -81,44 +82,6 @@ fn wanted(decoder: &Decoder, varies: &[bool]) -> Vec<bool> {
     (0..decoder.lets.len()).map(wanted).collect()
 }
 
-/// What a person would call each value.
-fn hints(decoder: &Decoder) -> Vec<String> {
-    // Of each value, the first name met on the way to what it is made of.
-    let mut known: Vec<&str> = Vec::new();
-    let shifts = shifts(decoder);
-    let mut hints = Vec::new();
-    for (index, stated) in decoder.lets.iter().enumerate() {
-        let mut operands = stated.op.operands().map(|operand| known[operand.0 as usize]);
-        let first = operands.find(|name| !name.is_empty()).unwrap_or_default();
-        known.push(if stated.name.is_empty() { first } else { &stated.name });
-        hints.push(match (stated.op, known[index]) {
-            (Op::Binary(Binary::Mul, left, right), _)
-                if stated.name.is_empty() && stated.ty == Type::F32 =>
-            {
-                [left, right].map(|factor| known[factor.0 as usize]).join("_")
-            }
-            (_, "") if shifts[index] => "shift".into(),
-            (_, "") => "at".into(),
-            (Op::Load { bits: 8, .. }, name) => format!("{name}_byte"),
-            (Op::Load { bits: 16, .. }, name) => format!("{name}_half"),
-            (Op::Load { .. }, name) => format!("{name}_word"),
-            (_, name) => name.into(),
-        });
-    }
-    hints
-}
-
-/// Which values say how far something is shifted.
-fn shifts(decoder: &Decoder) -> Vec<bool> {
-    let mut shifts = vec![false; decoder.lets.len()];
-    for stated in &decoder.lets {
-        if let Op::Binary(Binary::Shl | Binary::Shr, _, by) = stated.op {
-            shifts[by.0 as usize] = true;
-        }
-    }
-    shifts
-}
-
 /// Names in use.
 #[derive(Default)]
 struct Taken(HashSet<String>);
@@ -150,12 +113,7 @@ impl Taken {
                 && !RESERVED.contains(&name)
                 && syn::parse_str::<Ident>(name).is_ok()
         };
-        let mut name = wish.clone();
-        let mut number = 1;
-        while !free(&name) {
-            number += 1;
-            name = format!("{wish}_{number}");
-        }
+        let name = unique(&wish, free);
         self.0.insert(name.clone());
         Ident::new(&name, Span::call_site())
     }
