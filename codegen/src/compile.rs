@@ -1,15 +1,21 @@
 //! The whole road, a line a stage.
 
-use crate::artifact::{Artifact, Stream};
+use crate::artifact::Artifact;
+use crate::descriptor::{Descriptor, Params};
 use crate::emit;
 use crate::format::{Facts, Format};
 use crate::ir::{Decoder, Verified, VerifyError};
 use crate::lower;
 use crate::problem::{Path, Problem, Problems};
 
-/// Compiles a descriptor. `file` is only named in errors.
+/// Compiles a descriptor without parameters. `file` is only named in errors.
 pub fn compile(descriptor: &str, file: &str) -> Result<Compiled, Error> {
-    let format = Format::parse(descriptor, file)?;
+    compile_with(descriptor, file, &Params::default())
+}
+
+/// Compiles a descriptor for one choice of its parameters. `file` is only named in errors.
+pub fn compile_with(descriptor: &str, file: &str, params: &Params) -> Result<Compiled, Error> {
+    let format = Format::parse_with(descriptor, file, params)?;
     let facts = format.facts();
     let decoder = lower::weights(&format, emit::STRIP_BYTES)?;
     let codes = lower::codes(&format, emit::STRIP_BYTES).transpose()?;
@@ -18,14 +24,14 @@ pub fn compile(descriptor: &str, file: &str) -> Result<Compiled, Error> {
     crate::validate::kernels(&kernels)?;
     let artifact = Artifact {
         name: format.name.clone().into(),
+        family: format.family.clone().into(),
+        params: format.params.clone().into(),
         title: format.title.clone().into(),
         gguf: format.gguf,
         weights: format.weights,
-        streams: format
-            .streams
-            .iter()
-            .map(|stream| Stream { name: stream.name.clone().into(), bytes: stream.bytes })
-            .collect(),
+        streams: format.streams.iter().map(|stream| stream.artifact()).collect(),
+        sizes: format.sizes.clone().into(),
+        tables: lower::tables::buffer(&format).into(),
         kernels: kernels.into(),
         decode: None,
         descriptor: descriptor.to_string().into(),
@@ -35,15 +41,31 @@ pub fn compile(descriptor: &str, file: &str) -> Result<Compiled, Error> {
 
 /// [`compile`] for a file's bytes: refuses what is not UTF-8.
 pub fn compile_bytes(descriptor: &[u8], file: &str) -> Result<Compiled, Error> {
-    let text = std::str::from_utf8(descriptor).map_err(|error| {
+    compile(text(descriptor, file)?, file)
+}
+
+/// Compiles a descriptor for every choice of its parameters.
+pub fn compile_all(descriptor: &str, file: &str) -> Result<Vec<Compiled>, Error> {
+    let choices = choices(descriptor, file)?;
+    choices.iter().map(|params| compile_with(descriptor, file, params)).collect()
+}
+
+/// Every choice of a descriptor's parameters; a single empty one where it has none.
+pub fn choices(descriptor: &str, file: &str) -> Result<Vec<Params>, Problems> {
+    let parsed = Descriptor::parse(descriptor, file)?;
+    parsed.choices().map_err(|list| Descriptor::locate(descriptor, file, list))
+}
+
+/// A file's bytes as text: refuses what is not UTF-8.
+pub fn text<'a>(descriptor: &'a [u8], file: &str) -> Result<&'a str, Problems> {
+    std::str::from_utf8(descriptor).map_err(|error| {
         let line =
             descriptor[..error.valid_up_to()].iter().filter(|&&byte| byte == b'\n').count() + 1;
         let message = format!("the descriptor is not UTF-8 from byte {} on", error.valid_up_to());
         let mut problem = Problem::new(Path::default(), message, "save it as UTF-8 text");
         problem.position = Some((line, 1));
         Problems { file: file.into(), list: vec![problem] }
-    })?;
-    compile(text, file)
+    })
 }
 
 /// Every stage of a compiled descriptor.

@@ -26,9 +26,11 @@ mod problem;
 pub mod validate;
 
 #[cfg(feature = "compile")]
-pub use compile::{Compiled, Error, compile, compile_bytes};
+pub use compile::{
+    Compiled, Error, choices, compile, compile_all, compile_bytes, compile_with, text,
+};
 #[cfg(feature = "compile")]
-pub use descriptor::Descriptor;
+pub use descriptor::{Descriptor, Params};
 #[cfg(feature = "compile")]
 pub use format::Format;
 #[cfg(feature = "compile")]

@@ -13,11 +13,13 @@
 //! line and what would be right.
 
 use proc_macro::TokenStream;
+use quantloom_codegen::artifact::Param;
 use quantloom_codegen::emit::items;
-use quantloom_codegen::{Compiled, Error, compile_bytes};
+use quantloom_codegen::{Compiled, Error, Params, compile_with, text};
 use quote::quote_spanned;
 use std::path::{Path, PathBuf};
-use syn::LitStr;
+use syn::parse::{Parse, ParseStream};
+use syn::{Ident, LitInt, LitStr, Token};
 
 /// Compiles a descriptor into a unit struct named like the format in camel case (`my_format`:
 /// `MyFormat`).
@@ -27,39 +29,65 @@ use syn::LitStr;
 /// launch facts and is what `quantloom::Format::from` takes. The items refer to the crate
 /// `quantloom`, which the invoking package depends on.
 ///
-/// [`DecodeFn`]: quantloom_codegen::artifact::DecodeFn
-#[proc_macro]
-pub fn include_format(path: TokenStream) -> TokenStream {
-    expand(path, items::format)
-}
-
-/// Compiles a descriptor into its CPU decoder: a constant expression of type [`DecodeFn`] that
-/// refers to no other crate.
+/// Values of a descriptor's parameters follow the path: `include_format!("my_format.yaml", b = 3)`.
 ///
 /// [`DecodeFn`]: quantloom_codegen::artifact::DecodeFn
 #[proc_macro]
-pub fn decoder(path: TokenStream) -> TokenStream {
-    expand(path, items::decoder)
+pub fn include_format(input: TokenStream) -> TokenStream {
+    expand(input, items::format)
+}
+
+/// Compiles a descriptor into its CPU decoder: a constant expression of type [`DecodeFn`] that
+/// refers to no other crate. Values of parameters follow the path, as in [`include_format`].
+///
+/// [`DecodeFn`]: quantloom_codegen::artifact::DecodeFn
+#[proc_macro]
+pub fn decoder(input: TokenStream) -> TokenStream {
+    expand(input, items::decoder)
 }
 
 type Emit = fn(&Compiled, &str) -> Result<proc_macro2::TokenStream, Error>;
 
-fn expand(path: TokenStream, emit: Emit) -> TokenStream {
-    let literal = match syn::parse::<LitStr>(path) {
-        Ok(literal) => literal,
-        Err(error) => {
+/// `"path", name = number, ...`
+struct Input {
+    path: LitStr,
+    params: Params,
+}
+
+impl Parse for Input {
+    fn parse(input: ParseStream) -> syn::Result<Input> {
+        let path: LitStr = input.parse().map_err(|error| {
             let hint = "expected the path of a descriptor in quotes, relative to Cargo.toml";
-            return syn::Error::new(error.span(), hint).to_compile_error().into();
+            syn::Error::new(error.span(), hint)
+        })?;
+        let mut params = Params::default();
+        while !input.is_empty() {
+            input.parse::<Token![,]>()?;
+            if input.is_empty() {
+                break;
+            }
+            let name: Ident = input.parse()?;
+            input.parse::<Token![=]>()?;
+            let value = input.parse::<LitInt>()?.base10_parse()?;
+            params.0.push(Param { name: name.to_string().into(), value });
         }
+        Ok(Input { path, params })
+    }
+}
+
+fn expand(input: TokenStream, emit: Emit) -> TokenStream {
+    let Input { path, params } = match syn::parse(input) {
+        Ok(input) => input,
+        Err(error) => return error.to_compile_error().into(),
     };
-    let tokens = compile(&literal.value(), emit).unwrap_or_else(
-        |message| quote_spanned!(literal.span() => ::core::compile_error! { #message }),
+    let tokens = compile(&path.value(), &params, emit).unwrap_or_else(
+        |message| quote_spanned!(path.span() => ::core::compile_error! { #message }),
     );
     tokens.into()
 }
 
 /// Reads the file and makes the one call into the compiler; the error is the message to show.
-fn compile(file: &str, emit: Emit) -> Result<proc_macro2::TokenStream, String> {
+fn compile(file: &str, params: &Params, emit: Emit) -> Result<proc_macro2::TokenStream, String> {
     let path = absolute(file);
     let descriptor = std::fs::read(&path).map_err(|error| {
         format!(
@@ -68,7 +96,8 @@ fn compile(file: &str, emit: Emit) -> Result<proc_macro2::TokenStream, String> {
         )
     })?;
     let path = path.to_str().ok_or_else(|| format!("{file}: its absolute path is not UTF-8"))?;
-    let tokens = compile_bytes(&descriptor, file).and_then(|compiled| emit(&compiled, path));
+    let descriptor = text(&descriptor, file).map_err(|problems| problems.to_string())?;
+    let tokens = compile_with(descriptor, file, params).and_then(|compiled| emit(&compiled, path));
     tokens.map_err(|error| error.to_string())
 }
 
@@ -85,7 +114,7 @@ mod tests {
     #[test]
     fn problems_come_with_file_line_path_and_help() {
         let file = "../tests/outside/broken/three_bits.yaml";
-        let message = compile(file, items::format).map(|_| ()).unwrap_err();
+        let message = compile(file, &Params::default(), items::format).map(|_| ()).unwrap_err();
         let lines: Vec<&str> = message.lines().collect();
         assert_eq!(lines.len(), 4, "{message}");
         assert!(lines[0].starts_with(&format!("{file}:12:")), "{message}");
@@ -97,7 +126,9 @@ mod tests {
 
     #[test]
     fn a_missing_file_is_named() {
-        let message = compile("formats/missing.yaml", items::decoder).map(|_| ()).unwrap_err();
+        let message = compile("formats/missing.yaml", &Params::default(), items::decoder)
+            .map(|_| ())
+            .unwrap_err();
         assert!(message.starts_with("formats/missing.yaml: cannot read "), "{message}");
         assert!(message.ends_with("\n    help: paths start at Cargo.toml"), "{message}");
     }
@@ -105,7 +136,7 @@ mod tests {
     #[test]
     fn what_a_descriptor_compiles_to_parses() {
         let file = "../tests/outside/formats/three_bits.yaml";
-        let items = compile(file, items::format).unwrap();
+        let items = compile(file, &Params::default(), items::format).unwrap();
         let file: syn::File = syn::parse2(items).unwrap();
         assert!(matches!(&file.items[0], syn::Item::Struct(own) if own.ident == "ThreeBits"));
     }

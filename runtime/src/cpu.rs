@@ -1,7 +1,6 @@
 //! The CPU backend: decoders on all cores. Products decode a run of blocks at a time into a small
 //! buffer and never hold the decoded matrix.
 
-use std::ops::Range;
 use std::sync::Arc;
 
 use half::slice::HalfFloatSliceExt;
@@ -48,7 +47,7 @@ impl Resident for CpuWeights {
         let per_task = self.run(TASK);
         weights.par_chunks_mut(per_task * self.block()).enumerate().for_each(|(task, weights)| {
             let first = task * per_task;
-            self.decode(first..first + weights.len() / self.block(), weights);
+            self.decode(first, weights);
         });
         Ok(weights)
     }
@@ -61,7 +60,7 @@ impl Resident for CpuWeights {
             |decoded, (task, weights)| {
                 let first = task * per_task;
                 let Some(decoded) = decoded.get_mut(..weights.len()) else { return };
-                self.decode(first..first + weights.len() / self.block(), decoded);
+                self.decode(first, decoded);
                 weights.convert_from_f32_slice(decoded);
             },
         );
@@ -111,16 +110,17 @@ impl CpuWeights {
             let blocks = block..per_row.min(block + self.run(RUN));
             let columns = blocks.start * self.block()..blocks.end * self.block();
             let Some(decoded) = decoded.get_mut(..columns.len()) else { return };
-            self.decode(row * per_row + blocks.start..row * per_row + blocks.end, decoded);
+            self.decode(row * per_row + blocks.start, decoded);
             for (sum, x) in sums.iter_mut().zip(x.chunks_exact(k)) {
                 *sum += dot(decoded, x.get(columns.clone()).unwrap_or_default());
             }
         }
     }
 
-    fn decode(&self, blocks: Range<usize>, weights: &mut [f32]) {
-        let streams: Vec<&[u8]> = self.tensor.block_bytes(&blocks).collect();
-        (self.decode)(&streams, weights);
+    /// Decodes the blocks from `first` on that fill `weights`.
+    fn decode(&self, first: usize, weights: &mut [f32]) {
+        let dims = self.tensor.layout().words();
+        (self.decode)(&self.tensor.stream_bytes(), &dims, first, weights);
     }
 
     /// Weights per block.

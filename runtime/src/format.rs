@@ -4,12 +4,17 @@ use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
 
-use crate::artifact::{Artifact, Grid};
+use crate::artifact::{Artifact, Dims, Extent, Grid};
 use crate::{Error, Result};
 
-/// A format's facts, CPU decoder and kernels; cheap to clone. Reads like an [`Artifact`].
+/// A format's facts, CPU decoder and kernels, and the sizes that its tensors are stored with; cheap to
+/// clone. Reads like an [`Artifact`].
 #[derive(Clone)]
-pub struct Format(Source);
+pub struct Format {
+    source: Source,
+    /// Weights, for each of the artifact's sizes.
+    sizes: [u32; 2],
+}
 
 #[derive(Clone)]
 enum Source {
@@ -44,10 +49,73 @@ impl Format {
     /// [`Error::Compile`], which lists everything that is wrong with the descriptor.
     #[cfg(feature = "compile")]
     pub fn compile(descriptor: &str, file: &str) -> Result<Format> {
-        let compiled = quantloom_codegen::compile(descriptor, file);
+        Format::compile_with(descriptor, file, &[])
+    }
+
+    /// [`Format::compile`] for one choice of the descriptor's parameters, by name and value.
+    ///
+    /// # Errors
+    /// [`Error::Compile`], also where a parameter has no value or one it cannot have.
+    #[cfg(feature = "compile")]
+    pub fn compile_with(descriptor: &str, file: &str, params: &[(&str, u32)]) -> Result<Format> {
+        let param = |&(name, value): &(&str, u32)| crate::artifact::Param {
+            name: name.to_owned().into(),
+            value,
+        };
+        let params = quantloom_codegen::Params(params.iter().map(param).collect());
+        let compiled = quantloom_codegen::compile_with(descriptor, file, &params);
         compiled
             .map(|compiled| compiled.artifact.into())
             .map_err(|error| Error::Compile(error.into()))
+    }
+
+    /// The same format with another size, in weights: tensors made with this handle are stored with
+    /// it. Kernels serve all sizes.
+    ///
+    /// # Errors
+    /// [`Error::Format`] where the format has no such size, or the value is no multiple of its block.
+    pub fn with_size(mut self, name: &str, weights: u32) -> Result<Format> {
+        let error = |problem: String| Error::Format { format: self.name.to_string(), problem };
+        let Some(index) = self.artifact().sizes.iter().position(|size| size.name == name) else {
+            let known = list(self.artifact().sizes.iter().map(|size| size.name.to_string()));
+            return Err(error(format!("it has no size `{name}`; sizes are {known}")));
+        };
+        let block = self.weights;
+        if weights == 0 || !weights.is_multiple_of(block) {
+            return Err(error(format!(
+                "a size `{name}` of {weights} weights; it must be a multiple of the block's {block}"
+            )));
+        }
+        if let Some(size) = self.sizes.get_mut(index) {
+            *size = weights;
+        }
+        Ok(self)
+    }
+
+    /// The sizes of a tensor of this format; `None` where a row is no multiple of the block, or 32
+    /// bits do not hold a number.
+    pub(crate) fn dims(&self, n: usize, k: usize) -> Option<Dims> {
+        let block = self.weights as usize;
+        let blocks = k.is_multiple_of(block).then(|| k / block)?;
+        let sizes = self.sizes.map(|weights| weights / self.weights);
+        Some(Dims { n: n.try_into().ok()?, blocks: blocks.try_into().ok()?, sizes })
+    }
+
+    fn artifact(&self) -> &Artifact {
+        match &self.source {
+            Source::BuiltIn(artifact) => artifact,
+            Source::Owned(artifact) => artifact,
+        }
+    }
+
+    fn new(source: Source) -> Format {
+        let mut format = Format { source, sizes: [0; 2] };
+        let defaults = format.artifact().sizes.iter().map(|size| size.default);
+        let defaults: Vec<u32> = defaults.collect();
+        for (size, default) in format.sizes.iter_mut().zip(defaults) {
+            *size = default;
+        }
+        format
     }
 
     /// The built-in format with this type number in GGUF files.
@@ -67,7 +135,20 @@ impl Format {
             return error("no stream of bytes; it needs at least 1");
         }
         if self.streams.iter().any(|stream| stream.bytes == 0) {
-            return error("a stream with 0 bytes per block; each needs at least 1");
+            return error("a stream with 0 bytes per unit; each needs at least 1");
+        }
+        let sizes = |extent: Extent| match extent {
+            Extent::Sizes { size, times } => {
+                times == 0 || size as usize >= self.artifact().sizes.len()
+            }
+            _ => false,
+        };
+        if self.streams.iter().any(|stream| {
+            stream.units.per_block == 0
+                || stream.units.blocks == Extent::Blocks(0)
+                || sizes(stream.units.blocks)
+        }) {
+            return error("a stream whose units cover no block");
         }
         if let Some(kernel) = self.kernels.iter().find(|kernel| is_empty(kernel.grid)) {
             let name = &kernel.name;
@@ -97,22 +178,19 @@ impl Deref for Format {
     type Target = Artifact;
 
     fn deref(&self) -> &Artifact {
-        match &self.0 {
-            Source::BuiltIn(artifact) => artifact,
-            Source::Owned(artifact) => artifact,
-        }
+        self.artifact()
     }
 }
 
 impl From<&'static Artifact> for Format {
     fn from(artifact: &'static Artifact) -> Format {
-        Format(Source::BuiltIn(artifact))
+        Format::new(Source::BuiltIn(artifact))
     }
 }
 
 impl From<Artifact> for Format {
     fn from(artifact: Artifact) -> Format {
-        Format(Source::Owned(Arc::new(artifact)))
+        Format::new(Source::Owned(Arc::new(artifact)))
     }
 }
 

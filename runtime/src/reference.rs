@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use quantloom_codegen::ir::{Decoder, Verified, interpret};
 use rayon::prelude::*;
 
+use crate::artifact::Stream;
 use crate::device::{Backend, Resident};
 use crate::memory::{elements, zeros};
 use crate::{Device, Error, Format, Result, Tensor, f16};
@@ -20,10 +21,10 @@ impl Device {
     }
 }
 
-/// The device, and the programs it has compiled, by their descriptors.
+/// The device, and the programs it has compiled, by their names and descriptors.
 #[derive(Default)]
 struct Reference {
-    programs: Mutex<HashMap<String, Program>>,
+    programs: Mutex<HashMap<(String, String), Program>>,
 }
 
 type Program = Arc<Verified<Decoder>>;
@@ -42,12 +43,13 @@ impl Backend for Reference {
 impl Reference {
     fn program(&self, format: &Format) -> Result<Program> {
         let compiled = || self.programs.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = compiled().get(&*format.descriptor).cloned();
+        let key = (format.name.to_string(), format.descriptor.to_string());
+        let known = compiled().get(&key).cloned();
         let program = match known {
             Some(program) => program,
             None => {
                 let program = Arc::new(compile(format)?);
-                compiled().insert(format.descriptor.to_string(), program.clone());
+                compiled().insert(key, program.clone());
                 program
             }
         };
@@ -69,7 +71,8 @@ fn compile(format: &Format) -> Result<Verified<Decoder>> {
         });
     }
     let file = format!("{}.yaml", format.name);
-    let parsed = quantloom_codegen::Format::parse(&format.descriptor, &file);
+    let params = quantloom_codegen::Params(format.params.to_vec());
+    let parsed = quantloom_codegen::Format::parse_with(&format.descriptor, &file, &params);
     let parsed = parsed.map_err(|problems| error(problems.to_string()))?;
     quantloom_codegen::lower::weights(&parsed, WORD).map_err(|problem| error(problem.to_string()))
 }
@@ -79,9 +82,9 @@ const WORD: u32 = 4;
 
 /// Lengths were checked against the format's facts; the program must have been made of the same.
 fn agree(format: &Format, program: &Decoder) -> Result<()> {
-    let bytes = format.streams.iter().map(|stream| stream.bytes);
-    if format.weights == program.weights && bytes.eq(program.streams.iter().map(|stream| stream.1))
-    {
+    let units = |stream: &Stream| (stream.bytes, stream.units);
+    let same = format.streams.iter().map(units).eq(program.streams.iter().map(units));
+    if format.weights == program.weights && same {
         return Ok(());
     }
     Err(Error::Format {
@@ -164,9 +167,8 @@ impl ReferenceWeights {
 
     /// Decodes the blocks from `first` on that fill `weights`.
     fn decode(&self, first: usize, weights: &mut [f32]) {
-        let blocks = first..first + weights.len() / self.block();
-        let streams: Vec<&[u8]> = self.tensor.block_bytes(&blocks).collect();
-        interpret(&self.program, &streams, weights);
+        let streams = self.tensor.stream_bytes();
+        interpret(&self.program, &streams, self.tensor.layout(), first, weights);
     }
 
     /// Weights per block.
@@ -183,6 +185,7 @@ impl ReferenceWeights {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::artifact::Units;
 
     const DESCRIPTOR: &str = "
 format: toy
@@ -199,13 +202,10 @@ value: q * d
     fn format(descriptor: &'static str, bytes: u32) -> Format {
         Format::from(crate::artifact::Artifact {
             name: "toy".into(),
-            title: "".into(),
-            gguf: None,
             weights: 4,
-            streams: vec![crate::artifact::Stream { name: "blocks".into(), bytes }].into(),
-            kernels: Vec::new().into(),
-            decode: None,
+            streams: vec![Stream { name: "blocks".into(), bytes, units: Units::BLOCKS }].into(),
             descriptor: descriptor.into(),
+            ..crate::artifact::Artifact::default()
         })
     }
 

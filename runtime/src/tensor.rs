@@ -1,8 +1,8 @@
 //! Tensors: quantized bytes on the host, with their shape and format.
 
-use std::ops::Range;
 use std::sync::Arc;
 
+use crate::artifact::Dims;
 use crate::{Bytes, Device, Error, Format, Result, Weights, memory};
 
 /// Weights `[n, k]`, row-major and quantized, as they lie in a file or in memory. Cheap to clone:
@@ -14,16 +14,18 @@ pub struct Tensor {
     dims: Arc<[usize]>,
     n: usize,
     k: usize,
+    layout: Dims,
     streams: Arc<[Bytes]>,
 }
 
 impl Tensor {
     /// A tensor from its raw bytes, one item of `streams` for every stream of the format, in the
-    /// format's order. A block format has one stream; planar ones have several.
+    /// format's order. A block format has one stream; planar ones have several, stored with the
+    /// sizes of the handle `format` (see [`Format::with_size`]).
     ///
     /// # Errors
     /// Where `n` or `k` is 0, `k` is not a multiple of the format's block, the number of streams
-    /// is not the format's, or a stream has not exactly `n · k / block` times its bytes per block.
+    /// is not the format's, or a stream has not exactly the bytes of its units.
     pub fn new<B: Into<Bytes>>(
         name: impl Into<Arc<str>>,
         format: impl Into<Format>,
@@ -45,7 +47,7 @@ impl Tensor {
         format.check()?;
         let error = |problem: String| Error::Tensor { tensor: name.to_string(), problem };
         let (k, n) = rows(&dims).map_err(error)?;
-        let blocks = blocks(n, k, &format).map_err(error)?;
+        let layout = layout(n, k, &format).map_err(error)?;
         if streams.len() != format.streams.len() {
             let names = crate::format::list(format.streams.iter().map(|s| s.name.to_string()));
             return Err(error(format!(
@@ -56,21 +58,23 @@ impl Tensor {
             )));
         }
         for (bytes, stream) in streams.iter().zip(format.streams.iter()) {
-            let wanted = blocks.checked_mul(stream.bytes as usize);
+            let wanted = stream.len(&layout).and_then(|bytes| usize::try_from(bytes).ok());
             if wanted != Some(bytes.len()) {
                 let wanted = wanted
                     .map_or("more than memory can address".to_owned(), |wanted| wanted.to_string());
+                let units = if stream.units.are_blocks() { "blocks" } else { "units" };
                 return Err(error(format!(
-                    "stream `{}` has {} bytes; [{n}, {k}] weights of format `{}` are {blocks} \
-                     blocks of {} bytes each, {wanted} in all",
+                    "stream `{}` has {} bytes; [{n}, {k}] weights of format `{}` are {} {units} of \
+                     {} bytes each, {wanted} in all",
                     stream.name,
                     bytes.len(),
                     format.name,
+                    stream.count(&layout),
                     stream.bytes,
                 )));
             }
         }
-        Ok(Tensor { name, format, dims: dims.into(), n, k, streams: streams.into() })
+        Ok(Tensor { name, format, dims: dims.into(), n, k, layout, streams: streams.into() })
     }
 
     /// Makes the weights available to a device, once: later products read them there. The bytes
@@ -122,13 +126,14 @@ impl Tensor {
         self.n * (self.k / self.format.weights as usize)
     }
 
-    /// The bytes of a range of blocks, in every stream.
-    pub(crate) fn block_bytes(&self, blocks: &Range<usize>) -> impl Iterator<Item = &[u8]> {
-        let blocks = blocks.clone();
-        self.streams.iter().zip(self.format.streams.iter()).map(move |(bytes, stream)| {
-            let size = stream.bytes as usize;
-            bytes.get(blocks.start * size..blocks.end * size).unwrap_or_default()
-        })
+    /// The sizes that streams are measured with.
+    pub(crate) fn layout(&self) -> &Dims {
+        &self.layout
+    }
+
+    /// The bytes of every stream.
+    pub(crate) fn stream_bytes(&self) -> Vec<&[u8]> {
+        self.streams.iter().map(|bytes| &**bytes).collect()
     }
 }
 
@@ -146,8 +151,8 @@ fn rows(dims: &[usize]) -> Result<(usize, usize), String> {
         .ok_or_else(|| format!("dimensions {dims:?} hold more weights than memory can address"))
 }
 
-/// Blocks that store weights `[n, k]`.
-fn blocks(n: usize, k: usize, format: &Format) -> Result<usize, String> {
+/// The sizes that streams of weights `[n, k]` are measured with.
+fn layout(n: usize, k: usize, format: &Format) -> Result<Dims, String> {
     let block = format.weights as usize;
     if !k.is_multiple_of(block) {
         return Err(format!(
@@ -156,5 +161,8 @@ fn blocks(n: usize, k: usize, format: &Format) -> Result<usize, String> {
             format.name
         ));
     }
-    memory::elements(n, k / block, "blocks").map_err(|error| error.to_string())
+    memory::elements(n, k / block, "blocks").map_err(|error| error.to_string())?;
+    format.dims(n, k).ok_or_else(|| {
+        format!("[{n}, {k}] weights; rows and blocks of a row are counted in 32 bits")
+    })
 }

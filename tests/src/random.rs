@@ -1,8 +1,10 @@
 //! Seeded random numbers, and random blocks of any format.
 
 use crate::Failed;
+use crate::naive::Reader;
 use quantloom_codegen::Format;
-use quantloom_codegen::format::{Field, Scalar};
+use quantloom_codegen::artifact::Dims;
+use quantloom_codegen::format::{Field, Plane, Scalar, SmallFloat, TableValues};
 use std::sync::LazyLock;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -55,58 +57,79 @@ impl Rng {
     }
 
     /// Random bytes: every bit pattern of every field, one item per stream.
-    pub fn any_blocks(&mut self, format: &Format, blocks: usize) -> Vec<Vec<u8>> {
-        let sizes = format.streams.iter().map(|stream| stream.bytes as usize * blocks);
+    pub fn any_bytes(&mut self, format: &Format, dims: &Dims) -> Vec<Vec<u8>> {
+        let sizes = format.streams.iter().map(|stream| stream.artifact().len(dims).unwrap_or(0));
         sizes.map(|size| (0..size).map(|_| self.bits() as u8).collect()).collect()
     }
 
-    /// Random bytes, but every float field finite: 0, or a magnitude from 2^-8 to 1 with at most 8
-    /// significant bits. Formulas over these round at most once, so that no fused or re-associated
-    /// operation, which GPUs may use, can change a bit.
-    pub fn finite_blocks(&mut self, format: &Format, blocks: usize) -> Vec<Vec<u8>> {
-        let mut streams = self.any_blocks(format, blocks);
-        for field in &format.fields {
-            for block in 0..blocks {
-                for value in 0..format.weights / field.per {
-                    let significand = (128 + self.below(128)) as f32;
-                    let sign = self.pick(&[1.0, -1.0]);
-                    let number = match self.below(32) {
-                        0 => 0.0,
-                        _ => sign * significand * 2f32.powi(-8 - self.below(8) as i32),
+    /// Random bytes, but every float finite: 0, or a magnitude from 2^-8 to 1 with at most 8
+    /// significant bits, so that products neither overflow nor drown in their sum.
+    pub fn finite_bytes(&mut self, format: &Format, dims: &Dims) -> Vec<Vec<u8>> {
+        let mut streams = self.any_bytes(format, dims);
+        for table in &format.tables {
+            if let TableValues::Stored { member, count } = table.values {
+                let member = &format.members[member];
+                for value in 0..count as usize {
+                    let first = member.offset as usize + value * 4;
+                    let bytes = self.number().to_le_bytes();
+                    streams[member.stream][first..first + 4].copy_from_slice(&bytes);
+                }
+            }
+        }
+        for field in format.fields.iter().filter(|field| !field.padding) {
+            let integer = matches!(field.scalar, Scalar::Unsigned | Scalar::Signed);
+            if integer && !format.fields.iter().any(|other| is_gathered_by(format, other, field)) {
+                continue;
+            }
+            for row in 0..dims.n {
+                for weight in (0..dims.blocks * format.weights).step_by(field.per as usize) {
+                    let bits = match &field.scalar {
+                        Scalar::F32 => self.number().to_bits(),
+                        Scalar::F16 => half::f16::from_f32(self.number()).to_bits().into(),
+                        Scalar::Bf16 => half::bf16::from_f32(self.number()).to_bits().into(),
+                        Scalar::Small(float) => self.small(float),
+                        // A number of a unit: mostly one that there is.
+                        Scalar::Unsigned | Scalar::Signed => self.below(9) as u32,
                     };
-                    let bits = match field.scalar {
-                        Scalar::F32 => number.to_bits(),
-                        Scalar::F16 => half::f16::from_f32(number).to_bits().into(),
-                        Scalar::Bf16 => half::bf16::from_f32(number).to_bits().into(),
-                        Scalar::Signed | Scalar::Unsigned => break,
-                    };
-                    store(format, field, &mut streams, block, value, bits);
+                    let reader = Reader { format, dims, streams: &streams, row, weight };
+                    let places = places(&reader, field);
+                    for ((stream, at), bit) in places.into_iter().zip(0..) {
+                        let byte = &mut streams[stream][at / 8];
+                        *byte = *byte & !(1 << (at % 8)) | ((bits >> bit & 1) as u8) << (at % 8);
+                    }
                 }
             }
         }
         streams
     }
-}
 
-/// Writes the stored bits of one value of a field.
-fn store(
-    format: &Format,
-    field: &Field,
-    streams: &mut [Vec<u8>],
-    block: usize,
-    value: u32,
-    mut bits: u32,
-) {
-    for plane in &field.planes {
-        let stream = format.members[plane.member].stream;
-        let first = block * format.streams[stream].bytes as usize * 8;
-        for bit in 0..plane.bits {
-            let at = first + plane.position(value) as usize + bit as usize;
-            let byte = &mut streams[stream][at / 8];
-            *byte = *byte & !(1 << (at % 8)) | ((bits & 1) as u8) << (at % 8);
-            bits >>= 1;
+    fn number(&mut self) -> f32 {
+        let significand = (128 + self.below(128)) as f32;
+        let sign = self.pick(&[1.0, -1.0]);
+        match self.below(32) {
+            0 => 0.0,
+            _ => sign * significand * 2f32.powi(-8 - self.below(8) as i32),
         }
     }
+
+    /// A code of a small float whose value is neither special nor extreme, where there is one.
+    fn small(&mut self, float: &SmallFloat) -> u32 {
+        let codes: Vec<u32> = (0..1 << float.bits())
+            .filter(|&code| (2f64.powi(-8)..2.0).contains(&float.value(code).abs()))
+            .collect();
+        if codes.is_empty() { 0 } else { self.pick(&codes) }
+    }
+}
+
+fn is_gathered_by(format: &Format, field: &Field, by: &Field) -> bool {
+    field.gather.is_some_and(|gather| format.fields[gather].name == by.name)
+}
+
+/// Stream and place in bits of every bit of a field's value.
+fn places(reader: &Reader, field: &Field) -> Vec<(usize, usize)> {
+    let stream = |plane: &Plane| reader.format.members[plane.member].stream;
+    let all = field.planes.iter().flat_map(|plane| (0..plane.bits).map(move |bit| (plane, bit)));
+    all.map(|(plane, bit)| (stream(plane), reader.address(field, plane, bit))).collect()
 }
 
 /// Adds the seed to what went wrong.

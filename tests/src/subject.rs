@@ -2,28 +2,33 @@
 
 use crate::Failed;
 use crate::check::Weights;
-use quantloom_codegen::{Format, ir, lower};
+use quantloom_codegen::artifact::Dims;
+use quantloom_codegen::{Format, Params, choices, ir, lower};
 use safetensors::SafeTensors;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
-/// A descriptor of formats/.
+/// A descriptor of formats/ with one choice of its parameters.
 pub struct Subject {
     /// The format's name.
     pub name: String,
     /// The descriptor's text.
     pub text: String,
+    /// The parameters chosen.
+    pub params: Params,
     /// The descriptor, validated.
     pub format: Format,
     /// Its golden vectors; none where it has no file.
     pub vectors: Vec<Vector>,
 }
 
-/// Blocks and the weights that another project decoded them to.
+/// Bytes and the weights that another project decoded them to.
 pub struct Vector {
-    /// How the blocks were made.
+    /// How the bytes were made.
     pub set: String,
+    /// Rows, blocks per row, and sizes.
+    pub dims: Dims,
     /// The bytes of each stream.
     pub streams: Vec<Vec<u8>>,
     /// The weights.
@@ -44,9 +49,13 @@ pub fn subjects() -> &'static [Subject] {
                 let path = entry?.path();
                 if path.extension().is_some_and(|ending| ending == "yaml") {
                     let text = std::fs::read_to_string(&path)?;
-                    let format = Format::parse(&text, &path.display().to_string())?;
-                    let vectors = vectors(&format)?;
-                    subjects.push(Subject { name: format.name.clone(), text, format, vectors });
+                    let file = path.display().to_string();
+                    for params in choices(&text, &file)? {
+                        let format = Format::parse_with(&text, &file, &params)?;
+                        let (name, vectors) = (format.name.clone(), vectors(&format)?);
+                        let text = text.clone();
+                        subjects.push(Subject { name, text, params, format, vectors });
+                    }
                 }
             }
             subjects.sort_by(|a, b| a.name.cmp(&b.name));
@@ -66,22 +75,56 @@ fn vectors(format: &Format) -> Result<Vec<Vector>, Box<dyn std::error::Error>> {
     let tensors = SafeTensors::deserialize(&bytes)?;
     let names = tensors.names();
     let sets: BTreeSet<&str> = names.iter().filter_map(|n| n.strip_suffix(".weights")).collect();
-    let bytes = |set: &str, part: &str| Ok(tensors.tensor(&format!("{set}.{part}"))?.data());
+    let bytes = |set: &str, part: &str| tensors.tensor(&format!("{set}.{part}"));
     let vector = |set: &str| {
-        let weights: Result<_, safetensors::SafeTensorError> = bytes(set, "weights");
-        let streams: Result<_, safetensors::SafeTensorError> = format
-            .streams
-            .iter()
-            .map(|stream| bytes(set, &stream.name).map(<[u8]>::to_vec))
-            .collect();
-        let (words, _) = weights?.as_chunks();
+        let weights = bytes(set, "weights")?;
+        let (words, _) = weights.data().as_chunks();
+        let weights: Vec<f32> = words.iter().map(|&word| f32::from_le_bytes(word)).collect();
+        let n = bytes(set, "weights")?.shape().first().copied().unwrap_or(1);
+        let mut sizes = Vec::new();
+        for size in &format.sizes {
+            if let Ok(tensor) = bytes(set, &format!("sizes.{}", size.name)) {
+                let (words, _) = tensor.data().as_chunks();
+                let value = words.first().copied().map_or(0, u32::from_le_bytes);
+                sizes.push((size.name.to_string(), value));
+            }
+        }
+        let streams = format.streams.iter().map(|stream| bytes(set, &stream.name));
+        let streams: Result<Vec<_>, _> = streams.collect();
         Ok(Vector {
             set: set.into(),
-            streams: streams?,
-            weights: words.iter().map(|&word| f32::from_le_bytes(word)).collect(),
+            dims: dims(format, n, weights.len() / n.max(1), &sizes),
+            streams: streams?.iter().map(|tensor| tensor.data().to_vec()).collect(),
+            weights,
         })
     };
     sets.into_iter().map(vector).collect()
+}
+
+/// The sizes of a tensor `[n, k]`, with some sizes of its own, in weights.
+pub fn dims(format: &Format, n: usize, k: usize, sizes: &[(String, u32)]) -> Dims {
+    let mut dims = Dims { n: n as u32, blocks: k as u32 / format.weights, sizes: [0; 2] };
+    for (blocks, size) in dims.sizes.iter_mut().zip(&format.sizes) {
+        let own = sizes.iter().find(|(name, _)| *name == size.name);
+        *blocks = own.map_or(size.default, |(_, weights)| *weights) / format.weights;
+    }
+    dims
+}
+
+/// Sizes worth a test: the default, the least there can be, and one between that is no power of two.
+pub fn all_sizes(format: &Format) -> Vec<Vec<(String, u32)>> {
+    let with = |weights: fn(u32, u32) -> u32| {
+        let one = |size: &quantloom_codegen::artifact::Size| {
+            (size.name.to_string(), weights(size.default, format.weights))
+        };
+        format.sizes.iter().map(one).collect()
+    };
+    match format.sizes.is_empty() {
+        true => vec![Vec::new()],
+        false => {
+            vec![with(|default, _| default), with(|_, block| block), with(|_, block| 3 * block)]
+        }
+    }
 }
 
 impl Subject {
@@ -91,21 +134,37 @@ impl Subject {
             .map_err(|error| format!("{error}; run `cargo xtask gen`").into())
     }
 
-    /// A tensor of `n` rows from random or golden blocks.
-    pub fn tensor(&self, n: usize, streams: &[Vec<u8>]) -> Result<quantloom::Tensor, Failed> {
-        let blocks = streams[0].len() / self.format.streams[0].bytes as usize;
-        let k = blocks / n * self.format.weights as usize;
-        let streams = streams.iter().cloned();
-        Ok(quantloom::Tensor::new("weights", self.built_in()?, n, k, streams)?)
+    /// A tensor from random or golden bytes.
+    pub fn tensor(&self, dims: &Dims, streams: &[Vec<u8>]) -> Result<quantloom::Tensor, Failed> {
+        tensor(self.built_in()?, dims, streams)
+    }
+
+    /// The descriptor, read again with a change.
+    pub fn parse(&self, text: &str) -> Result<Format, quantloom_codegen::Problems> {
+        Format::parse_with(text, "mutant.yaml", &self.params)
     }
 }
 
-/// The weights of whole blocks, by the interpreter of the IR.
-pub fn interpreted(format: &Format, streams: &[Vec<u8>]) -> Result<Weights, Failed> {
+/// A tensor of any format.
+pub fn tensor(
+    mut format: quantloom::Format,
+    dims: &Dims,
+    streams: &[Vec<u8>],
+) -> Result<quantloom::Tensor, Failed> {
+    let block = format.weights;
+    let names: Vec<String> = format.sizes.iter().map(|size| size.name.to_string()).collect();
+    for (name, blocks) in names.iter().zip(dims.sizes) {
+        format = format.with_size(name, blocks * block)?;
+    }
+    let (n, k) = (dims.n as usize, (dims.blocks * block) as usize);
+    Ok(quantloom::Tensor::new("weights", format, n, k, streams.iter().cloned())?)
+}
+
+/// The weights of a tensor, by the interpreter of the IR.
+pub fn interpreted(format: &Format, dims: &Dims, streams: &[Vec<u8>]) -> Result<Weights, Failed> {
     let decoder = lower::weights(format, 4)?;
     let streams: Vec<&[u8]> = streams.iter().map(Vec::as_slice).collect();
-    let blocks = streams[0].len() / format.streams[0].bytes as usize;
-    let mut weights = vec![f32::NAN; blocks * format.weights as usize];
-    ir::interpret(&decoder, &streams, &mut weights);
+    let mut weights = vec![f32::NAN; (dims.n * dims.blocks * format.weights) as usize];
+    ir::interpret(&decoder, &streams, dims, 0, &mut weights);
     Ok(weights)
 }

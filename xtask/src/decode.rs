@@ -3,6 +3,7 @@
 use crate::engine::Engine;
 #[cfg(not(feature = "engines"))]
 use crate::failure::Outcome;
+use quantloom_codegen::artifact::Param;
 use std::path::PathBuf;
 
 /// Decode raw blocks to raw little-endian f32
@@ -26,6 +27,18 @@ pub struct Args {
     /// What decodes
     #[arg(long, value_enum)]
     engine: Engine,
+    /// Weight rows, for formats whose streams depend on the shape
+    #[arg(long, value_name = "ROWS", requires = "k")]
+    n: Option<usize>,
+    /// Weights per row, for formats whose streams depend on the shape
+    #[arg(long, value_name = "WEIGHTS", requires = "n")]
+    k: Option<usize>,
+    /// A size of the tensor in weights, such as that of a group
+    #[arg(long, value_name = "NAME=WEIGHTS", value_parser = crate::files::param)]
+    size: Vec<Param>,
+    /// Value of a parameter, where the descriptor stands for several formats
+    #[arg(long, value_name = "NAME=NUMBER", value_parser = crate::files::param)]
+    param: Vec<Param>,
     /// Input files, one per stream, and the output file last
     #[arg(required = true, num_args = 2.., value_name = "FILE")]
     files: Vec<PathBuf>,
@@ -47,8 +60,9 @@ mod engines {
     use crate::failure::{Failure, Outcome};
     use crate::files::{self, Draft, shown};
     use crate::print;
+    use quantloom::artifact::Param;
     use quantloom::{Bytes, Format, Tensor};
-    use std::path::{Path, PathBuf};
+    use std::path::PathBuf;
     use std::time::Instant;
 
     /// Weights decoded at a time.
@@ -57,7 +71,10 @@ mod engines {
     /// Runs the command.
     pub fn run(args: &Args) -> Outcome {
         let Some((output, inputs)) = args.files.split_last() else { return Ok(()) };
-        let format = format(&args.format, args.engine)?;
+        let mut format = format(&args.format, args.engine, &args.param)?;
+        for size in &args.size {
+            format = format.with_size(&size.name, size.value)?;
+        }
         check_count(&format, inputs)?;
         let same = |path: &PathBuf| path.canonicalize().ok();
         if let Some(input) = inputs.iter().find(|&i| same(i).is_some() && same(i) == same(output)) {
@@ -68,12 +85,28 @@ mod engines {
         }
         let streams: quantloom::Result<Vec<Bytes>> = inputs.iter().map(Bytes::open).collect();
         let streams = streams?;
-        let lengths: Vec<usize> = streams.iter().map(|bytes| bytes.len()).collect();
-        let blocks = blocks(&format, inputs, &lengths)?;
         let device = args.engine.open()?;
         let started = Instant::now();
-
         let mut draft = Draft::new(output)?;
+        let write = |draft: &mut Draft, tensor: &Tensor| -> Outcome {
+            let weights = tensor.upload(&device)?.dequantize()?;
+            let bytes: Vec<u8> = weights.iter().flat_map(|weight| weight.to_le_bytes()).collect();
+            draft.write(&bytes)
+        };
+        if let (Some(n), Some(k)) = (args.n, args.k) {
+            let tensor = Tensor::new("input", &format, n, k, streams)?;
+            write(&mut draft, &tensor)?;
+            draft.finish()?;
+            return told(n * k / format.weights as usize, &format, started, &device.name());
+        }
+        if !format.is_plain() {
+            return Err(Failure::input(format!(
+                "the streams of {} depend on the tensor's shape: give it with --n and --k",
+                format.name
+            )));
+        }
+        let lengths: Vec<usize> = streams.iter().map(|bytes| bytes.len()).collect();
+        let blocks = blocks(&format, inputs, &lengths)?;
         let per_run = (RUN / format.weights as usize).max(1);
         for first in (0..blocks).step_by(per_run) {
             let run = first..blocks.min(first + per_run);
@@ -84,25 +117,27 @@ mod engines {
             let parts: Vec<Bytes> = streams.iter().zip(format.streams.iter()).map(part).collect();
             let k = format.weights as usize;
             let tensor = Tensor::new("input", &format, run.len(), k, parts)?;
-            let weights = tensor.upload(&device)?.dequantize()?;
-            let bytes: Vec<u8> = weights.iter().flat_map(|weight| weight.to_le_bytes()).collect();
-            draft.write(&bytes)?;
+            write(&mut draft, &tensor)?;
         }
         draft.finish()?;
+        told(blocks, &format, started, &device.name())
+    }
+
+    fn told(blocks: usize, format: &Format, started: Instant, device: &str) -> Outcome {
         print::error(&format!(
-            "{} decoded to {} in {} by {}",
+            "{} decoded to {} in {} by {device}",
             print::count(blocks, "block"),
             print::count(blocks * format.weights as usize, "weight"),
             print::duration(started.elapsed()),
-            device.name()
         ));
         Ok(())
     }
 
     /// The built-in format of this name, or the descriptor at this path.
-    fn format(format: &str, engine: Engine) -> Outcome<Format> {
+    fn format(format: &str, engine: Engine, params: &[Param]) -> Outcome<Format> {
         if !files::is_path(format) {
-            return Ok(Format::named(format)?);
+            let suffix = params.iter().map(|param| format!("_{}{}", param.name, param.value));
+            return Ok(Format::named(&(format.to_owned() + &suffix.collect::<String>()))?);
         }
         if engine == Engine::Cpu {
             return Err(Failure::input(format!(
@@ -110,7 +145,7 @@ mod engines {
                  read now; use reference, wgsl or hip, or put it into formats/, run `cargo xtask gen` and give its name"
             )));
         }
-        Ok(files::compile(Path::new(format))?.artifact.into())
+        Ok(files::format(format, params)?.artifact.into())
     }
 
     fn check_count(format: &Format, inputs: &[PathBuf]) -> Outcome {
@@ -166,7 +201,15 @@ mod tests {
     use crate::failure::{Failure, Outcome};
 
     fn args(format: &str, files: &[PathBuf]) -> Args {
-        Args { format: format.into(), engine: Engine::Reference, files: files.to_vec() }
+        Args {
+            format: format.into(),
+            engine: Engine::Reference,
+            n: None,
+            k: None,
+            size: Vec::new(),
+            param: Vec::new(),
+            files: files.to_vec(),
+        }
     }
 
     fn message(outcome: Outcome) -> String {

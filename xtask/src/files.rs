@@ -1,7 +1,8 @@
 //! Files: where the repository is, descriptors in, results out without ever leaving half a file.
 
 use crate::failure::{Failure, Outcome};
-use quantloom_codegen::{Compiled, compile_bytes};
+use quantloom_codegen::artifact::Param;
+use quantloom_codegen::{Compiled, Params, choices, compile_with, text};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -38,20 +39,52 @@ pub fn cannot(verb: &str, path: &Path, error: io::Error) -> Failure {
     Failure::input(format!("cannot {verb} {}: {error}", shown(path)))
 }
 
-/// A format by its name in `formats/`, or the descriptor at a path.
-pub fn descriptor(format: &str) -> Outcome<PathBuf> {
-    if is_path(format) {
-        return Ok(format.into());
+/// A format by its name in `formats/`, or by the path of its descriptor with a choice of parameters.
+pub fn format(format: &str, params: &[Param]) -> Outcome<Compiled> {
+    let (path, chosen) = match is_path(format) {
+        true => (format.into(), Params(params.to_vec())),
+        false => named(format, params)?,
+    };
+    let text = read(&path)?;
+    let all = choices(&text, &shown(&path)).map_err(Failure::input)?;
+    if let ([_, _, ..], []) = (all.as_slice(), chosen.0.as_slice()) {
+        let names = all.iter().map(|choice| {
+            let params = choice.0.iter().map(|param| format!("{}={}", param.name, param.value));
+            params.collect::<Vec<_>>().join(" --param ")
+        });
+        let names = names.collect::<Vec<_>>().join(", ");
+        return Err(Failure::input(format!(
+            "{} stands for {} formats; choose one with --param, of {names}",
+            shown(&path),
+            all.len()
+        )));
     }
+    compile_with(&text, &shown(&path), &chosen).map_err(Failure::input)
+}
+
+/// The descriptor in `formats/` that describes a format, and the parameters that its name chooses.
+fn named(format: &str, params: &[Param]) -> Outcome<(PathBuf, Params)> {
     let folder = root().join("formats");
     let path = folder.join(format!("{format}.yaml"));
     if path.is_file() {
-        return Ok(path);
+        return Ok((path, Params(params.to_vec())));
     }
-    let known: Vec<String> = descriptors(&folder)?
-        .iter()
-        .filter_map(|path| Some(path.file_stem()?.to_str()?.to_owned()))
-        .collect();
+    let mut known = Vec::new();
+    for path in descriptors(&folder)? {
+        let Some(family) = path.file_stem().and_then(|stem| stem.to_str()) else { continue };
+        known.push(family.to_owned());
+        if format.starts_with(family)
+            && let Ok(all) = choices(&read(&path)?, &shown(&path))
+        {
+            let name = |choice: &Params| {
+                let suffix = choice.0.iter().map(|param| format!("_{}{}", param.name, param.value));
+                family.to_owned() + &suffix.collect::<String>()
+            };
+            if let Some(choice) = all.into_iter().find(|choice| name(choice) == format) {
+                return Ok((path, choice));
+            }
+        }
+    }
     Err(Failure::input(format!(
         "no format is named `{format}`; known are {}; a descriptor of your own is given by its path, \
          as in ./{format}.yaml",
@@ -75,10 +108,22 @@ pub fn descriptors(folder: &Path) -> Outcome<Vec<PathBuf>> {
     Ok(paths)
 }
 
-/// Reads and compiles a descriptor.
-pub fn compile(path: &Path) -> Outcome<Compiled> {
+/// Reads and compiles a descriptor, for every choice of its parameters.
+pub fn compile_all(path: &Path) -> Outcome<Vec<Compiled>> {
+    let all = quantloom_codegen::compile_all(&read(path)?, &shown(path));
+    all.map_err(Failure::input)
+}
+
+fn read(path: &Path) -> Outcome<String> {
     let bytes = fs::read(path).map_err(|error| cannot("read", path, error))?;
-    compile_bytes(&bytes, &shown(path)).map_err(Failure::input)
+    text(&bytes, &shown(path)).map(str::to_owned).map_err(Failure::input)
+}
+
+/// `name=number`, as an option of a command.
+pub fn param(text: &str) -> Result<Param, String> {
+    let (name, value) = text.split_once('=').ok_or("write NAME=NUMBER")?;
+    let value = value.parse().map_err(|_| format!("`{value}` is not a whole number"))?;
+    Ok(Param { name: name.to_owned().into(), value })
 }
 
 /// A file in the making, beside the one it will replace. Unless it is finished it leaves no trace.
@@ -165,7 +210,7 @@ mod tests {
         assert!(!is_path("toy"));
         assert!(is_path("toy.yaml"));
         assert!(is_path("./toy"));
-        assert!(descriptor("no_such_format").is_err());
+        assert!(format("no_such_format", &[]).is_err());
         assert!(root().join("formats").is_dir());
     }
 }

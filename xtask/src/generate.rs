@@ -92,13 +92,12 @@ fn compile(folder: &Path) -> Outcome<Vec<Artifact>> {
     if paths.is_empty() {
         return Err(Failure::input(format!("{} holds no descriptor (*.yaml)", shown(folder))));
     }
-    let compiled =
-        in_parallel(&paths, |path| files::compile(path).map(|compiled| compiled.artifact));
+    let compiled = in_parallel(&paths, |path| files::compile_all(path));
     let mut problems = Vec::new();
     let mut artifacts: Vec<(&PathBuf, Artifact)> = Vec::new();
     for (path, compiled) in paths.iter().zip(compiled) {
         match compiled {
-            Ok(artifact) => artifacts.push((path, artifact)),
+            Ok(compiled) => artifacts.extend(compiled.into_iter().map(|one| (path, one.artifact))),
             Err(Failure::Input(problem) | Failure::Differs(problem)) => problems.push(problem),
             Err(told) => return Err(told),
         }
@@ -146,9 +145,10 @@ fn conflicts(artifacts: &[(&PathBuf, Artifact)]) -> Vec<String> {
     let mut numbers = BTreeMap::new();
     for (path, artifact) in artifacts {
         let name = &*artifact.name;
-        if path.file_name().is_none_or(|file| file != format!("{name}.yaml").as_str()) {
+        let family = &*artifact.family;
+        if path.file_name().is_none_or(|file| file != format!("{family}.yaml").as_str()) {
             problems.push(format!(
-                "{}: format: this file describes `{name}`\n    help: rename the file to {name}.yaml, or the format",
+                "{}: format: this file describes `{family}`\n    help: rename the file to {family}.yaml, or the format",
                 shown(path)
             ));
         }
@@ -182,6 +182,11 @@ fn tree(artifacts: &[Artifact], formats: &Path, out: &Path) -> Outcome<Tree> {
         let folder = kernel.backend.word();
         let path = Path::new(folder).join(format!("{}.{folder}", kernel.name));
         tree.insert(path, kernel.source.to_string());
+    }
+    for artifact in artifacts {
+        if let Some(words) = quantloom_codegen::emit::tables(artifact) {
+            tree.insert(Path::new("tables").join(format!("{}.rs", artifact.name)), words);
+        }
     }
     let formats = from_to(out, formats)?;
     tree.insert("manifest.rs".into(), quantloom_codegen::emit::manifest(artifacts, &formats));
@@ -254,7 +259,7 @@ fn changes(out: &Path, tree: &Tree) -> Outcome<Vec<Change>> {
         };
         changes.push(Change { path: path.clone(), kind });
     }
-    for folder in ["wgsl", "hip"] {
+    for folder in ["wgsl", "hip", "tables"] {
         let Ok(entries) = fs::read_dir(out.join(folder)) else { continue };
         for entry in entries.flatten() {
             let path = Path::new(folder).join(entry.file_name());

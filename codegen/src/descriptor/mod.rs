@@ -1,11 +1,16 @@
 //! The descriptor as it is written: YAML into plain structs, nothing checked but keys and types.
 //! `formats/README.md` is the reference of the language.
 
+mod amount;
 mod ordered;
 mod position;
+mod types;
+
+pub use amount::{Amount, Params};
+pub use ordered::Ordered;
+pub use types::{FloatText, TypeText};
 
 use crate::problem::{Path, Problem, Problems, Step};
-use ordered::Ordered;
 use serde::Deserialize;
 
 /// Longer texts are refused unread; the largest descriptor with tables of its own is a tenth of it.
@@ -26,8 +31,14 @@ pub struct Descriptor {
     pub reference: Option<String>,
     /// Number of the tensor type in GGUF files.
     pub gguf: Option<u32>,
+    /// Parameters and the values each may have: the descriptor stands for a format per choice.
+    #[serde(default)]
+    pub params: Ordered<Vec<u32>>,
+    /// Sizes chosen with each tensor, and their defaults in weights.
+    #[serde(default)]
+    pub sizes: Ordered<u32>,
     /// Weights per block.
-    pub weights: Option<u32>,
+    pub weights: Option<Amount>,
     /// Members of a block in storage order, where a block is one run of bytes.
     pub block: Option<Ordered<String>>,
     /// Streams, where the parts of a block lie in tensors of their own.
@@ -48,8 +59,10 @@ pub struct Descriptor {
 pub struct StreamText {
     /// What one unit covers.
     pub tile: TileText,
-    /// `flat` where units run through the whole tensor, `rows` where each row starts a new one.
+    /// `rows`, `flat` or `columns`: which unit lies behind a unit.
     pub view: Option<String>,
+    /// Bytes of the words that a unit is cut into, one row of units apart.
+    pub word: Option<u32>,
     /// Members of a unit in storage order.
     pub unit: Ordered<String>,
 }
@@ -58,8 +71,10 @@ pub struct StreamText {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TileText {
-    /// Consecutive weights along k.
-    pub k: u32,
+    /// Consecutive weights along k: a number, a multiple of a size, or `all`.
+    pub k: Amount,
+    /// Rows: a number or `all`; 1 where left out.
+    pub n: Option<Amount>,
 }
 
 /// One value per so many consecutive weights.
@@ -69,20 +84,29 @@ pub struct FieldText {
     /// The member that holds it, where it has a single plane.
     pub from: Option<String>,
     /// Bits of its single plane.
-    pub bits: Option<u32>,
+    pub bits: Option<Amount>,
     /// First bit of its single plane in the member.
-    pub at: Option<u32>,
-    /// Layout of its single plane.
+    pub at: Option<Amount>,
+    /// Layout of its single plane along k.
     pub k: Option<String>,
+    /// Layout of its single plane along n.
+    pub n: Option<String>,
+    /// Layout of a number that is computed from the weight's place in the block and stored nowhere.
+    pub index: Option<String>,
+    /// Field that says which unit along k holds the value.
+    pub gather: Option<String>,
     /// Its planes, low part first.
     pub planes: Option<Vec<PlaneText>>,
-    /// `u`, `i`, `f16`, `bf16`, `f32` or `pad`.
+    /// `u`, `i`, `f16`, `bf16`, `f32`, `pad`, or the parts of a small float.
     #[serde(rename = "type")]
-    pub ty: Option<String>,
+    pub ty: Option<TypeText>,
     /// Subtracted from the stored integer.
     pub bias: Option<i32>,
+    /// The integer less its bias keeps to the stored bits: what leaves at one end enters at the other.
+    #[serde(default)]
+    pub wrap: bool,
     /// Consecutive weights that share one value.
-    pub per: Option<u32>,
+    pub per: Option<Amount>,
     /// Its bits are also read by other fields.
     #[serde(default)]
     pub shared: bool,
@@ -95,11 +119,13 @@ pub struct PlaneText {
     /// The member that holds it.
     pub from: String,
     /// Bits it contributes to each value.
-    pub bits: Option<u32>,
+    pub bits: Option<Amount>,
     /// Its first bit in the member.
-    pub at: Option<u32>,
-    /// Its layout, `"(shape):(stride in bits)"`.
+    pub at: Option<Amount>,
+    /// Its layout along k, `"(shape):(stride in bits)"`.
     pub k: Option<String>,
+    /// Its layout along n.
+    pub n: Option<String>,
 }
 
 /// A table from code to value.
@@ -108,9 +134,17 @@ pub struct PlaneText {
 pub struct TableText {
     /// `i8` or `f32`.
     #[serde(rename = "type")]
-    pub ty: String,
-    /// The values, by code.
-    pub values: Vec<f64>,
+    pub ty: Option<String>,
+    /// Values per entry of a table of vectors.
+    pub lanes: Option<u32>,
+    /// The values, by code; those of a vector one after another.
+    pub values: Option<Vec<f64>>,
+    /// What the digits stand for.
+    pub levels: Option<Vec<f64>>,
+    /// Instead of `values`: a digit for each, 0 to 9 and then a to z, that says which level it is.
+    pub digits: Option<String>,
+    /// Instead of all: the member that holds the table.
+    pub from: Option<String>,
 }
 
 impl Descriptor {
@@ -213,6 +247,8 @@ fn meant(expected: &str) -> &str {
         "a string" => "text",
         "a boolean" => "true or false",
         "field identifier" => "a key of plain text",
+        "an amount" => "a number, or a product of numbers and parameters",
+        "a type" => "the name of a type, or the parts of a small float",
         "a sequence" => "a list, [a, b, c]",
         _ if expected.starts_with("struct ") => "a mapping of keys to values, {key: value}",
         _ => expected,

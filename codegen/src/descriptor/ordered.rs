@@ -12,6 +12,11 @@ impl<T> Ordered<T> {
     pub fn iter(&self) -> impl Iterator<Item = (&str, &T)> {
         self.into_iter()
     }
+
+    /// Whether there is no entry.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
 }
 
 impl<T> Default for Ordered<T> {

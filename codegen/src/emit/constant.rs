@@ -1,6 +1,6 @@
 //! An artifact as a Rust constant, for the proc-macro and the manifest.
 
-use crate::artifact::{Artifact, Binding, Grid, Kernel, Role, Stream};
+use crate::artifact::{Artifact, Binding, Extent, Grid, Kernel, Param, Role, Size, Stream, Units};
 use proc_macro2::{Ident, Literal, Span, TokenStream};
 use quote::quote;
 
@@ -8,7 +8,8 @@ use quote::quote;
 pub(super) fn imports() -> TokenStream {
     quote! {
         use ::quantloom::artifact::{
-            Artifact, Backend, Binding, Element, Grid, Kernel, Kind, Role, Stream,
+            Artifact, Backend, Binding, Element, Extent, Grid, Kernel, Kind, Order, Param, Role, Size,
+            Stream, Units,
         };
         use std::borrow::Cow;
     }
@@ -22,13 +23,22 @@ pub(super) struct Parts<'a> {
     pub descriptor: TokenStream,
     /// Expression for the decoder, `Option<DecodeFn>`.
     pub decode: TokenStream,
+    /// Expression for the words of the tables, `&'static [u32]`.
+    pub tables: TokenStream,
 }
 
 /// The value as a constant expression over [`imports`].
 pub(super) fn artifact(artifact: &Artifact, parts: &Parts) -> TokenStream {
-    let Artifact { name, title, gguf, weights, streams, kernels, decode: _, descriptor: _ } =
-        artifact;
-    let (name, title) = (text(name), text(title));
+    let Artifact { name, family, title, gguf, weights, .. } = artifact;
+    let (name, family, title) = (text(name), text(family), text(title));
+    let params = artifact.params.iter().map(|Param { name, value }| {
+        let (name, value) = (text(name), plain(*value));
+        quote!(Param { name: #name, value: #value })
+    });
+    let sizes = artifact.sizes.iter().map(|Size { name, default }| {
+        let (name, default) = (text(name), plain(*default));
+        quote!(Size { name: #name, default: #default })
+    });
     let gguf = match gguf {
         Some(number) => {
             let number = plain(*number);
@@ -37,23 +47,49 @@ pub(super) fn artifact(artifact: &Artifact, parts: &Parts) -> TokenStream {
         None => quote!(None),
     };
     let weights = plain(*weights);
-    let streams = streams.iter().map(|Stream { name, bytes }| {
-        let (name, bytes) = (text(name), plain(*bytes));
-        quote!(Stream { name: #name, bytes: #bytes })
+    let streams = artifact.streams.iter().map(|Stream { name, bytes, units: place }| {
+        let (name, bytes, units) = (text(name), plain(*bytes), units(place));
+        quote!(Stream { name: #name, bytes: #bytes, units: #units })
     });
-    let kernels = kernels.iter().map(|own| kernel(own, (parts.source)(own)));
-    let Parts { descriptor, decode, .. } = parts;
+    let kernels = artifact.kernels.iter().map(|own| kernel(own, (parts.source)(own)));
+    let Parts { descriptor, decode, tables, .. } = parts;
     quote! {
         Artifact {
             name: #name,
+            family: #family,
+            params: Cow::Borrowed(&[#(#params),*]),
             title: #title,
             gguf: #gguf,
             weights: #weights,
             streams: Cow::Borrowed(&[#(#streams),*]),
+            sizes: Cow::Borrowed(&[#(#sizes),*]),
+            tables: Cow::Borrowed(#tables),
             kernels: Cow::Borrowed(&[#(#kernels),*]),
             decode: #decode,
             descriptor: Cow::Borrowed(#descriptor),
         }
+    }
+}
+
+fn units(units: &Units) -> TokenStream {
+    if *units == Units::BLOCKS {
+        return quote!(Units::BLOCKS);
+    }
+    let Units { per_block, blocks, rows, order } = *units;
+    let (per_block, rows, order) = (plain(per_block), plain(rows), variant(format!("{order:?}")));
+    let blocks = match blocks {
+        Extent::Blocks(blocks) => {
+            let blocks = plain(blocks);
+            quote!(Blocks(#blocks))
+        }
+        Extent::Sizes { size, times } => {
+            let (size, times) = (plain(size), plain(times));
+            quote!(Sizes { size: #size, times: #times })
+        }
+        Extent::Row => quote!(Row),
+    };
+    quote! {
+        Units { per_block: #per_block, blocks: Extent::#blocks, rows: #rows, order: Order::#order }
     }
 }
 
@@ -74,6 +110,7 @@ fn kernel(kernel: &Kernel, source: TokenStream) -> TokenStream {
                 let stream = plain(stream);
                 quote!(Weights(#stream))
             }
+            Role::Tables => quote!(Tables),
             Role::Activations => quote!(Activations),
             Role::Output => quote!(Output),
             Role::Shape => quote!(Shape),

@@ -13,6 +13,11 @@ pub(super) struct Dialect {
     f32: &'static str,
     /// Function from the bits of a binary32 to the number.
     f32_from_bits: &'static str,
+    /// The function that gives the smaller of two u32.
+    min: &'static str,
+    /// Type of a byte address, and what turns a u32 into one.
+    address: &'static str,
+    to_address: &'static str,
     /// The call that loads `bits` bits from a stream at a byte address.
     load: fn(stream: &str, bits: u32, align: u32, address: &str) -> String,
 }
@@ -24,6 +29,9 @@ pub(super) const WGSL: Dialect = Dialect {
     i32: "i32",
     f32: "f32",
     f32_from_bits: "bitcast<f32>",
+    min: "min",
+    address: "u32",
+    to_address: "",
     load: |stream, bits, align, address| format!("{stream}_u{bits}_a{align}({address})"),
 };
 
@@ -34,6 +42,9 @@ pub(super) const HIP: Dialect = Dialect {
     i32: "int",
     f32: "float",
     f32_from_bits: "bits_to_f32",
+    min: "ql_min",
+    address: "ql_u64",
+    to_address: "(ql_u64)",
     load: |stream, bits, align, address| format!("load_u{bits}_a{align}({stream}, {address})"),
 };
 
@@ -54,13 +65,21 @@ pub(super) struct Variable {
     pub expr: String,
 }
 
-/// A table, its entries printed.
+/// A table of the text, its entries printed.
 #[derive(Debug, Serialize)]
 pub(super) struct TableText {
     pub name: String,
     #[serde(rename = "type")]
     pub ty: &'static str,
     pub values: Vec<String>,
+}
+
+/// A table of the buffer.
+#[derive(Debug, Serialize)]
+pub(super) struct FirstWord {
+    /// The constant that says where it begins.
+    pub name: String,
+    pub value: u32,
 }
 
 /// A load that the program uses.
@@ -94,19 +113,25 @@ impl Dialect {
     /// The statements that compute `roots`.
     pub fn body(&self, decoder: &Decoder, roots: &[Value]) -> Body {
         let names = names::variables(decoder, roots);
-        let printer = Printer { dialect: self, decoder, names: &names };
-        let lets = (0..decoder.lets.len() as u32).map(Value).filter_map(|value| {
-            let name = names[value.0 as usize].clone()?;
-            let ty = self.ty(decoder.get(value).ty);
-            Some(Variable { name, ty, expr: printer.computed(value).0 })
-        });
-        Body {
-            lets: lets.collect(),
-            results: roots.iter().map(|&root| printer.operand(root).0).collect(),
+        let bases = names::bases(decoder, roots, &names);
+        let printer = Printer { dialect: self, decoder, names: &names, bases: &bases };
+        let mut lets = Vec::new();
+        for value in (0..decoder.lets.len() as u32).map(Value) {
+            if let Some(name) = names[value.0 as usize].clone() {
+                let ty = self.ty(decoder.get(value).ty);
+                lets.push(Variable { name, ty, expr: printer.computed(value).0 });
+            }
+            for base in bases.iter().filter(|base| base.unit == value) {
+                let bytes = unsigned(decoder.streams[base.stream as usize].bytes);
+                let unit = printer.within(value, Binding::Atom);
+                let expr = format!("{}{unit} * {bytes}", self.to_address);
+                lets.push(Variable { name: base.name.clone(), ty: self.address, expr });
+            }
         }
+        Body { lets, results: roots.iter().map(|&root| printer.operand(root).0).collect() }
     }
 
-    /// The tables of a program.
+    /// The tables in a program's text.
     pub fn tables(&self, decoder: &Decoder) -> Vec<TableText> {
         let text = |table: &crate::ir::Table| TableText {
             name: names::safe(&table.name),
@@ -117,14 +142,23 @@ impl Dialect {
                 Entries::F32(entries) => entries.iter().map(|&entry| float(entry)).collect(),
             },
         };
-        decoder.tables.iter().map(text).collect()
+        decoder.tables.iter().filter(|table| table.at.is_none()).map(text).collect()
     }
+}
+
+/// Where the tables begin that a program reads from the buffer.
+pub(super) fn first_words(decoder: &Decoder) -> Vec<FirstWord> {
+    let first = |table: &crate::ir::Table| {
+        Some(FirstWord { name: names::first_word(&table.name), value: table.at? })
+    };
+    decoder.tables.iter().filter_map(first).collect()
 }
 
 struct Printer<'a> {
     dialect: &'a Dialect,
     decoder: &'a Decoder,
     names: &'a [Option<String>],
+    bases: &'a [names::Base],
 }
 
 impl Printer<'_> {
@@ -153,24 +187,38 @@ impl Printer<'_> {
         let ty = self.decoder.get(value).ty;
         match self.decoder.get(value).op {
             Op::Strip => atom("strip".into()),
+            Op::Row => atom("row".into()),
+            Op::Block => atom("block".into()),
+            Op::Rows => atom("shape.n".into()),
+            Op::Blocks => atom("per_row".into()),
+            Op::Size(size) => atom(format!("shape.size_{size}")),
             Op::U32(number) => atom(unsigned(number)),
             Op::I32(number) if number < 0 => atom(format!("({number})")),
             Op::I32(number) => atom(number.to_string()),
-            Op::F32(bits) if f32::from_bits(bits) < 0.0 => {
+            Op::F32(bits) if f32::from_bits(bits).is_sign_negative() => {
                 atom(format!("({})", float(f32::from_bits(bits))))
             }
             Op::F32(bits) => atom(float(f32::from_bits(bits))),
-            Op::Load { stream, bits, offset, align } => {
-                let stream = names::stream(&self.decoder.streams[stream as usize].0);
+            Op::Load { stream, bits, unit, offset, align } => {
+                let base =
+                    self.bases.iter().find(|base| (base.stream, base.unit) == (stream, unit));
+                let base = base.map_or("0", |base| base.name.as_str());
+                let stream = names::stream(&self.decoder.streams[stream as usize].name);
                 let address = match self.decoder.get(offset).op {
-                    Op::U32(0) => format!("{stream}_base"),
-                    _ => format!("{stream}_base + {}", self.within(offset, Binding::Sum)),
+                    Op::U32(0) => base.to_owned(),
+                    _ => format!("{base} + {}", self.within(offset, Binding::Sum)),
                 };
                 atom((dialect.load)(&stream, bits, align, &address))
             }
             Op::Lookup { table, index } => {
-                let table = names::safe(&self.decoder.tables[table as usize].name);
-                atom(format!("{table}[{}]", self.operand(index).0))
+                let table = &self.decoder.tables[table as usize];
+                atom(match table.at {
+                    None => format!("{}[{}]", names::safe(&table.name), self.operand(index).0),
+                    Some(_) => {
+                        let first = names::first_word(&table.name);
+                        format!("tables[{first} + {}]", self.within(index, Binding::Sum))
+                    }
+                })
             }
             Op::Unary(op, operand) => match op {
                 Unary::Neg => {
@@ -180,6 +228,9 @@ impl Printer<'_> {
                 Unary::ToF32 => self.call(dialect.f32, operand),
                 Unary::F32FromBits => self.call(dialect.f32_from_bits, operand),
                 Unary::F32FromF16 => self.call("f16_to_f32", operand),
+                Unary::F16FromF32 => self.call("f32_to_f16", operand),
+                Unary::ToU32 => self.call(dialect.u32, operand),
+                Unary::Rounded => self.call("rounded", operand),
                 Unary::SignExtend(32) => self.call(dialect.i32, operand),
                 Unary::SignExtend(bits) => {
                     let up = self.within(operand, Binding::Product);
@@ -187,6 +238,10 @@ impl Printer<'_> {
                     (format!("{}({up} << {by}u) >> {by}u", dialect.i32), Binding::Loose)
                 }
             },
+            Op::Binary(Binary::Min, left, right) => {
+                let (left, right) = (self.operand(left).0, self.operand(right).0);
+                atom(format!("{}({left}, {right})", self.dialect.min))
+            }
             Op::Binary(op, left, right) => {
                 let (own, left_least, right_least) = match op {
                     // Floats are added in the order written.

@@ -34,10 +34,23 @@ pub fn format(compiled: &Compiled, path: &str) -> Result<TokenStream, Error> {
             quote!(#source)
         },
         descriptor: quote!(Self::DESCRIPTOR),
-        decode: quote!(Some(Self::decode)),
+        decode: quote!(Some(Self::decode_from)),
+        tables: {
+            let words = artifact.tables.iter().map(|&word| Literal::u32_unsuffixed(word));
+            quote!(&[#(#words),*])
+        },
     };
     let artifact = constant::artifact(artifact, &parts);
     let imports = constant::imports();
+    let plain = format.is_plain().then(|| {
+        quote! {
+            /// Decodes consecutive blocks: `streams` holds the bytes of every stream, from the same
+            /// block on. As many blocks are decoded as all streams and `weights` hold.
+            pub fn decode(streams: &[&[u8]], weights: &mut [f32]) {
+                Self::decode_from(streams, &[1; 4], 0, weights);
+            }
+        }
+    });
     Ok(quote! {
         #[doc = #summary]
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -48,13 +61,13 @@ pub fn format(compiled: &Compiled, path: &str) -> Result<TokenStream, Error> {
             pub const NAME: &'static str = #format_name;
             /// Weights per block.
             pub const WEIGHTS: usize = #weights;
-            /// Bytes per block, over all streams.
+            /// Bytes per block, over all streams; of units that blocks share, those of the unit.
             pub const BYTES: usize = #bytes;
-            /// Bytes per block of every stream.
+            /// Bytes per block of every stream; of units that blocks share, those of the unit.
             pub const STREAM_BYTES: [usize; #streams] = [#(#stream_bytes),*];
             /// Bits stored per weight.
             pub const BITS_PER_WEIGHT: f64 = #bits;
-            /// Consecutive weights that share scale and offset.
+            /// Consecutive weights that share scale and offset, at the default sizes; 0: a row.
             pub const GROUP: usize = #run;
             /// The descriptor's text.
             pub const DESCRIPTOR: &'static str = include_str!(#path);
@@ -64,12 +77,20 @@ pub fn format(compiled: &Compiled, path: &str) -> Result<TokenStream, Error> {
                 &#artifact
             };
 
-            /// Decodes consecutive blocks: `streams` holds the bytes of every stream, from the same
-            /// block on. As many blocks are decoded as all streams and `weights` hold.
-            pub fn decode(streams: &[&[u8]], weights: &mut [f32]) {
+            /// Decodes consecutive blocks from number `first` on, rows one after another. `streams`
+            /// are those of a whole tensor, `dims` its rows, blocks per row and sizes in blocks; as
+            /// many blocks are decoded as `weights` holds.
+            pub fn decode_from(
+                streams: &[&[u8]],
+                dims: &[u32; 4],
+                first: usize,
+                weights: &mut [f32],
+            ) {
                 #decoder
-                decode(streams, weights)
+                decode(streams, dims, first, weights)
             }
+
+            #plain
         }
     })
 }

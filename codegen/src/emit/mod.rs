@@ -10,17 +10,17 @@ mod names;
 mod schedule;
 mod templates;
 
-pub use manifest::manifest;
+pub use manifest::{manifest, tables};
 
 use crate::Error;
 use crate::artifact::{Backend, Binding, Element, Grid, Kernel, Kind, Role, kernel_name};
 use crate::format::{Format, gcd};
-use crate::ir::{Decoder, Lanes, Op, Quad, Unary, Value, Verified};
+use crate::ir::{Binary, Decoder, Lanes, Op, Quad, Unary, Value, Verified};
 use crate::lower;
-use dialect::{Body, Dialect, LoadText, TableText, Variable};
+use dialect::{Body, Dialect, FirstWord, LoadText, TableText, Variable};
 use schedule::Schedule;
 use serde::Serialize;
-use templates::Parts;
+use templates::{Parts, Variant};
 
 /// Bytes of the primary plane that one invocation decodes.
 pub(crate) const STRIP_BYTES: u32 = 4;
@@ -55,8 +55,12 @@ struct Context<'a> {
     /// Weights and strips of a unit of decoding: a block, or a few small ones.
     weights: u32,
     strips: u32,
-    streams: Vec<StreamText>,
+    streams: Vec<String>,
+    /// What is only read: the streams, and the buffer of tables where there is one.
+    buffers: Vec<String>,
+    /// Tables of the text, and where those of the buffer begin.
     tables: Vec<TableText>,
+    first_words: Vec<FirstWord>,
     /// Statements before the quads' starts, and before their weights.
     place_lets: Vec<Variable>,
     lets: Vec<Variable>,
@@ -67,13 +71,6 @@ struct Context<'a> {
     parts: Parts,
     #[serde(flatten)]
     schedule: Schedule,
-}
-
-#[derive(Serialize)]
-struct StreamText {
-    name: String,
-    /// Per unit of decoding.
-    bytes: u32,
 }
 
 #[derive(Serialize)]
@@ -102,25 +99,29 @@ fn kernel(
         weights: results.by_ref().take(weights.len()).collect(),
     });
     let loads = loads(decoder);
+    let first_words = dialect::first_words(decoder);
+    let streams: Vec<String> =
+        decoder.streams.iter().map(|stream| names::stream(&stream.name)).collect();
+    let tables = (!first_words.is_empty()).then(|| "tables".to_owned());
     let context = Context {
         name: &name,
         format: &format.name,
         title: &format.title,
         weights: decoder.weights,
         strips: decoder.strips,
-        streams: decoder
-            .streams
-            .iter()
-            .map(|(name, bytes)| StreamText { name: names::stream(name), bytes: *bytes })
-            .collect(),
-        parts: templates::parts(
-            dialect.backend,
+        buffers: streams.iter().cloned().chain(tables).collect(),
+        streams,
+        parts: templates::parts(&Variant {
+            backend: dialect.backend,
             output,
             lanes,
-            &loads,
-            &functions(decoder, dialect.backend),
-        )?,
+            loads: &loads,
+            functions: &functions(decoder, dialect.backend),
+            tables: !first_words.is_empty(),
+            plain: format.is_plain(),
+        })?,
         tables: dialect.tables(decoder),
+        first_words,
         place_lets: places.lets,
         lets,
         quads: quads.collect(),
@@ -138,7 +139,7 @@ fn kernel(
         kind,
         output,
         workgroup: [context.schedule.workgroup, 1, 1],
-        bindings: bindings(decoder, kind).into(),
+        bindings: bindings(decoder, kind, !context.first_words.is_empty()).into(),
         grid: match kind {
             Kind::Dequant => Grid::Strips {
                 weights: decoder.weights,
@@ -149,7 +150,7 @@ fn kernel(
             Kind::Matmul => Grid::Tiles { n: context.schedule.tile_n, m: context.schedule.tile_m },
         },
         // A unit may reach past the last block, and a word load past the last byte.
-        padding: decoder.streams.iter().map(|&(_, bytes)| unit_bytes(bytes)).max().unwrap_or(0) + 4,
+        padding: decoder.streams.iter().map(|s| unit_bytes(s.bytes)).max().unwrap_or(0) + 4,
         name: name.into(),
     })
 }
@@ -161,14 +162,17 @@ fn weights(quad: &Quad) -> &[Value] {
     }
 }
 
-fn bindings(decoder: &Decoder, kind: Kind) -> Vec<Binding> {
+fn bindings(decoder: &Decoder, kind: Kind, tables: bool) -> Vec<Binding> {
     let binding = |name: String, role| Binding { name: name.into(), role };
     let mut bindings: Vec<Binding> = decoder
         .streams
         .iter()
         .enumerate()
-        .map(|(index, (name, _))| binding(names::stream(name), Role::Weights(index as u32)))
+        .map(|(index, stream)| binding(names::stream(&stream.name), Role::Weights(index as u32)))
         .collect();
+    if tables {
+        bindings.push(binding("tables".into(), Role::Tables));
+    }
     if kind != Kind::Dequant {
         bindings.push(binding("x".into(), Role::Activations));
     }
@@ -184,7 +188,7 @@ fn loads(decoder: &Decoder) -> Vec<LoadText> {
         .iter()
         .filter_map(|stated| match stated.op {
             Op::Load { stream, bits, align, .. } => Some(LoadText {
-                stream: names::stream(&decoder.streams[stream as usize].0),
+                stream: names::stream(&decoder.streams[stream as usize].name),
                 width: bits,
                 align,
             }),
@@ -201,7 +205,19 @@ fn functions(decoder: &Decoder, backend: Backend) -> Vec<&'static str> {
     let calls = |wanted: Unary| {
         decoder.lets.iter().any(|stated| matches!(stated.op, Op::Unary(op, _) if op == wanted))
     };
-    let half = calls(Unary::F32FromF16).then_some("f16_to_f32");
-    let bits = (backend == Backend::Hip && calls(Unary::F32FromBits)).then_some("bits_to_f32");
-    half.into_iter().chain(bits).collect()
+    let hip = backend == Backend::Hip;
+    [
+        ("f16_to_f32", calls(Unary::F32FromF16)),
+        ("f32_to_f16", calls(Unary::F16FromF32)),
+        ("rounded", calls(Unary::Rounded)),
+        ("bits_to_f32", hip && calls(Unary::F32FromBits)),
+        ("min", hip && minimum(decoder)),
+    ]
+    .into_iter()
+    .filter_map(|(name, called)| called.then_some(name))
+    .collect()
+}
+
+fn minimum(decoder: &Decoder) -> bool {
+    decoder.lets.iter().any(|stated| matches!(stated.op, Op::Binary(Binary::Min, ..)))
 }

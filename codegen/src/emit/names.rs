@@ -14,15 +14,49 @@ pub(crate) fn stream(name: &str) -> String {
     if name.len() == 1 { format!("{name}_") } else { safe(name) }
 }
 
+/// Name of the constant that says where a table begins in the buffer of tables.
+pub(crate) fn first_word(table: &str) -> String {
+    format!("{}_first", safe(table))
+}
+
+/// Names for the variables that hold where units begin: for every stream and unit that a program loads
+/// from when `roots` are computed, free beside `variables`.
+pub(crate) fn bases(decoder: &Decoder, roots: &[Value], variables: &[Option<String>]) -> Vec<Base> {
+    let uses = uses(decoder, roots);
+    let mut bases: Vec<Base> = Vec::new();
+    for (stated, uses) in decoder.lets.iter().zip(uses) {
+        let Op::Load { stream: number, unit, .. } = stated.op else { continue };
+        if uses == 0 || bases.iter().any(|base| (base.stream, base.unit) == (number, unit)) {
+            continue;
+        }
+        let wish = format!("{}_base", stream(&decoder.streams[number as usize].name));
+        let taken = |name: &str| {
+            bases.iter().any(|base| base.name == name)
+                || variables.iter().flatten().any(|other| other == name)
+        };
+        let name = unique(&wish, |name| !taken(name));
+        bases.push(Base { name, stream: number, unit });
+    }
+    bases
+}
+
+/// The first byte of a unit.
+pub(crate) struct Base {
+    /// The variable's name.
+    pub name: String,
+    /// Which stream.
+    pub stream: u32,
+    /// Number of the unit.
+    pub unit: Value,
+}
+
 /// Names for the values that become variables when `roots` are computed, by value number; the others
 /// are written where they are used. Floats with a name and everything used twice become variables.
 pub(crate) fn variables(decoder: &Decoder, roots: &[Value]) -> Vec<Option<String>> {
     let uses = uses(decoder, roots);
-    let streams = decoder
-        .streams
-        .iter()
-        .flat_map(|(name, _)| [stream(name), format!("{}_base", stream(name))]);
-    let tables = decoder.tables.iter().map(|table| safe(&table.name));
+    let streams = decoder.streams.iter().map(|own| stream(&own.name));
+    let tables =
+        decoder.tables.iter().flat_map(|table| [safe(&table.name), first_word(&table.name)]);
     let mut taken: HashSet<String> = streams.chain(tables).collect();
     decoder
         .lets
@@ -30,9 +64,8 @@ pub(crate) fn variables(decoder: &Decoder, roots: &[Value]) -> Vec<Option<String
         .zip(uses)
         .zip(hints(decoder))
         .map(|((stated, uses), hint)| {
-            let constant = matches!(stated.op, Op::Strip | Op::U32(_) | Op::I32(_) | Op::F32(_));
             let float = stated.ty == Type::F32 && !stated.name.is_empty();
-            if uses == 0 || constant || (uses == 1 && !float) {
+            if uses == 0 || stated.op.is_given() || (uses == 1 && !float) {
                 return None;
             }
             let name = unique(&safe(&hint), |name| !taken.contains(name));
@@ -137,5 +170,5 @@ const RESERVED: &[&str] = &[
     "main", "at", "start", "word", "byte", "low", "high", "sum", "row", "first", "chunk", "stream", "streams",
     "quad", "lane", "groups", "partial", "store", "load_quad", "dot_quad", "store_quad", "weight_tile",
     "activation_tile", "activation", "activations", "decoded", "inside", "own", "part", "slot",
-    "sums", "bits_to_f32", "f16_to_f32", "f32_to_f16",
+    "sums", "bits_to_f32", "f16_to_f32", "f32_to_f16", "rounded", "tables", "per_row", "rows", "size_0", "size_1",
 ];

@@ -14,19 +14,33 @@ pub(super) struct Parts {
     quad: String,
     dot: String,
     store: String,
+    /// Row and block of a unit of decoding.
+    place: String,
+    /// Name of the buffer of tables, where there is one.
+    tables_buffer: Vec<&'static str>,
     /// Loads and conversions that the program calls.
     helpers: Vec<String>,
 }
 
+/// What decides which texts a kernel is made of.
+pub(super) struct Variant<'a> {
+    pub backend: Backend,
+    pub output: Element,
+    /// Weights per quad.
+    pub lanes: usize,
+    pub loads: &'a [LoadText],
+    /// Conversions that the program calls.
+    pub functions: &'a [&'static str],
+    /// Whether it reads tables from a buffer.
+    pub tables: bool,
+    /// Whether units are blocks, so that a tensor may be taken as one row.
+    pub plain: bool,
+}
+
 /// Chooses and renders the parts of a kernel.
-pub(super) fn parts(
-    backend: Backend,
-    output: Element,
-    lanes: usize,
-    loads: &[LoadText],
-    functions: &[&str],
-) -> Result<Parts, Error> {
-    let quad = match (backend, lanes) {
+pub(super) fn parts(variant: &Variant) -> Result<Parts, Error> {
+    let backend = variant.backend;
+    let quad = match (backend, variant.lanes) {
         (Backend::Wgsl, 4) => "vec4",
         (Backend::Wgsl, _) => "f32",
         (Backend::Hip, 4) => "float4",
@@ -34,7 +48,7 @@ pub(super) fn parts(
     };
     let plain = |name: &str| text(backend, name, &tera::Context::new());
     let mut helpers = Vec::new();
-    for load in loads {
+    for load in variant.loads {
         let name = match backend {
             Backend::Wgsl => format!("load.u{}.a{}", load.width, load.align),
             Backend::Hip => "load".into(),
@@ -44,13 +58,18 @@ pub(super) fn parts(
             helpers.push(helper);
         }
     }
-    for function in functions {
+    for function in variant.functions {
         helpers.push(plain(function)?);
     }
+    // A conversion stands once, with its first user.
+    let converts = variant.output == Element::F16 && !variant.functions.contains(&"f32_to_f16");
+    let conversion = if converts { plain("f32_to_f16")? } else { String::new() };
     Ok(Parts {
         quad: plain(&format!("quad.{quad}"))?,
         dot: plain(&format!("dot.{quad}"))?,
-        store: plain(&format!("store.{}", output.word()))?,
+        store: conversion + &plain(&format!("store.{}", variant.output.word()))?,
+        place: plain(if variant.plain { "place.blocks" } else { "place.rows" })?,
+        tables_buffer: if variant.tables { vec!["tables"] } else { Vec::new() },
         helpers,
     })
 }
@@ -93,9 +112,10 @@ fn texts(backend: Backend) -> &'static [(&'static str, &'static str)] {
         Backend::Wgsl => embed!("wgsl":
             "dequant" "matvec" "matmul" "decode" "shape" "quad.vec4" "quad.f32" "dot.vec4" "dot.f32" "store.f32"
             "store.f16" "f16_to_f32" "f32_to_f16" "load.u8.a1" "load.u16.a1" "load.u16.a2" "load.u32.a1"
-            "load.u32.a2" "load.u32.a4"),
+            "load.u32.a2" "load.u32.a4" "rounded" "place.blocks" "place.rows"),
         Backend::Hip => embed!("hip":
             "dequant" "matvec" "matmul" "decode" "prelude" "barrier" "sum" "quad.float4" "quad.float" "dot.float4"
-            "dot.float" "store.f32" "store.f16" "f16_to_f32" "f32_to_f16" "bits_to_f32" "load"),
+            "dot.float" "store.f32" "store.f16" "f16_to_f32" "f32_to_f16" "bits_to_f32" "load" "rounded" "min"
+            "place.blocks" "place.rows"),
     }
 }

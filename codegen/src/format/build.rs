@@ -4,17 +4,19 @@ use super::coverage;
 use super::formula::{self, Scope};
 use super::names::{NAME_HELP, is_name};
 use super::{Field, Format, Formula, Member, Stream, Table};
-use crate::descriptor::Descriptor;
+use crate::artifact::Size;
+use crate::descriptor::{Amount, Descriptor, Params};
 use crate::problem::{Path, Problem};
 
 const MAX_PARTS: usize = 256;
 /// The stream of a format that has a block; a plural, as it holds them all.
 pub(super) const UNNAMED: &str = "blocks";
 
-/// Builds the format, or reports every problem.
-pub(super) fn build(descriptor: &Descriptor) -> Result<Format, Vec<Problem>> {
-    let mut builder = Builder::default();
+/// Builds the format for one choice of parameters, or reports every problem.
+pub(super) fn build(descriptor: &Descriptor, params: &Params) -> Result<Format, Vec<Problem>> {
+    let mut builder = Builder { params: params.clone(), ..Builder::default() };
     builder.header(descriptor);
+    builder.choice(descriptor);
     builder.storage(descriptor);
     // Fields mean nothing without the members they read.
     if builder.problems.is_empty() {
@@ -34,7 +36,9 @@ pub(super) fn build(descriptor: &Descriptor) -> Result<Format, Vec<Problem>> {
 /// A format in the making.
 #[derive(Default)]
 pub(super) struct Builder {
+    pub params: Params,
     pub weights: u32,
+    pub sizes: Vec<Size>,
     pub streams: Vec<Stream>,
     pub members: Vec<Member>,
     pub fields: Vec<Field>,
@@ -53,6 +57,8 @@ pub(super) struct Origin {
     pub shared: bool,
     /// A member that is read under its own name.
     pub implicit: bool,
+    /// The field it is gathered by, until all fields are known.
+    pub gather: Option<String>,
 }
 
 impl Builder {
@@ -91,10 +97,31 @@ impl Builder {
         }
     }
 
-    /// Weights per unit of a stream.
+    /// Weights per unit of a stream; those of a block, where several blocks share it.
     pub(super) fn tile(&self, stream: usize) -> u32 {
-        self.weights / self.streams[stream].units
+        self.weights / self.streams[stream].copies
     }
+
+    /// A number that may be written with parameters; `None` where a problem was reported.
+    pub(super) fn amount(&mut self, amount: &Amount, path: &Path) -> Option<u32> {
+        let number = match amount {
+            Amount::Number(number) => Ok(*number),
+            Amount::Text(text) => self.params.number(text),
+        };
+        let number = number.and_then(|number| {
+            u32::try_from(number)
+                .map_err(|_| format!("{number} is not a number from 0 to {}", u32::MAX))
+        });
+        match number {
+            Ok(number) => Some(number),
+            Err(message) => {
+                let help = "write a whole number, or a product of numbers and parameters";
+                self.refuse(path.clone(), message, help);
+                None
+            }
+        }
+    }
+
     fn formula(&mut self, descriptor: &Descriptor) -> Option<Formula> {
         if self.fields.is_empty() {
             if self.problems.is_empty() {
@@ -112,6 +139,10 @@ impl Builder {
         };
         let mut used = vec![false; self.fields.len()];
         formula.for_each_field(&mut |field| used[field] = true);
+        for field in &self.fields {
+            field.gather.into_iter().for_each(|gather| used[gather] = true);
+        }
+        self.problems.extend(self.inexact(&formula));
         for (index, used) in used.into_iter().enumerate() {
             let origin = &self.origins[index];
             if used || self.fields[index].padding || !self.problems.is_empty() {
@@ -132,13 +163,45 @@ impl Builder {
         Some(formula)
     }
 
+    /// Integers in the formula that f32 does not hold.
+    fn inexact(&self, formula: &Formula) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        formula.for_each_leaf(&mut |leaf| {
+            let Formula::Field(field) = leaf else { return };
+            let (field, origin) = (&self.fields[*field], &self.origins[*field]);
+            if let Some((low, high)) =
+                field.range().filter(|(l, h)| *l < -(1 << 24) || *h > 1 << 24)
+            {
+                problems.push(Problem::new(
+                    origin.path.clone(),
+                    format!(
+                        "`{}` ranges over {low}..={high}, which f32 cannot hold exactly",
+                        field.name
+                    ),
+                    "integers stay within 24 bits and a sign",
+                ));
+            }
+        });
+        problems
+    }
+
     fn finish(self, descriptor: &Descriptor, value: Formula) -> Format {
+        let params = self.params.0;
+        let suffix = params.iter().map(|param| format!("_{}{}", param.name, param.value));
+        let values = params.iter().map(|param| format!("{} = {}", param.name, param.value));
+        let values = values.collect::<Vec<_>>().join(", ");
         Format {
-            name: descriptor.format.clone(),
-            title: descriptor.title.clone(),
+            name: descriptor.format.clone() + &suffix.collect::<String>(),
+            family: descriptor.format.clone(),
+            title: match params.is_empty() {
+                true => descriptor.title.clone(),
+                false => format!("{} ({values})", descriptor.title),
+            },
+            params,
             reference: descriptor.reference.clone(),
             gguf: descriptor.gguf,
             weights: self.weights,
+            sizes: self.sizes,
             streams: self.streams,
             members: self.members,
             fields: self.fields,

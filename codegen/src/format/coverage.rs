@@ -1,7 +1,7 @@
 //! Every bit of a unit is read exactly once, or declared padding, or declared shared.
 
-use super::Member;
 use super::build::Builder;
+use super::{Member, TableValues};
 use crate::problem::Problem;
 
 /// Who reads a bit.
@@ -21,18 +21,27 @@ pub(super) fn check(builder: &Builder) -> Vec<Problem> {
     let mut bits: Vec<Vec<Reader>> = builder
         .streams
         .iter()
-        .map(|stream| vec![Reader::Nobody; (stream.bytes / stream.units) as usize * 8])
+        .map(|stream| vec![Reader::Nobody; (stream.bytes / stream.copies) as usize * 8])
         .collect();
     for member in builder.members.iter().filter(|member| member.element.is_none()) {
         let first = member.offset as usize * 8;
         bits[member.stream][first..first + member.count as usize * 8].fill(Reader::Padding);
     }
+    for table in &builder.tables {
+        if let TableValues::Stored { member, .. } = table.values {
+            let Member { stream, offset, count, .. } = builder.members[member];
+            let first = offset as usize * 8;
+            bits[stream][first..first + count as usize * 32].fill(Reader::Shared);
+        }
+    }
     for (index, (field, origin)) in builder.fields.iter().zip(&builder.origins).enumerate() {
         for (plane, path) in field.planes.iter().zip(&origin.planes) {
             let stream = builder.members[plane.member].stream;
-            let values = plane.layout.size() / builder.streams[stream].units;
-            let overlap = (0..values).find_map(|value| {
-                let first = plane.position(value) as usize;
+            let copies = if origin.gather.is_some() { 1 } else { builder.streams[stream].copies };
+            let values = plane.layout.size() / copies;
+            let places = (0..values).flat_map(|v| (0..plane.rows.size()).map(move |row| (v, row)));
+            let overlap = places.into_iter().find_map(|(value, row)| {
+                let first = plane.in_row(value, row) as usize;
                 (first..first + plane.bits as usize).find_map(|bit| {
                     let reader = &mut bits[stream][bit];
                     let clash = match *reader {
@@ -64,7 +73,7 @@ pub(super) fn check(builder: &Builder) -> Vec<Problem> {
     // Members fill their stream: every bit belongs to one.
     for (index, member) in builder.members.iter().enumerate() {
         let first = member.offset as usize * 8;
-        let size = member.count as usize * member.element.map_or(8, |e| e.bits as usize);
+        let size = member.count as usize * member.element.as_ref().map_or(8, |e| e.bits as usize);
         let unread = |bit: &usize| bits[member.stream][first + bit] == Reader::Nobody;
         let unread: Vec<usize> = (0..size).filter(unread).collect();
         if !unread.is_empty() {

@@ -2,9 +2,9 @@
 
 use super::build::{Builder, Origin};
 use super::names::{NAME_HELP, is_name};
-use super::{Field, Member, Plane, Scalar};
-use crate::descriptor::{Descriptor, FieldText, PlaneText};
-use crate::layout::Layout;
+use super::{Field, Member, Plane, Scalar, SmallFloat, Special, TableValues};
+use crate::artifact::{Extent, Order};
+use crate::descriptor::{Descriptor, FieldText, FloatText, PlaneText, TypeText};
 use crate::problem::Path;
 
 impl Builder {
@@ -19,11 +19,43 @@ impl Builder {
                 self.broken.push(name.into());
             }
         }
+        self.gathered();
         if self.problems.is_empty() {
             self.implicit_fields();
         } else {
             // The value may name these; what they are, is not known.
             self.broken.extend(self.members.iter().map(|member| member.name.clone()));
+        }
+    }
+
+    /// Finds the fields that others are gathered by.
+    fn gathered(&mut self) {
+        for index in 0..self.fields.len() {
+            let Some(name) = self.origins[index].gather.clone() else { continue };
+            let path = self.origins[index].path.key("gather");
+            let found = self.fields.iter().position(|field| field.name == name);
+            let unsigned = |field: usize| {
+                let Field { scalar, bias, gather, planes, .. } = &self.fields[field];
+                *scalar == Scalar::Unsigned && *bias == 0 && gather.is_none() && !planes.is_empty()
+            };
+            match found {
+                Some(gather) if gather != index && unsigned(gather) => {
+                    self.fields[index].gather = Some(gather);
+                }
+                Some(_) => {
+                    let message = format!("`{name}` cannot say which unit holds a value");
+                    self.refuse(
+                        path,
+                        message,
+                        "name a field of type u without bias, not gathered itself",
+                    );
+                }
+                None if self.broken.contains(&name) => {}
+                None => {
+                    let message = format!("there is no field `{name}`");
+                    self.refuse(path, message, "name the field that numbers the unit");
+                }
+            }
         }
     }
 
@@ -40,7 +72,10 @@ impl Builder {
                 .iter()
                 .flat_map(|field| &field.planes)
                 .any(|plane| plane.member == member);
-            if read || self.fields.iter().any(|field| field.name == name) {
+            let table = self.tables.iter().any(|table| {
+                matches!(table.values, TableValues::Stored { member: own, .. } if own == member)
+            });
+            if read || table || self.fields.iter().any(|field| field.name == name) {
                 continue; // coverage reports a member whose name a field has taken
             }
             let path = self.member_path(member);
@@ -50,24 +85,26 @@ impl Builder {
                 self.refuse(path, message, "give it a field that says how its elements are shared");
                 continue;
             }
-            let plane = PlaneText { from: name.clone(), bits: None, at: None, k: None };
+            let plane = PlaneText { from: name.clone(), bits: None, at: None, k: None, n: None };
             let per = tile / count;
-            if let Some(plane) = self.plane(&plane, per, &path) {
-                let field = Field {
+            if let Some(plane) = self.plane(&plane, per, false, &path) {
+                self.fields.push(Field {
                     name,
                     scalar: element.scalar,
                     bias: 0,
+                    wrap: false,
                     per,
                     planes: vec![plane],
+                    index: None,
+                    gather: None,
                     padding: false,
-                };
-                self.check_range(&field, None, &path);
-                self.fields.push(field);
+                });
                 self.origins.push(Origin {
                     path: path.clone(),
                     planes: vec![path],
                     shared: false,
                     implicit: true,
+                    gather: None,
                 });
             }
         }
@@ -75,101 +112,205 @@ impl Builder {
 
     /// `None` where a problem was reported.
     fn field(&mut self, name: &str, text: &FieldText, path: &Path) -> Option<()> {
-        let single = text.bits.is_some() || text.at.is_some() || text.k.is_some();
-        let (planes, paths): (Vec<PlaneText>, Vec<Path>) = match (&text.from, &text.planes) {
-            (Some(from), None) => (
-                vec![PlaneText {
-                    from: from.clone(),
-                    bits: text.bits,
-                    at: text.at,
-                    k: text.k.clone(),
-                }],
-                vec![path.clone()],
-            ),
-            (None, Some(planes)) if !single && !planes.is_empty() && planes.len() <= 32 => (
-                planes.clone(),
-                (0..planes.len()).map(|index| path.key("planes").index(index)).collect(),
-            ),
-            _ => {
-                let help = "a field has either `from` (with bits, at, k) or `planes`, a list of {from, bits, at, k}";
-                self.refuse(
-                    path.clone(),
-                    format!("`{name}` does not say where its bits are"),
-                    help,
-                );
-                return None;
-            }
-        };
-        let per = text.per.unwrap_or(1);
-        if per == 0 || !self.weights.is_multiple_of(per) {
-            let message = format!("{per} does not divide the block's {} weights", self.weights);
-            self.refuse(
-                path.key("per"),
-                message,
-                "a field has one value per so many consecutive weights",
-            );
+        if let Some(index) = &text.index {
+            return self.index(name, text, index, path);
+        }
+        let (planes, paths) = self.plane_texts(name, text, path)?;
+        let per = self.per(text, &planes, path)?;
+        let gathered = text.gather.is_some();
+        let placed: Vec<Option<Plane>> = planes
+            .iter()
+            .zip(&paths)
+            .map(|(plane, path)| self.plane(plane, per, gathered, path))
+            .collect();
+        let placed: Vec<Plane> = placed.into_iter().collect::<Option<_>>()?;
+        let bits: u32 = placed.iter().map(|plane| plane.bits).sum();
+        if bits > 32 {
+            let message = format!("`{name}` has {bits} bits");
+            self.refuse(path.clone(), message, "a value has at most 32 bits");
             return None;
         }
-        let placed: Vec<Option<Plane>> =
-            planes.iter().zip(&paths).map(|(plane, path)| self.plane(plane, per, path)).collect();
-        let placed: Vec<Plane> = placed.into_iter().collect::<Option<_>>()?;
-        let padding = text.ty.as_deref() == Some("pad");
+        let padding = matches!(&text.ty, Some(TypeText::Name(name)) if name == "pad");
         let scalar = if padding { Scalar::Unsigned } else { self.scalar(text, &placed, path)? };
-        let field = Field {
+        if !padding && !matches!(scalar, Scalar::Unsigned | Scalar::Signed) && text.bias.is_some() {
+            self.refuse(path.key("bias"), "a float has no bias", "put it in the formula");
+        }
+        if text.wrap && (scalar != Scalar::Unsigned || bits > 24 || padding) {
+            let help = "only integers of type u wrap, of at most 24 bits";
+            self.refuse(path.key("wrap"), format!("`{name}` cannot wrap"), help);
+        }
+        self.fields.push(Field {
             name: name.into(),
             scalar,
             bias: text.bias.unwrap_or(0),
+            wrap: text.wrap,
             per,
             planes: placed,
+            index: None,
+            gather: None,
             padding,
-        };
-        if !padding {
-            self.check_range(&field, text.bias, path);
-        }
-        self.fields.push(field);
+        });
         self.origins.push(Origin {
             path: path.clone(),
             planes: paths,
             shared: text.shared,
             implicit: false,
+            gather: text.gather.clone(),
         });
         Some(())
     }
 
-    fn check_range(&mut self, field: &Field, bias: Option<i32>, path: &Path) {
-        let (name, bits) = (&field.name, field.bits());
-        if bits > 32 {
-            self.refuse(
-                path.clone(),
-                format!("`{name}` has {bits} bits"),
-                "a value has at most 32 bits",
+    /// A number that is computed from the weight's place.
+    fn index(&mut self, name: &str, text: &FieldText, index: &str, path: &Path) -> Option<()> {
+        let FieldText {
+            from,
+            bits,
+            at,
+            k,
+            n,
+            planes,
+            ty,
+            bias,
+            per,
+            gather,
+            wrap,
+            shared,
+            index: _,
+        } = text;
+        let stored = from.is_some()
+            || bits.is_some()
+            || at.is_some()
+            || k.is_some()
+            || n.is_some()
+            || planes.is_some();
+        let read =
+            ty.is_some() || bias.is_some() || per.is_some() || gather.is_some() || *wrap || *shared;
+        if stored || read {
+            let message = format!("`{name}` is computed and has nothing else to say");
+            self.refuse(path.clone(), message, "write {index: \"(shape):(stride)\"}");
+            return None;
+        }
+        let layout = self.layout(index, path.key("index"))?;
+        let size = layout.size();
+        if size == 0 || !self.weights.is_multiple_of(size) {
+            let message = format!(
+                "the shape holds {size} indices, which do not divide the block's {} weights",
+                self.weights
             );
-            return;
+            self.refuse(path.key("index"), message, "its product divides the block");
+            return None;
         }
-        match field.range() {
-            None if bias.is_some() => {
-                self.refuse(path.key("bias"), "a float has no bias", "put it in the formula");
-            }
-            Some((low, high)) if low < -(1 << 24) || high > 1 << 24 => {
-                let message =
-                    format!("`{name}` ranges over {low}..={high}, which f32 cannot hold exactly");
-                self.refuse(path.clone(), message, "integers stay within 24 bits and a sign");
-            }
-            _ => {}
+        let layout = layout.repeated(self.weights / size, 0);
+        if (0..size).any(|index| !(0..1 << 16).contains(&layout.at(index))) {
+            let message = "the number leaves 0..65536";
+            self.refuse(path.key("index"), message, "strides here are plain numbers, no bits");
+            return None;
         }
+        self.fields.push(Field {
+            name: name.into(),
+            scalar: Scalar::Unsigned,
+            bias: 0,
+            wrap: false,
+            per: 1,
+            planes: Vec::new(),
+            index: Some(layout),
+            gather: None,
+            padding: false,
+        });
+        self.origins.push(Origin {
+            path: path.clone(),
+            planes: Vec::new(),
+            shared: false,
+            implicit: false,
+            gather: None,
+        });
+        Some(())
+    }
+
+    /// The planes as written, and where; `None` where a problem was reported.
+    fn plane_texts(
+        &mut self,
+        name: &str,
+        text: &FieldText,
+        path: &Path,
+    ) -> Option<(Vec<PlaneText>, Vec<Path>)> {
+        let FieldText { bits, at, k, n, .. } = text;
+        let single = bits.is_some() || at.is_some() || k.is_some() || n.is_some();
+        match (&text.from, &text.planes) {
+            (Some(from), None) => {
+                let (from, bits, at) = (from.clone(), bits.clone(), at.clone());
+                let plane = PlaneText { from, bits, at, k: k.clone(), n: n.clone() };
+                Some((vec![plane], vec![path.clone()]))
+            }
+            (None, Some(planes)) if !single && !planes.is_empty() && planes.len() <= 32 => {
+                let paths = (0..planes.len()).map(|index| path.key("planes").index(index));
+                Some((planes.clone(), paths.collect()))
+            }
+            _ => {
+                let message = format!("`{name}` does not say where its bits are");
+                let help = "a field has either `from` (with bits, at, k, n) or `planes`, a list of {from, bits, at, k, n}, or `index`";
+                self.refuse(path.clone(), message, help);
+                None
+            }
+        }
+    }
+
+    /// Consecutive weights of a block that share a value; `None` where a problem was reported.
+    fn per(&mut self, text: &FieldText, planes: &[PlaneText], path: &Path) -> Option<u32> {
+        // Of units that several blocks share each holds one value for all of them.
+        let coarse = planes.iter().any(|plane| {
+            let member = self.members.iter().find(|member| member.name == plane.from);
+            let units = member.map(|member| self.streams[member.stream].units);
+            units.is_some_and(|units| units.blocks != Extent::Blocks(1))
+        });
+        if text.gather.is_some() {
+            let apart = planes.iter().any(|plane| {
+                let member = self.members.iter().find(|member| member.name == plane.from);
+                let units = member.map(|member| self.streams[member.stream].units);
+                units.is_some_and(|units| units.per_block > 1 || units.order == Order::Flat)
+            });
+            if apart || text.per.is_some() {
+                let message = "a gathered value is that of one unit along k";
+                let help = "leave `per` out, and take it from a stream of rows or columns whose tile is a block or more";
+                self.refuse(path.key("gather"), message, help);
+                return None;
+            }
+            return Some(1);
+        }
+        if coarse && text.per.is_some() {
+            let message = "a unit of several blocks holds one value for all of them";
+            self.refuse(path.key("per"), message, "leave `per` out");
+            return None;
+        }
+        let per = match &text.per {
+            Some(per) => self.amount(per, &path.key("per"))?,
+            None if coarse => self.weights,
+            None => 1,
+        };
+        if per == 0 || !self.weights.is_multiple_of(per) {
+            let message = format!("{per} does not divide the block's {} weights", self.weights);
+            let help = "a field has one value per so many consecutive weights";
+            self.refuse(path.key("per"), message, help);
+            return None;
+        }
+        Some(per)
     }
 
     /// The type of a field: as written, else that of the elements it covers whole.
     fn scalar(&mut self, text: &FieldText, planes: &[Plane], path: &Path) -> Option<Scalar> {
         let bits: u32 = planes.iter().map(|plane| plane.bits).sum();
-        let Some(name) = &text.ty else {
-            return Some(match planes {
-                [plane] => match self.members[plane.member].element {
-                    Some(element) if element.bits == plane.bits => element.scalar,
+        let name = match &text.ty {
+            None => {
+                return Some(match planes {
+                    [plane] => match &self.members[plane.member].element {
+                        Some(element) if element.bits == plane.bits => element.scalar.clone(),
+                        _ => Scalar::Unsigned,
+                    },
                     _ => Scalar::Unsigned,
-                },
-                _ => Scalar::Unsigned,
-            });
+                });
+            }
+            Some(TypeText::Float(float)) => return self.small_float(float, bits, path.key("type")),
+            Some(TypeText::Name(name)) => name,
         };
         let (scalar, width) = match name.as_str() {
             "u" => (Scalar::Unsigned, None),
@@ -181,7 +322,7 @@ impl Builder {
                 self.refuse(
                     path.key("type"),
                     format!("`{name}` is not a type"),
-                    "write u, i, f16, bf16, f32 or pad",
+                    "write u, i, f16, bf16, f32, pad, or the parts of a small float",
                 );
                 return None;
             }
@@ -198,94 +339,58 @@ impl Builder {
         Some(scalar)
     }
 
-    fn plane(&mut self, text: &PlaneText, per: u32, path: &Path) -> Option<Plane> {
-        let Some(index) = self.members.iter().position(|member| member.name == text.from) else {
-            let known: Vec<_> = self.members.iter().map(|member| member.name.as_str()).collect();
-            let message = format!("there is no member `{}`", text.from);
-            self.refuse(path.key("from"), message, format!("members are {}", known.join(", ")));
-            return None;
-        };
-        let member = self.members[index].clone();
-        let Some(element) = member.element else {
-            let message = format!("`{}` is padding", member.name);
-            self.refuse(path.key("from"), message, "give the member a type to read it");
-            return None;
-        };
-        let tile = self.tile(member.stream);
-        if !tile.is_multiple_of(per) {
-            let message = format!(
-                "{per} does not divide the {tile} weights of a unit of `{}`",
-                self.streams[member.stream].name
-            );
-            self.refuse(path.key("per"), message, "a value belongs to one unit of its stream");
-            return None;
-        }
-        let values = tile / per;
-        let bits = text.bits.unwrap_or(element.bits);
-        if bits == 0 || bits > 32 {
-            self.refuse(
-                path.key("bits"),
-                format!("a plane of {bits} bits"),
-                "a plane has 1 to 32 bits",
-            );
-            return None;
-        }
-        let layout = match &text.k {
-            Some(k) => match Layout::parse(k) {
-                Ok(layout) => layout,
-                Err(message) => {
-                    self.refuse(
-                        path.key("k"),
-                        message,
-                        "write \"(shape):(stride in bits)\", such as \"(16,2):(8,4)\"",
-                    );
-                    return None;
-                }
-            },
-            None if values == 1 => Layout::single(),
-            None if values == member.count && bits == element.bits => {
-                Layout::linear(values, bits.into())
-            }
-            None => {
-                let message = format!(
-                    "{values} values of {bits} bits do not match `{}` by themselves",
-                    member.name
-                );
-                self.refuse(path.clone(), message, "add `k: \"(shape):(stride in bits)\"`");
+    /// A float given by its parts.
+    fn small_float(&mut self, text: &FloatText, bits: u32, path: Path) -> Option<Scalar> {
+        let FloatText { exponent, mantissa, bias, signed, pad, special, values } = text;
+        let special = match special.as_deref() {
+            None | Some("none") => Special::None,
+            Some("ieee") => Special::Ieee,
+            Some("nan") => Special::Nan,
+            Some(other) => {
+                let message = format!("`{other}` is no kind of special codes");
+                let help =
+                    "write none, ieee (infinity and NaN at the largest exponent) or nan (all ones)";
+                self.refuse(path.key("special"), message, help);
                 return None;
             }
         };
-        if layout.size() != values {
+        let width = exponent.saturating_add(*mantissa).saturating_add((*signed).into());
+        let width = width.saturating_add(*pad);
+        if width != bits || !(1..=8).contains(exponent) || width > 8 {
+            let message = format!("the parts have {width} bits, the planes {bits}");
+            self.refuse(
+                path,
+                message,
+                "exponent, mantissa, sign and pad fill the planes, 8 bits at most",
+            );
+            return None;
+        }
+        let finite = |value: &f64| (*value as f32).is_finite();
+        if let Some((code, _)) =
+            values.iter().find(|(code, value)| *code >> bits > 0 || !finite(value))
+        {
+            let message = format!("code {code} is none of {bits} bits, or its value is no f32");
+            self.refuse(path.key("values"), message, "write {code: number}");
+            return None;
+        }
+        let values = values.iter().map(|(&code, &value)| (code, value as f32)).collect();
+        let (exponent, mantissa, bias) = (*exponent, *mantissa, *bias);
+        let (signed, pad) = (*signed, *pad);
+        if bias.unsigned_abs() > 1 << 10 {
+            self.refuse(path.key("bias"), format!("a bias of {bias}"), "f32 has a bias of 127");
+            return None;
+        }
+        let float = SmallFloat { exponent, mantissa, bias, signed, pad, special, values };
+        let inexact = (0..1 << bits).find(|&code| {
+            let value = float.value(code);
+            !value.is_nan() && f64::from(value as f32) != value
+        });
+        if let Some(code) = inexact {
             let message =
-                format!("the shape holds {} indices, but there are {values} values", layout.size());
-            let help = format!(
-                "the product of the shape must be {values}: {tile} weights, one value per {per}"
-            );
-            self.refuse(path.key("k"), message, help);
+                format!("code {code} means {:e}, which f32 cannot hold", float.value(code));
+            self.refuse(path, message, "check the bias");
             return None;
         }
-        let at = i64::from(text.at.unwrap_or(0));
-        let size = i64::from(member.count) * i64::from(element.bits);
-        let outside = (0..values)
-            .map(|i| at + layout.at(i))
-            .find(|&bit| bit < 0 || bit + i64::from(bits) > size);
-        if let Some(bit) = outside {
-            let message = format!(
-                "the plane reaches bits {bit}..{} of `{}`, which has {size}",
-                bit + i64::from(bits),
-                member.name
-            );
-            let key = if text.k.is_some() { "k" } else { "from" };
-            self.refuse(path.key(key), message, "keep every index inside the member");
-            return None;
-        }
-        let stream = &self.streams[member.stream];
-        let unit_bits = i64::from(stream.bytes / stream.units) * 8;
-        Some(Plane {
-            member: index,
-            bits,
-            at: member.offset * 8 + text.at.unwrap_or(0),
-            layout: layout.repeated(stream.units, unit_bits),
-        })
+        Some(Scalar::Small(float))
     }
 }

@@ -11,13 +11,18 @@ pub enum Formula {
     Number(f32),
     /// The value of a field: index into `Format::fields`.
     Field(usize),
-    /// `table[index]`: index into `Format::tables` and the integer field that selects the entry.
+    /// `table[index]`: index into `Format::tables` and the integer field that selects the entry; the
+    /// field that selects a value of it, where entries have several.
     Lookup {
         /// Index into `Format::tables`.
         table: usize,
         /// Index into `Format::fields`.
         index: usize,
+        /// Index into `Format::fields`.
+        lane: Option<usize>,
     },
+    /// Rounded to binary16, to nearest even.
+    Half(Box<Formula>),
     /// Sign change.
     Neg(Box<Formula>),
     /// Sum.
@@ -30,8 +35,7 @@ pub enum Formula {
 
 const MAX_LENGTH: usize = 2000;
 const MAX_DEPTH: usize = 100;
-const SUBSET: &str =
-    "a formula has numbers, names of fields, table[field], + - * / and parentheses";
+const SUBSET: &str = "a formula has numbers, names of fields, table[field], table[field][lane], f16(..), + - * / and parentheses";
 
 /// What a name in the formula may mean.
 pub(super) struct Scope<'a> {
@@ -86,7 +90,11 @@ impl Reader<'_> {
             Expr::Unary(unary) if matches!(unary.op, UnOp::Neg(_)) => {
                 Some(Formula::Neg(Box::new(self.expr(&unary.expr)?)))
             }
-            Expr::Index(lookup) => self.lookup(&lookup.expr, &lookup.index),
+            Expr::Index(lookup) => match &*lookup.expr {
+                Expr::Index(entry) => self.lookup(&entry.expr, &entry.index, Some(&lookup.index)),
+                table => self.lookup(table, &lookup.index, None),
+            },
+            Expr::Call(call) => self.call(&call.func, call.args.iter()),
             Expr::Binary(binary) => {
                 // Both sides are read before either gives up: all problems at once.
                 let (left, right) = (self.expr(&binary.left), self.expr(&binary.right));
@@ -133,32 +141,73 @@ impl Reader<'_> {
         self.refuse(format!("nothing is named `{name}`"), known)
     }
 
-    fn lookup(&mut self, table: &Expr, index: &Expr) -> Option<Formula> {
-        let (table, index) = (show(table), show(index));
-        if self.scope.broken.contains(&table) || self.scope.broken.contains(&index) {
+    /// `f16(value)`, the only function.
+    fn call<'e>(
+        &mut self,
+        function: &Expr,
+        args: impl Iterator<Item = &'e Expr>,
+    ) -> Option<Formula> {
+        let args: Vec<&Expr> = args.collect();
+        match (show(function).as_str(), args.as_slice()) {
+            ("f16", [value]) => Some(Formula::Half(Box::new(self.expr(value)?))),
+            (name, _) => {
+                self.refuse(format!("`{name}(..)` is not a function of one value here"), SUBSET)
+            }
+        }
+    }
+
+    /// `table[index]` or `table[index][lane]`.
+    fn lookup(&mut self, table: &Expr, index: &Expr, lane: Option<&Expr>) -> Option<Formula> {
+        let (name, index, lane) = (show(table), show(index), lane.map(show));
+        let broken = &self.scope.broken;
+        if [Some(&name), Some(&index), lane.as_ref()]
+            .into_iter()
+            .flatten()
+            .any(|n| broken.contains(n))
+        {
             return Some(Formula::Number(0.0));
         }
-        let Some(table_index) = self.scope.tables.iter().position(|t| t.name == table) else {
+        let Some(number) = self.scope.tables.iter().position(|other| other.name == name) else {
             let known = self.known();
-            return self.refuse(format!("no table is named `{table}`"), known);
+            return self.refuse(format!("nothing is named `{name}[..]`"), known);
         };
-        let Some(field) = self.field(&index) else {
-            let known = self.known();
-            return self
-                .refuse(format!("`{index}` is not a field that could index a table"), known);
-        };
-        let size = self.scope.tables[table_index].values.len();
-        let unsigned = self.scope.fields[field].scalar == Scalar::Unsigned;
-        match self.scope.fields[field].range().filter(|_| unsigned) {
-            Some((low, high)) if low >= 0 && high < size as i64 => {
-                Some(Formula::Lookup { table: table_index, index: field })
+        let table = &self.scope.tables[number];
+        let (entries, lanes) = (table.entries(), table.lanes);
+        let index = self.selects(&index, &name, entries, "entry");
+        let lane = match (lane, lanes) {
+            (None, 1) => None,
+            (Some(lane), 2..) => Some(self.selects(&lane, &name, lanes as usize, "lane")?),
+            (None, _) => {
+                let help = format!("write `{name}[field][lane]`");
+                return self.refuse(format!("entries of `{name}` have {lanes} lanes"), help);
             }
+            (Some(_), _) => {
+                let help = format!("write `{name}[field]`");
+                return self.refuse(format!("entries of `{name}` have one value"), help);
+            }
+        };
+        Some(Formula::Lookup { table: number, index: index?, lane })
+    }
+
+    /// The field that selects one of `count`; `None` where a problem was reported.
+    fn selects(&mut self, name: &str, table: &str, count: usize, what: &str) -> Option<usize> {
+        let Some(field) = self.field(name) else {
+            let known = self.known();
+            return self.refuse(format!("nothing is named `{name}`"), known);
+        };
+        let stored = &self.scope.fields[field];
+        match stored.range().filter(|_| stored.scalar == Scalar::Unsigned) {
+            Some((low, high)) if low >= 0 && high < count as i64 => Some(field),
+            Some((low, high)) if what == "lane" => self.refuse(
+                format!("`{name}` ranges over {low}..={high}, but entries of `{table}` have {count} lanes"),
+                format!("a lane is 0 to {}", count - 1),
+            ),
             Some((low, high)) => self.refuse(
-                format!("`{index}` ranges over {low}..={high}, but the table `{table}` has {size} values"),
+                format!("`{name}` ranges over {low}..={high}, but the table `{table}` has {count} values"),
                 format!("give `{table}` one value for each of 0..={}", high.max(0)),
             ),
             None => self.refuse(
-                format!("`{index}` is not an unsigned integer and cannot index `{table}`"),
+                format!("`{name}` is not an unsigned integer and cannot index `{table}`"),
                 "index a table by a field of type u",
             ),
         }
@@ -208,16 +257,27 @@ fn show(expr: &Expr) -> String {
 }
 
 impl Formula {
-    /// Calls `visit` with every field the formula reads.
-    pub fn for_each_field(&self, visit: &mut impl FnMut(usize)) {
+    /// Calls `visit` with every number, field and lookup.
+    pub fn for_each_leaf(&self, visit: &mut impl FnMut(&Formula)) {
         match self {
-            Formula::Number(_) => {}
-            Formula::Field(field) | Formula::Lookup { index: field, .. } => visit(*field),
-            Formula::Neg(inner) => inner.for_each_field(visit),
+            Formula::Number(_) | Formula::Field(_) | Formula::Lookup { .. } => visit(self),
+            Formula::Neg(inner) | Formula::Half(inner) => inner.for_each_leaf(visit),
             Formula::Add(a, b) | Formula::Sub(a, b) | Formula::Mul(a, b) => {
-                a.for_each_field(visit);
-                b.for_each_field(visit);
+                a.for_each_leaf(visit);
+                b.for_each_leaf(visit);
             }
         }
+    }
+
+    /// Calls `visit` with every field the formula reads.
+    pub fn for_each_field(&self, visit: &mut impl FnMut(usize)) {
+        self.for_each_leaf(&mut |leaf| match leaf {
+            Formula::Field(field) => visit(*field),
+            Formula::Lookup { index, lane, .. } => {
+                visit(*index);
+                lane.iter().for_each(|lane| visit(*lane));
+            }
+            _ => {}
+        });
     }
 }

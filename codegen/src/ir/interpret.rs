@@ -1,19 +1,18 @@
 //! The reference engine: runs a verified program on real bytes, one operation at a time.
 
 use super::{Binary, Decoder, Entries, Lanes, Op, Type, Unary, Value, Verified};
+use crate::artifact::Dims;
 
-/// Runs one decoder; keeps its scratch between strips.
-#[derive(Clone, Debug)]
-pub struct Machine<'a> {
-    decoder: &'a Decoder,
-    /// Bits of every value of the strip that ran last.
-    slots: Vec<u32>,
-}
-
-/// Decodes whole blocks: `streams[s]` holds at least as many blocks as `weights`. Weights past the
-/// last whole block that all streams hold keep their value.
-pub fn interpret(decoder: &Verified<Decoder>, streams: &[&[u8]], weights: &mut [f32]) {
-    each_strip(decoder, streams, weights, |machine, weights| {
+/// Decodes consecutive blocks of a tensor, from block number `first` on (rows one after another).
+/// Streams that are too short count as if zeros followed them; the caller checks lengths first.
+pub fn interpret(
+    decoder: &Verified<Decoder>,
+    streams: &[&[u8]],
+    dims: &Dims,
+    first: usize,
+    weights: &mut [f32],
+) {
+    each_strip(decoder, streams, dims, first, weights, |machine, weights| {
         for quad in &machine.decoder.quads {
             if let Lanes::Weights(lanes) = &quad.lanes {
                 let start = machine.bits(quad.start) as usize;
@@ -37,8 +36,13 @@ pub struct Coded {
 }
 
 /// Like [`interpret`], for programs that hand out packed codes.
-pub fn interpret_codes(decoder: &Verified<Decoder>, streams: &[&[u8]], weights: &mut [Coded]) {
-    each_strip(decoder, streams, weights, |machine, weights| {
+pub fn interpret_codes(
+    decoder: &Verified<Decoder>,
+    streams: &[&[u8]],
+    dims: &Dims,
+    weights: &mut [Coded],
+) {
+    each_strip(decoder, streams, dims, 0, weights, |machine, weights| {
         for quad in &machine.decoder.quads {
             if let Lanes::Codes { codes, scale, offset } = quad.lanes {
                 let start = machine.bits(quad.start) as usize;
@@ -56,64 +60,74 @@ pub fn interpret_codes(decoder: &Verified<Decoder>, streams: &[&[u8]], weights: 
 fn each_strip<T>(
     decoder: &Verified<Decoder>,
     streams: &[&[u8]],
+    dims: &Dims,
+    first: usize,
     weights: &mut [T],
     store: impl Fn(&Machine, &mut [T]),
 ) {
-    let mut machine = Machine::new(decoder);
-    let decoder: &Decoder = decoder;
-    for (block, weights) in weights.chunks_exact_mut(decoder.weights as usize).enumerate() {
-        let parts: Option<Vec<&[u8]>> = streams
-            .iter()
-            .zip(&decoder.streams)
-            .map(|(bytes, &(_, size))| {
-                let first = block.checked_mul(size as usize)?;
-                bytes.get(first..)?.get(..size as usize)
-            })
-            .collect();
-        match parts {
-            Some(parts) if parts.len() == decoder.streams.len() => {
-                for strip in 0..decoder.strips {
-                    machine.run(&parts, strip);
-                    store(&machine, weights);
-                }
-            }
-            _ => return,
+    let slots = vec![0; decoder.lets.len()];
+    let dims =
+        Dims { blocks: dims.blocks.max(1), sizes: dims.sizes.map(|size| size.max(1)), ..*dims };
+    let mut machine = Machine { decoder, streams, dims, row: 0, block: 0, strip: 0, slots };
+    for (index, weights) in weights.chunks_exact_mut(decoder.weights as usize).enumerate() {
+        let number = first + index;
+        machine.row = (number / dims.blocks as usize) as u32;
+        machine.block = (number % dims.blocks as usize) as u32;
+        for strip in 0..decoder.strips {
+            machine.strip = strip;
+            machine.run();
+            store(&machine, weights);
         }
     }
 }
 
-impl<'a> Machine<'a> {
-    /// A machine for one decoder.
-    pub fn new(decoder: &'a Verified<Decoder>) -> Machine<'a> {
-        Machine { decoder, slots: vec![0; decoder.lets.len()] }
-    }
+/// Runs one decoder; keeps its scratch between strips.
+struct Machine<'a> {
+    decoder: &'a Decoder,
+    streams: &'a [&'a [u8]],
+    dims: Dims,
+    row: u32,
+    block: u32,
+    strip: u32,
+    /// Bits of every value of the strip that ran last.
+    slots: Vec<u32>,
+}
 
-    /// Runs one strip of a block, whose bytes lie in `streams`; the caller checked that they hold it.
-    fn run(&mut self, streams: &[&[u8]], strip: u32) {
+impl Machine<'_> {
+    fn run(&mut self) {
         for (slot, stated) in self.decoder.lets.iter().enumerate() {
-            self.slots[slot] = self.evaluate(&stated.op, stated.ty, streams, strip);
+            self.slots[slot] = self.evaluate(&stated.op, stated.ty);
         }
     }
 
     /// A u32 of the strip that ran last (any other type: its bits).
-    pub fn bits(&self, value: Value) -> u32 {
+    fn bits(&self, value: Value) -> u32 {
         self.slots[value.0 as usize]
     }
 
     /// An f32 of the strip that ran last.
-    pub fn f32(&self, value: Value) -> f32 {
+    fn f32(&self, value: Value) -> f32 {
         f32::from_bits(self.bits(value))
     }
 
-    fn evaluate(&self, op: &Op, ty: Type, streams: &[&[u8]], strip: u32) -> u32 {
+    fn evaluate(&self, op: &Op, ty: Type) -> u32 {
         match *op {
-            Op::Strip => strip,
+            Op::Strip => self.strip,
+            Op::Row => self.row,
+            Op::Block => self.block,
+            Op::Rows => self.dims.n,
+            Op::Blocks => self.dims.blocks,
+            Op::Size(size) => self.dims.sizes[size as usize],
             Op::U32(bits) | Op::F32(bits) => bits,
             Op::I32(number) => number as u32,
-            Op::Load { stream, bits, offset, .. } => {
-                let offset = self.bits(offset) as usize;
-                let bytes = &streams[stream as usize][offset..offset + bits as usize / 8];
-                bytes.iter().rev().fold(0, |word, &byte| word << 8 | u32::from(byte))
+            Op::Load { stream, bits, unit, offset, .. } => {
+                let size = self.decoder.streams[stream as usize].bytes as usize;
+                let first = self.bits(unit) as usize * size + self.bits(offset) as usize;
+                let bytes = self.streams.get(stream as usize).copied().unwrap_or_default();
+                let byte = |at: usize| bytes.get(at).copied().unwrap_or_default();
+                (0..bits as usize / 8)
+                    .rev()
+                    .fold(0, |word, at| word << 8 | u32::from(byte(first + at)))
             }
             Op::Lookup { table, index } => {
                 let index = self.bits(index) as usize;
@@ -152,6 +166,7 @@ fn binary(op: Binary, ty: Type, left: u32, right: u32) -> u32 {
         Binary::And => left & right,
         Binary::Or => left | right,
         Binary::Xor => left ^ right,
+        Binary::Min => left.min(right),
     }
 }
 
@@ -159,7 +174,8 @@ fn binary(op: Binary, ty: Type, left: u32, right: u32) -> u32 {
 fn unary(op: Unary, from: Type, operand: u32) -> u32 {
     match op {
         Unary::Neg => (-f32::from_bits(operand)).to_bits(),
-        Unary::ToI32 | Unary::F32FromBits => operand,
+        Unary::ToI32 | Unary::ToU32 | Unary::F32FromBits | Unary::Rounded => operand,
+        Unary::F16FromF32 => f32_to_f16_bits(f32::from_bits(operand)),
         Unary::SignExtend(bits) => ((operand << (32 - bits)) as i32 >> (32 - bits)) as u32,
         Unary::ToF32 if from == Type::I32 => (operand as i32 as f32).to_bits(),
         Unary::ToF32 => (operand as f32).to_bits(),
@@ -177,4 +193,21 @@ fn f16_bits_to_f32(half: u16) -> f32 {
         _ => magnitude << 13 | 0x7f80_0000,
     };
     f32::from_bits(sign | bits)
+}
+
+/// Binary32 to binary16, rounded to nearest even; NaN becomes the quiet one.
+fn f32_to_f16_bits(value: f32) -> u32 {
+    let sign = value.to_bits() >> 16 & 0x8000;
+    let magnitude = value.to_bits() & 0x7fff_ffff;
+    let rounded = match magnitude {
+        0x7f80_0001.. => 0x7e00,
+        0x477f_f000.. => 0x7c00,
+        // Units of 2^-24: adding 2^23 to a number of them rounds it.
+        0..0x3880_0000 => {
+            let units = f32::from_bits(magnitude) * 2f32.powi(24);
+            (units + 2f32.powi(23)).to_bits() - 2f32.powi(23).to_bits()
+        }
+        _ => (magnitude - (112 << 23) + 0xfff + (magnitude >> 13 & 1)) >> 13,
+    };
+    sign | rounded
 }

@@ -1,22 +1,25 @@
-//! The decoder program that every backend renders: straight-line code from the bytes of a block
+//! The decoder program that every backend renders: straight-line code from the bytes of a tensor
 //! to the weights of one strip.
 //!
 //! A *strip* is an aligned word of the primary code plane and every weight in it; a block has
-//! [`Decoder::strips`] of them, and the program is run with the strip's number as its one input.
-//! Inside a strip, weights come in *quads*: runs of up to 4 consecutive weights.
+//! [`Decoder::strips`] of them. The program's inputs are the row, the number of the block in it, the
+//! strip's number in the block, and the tensor's sizes. Inside a strip, weights come in *quads*: runs
+//! of up to 4 consecutive weights.
 
 mod interpret;
 mod print;
 mod verify;
 
-pub use interpret::{Coded, Machine, interpret, interpret_codes};
+pub use interpret::{Coded, interpret, interpret_codes};
 pub use verify::{Verified, VerifyError};
+
+use crate::artifact::Stream;
 
 /// A value of the program, by its position.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Value(pub u32);
 
-/// A straight-line program over the bytes of one block.
+/// A straight-line program over the bytes of a tensor.
 #[derive(Clone, Debug)]
 pub struct Decoder {
     /// Name of the format, for messages.
@@ -25,8 +28,10 @@ pub struct Decoder {
     pub weights: u32,
     /// Strips per block: the range of [`Op::Strip`].
     pub strips: u32,
-    /// Name and bytes per block of every stream.
-    pub streams: Vec<(String, u32)>,
+    /// Rows that share units: what depends on the row's number does so modulo this one.
+    pub rows: u32,
+    /// Every stream, and where its units lie.
+    pub streams: Vec<Stream>,
     /// Constant tables.
     pub tables: Vec<Table>,
     /// The program; operands stand before their users.
@@ -62,19 +67,31 @@ pub enum Type {
 pub enum Op {
     /// Number of the strip in its block, u32.
     Strip,
+    /// Number of the row, u32.
+    Row,
+    /// Number of the block in its row, u32.
+    Block,
+    /// Rows of the tensor, u32, at least 1.
+    Rows,
+    /// Blocks of a row, u32, at least 1.
+    Blocks,
+    /// One of the tensor's sizes in blocks, u32, at least 1.
+    Size(u32),
     /// A constant u32.
     U32(u32),
     /// A constant i32.
     I32(i32),
     /// A constant f32, by its bits.
     F32(u32),
-    /// Little-endian bytes of the block, zero-extended to u32.
+    /// Little-endian bytes of a unit, zero-extended to u32.
     Load {
         /// Which stream.
         stream: u32,
         /// 8, 16 or 32 bits.
         bits: u32,
-        /// First byte in the stream's block.
+        /// Number of the unit in its stream, u32.
+        unit: Value,
+        /// First byte in the unit, u32.
         offset: Value,
         /// The address is a multiple of this many bytes (1, 2 or 4), whatever the block and strip.
         align: u32,
@@ -115,6 +132,8 @@ pub enum Binary {
     Or,
     /// Bitwise exclusive or, u32.
     Xor,
+    /// The smaller one, u32.
+    Min,
 }
 
 /// Operations of one operand.
@@ -132,6 +151,13 @@ pub enum Unary {
     F32FromBits,
     /// The low 16 bits of a u32, read as binary16; subnormals are kept.
     F32FromF16,
+    /// An f32, rounded to nearest even, as the bits of a binary16, u32.
+    F16FromF32,
+    /// The bits of an i32, u32.
+    ToU32,
+    /// The same f32, after whose rounding no compiler may look: what is computed from it may not be
+    /// fused or re-associated with what computed it.
+    Rounded,
 }
 
 /// Up to 4 consecutive weights.
@@ -165,6 +191,9 @@ pub enum Lanes {
 pub struct Table {
     /// Its name.
     pub name: String,
+    /// Word of the format's table buffer where it begins; `None` for a small table, which is part of
+    /// the program's text.
+    pub at: Option<u32>,
     /// Its entries.
     pub entries: Entries,
 }
@@ -230,14 +259,19 @@ impl Quad {
 }
 
 impl Op {
+    /// Whether it is an input or a constant, which need no variable.
+    pub fn is_given(&self) -> bool {
+        !matches!(self, Op::Load { .. } | Op::Lookup { .. } | Op::Binary(..) | Op::Unary(..))
+    }
+
     /// The values it reads.
     pub fn operands(&self) -> impl Iterator<Item = Value> {
         let (first, second) = match *self {
-            Op::Strip | Op::U32(_) | Op::I32(_) | Op::F32(_) => (None, None),
-            Op::Load { offset: value, .. }
-            | Op::Lookup { index: value, .. }
-            | Op::Unary(_, value) => (Some(value), None),
-            Op::Binary(_, left, right) => (Some(left), Some(right)),
+            Op::Lookup { index: value, .. } | Op::Unary(_, value) => (Some(value), None),
+            Op::Load { unit: left, offset: right, .. } | Op::Binary(_, left, right) => {
+                (Some(left), Some(right))
+            }
+            _ => (None, None),
         };
         first.into_iter().chain(second)
     }

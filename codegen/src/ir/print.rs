@@ -1,6 +1,6 @@
 //! The program as text, for `explain` and for goldens.
 
-use super::{Binary, Decoder, Lanes, Op, Unary, Value};
+use super::{Binary, Decoder, Lanes, Op, Stream, Table, Unary, Value};
 use std::fmt;
 
 impl fmt::Display for Decoder {
@@ -13,20 +13,17 @@ impl fmt::Display for Decoder {
             self.strips,
             self.strip_weights()
         )?;
-        for (name, bytes) in &self.streams {
-            writeln!(f, "stream {name}: {bytes} bytes")?;
+        for Stream { name, bytes, .. } in &self.streams {
+            writeln!(f, "stream {name}: units of {bytes} bytes")?;
         }
-        for table in &self.tables {
-            writeln!(
-                f,
-                "table {}: {} x {:?}",
-                table.name,
-                table.entries.len(),
-                table.entries.ty()
-            )?;
+        for Table { name, at, entries } in &self.tables {
+            write!(f, "table {name}: {} x {:?}", entries.len(), entries.ty())?;
+            match at {
+                Some(at) => writeln!(f, " from word {at} of the tables on")?,
+                None => writeln!(f)?,
+            }
         }
-        let constant = |op| matches!(op, Op::U32(_) | Op::I32(_) | Op::F32(_) | Op::Strip);
-        let computed = self.lets.iter().enumerate().filter(|(_, stated)| !constant(stated.op));
+        let computed = self.lets.iter().enumerate().filter(|(_, stated)| !stated.op.is_given());
         for (index, stated) in computed {
             let ty = format!("{:?}", stated.ty).to_lowercase();
             write!(f, "  %{index}: {ty} = {}", Show(self, &stated.op))?;
@@ -65,6 +62,11 @@ impl Decoder {
     fn operand(&self, value: Value) -> String {
         match self.get(value).op {
             Op::Strip => "strip".into(),
+            Op::Row => "row".into(),
+            Op::Block => "block".into(),
+            Op::Rows => "rows".into(),
+            Op::Blocks => "blocks".into(),
+            Op::Size(size) => format!("size_{size}"),
             Op::U32(number) if number > 0xffff => format!("{number:#010x}"),
             Op::U32(number) => number.to_string(),
             Op::I32(number) => number.to_string(),
@@ -82,14 +84,14 @@ impl fmt::Display for Show<'_> {
         let Show(decoder, op) = self;
         let v = |value: Value| decoder.operand(value);
         match **op {
-            Op::Strip | Op::U32(_) | Op::I32(_) | Op::F32(_) => Ok(()), // shown where they are used
-            Op::Load { stream, bits, offset, align } => {
-                let stream = &decoder.streams[stream as usize].0;
-                write!(f, "load.u{bits} {stream}[{}] align {align}", v(offset))
+            Op::Load { stream, bits, unit, offset, align } => {
+                let stream = &decoder.streams[stream as usize].name;
+                write!(f, "load.u{bits} {stream}[{}][{}] align {align}", v(unit), v(offset))
             }
             Op::Lookup { table, index } => {
                 write!(f, "{}[{}]", decoder.tables[table as usize].name, v(index))
             }
+            Op::Binary(Binary::Min, left, right) => write!(f, "min {} {}", v(left), v(right)),
             Op::Binary(op, left, right) => write!(f, "{} {} {}", v(left), op.symbol(), v(right)),
             Op::Unary(op, operand) => match op {
                 Unary::Neg => write!(f, "-{}", v(operand)),
@@ -98,13 +100,17 @@ impl fmt::Display for Show<'_> {
                 Unary::ToF32 => write!(f, "f32 {}", v(operand)),
                 Unary::F32FromBits => write!(f, "f32_from_bits {}", v(operand)),
                 Unary::F32FromF16 => write!(f, "f32_from_f16 {}", v(operand)),
+                Unary::F16FromF32 => write!(f, "f16_from_f32 {}", v(operand)),
+                Unary::ToU32 => write!(f, "u32 {}", v(operand)),
+                Unary::Rounded => write!(f, "rounded {}", v(operand)),
             },
+            _ => Ok(()), // shown where it is used
         }
     }
 }
 
 impl Binary {
-    /// The operator, the same in Rust, WGSL and C++.
+    /// The operator, the same in Rust, WGSL and C++; the name of the function `min`.
     pub fn symbol(self) -> &'static str {
         match self {
             Binary::Add => "+",
@@ -117,6 +123,7 @@ impl Binary {
             Binary::And => "&",
             Binary::Or => "|",
             Binary::Xor => "^",
+            Binary::Min => "min",
         }
     }
 }

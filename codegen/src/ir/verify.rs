@@ -1,10 +1,13 @@
 //! The proof that a program is safe to run without checks, and the token that says so.
 //!
-//! The strip is the only input besides the block's bytes, and takes few values: the verifier runs
-//! the program on intervals once per strip. Index arithmetic depends on the strip alone, so its
-//! intervals are single numbers and every load and store is checked for every index.
+//! The verifier runs the program on intervals, once for every strip, row and block of tensors of
+//! several sizes. What depends on these inputs alone is a single number, so that every load and store
+//! is checked for every index. Units are numbered by quotients of row and block, which rise with both:
+//! where they stay inside tensors of one, two and more units either way, partial last ones among them,
+//! they stay inside larger ones. Where units are blocks the smallest tensor shows everything.
 
 use super::{Binary, Decoder, Entries, Lanes, Op, Type, Unary, Value};
+use crate::artifact::{Dims, Extent};
 use std::{fmt, ops::Deref};
 
 /// A program the verifier has passed. Only [`Verified::new`] makes one, and emitters take nothing
@@ -39,7 +42,7 @@ impl std::error::Error for VerifyError {}
 
 impl Verified<Decoder> {
     /// Proves, for every strip: operands stand before their users and have the right types; loads
-    /// stay inside their stream's block at the alignment they claim; shifts are below 32; lookups
+    /// stay inside a unit of their stream at the alignment they claim; shifts are below 32; lookups
     /// stay inside their table; integer arithmetic does not wrap; conversions to f32 are exact; and
     /// the quads of all strips cover every weight of the block exactly once.
     pub fn new(decoder: Decoder) -> Result<Verified<Decoder>, VerifyError> {
@@ -59,20 +62,52 @@ fn check(decoder: &Decoder) -> Result<(), String> {
     }
     let mut covered = vec![false; decoder.weights as usize];
     let mut intervals = vec![Interval::ANY; decoder.lets.len()];
-    for strip in 0..decoder.strips {
-        for index in 0..decoder.lets.len() {
-            let stated = &decoder.lets[index];
-            intervals[index] = interval(decoder, &stated.op, stated.ty, strip, &intervals)
-                .map_err(|error| format!("value {index}, strip {strip}: {error}"))?;
-        }
-        for quad in &decoder.quads {
-            cover(decoder, quad, &intervals, &mut covered)?;
+    for dims in samples(decoder) {
+        for (row, block) in (0..dims.n).flat_map(|row| (0..dims.blocks).map(move |b| (row, b))) {
+            for strip in 0..decoder.strips {
+                let at = Inputs { decoder, dims: &dims, row, block, strip };
+                for index in 0..decoder.lets.len() {
+                    let stated = &decoder.lets[index];
+                    intervals[index] =
+                        at.interval(&stated.op, stated.ty, &intervals).map_err(|error| {
+                            format!(
+                                "value {index}, row {row}, block {block}, strip {strip}: {error}"
+                            )
+                        })?;
+                }
+                for quad in &decoder.quads {
+                    cover(decoder, quad, &intervals, &mut covered)?;
+                }
+            }
+            if let Some(weight) = covered.iter().position(|&covered| !covered) {
+                return Err(format!("weight {weight} is not decoded"));
+            }
+            covered.fill(false);
         }
     }
-    match covered.iter().position(|&covered| !covered) {
-        Some(weight) => Err(format!("weight {weight} is not decoded")),
-        None => Ok(()),
+    Ok(())
+}
+
+/// Sizes of tensors that show every way in which units can be numbered.
+fn samples(decoder: &Decoder) -> Vec<Dims> {
+    let smallest = Dims { n: 1, blocks: 1, sizes: [1; 2] };
+    if decoder.rows == 1 && decoder.streams.iter().all(|stream| stream.units.are_blocks()) {
+        return vec![smallest];
     }
+    let shared = decoder.streams.iter().map(|stream| match stream.units.blocks {
+        Extent::Blocks(blocks) => blocks.min(64),
+        Extent::Sizes { .. } | Extent::Row => 1,
+    });
+    let longest = shared.max().unwrap_or(1);
+    let mut samples = Vec::new();
+    for n in [1, decoder.rows + 1] {
+        for blocks in [1, 2, longest + 1] {
+            for sizes in [[1, 1], [2, 1], [3, 2]] {
+                samples.push(Dims { n, blocks, sizes });
+            }
+        }
+    }
+    samples
 }
 
 fn cover(
@@ -98,7 +133,7 @@ fn cover(
             4
         }
     };
-    let Interval { low, high } = intervals[quad.start.0 as usize];
+    let Interval { low, high, .. } = intervals[quad.start.0 as usize];
     if low != high || !(1..=4).contains(&lanes) {
         return Err("a quad has no fixed place".into());
     }
@@ -115,11 +150,13 @@ fn cover(
 fn types(decoder: &Decoder, op: &Op, ty: Type) -> Result<(), String> {
     let of = |value: Value| decoder.get(value).ty;
     let right = match *op {
-        Op::Strip | Op::U32(_) => ty == Type::U32,
+        Op::Strip | Op::Row | Op::Block | Op::Rows | Op::Blocks | Op::U32(_) => ty == Type::U32,
+        Op::Size(size) => ty == Type::U32 && size < 2,
         Op::I32(_) => ty == Type::I32,
         Op::F32(_) => ty == Type::F32,
-        Op::Load { stream, bits, offset, .. } => {
+        Op::Load { stream, bits, unit, offset, .. } => {
             ty == Type::U32
+                && of(unit) == Type::U32
                 && of(offset) == Type::U32
                 && matches!(bits, 8 | 16 | 32)
                 && (stream as usize) < decoder.streams.len()
@@ -140,6 +177,9 @@ fn types(decoder: &Decoder, op: &Op, ty: Type) -> Result<(), String> {
             }
             Unary::ToF32 => ty == Type::F32 && of(operand) != Type::F32,
             Unary::F32FromBits | Unary::F32FromF16 => ty == Type::F32 && of(operand) == Type::U32,
+            Unary::F16FromF32 => ty == Type::U32 && of(operand) == Type::F32,
+            Unary::ToU32 => ty == Type::U32 && of(operand) == Type::I32,
+            Unary::Rounded => ty == Type::F32 && of(operand) == Type::F32,
         },
     };
     if right { Ok(()) } else { Err(format!("{op:?} cannot give {ty:?}")) }
@@ -150,14 +190,20 @@ fn types(decoder: &Decoder, op: &Op, ty: Type) -> Result<(), String> {
 struct Interval {
     low: i64,
     high: i64,
+    /// A power of two that divides every one of them.
+    step: i64,
 }
 
 impl Interval {
     /// Any 32 bits; also stands for floats, whose range no check needs.
-    const ANY: Interval = Interval { low: 0, high: u32::MAX as i64 };
+    const ANY: Interval = Interval { low: 0, high: u32::MAX as i64, step: 1 };
+
+    fn new(low: i64, high: i64) -> Interval {
+        Interval { low, high, step: 1 }
+    }
 
     fn exact(number: i64) -> Interval {
-        Interval { low: number, high: number }
+        Interval { low: number, high: number, step: 1 << number.trailing_zeros().min(16) }
     }
 
     fn fixed(self) -> Option<i64> {
@@ -173,72 +219,93 @@ impl Interval {
     }
 }
 
-fn interval(
-    decoder: &Decoder,
-    op: &Op,
-    ty: Type,
+/// What the program is run with.
+struct Inputs<'a> {
+    decoder: &'a Decoder,
+    dims: &'a Dims,
+    row: u32,
+    block: u32,
     strip: u32,
-    known: &[Interval],
-) -> Result<Interval, String> {
-    let of = |value: Value| known[value.0 as usize];
-    match *op {
-        Op::Strip => Ok(Interval::exact(strip.into())),
-        Op::U32(number) => Ok(Interval::exact(number.into())),
-        Op::I32(number) => Ok(Interval::exact(number.into())),
-        Op::F32(_) => Ok(Interval::ANY),
-        Op::Load { stream, bits, offset, align } => {
-            let (name, size) = &decoder.streams[stream as usize];
-            let offset = of(offset).inside(0, i64::from(*size) - i64::from(bits / 8), "load")?;
-            let aligned = |number: i64| number % i64::from(align) == 0;
-            match offset.fixed() {
-                Some(offset)
-                    if matches!(align, 1 | 2 | 4) && aligned(offset) && aligned((*size).into()) =>
-                {
-                    Ok(Interval { low: 0, high: (1 << bits) - 1 })
+}
+
+impl Inputs<'_> {
+    fn interval(&self, op: &Op, ty: Type, known: &[Interval]) -> Result<Interval, String> {
+        let decoder = self.decoder;
+        let of = |value: Value| known[value.0 as usize];
+        match *op {
+            Op::Strip => Ok(Interval::exact(self.strip.into())),
+            Op::Row => Ok(Interval::exact(self.row.into())),
+            Op::Block => Ok(Interval::exact(self.block.into())),
+            Op::Rows => Ok(Interval::exact(self.dims.n.into())),
+            Op::Blocks => Ok(Interval::exact(self.dims.blocks.into())),
+            Op::Size(size) => Ok(Interval::exact(self.dims.sizes[size as usize].into())),
+            Op::U32(number) => Ok(Interval::exact(number.into())),
+            Op::I32(number) => Ok(Interval::exact(number.into())),
+            Op::F32(_) => Ok(Interval::ANY),
+            Op::Load { stream, bits, unit, offset, align } => {
+                let stream = &decoder.streams[stream as usize];
+                let units = stream.count(self.dims) as i64;
+                of(unit).inside(0, units - 1, &format!("unit of `{}`", stream.name))?;
+                let size = i64::from(stream.bytes);
+                let offset = of(offset).inside(0, size - i64::from(bits / 8), "load")?;
+                let align = i64::from(align);
+                if !matches!(align, 1 | 2 | 4) || offset.step % align != 0 || size % align != 0 {
+                    let name = &stream.name;
+                    return Err(format!("a load from `{name}` is not aligned to {align} bytes"));
                 }
-                _ => Err(format!("a load from `{name}` is not aligned to {align} bytes")),
+                Ok(Interval::new(0, (1 << bits) - 1))
             }
+            Op::Lookup { table, index } => {
+                let entries = &decoder.tables[table as usize].entries;
+                of(index).inside(0, entries.len() as i64 - 1, "lookup")?;
+                let range = |low: Option<i64>, high: Option<i64>| match (low, high) {
+                    (Some(low), Some(high)) => Interval::new(low, high),
+                    _ => Interval::ANY,
+                };
+                Ok(match (entries, of(index).fixed()) {
+                    (Entries::U32(entries), Some(index)) => {
+                        Interval::exact(entries[index as usize].into())
+                    }
+                    (Entries::U32(entries), None) => range(
+                        entries.iter().min().map(|&entry| entry.into()),
+                        entries.iter().max().map(|&entry| entry.into()),
+                    ),
+                    (Entries::I32(entries), _) => range(
+                        entries.iter().min().map(|&entry| entry.into()),
+                        entries.iter().max().map(|&entry| entry.into()),
+                    ),
+                    (Entries::F32(_), _) => Interval::ANY,
+                })
+            }
+            Op::Binary(op, left, right) if ty != Type::F32 => {
+                let bounds = if ty == Type::U32 {
+                    (0, u32::MAX.into())
+                } else {
+                    (i32::MIN.into(), i32::MAX.into())
+                };
+                binary(op, of(left), of(right))?.inside(bounds.0, bounds.1, "arithmetic wraps")
+            }
+            Op::Unary(op, operand) => unary(op, decoder.get(operand).ty, of(operand)),
+            Op::Binary(..) => Ok(Interval::ANY),
         }
-        Op::Lookup { table, index } => {
-            let entries = &decoder.tables[table as usize].entries;
-            of(index).inside(0, entries.len() as i64 - 1, "lookup")?;
-            let range = |low: Option<i64>, high: Option<i64>| match (low, high) {
-                (Some(low), Some(high)) => Interval { low, high },
-                _ => Interval::ANY,
-            };
-            Ok(match (entries, of(index).fixed()) {
-                (Entries::U32(entries), Some(index)) => {
-                    Interval::exact(entries[index as usize].into())
-                }
-                (Entries::U32(entries), None) => range(
-                    entries.iter().min().map(|&entry| entry.into()),
-                    entries.iter().max().map(|&entry| entry.into()),
-                ),
-                (Entries::I32(entries), _) => range(
-                    entries.iter().min().map(|&entry| entry.into()),
-                    entries.iter().max().map(|&entry| entry.into()),
-                ),
-                (Entries::F32(_), _) => Interval::ANY,
-            })
-        }
-        Op::Binary(op, left, right) if ty != Type::F32 => {
-            let bounds = if ty == Type::U32 {
-                (0, u32::MAX.into())
-            } else {
-                (i32::MIN.into(), i32::MAX.into())
-            };
-            binary(op, of(left), of(right))?.inside(bounds.0, bounds.1, "arithmetic wraps")
-        }
-        Op::Unary(op, operand) => unary(op, decoder.get(operand).ty, of(operand)),
-        Op::Binary(..) => Ok(Interval::ANY),
     }
 }
 
 fn binary(op: Binary, left: Interval, right: Interval) -> Result<Interval, String> {
+    if let (Some(left), Some(right)) = (left.fixed(), right.fixed())
+        && let Some(number) = computed(op, left, right)
+    {
+        return Ok(Interval::exact(number));
+    }
     let ones = |number: i64| (1i64 << (64 - number.leading_zeros())) - 1;
+    let common = left.step.min(right.step);
     Ok(match op {
-        Binary::Add => Interval { low: left.low + right.low, high: left.high + right.high },
-        Binary::Sub => Interval { low: left.low - right.high, high: left.high - right.low },
+        Binary::Add => {
+            Interval { low: left.low + right.low, high: left.high + right.high, step: common }
+        }
+        Binary::Sub => {
+            Interval { low: left.low - right.high, high: left.high - right.low, step: common }
+        }
         Binary::Mul => {
             let ends = [
                 left.low * right.low,
@@ -246,46 +313,59 @@ fn binary(op: Binary, left: Interval, right: Interval) -> Result<Interval, Strin
                 left.high * right.low,
                 left.high * right.high,
             ];
-            Interval {
-                low: ends.into_iter().min().unwrap_or(0),
-                high: ends.into_iter().max().unwrap_or(0),
-            }
+            let low = ends.into_iter().min().unwrap_or(0);
+            let high = ends.into_iter().max().unwrap_or(0);
+            Interval { low, high, step: left.step * right.step }
         }
         Binary::Div => {
             let divisor = right.inside(1, i64::MAX, "division")?;
-            Interval { low: left.low / divisor.high, high: left.high / divisor.low }
+            Interval::new(left.low / divisor.high, left.high / divisor.low)
         }
         Binary::Rem => {
             let divisor = right.inside(1, i64::MAX, "remainder")?;
-            match (left.fixed(), right.fixed()) {
-                (Some(left), Some(right)) => Interval::exact(left % right),
-                _ => Interval { low: 0, high: left.high.min(divisor.high - 1) },
-            }
+            Interval::new(0, left.high.min(divisor.high - 1))
         }
         Binary::Shl => {
             let by = right.inside(0, 31, "shift")?;
-            // Only a fixed, fitting operand keeps its value; else bits may leave at the top.
+            // Only what fits keeps its value; else bits may leave at the top.
             let high = left.high << by.high;
+            let step = left.step << by.low;
             if high <= u32::MAX.into() {
-                Interval { low: left.low << by.low, high }
+                Interval { low: left.low << by.low, high, step }
             } else {
-                Interval::ANY
+                Interval { step: step.min(1 << 16), ..Interval::ANY }
             }
         }
         Binary::Shr => {
             let by = right.inside(0, 31, "shift")?;
-            Interval { low: left.low >> by.high, high: left.high >> by.low }
+            Interval::new(left.low >> by.high, left.high >> by.low)
         }
-        Binary::And => match (left.fixed(), right.fixed()) {
-            (Some(left), Some(right)) => Interval::exact(left & right),
-            _ => Interval { low: 0, high: left.high.min(right.high) },
-        },
-        Binary::Or | Binary::Xor => match (left.fixed(), right.fixed()) {
-            (Some(left), Some(right)) if op == Binary::Or => Interval::exact(left | right),
-            (Some(left), Some(right)) => Interval::exact(left ^ right),
-            _ => Interval { low: 0, high: ones(left.high | right.high) },
-        },
+        Binary::And => Interval::new(0, left.high.min(right.high)),
+        Binary::Or | Binary::Xor => Interval::new(0, ones(left.high | right.high)),
+        Binary::Min => {
+            let (low, high) = (left.low.min(right.low), left.high.min(right.high));
+            Interval { low, high, step: common }
+        }
     })
+}
+
+/// The result of an operation on numbers; `None` where it has none or bits are lost.
+fn computed(op: Binary, left: i64, right: i64) -> Option<i64> {
+    match op {
+        Binary::Add => left.checked_add(right),
+        Binary::Sub => left.checked_sub(right),
+        Binary::Mul => left.checked_mul(right),
+        Binary::Div => (right > 0).then(|| left / right),
+        Binary::Rem => (right > 0).then(|| left % right),
+        Binary::Shl => {
+            (0..32).contains(&right).then(|| left << right).filter(|&n| n <= u32::MAX.into())
+        }
+        Binary::Shr => (0..32).contains(&right).then(|| left >> right),
+        Binary::And => Some(left & right),
+        Binary::Or => Some(left | right),
+        Binary::Xor => Some(left ^ right),
+        Binary::Min => Some(left.min(right)),
+    }
 }
 
 fn unary(op: Unary, from: Type, operand: Interval) -> Result<Interval, String> {
@@ -293,13 +373,17 @@ fn unary(op: Unary, from: Type, operand: Interval) -> Result<Interval, String> {
         Unary::ToI32 => operand.inside(0, i32::MAX.into(), "u32 as i32"),
         Unary::SignExtend(bits) => {
             let half = 1i64 << (bits - 1);
-            Ok(Interval { low: -half, high: half - 1 })
+            Ok(Interval::new(-half, half - 1))
         }
         Unary::ToF32 => {
             let what = if from == Type::I32 { "i32 as f32" } else { "u32 as f32" };
             operand.inside(-(1 << 24), 1 << 24, what)?;
             Ok(Interval::ANY)
         }
-        Unary::Neg | Unary::F32FromBits | Unary::F32FromF16 => Ok(Interval::ANY),
+        Unary::F16FromF32 => Ok(Interval::new(0, 0xffff)),
+        Unary::ToU32 if operand.low >= 0 => Ok(operand),
+        Unary::ToU32 | Unary::Neg | Unary::F32FromBits | Unary::F32FromF16 | Unary::Rounded => {
+            Ok(Interval::ANY)
+        }
     }
 }

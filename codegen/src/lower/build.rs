@@ -1,8 +1,9 @@
 //! Builds a program: equal values are computed once, constants are folded, and a number that depends
-//! on the strip is written as arithmetic on the strip.
+//! on the strip and the row is written as arithmetic on them.
 
 use super::strips::Strips;
-use crate::format::{Format, TableValues};
+use super::tables;
+use crate::format::Format;
 use crate::ir::{Binary, Decoder, Entries, Let, Op, Quad, Table, Type, Unary, Value};
 use std::collections::HashMap;
 
@@ -16,19 +17,13 @@ pub(super) struct Builder {
 
 impl Builder {
     pub fn new(format: &Format, strips: &Strips) -> Builder {
-        let table = |table: &crate::format::Table| Table {
-            name: table.name.clone(),
-            entries: match &table.values {
-                TableValues::I8(values) => Entries::I32(values.iter().map(|&v| v.into()).collect()),
-                TableValues::F32(values) => Entries::F32(values.clone()),
-            },
-        };
         let decoder = Decoder {
             format: format.name.clone(),
             weights: format.weights,
             strips: strips.count,
-            streams: format.streams.iter().map(|s| (s.name.clone(), s.bytes)).collect(),
-            tables: format.tables.iter().map(table).collect(),
+            rows: format.rows(),
+            streams: format.streams.iter().map(|stream| stream.artifact()).collect(),
+            tables: tables::of_format(format),
             lets: Vec::new(),
             quads: Vec::new(),
         };
@@ -67,13 +62,19 @@ impl Builder {
         self.decoder
     }
 
+    /// The table of this name, and its number.
+    pub fn named(&self, name: &str) -> Option<(u32, &Table)> {
+        let mut tables = self.decoder.tables.iter().zip(0..);
+        tables.find(|(table, _)| table.name == name).map(|(table, number)| (number, table))
+    }
+
     /// Adds a table that no descriptor names, once; returns its number.
     pub fn table(&mut self, name: String, entries: Entries) -> u32 {
         let tables = &mut self.decoder.tables;
         if let Some(index) = tables.iter().position(|table| table.entries == entries) {
             return index as u32;
         }
-        tables.push(Table { name, entries });
+        tables.push(Table { name, at: None, entries });
         tables.len() as u32 - 1
     }
 
@@ -106,8 +107,20 @@ impl Builder {
         self.push(Op::F32(number.to_bits()), Type::F32)
     }
 
-    pub fn load(&mut self, stream: usize, bits: u32, offset: Value, align: u32) -> Value {
-        self.push(Op::Load { stream: stream as u32, bits, offset, align }, Type::U32)
+    /// An input of the program, u32.
+    pub fn input(&mut self, op: Op) -> Value {
+        self.push(op, Type::U32)
+    }
+
+    pub fn load(
+        &mut self,
+        stream: usize,
+        bits: u32,
+        unit: Value,
+        offset: Value,
+        align: u32,
+    ) -> Value {
+        self.push(Op::Load { stream: stream as u32, bits, unit, offset, align }, Type::U32)
     }
 
     pub fn lookup(&mut self, table: u32, index: Value) -> Value {
@@ -118,12 +131,20 @@ impl Builder {
     pub fn unary(&mut self, op: Unary, operand: Value) -> Value {
         let ty = match op {
             Unary::ToI32 | Unary::SignExtend(_) => Type::I32,
-            Unary::Neg | Unary::ToF32 | Unary::F32FromBits | Unary::F32FromF16 => Type::F32,
+            Unary::F16FromF32 | Unary::ToU32 => Type::U32,
+            Unary::Neg | Unary::ToF32 | Unary::F32FromBits | Unary::F32FromF16 | Unary::Rounded => {
+                Type::F32
+            }
         };
         self.push(Op::Unary(op, operand), ty)
     }
 
-    fn constant(&self, value: Value) -> Option<u32> {
+    /// Type of a value.
+    pub fn ty(&self, value: Value) -> Type {
+        self.decoder.get(value).ty
+    }
+
+    pub fn constant(&self, value: Value) -> Option<u32> {
         match self.decoder.get(value).op {
             Op::U32(number) => Some(number),
             _ => None,
@@ -138,7 +159,7 @@ impl Builder {
                 number == 0
             }
             Binary::Mul | Binary::Div => number == 1,
-            Binary::And => number == u32::MAX,
+            Binary::And | Binary::Min => number == u32::MAX,
             Binary::Rem => false,
         };
         let commutes = matches!(op, Binary::Add | Binary::Or | Binary::Xor | Binary::Mul);
@@ -148,6 +169,10 @@ impl Builder {
             }
             if commutes && self.constant(left).is_some_and(neutral) {
                 return right;
+            }
+            let zero = |value| self.constant(value) == Some(0);
+            if op == Binary::Mul && (zero(left) || zero(right)) {
+                return self.u32(0);
             }
         }
         self.push(Op::Binary(op, left, right), ty)
@@ -159,23 +184,37 @@ impl Builder {
         self.binary(op, left, right)
     }
 
-    /// The number that is `table[strip]`: arithmetic on the strip, else a lookup where these strips
-    /// allow it.
-    pub fn of_strip(&mut self, table: &[u32]) -> Option<Value> {
-        let number = self.digits_of_strip(table);
+    /// The number that is `table[strip]`, or `table[row % rows * strips + strip]` where it is as long:
+    /// arithmetic on the two, else a lookup where these strips allow it.
+    pub fn of_place(&mut self, table: &[u32]) -> Option<Value> {
+        let number = self.digits_of_place(table);
         if number.is_none() && self.lookups {
-            let strip = self.push(Op::Strip, Type::U32);
+            let strip = self.input(Op::Strip);
+            let place = match table.len() as u32 > self.decoder.strips {
+                true => {
+                    let row = self.row_in_tile();
+                    let first = self.with(Binary::Mul, row, self.decoder.strips);
+                    self.binary(Binary::Add, first, strip)
+                }
+                false => strip,
+            };
             let name = format!("by_strip_{}", self.decoder.tables.len());
             let table = self.table(name, Entries::U32(table.to_vec()));
-            return Some(self.lookup(table, strip));
+            return Some(self.lookup(table, place));
         }
         number
     }
 
-    /// The strip is split into mixed-radix digits and each gets its step. `None` where the table is
-    /// not of that make.
-    fn digits_of_strip(&mut self, table: &[u32]) -> Option<Value> {
+    fn row_in_tile(&mut self) -> Value {
+        let row = self.input(Op::Row);
+        self.remainder(row, self.decoder.rows)
+    }
+
+    /// Strip and row are split into mixed-radix digits and each gets its step. `None` where the table
+    /// is not of that make.
+    fn digits_of_place(&mut self, table: &[u32]) -> Option<Value> {
         let first = *table.first()?;
+        let strips = self.decoder.strips as usize;
         let mut digits: Vec<(u32, u32, i64)> = Vec::new(); // (length, radix, step)
         let mut length = 1;
         while length < table.len() {
@@ -187,23 +226,22 @@ impl Builder {
                     })
                 })
             };
-            let radix = (1..).take_while(|&copy| continues(copy)).count() + 1;
-            if radix == 1 || !table.len().is_multiple_of(length * radix) {
+            // A digit belongs to the strip or to the row.
+            let most = if length < strips { strips / length } else { usize::MAX };
+            let radix = (1..).take_while(|&copy| copy < most && continues(copy)).count() + 1;
+            let within = if length < strips { strips } else { table.len() };
+            if radix == 1 || !within.is_multiple_of(length * radix) {
                 return None;
             }
             digits.push((length as u32, radix as u32, step));
             length *= radix;
         }
-        let strip = self.push(Op::Strip, Type::U32);
         // Rising digits first, so that no partial sum is negative.
         let mut sum = None;
         digits.sort_by_key(|&(_, _, step)| step < 0);
         let mut base = self.u32(first);
         for (length, radix, step) in digits.into_iter().filter(|&(_, _, step)| step != 0) {
-            let mut digit = self.divide(strip, length);
-            if (length * radix) as usize != table.len() {
-                digit = self.remainder(digit, radix);
-            }
+            let digit = self.digit(length, radix);
             let scaled = self.with(Binary::Mul, digit, step.unsigned_abs() as u32);
             if step < 0 {
                 let rest = match sum.take() {
@@ -224,7 +262,21 @@ impl Builder {
         })
     }
 
-    fn divide(&mut self, value: Value, by: u32) -> Value {
+    /// A digit of the strip, or, beyond the strips, of the row.
+    fn digit(&mut self, length: u32, radix: u32) -> Value {
+        let strips = self.decoder.strips;
+        let (number, length, count) = match length < strips {
+            true => (self.input(Op::Strip), length, strips),
+            false => (self.row_in_tile(), length / strips, self.decoder.rows),
+        };
+        let digit = self.divide(number, length);
+        match length * radix == count {
+            true => digit,
+            false => self.remainder(digit, radix),
+        }
+    }
+
+    pub fn divide(&mut self, value: Value, by: u32) -> Value {
         match by.is_power_of_two() {
             true => self.with(Binary::Shr, value, by.trailing_zeros()),
             false => self.with(Binary::Div, value, by),
@@ -232,6 +284,9 @@ impl Builder {
     }
 
     fn remainder(&mut self, value: Value, by: u32) -> Value {
+        if by == 1 {
+            return self.u32(0);
+        }
         match by.is_power_of_two() {
             true => self.with(Binary::And, value, by - 1),
             false => self.with(Binary::Rem, value, by),
@@ -271,13 +326,13 @@ impl Op {
     /// The same operation on other operands.
     fn renumbered(self, number: impl Fn(Value) -> Value) -> Op {
         match self {
-            Op::Strip | Op::U32(_) | Op::I32(_) | Op::F32(_) => self,
-            Op::Load { stream, bits, offset, align } => {
-                Op::Load { stream, bits, offset: number(offset), align }
+            Op::Load { stream, bits, unit, offset, align } => {
+                Op::Load { stream, bits, unit: number(unit), offset: number(offset), align }
             }
             Op::Lookup { table, index } => Op::Lookup { table, index: number(index) },
             Op::Binary(op, left, right) => Op::Binary(op, number(left), number(right)),
             Op::Unary(op, operand) => Op::Unary(op, number(operand)),
+            given => given,
         }
     }
 }

@@ -3,8 +3,11 @@
 
 mod build;
 mod codes;
+mod lookup;
 mod plane;
 mod strips;
+pub(crate) mod tables;
+mod units;
 mod weights;
 
 use crate::format::Format;

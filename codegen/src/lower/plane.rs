@@ -2,6 +2,7 @@
 
 use super::build::Builder;
 use super::strips::Strips;
+use super::units::Along;
 use crate::format::{Field, Format, Plane};
 use crate::ir::{Binary, Value};
 
@@ -11,23 +12,26 @@ pub(super) struct Reader<'a> {
     pub strips: &'a Strips,
 }
 
-/// Where to load from and how far to shift, for every strip.
+/// Where to load from and how far to shift, for every place.
 struct LoadPlan {
     bits: u32,
+    /// First byte in the stream's block.
     bytes: Vec<u32>,
     shifts: Vec<u32>,
 }
 
 impl Reader<'_> {
-    /// Indices of the values that weights `starts + lane` use, for every strip.
-    fn values(&self, field: &Field, quad: usize, lane: u32) -> Vec<u32> {
-        self.strips.starts[quad].iter().map(|start| (start + lane) / field.per).collect()
-    }
-
-    /// Bit positions of a plane for one lane of a quad, for every strip.
+    /// Bit positions of a plane for one lane of a quad, for every row of a tile and strip.
     fn positions(&self, field: &Field, plane: &Plane, quad: usize, lane: u32) -> Vec<u32> {
-        let values = self.values(field, quad, lane);
-        values.into_iter().map(|value| plane.position(value) as u32).collect()
+        let rows = if plane.rows.size() > 1 { self.format.rows() } else { 1 };
+        let starts = &self.strips.starts[quad];
+        let value = |start: u32| match field.gather {
+            Some(_) => 0,
+            None => (start + lane) / field.per,
+        };
+        let position =
+            |row: u32, start: u32| plane.in_row(value(start), row % plane.rows.size()) as u32;
+        (0..rows).flat_map(|row| starts.iter().map(move |&start| position(row, start))).collect()
     }
 
     /// The stored integer of a field for one lane of a quad: its planes joined, u32.
@@ -38,7 +42,9 @@ impl Reader<'_> {
         for (index, plane) in stated.planes.iter().enumerate() {
             let positions = self.positions(stated, plane, quad, lane);
             let primary = self.strips.primary == Some((field, index));
-            let bits = self.extract(b, plane, &positions, plane.bits, primary)?;
+            let unit = self.gathered(b, stated, quad, lane)?;
+            let place = Place { plane, unit, primary };
+            let bits = self.extract(b, &place, &positions, plane.bits)?;
             let part = b.with(Binary::Shl, bits, low);
             joined = Some(match joined {
                 Some(joined) => b.binary(Binary::Or, joined, part),
@@ -49,11 +55,29 @@ impl Reader<'_> {
         joined
     }
 
+    /// The number of the unit that holds a gathered field's value.
+    fn gathered(
+        &self,
+        b: &mut Builder,
+        field: &Field,
+        quad: usize,
+        lane: u32,
+    ) -> Option<Option<Value>> {
+        match field.gather {
+            None => Some(None),
+            Some(by) => {
+                let number = self.stored(b, by, quad, lane)?;
+                b.name(number, &self.format.fields[by].name);
+                Some(Some(number))
+            }
+        }
+    }
+
     /// The stored integers of all four lanes of a quad in the bytes of a u32. `None` where some plane
     /// lies neither a byte apart nor side by side, or where a value has more than 8 bits.
     pub fn stored_quad(&self, b: &mut Builder, field: usize, quad: usize) -> Option<Value> {
         let stated = &self.format.fields[field];
-        if self.strips.lanes != 4 || stated.bits() > 8 {
+        if self.strips.lanes != 4 || stated.bits() > 8 || stated.gather.is_some() {
             return None;
         }
         let mut joined = None;
@@ -67,7 +91,8 @@ impl Reader<'_> {
                     self.byte_apart(b, plane, &lanes[0])?
                 }
                 stride if stride == i64::from(plane.bits) && plane.bits < 8 => {
-                    let together = self.extract(b, plane, &lanes[0], plane.bits * 4, primary)?;
+                    let place = Place { plane, unit: None, primary };
+                    let together = self.extract(b, &place, &lanes[0], plane.bits * 4)?;
                     spread(b, together, plane.bits)
                 }
                 _ => return None,
@@ -95,16 +120,16 @@ impl Reader<'_> {
 
     /// Four values a byte apart: one shift and one mask for all of them.
     fn byte_apart(&self, b: &mut Builder, plane: &Plane, positions: &[u32]) -> Option<Value> {
-        let stream = self.format.members[plane.member].stream;
+        let unit = self.format.streams[self.format.members[plane.member].stream].unit;
         let plan = LoadPlan {
             bits: 32,
             bytes: positions.iter().map(|bit| bit / 8).collect(),
             shifts: positions.iter().map(|bit| bit % 8).collect(),
         };
-        if plan.bytes.iter().any(|byte| byte + 4 > self.format.streams[stream].bytes) {
+        if plan.bytes.iter().any(|byte| byte % unit + 4 > unit) {
             return None;
         }
-        let word = self.load(b, plane, &plan)?;
+        let word = self.load(b, &Place { plane, unit: None, primary: false }, &plan)?;
         let mask = ((1 << plane.bits) - 1) * 0x0101_0101;
         Some(b.with(Binary::And, word, mask))
     }
@@ -113,20 +138,20 @@ impl Reader<'_> {
     fn extract(
         &self,
         b: &mut Builder,
-        plane: &Plane,
+        place: &Place,
         positions: &[u32],
         bits: u32,
-        primary: bool,
     ) -> Option<Value> {
-        let Some(plan) = self.plan(plane, positions, bits, primary) else {
+        let Some(plan) = self.plan(place, positions, bits) else {
             // No load holds them all: take the halves.
             let upper: Vec<u32> = positions.iter().map(|bit| bit + bits / 2).collect();
-            let low = self.extract(b, plane, positions, bits / 2, false)?;
-            let high = self.extract(b, plane, &upper, bits - bits / 2, false)?;
+            let place = Place { primary: false, ..*place };
+            let low = self.extract(b, &place, positions, bits / 2)?;
+            let high = self.extract(b, &place, &upper, bits - bits / 2)?;
             let high = b.with(Binary::Shl, high, bits / 2);
             return Some(b.binary(Binary::Or, low, high));
         };
-        let word = self.load(b, plane, &plan)?;
+        let word = self.load(b, place, &plan)?;
         let topmost = plan.shifts.iter().all(|shift| shift + bits == plan.bits);
         Some(if topmost {
             word
@@ -135,12 +160,12 @@ impl Reader<'_> {
         })
     }
 
-    /// The load that holds all wanted bits in every strip. The primary plane is read by the words its
-    /// strips are made of; others by whole aligned words where the block is aligned (they are
+    /// The load that holds all wanted bits in every place. The primary plane is read by the words its
+    /// strips are made of; others by whole aligned words where the unit is aligned (they are
     /// shared), else by the smallest load that will do.
-    fn plan(&self, plane: &Plane, positions: &[u32], bits: u32, primary: bool) -> Option<LoadPlan> {
-        let member = &self.format.members[plane.member];
-        let size = self.format.streams[member.stream].bytes;
+    fn plan(&self, place: &Place, positions: &[u32], bits: u32) -> Option<LoadPlan> {
+        let member = &self.format.members[place.plane.member];
+        let size = self.format.streams[member.stream].unit;
         let granules = |granule: u32, origin: u32| {
             let plan = LoadPlan {
                 bits: granule,
@@ -151,17 +176,18 @@ impl Reader<'_> {
                 shifts: positions.iter().map(|bit| (bit - origin) % granule).collect(),
             };
             let holds = plan.shifts.iter().all(|shift| shift + bits <= granule)
-                && plan.bytes.iter().all(|byte| byte + granule / 8 <= size);
+                && plan.bytes.iter().all(|byte| byte % size + granule / 8 <= size);
             holds.then_some(plan)
         };
-        let words = || match (primary, size % 4) {
+        let words = || match (place.primary, size % 4) {
             (true, _) => granules(32, member.offset * 8),
             (false, 0) => granules(32, 0),
             (false, _) => None,
         };
         let anywhere = |granule: u32| {
             let last = size.checked_sub(granule / 8)?;
-            let bytes: Vec<u32> = positions.iter().map(|bit| (bit / 8).min(last)).collect();
+            let byte = |bit: &u32| bit / 8 / size * size + (bit / 8 % size).min(last);
+            let bytes: Vec<u32> = positions.iter().map(byte).collect();
             let shifts: Vec<u32> =
                 positions.iter().zip(&bytes).map(|(bit, byte)| bit - byte * 8).collect();
             let holds = shifts.iter().all(|shift| shift + bits <= granule);
@@ -178,20 +204,37 @@ impl Reader<'_> {
     }
 
     /// The planned load, shifted right.
-    fn load(&self, b: &mut Builder, plane: &Plane, plan: &LoadPlan) -> Option<Value> {
-        let member = &self.format.members[plane.member];
-        let size = self.format.streams[member.stream].bytes;
+    fn load(&self, b: &mut Builder, place: &Place, plan: &LoadPlan) -> Option<Value> {
+        let member = &self.format.members[place.plane.member];
+        let stream = &self.format.streams[member.stream];
         let zeros = plan
             .bytes
             .iter()
-            .fold(size.trailing_zeros(), |zeros, byte| zeros.min(byte.trailing_zeros()));
+            .fold(stream.unit.trailing_zeros(), |zeros, byte| zeros.min(byte.trailing_zeros()));
         let align = (1 << zeros.min(2)).min(plan.bits / 8);
-        let offset = b.of_strip(&plan.bytes)?;
-        let shift = b.of_strip(&plan.shifts)?;
-        let word = b.load(member.stream, plan.bits, offset, align);
+        let numbers: Vec<u32> = plan.bytes.iter().map(|byte| byte / stream.unit).collect();
+        let offsets: Vec<u32> = plan.bytes.iter().map(|byte| byte % stream.unit).collect();
+        let along = match place.unit {
+            Some(number) => Along::Gathered(number),
+            None => Along::Block(b.of_place(&numbers)?),
+        };
+        let unit = b.unit(&stream.units, along);
+        b.name(unit, &format!("{}_unit", stream.name));
+        let offset = b.of_place(&offsets)?;
+        let shift = b.of_place(&plan.shifts)?;
+        let word = b.load(member.stream, plan.bits, unit, offset, align);
         b.name(word, &member.name);
         Some(b.binary(Binary::Shr, word, shift))
     }
+}
+
+/// What is read, and from which unit.
+struct Place<'a> {
+    plane: &'a Plane,
+    /// Number of the unit along k, where it is not the block's own.
+    unit: Option<Value>,
+    /// Whether the strips follow this plane's words.
+    primary: bool,
 }
 
 /// Moves four values of `bits` bits, side by side, into the four bytes of a u32.

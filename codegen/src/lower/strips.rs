@@ -42,12 +42,16 @@ fn by_words(format: &Format, bytes: u32) -> Option<Strips> {
         return None;
     }
     let field = format.primary()?;
+    let per = format.fields[field].per;
+    if per > 1 && !per.is_multiple_of(4) {
+        return None; // a quad would have two values
+    }
     let planes = &format.fields[field].planes;
     let index = (0..planes.len()).max_by_key(|&i| (planes[i].bits, std::cmp::Reverse(i)))?;
     let plane = &planes[index];
     let member = &format.members[plane.member];
     let word_of = |weight: u32| -> Option<i64> {
-        let bit = plane.position(weight) - i64::from(member.offset) * 8;
+        let bit = plane.position(weight / per) - i64::from(member.offset) * 8;
         let word = bit.div_euclid(i64::from(bytes) * 8);
         let last = (bit + i64::from(plane.bits) - 1).div_euclid(i64::from(bytes) * 8);
         (word == last).then_some(word)

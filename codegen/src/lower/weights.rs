@@ -3,8 +3,9 @@
 use super::build::Builder;
 use super::plane::Reader;
 use super::strips::Strips;
+use super::{lookup, tables};
 use crate::format::{Field, Format, Formula, Scalar};
-use crate::ir::{Binary, Decoder, Lanes, Quad, Unary, Value};
+use crate::ir::{Binary, Decoder, Lanes, Quad, Type, Unary, Value};
 
 /// The program that hands out weights; `None` where these strips do not fit the layouts.
 pub(super) fn lower(format: &Format, strips: &Strips) -> Option<Decoder> {
@@ -13,7 +14,7 @@ pub(super) fn lower(format: &Format, strips: &Strips) -> Option<Decoder> {
     let mut quads = Vec::new();
     let mut number = 0;
     for (quad, starts) in strips.starts.iter().enumerate() {
-        let start = b.of_strip(starts)?;
+        let start = b.of_place(starts)?;
         let mut lanes = Vec::new();
         for lane in 0..strips.lanes {
             let mut values = Values { reader: &reader, quad, lane };
@@ -37,7 +38,8 @@ impl Values<'_> {
     /// The formula as f32.
     pub fn formula(&mut self, b: &mut Builder, formula: &Formula) -> Option<Value> {
         let mut binary = |op, left: &Formula, right: &Formula| {
-            let (left, right) = (self.formula(b, left)?, self.formula(b, right)?);
+            let left = self.operand(b, formula, left)?;
+            let right = self.operand(b, formula, right)?;
             Some(b.binary(op, left, right))
         };
         match formula {
@@ -48,40 +50,88 @@ impl Values<'_> {
                 let inner = self.formula(b, inner)?;
                 Some(b.unary(Unary::Neg, inner))
             }
+            Formula::Half(inner) => {
+                let inner = self.formula(b, inner)?;
+                let half = b.unary(Unary::F16FromF32, inner);
+                Some(b.unary(Unary::F32FromF16, half))
+            }
             Formula::Number(number) => Some(b.f32(*number)),
             Formula::Field(field) => {
                 let value = self.field(b, *field)?;
                 let stated = &self.reader.format.fields[*field];
                 Some(if stated.per > 1 { b.name(value, &stated.name) } else { value })
             }
-            Formula::Lookup { table, index } => {
-                let index = self.index(b, *index)?;
-                let entry = b.lookup(*table as u32, index);
-                Some(match self.reader.format.tables[*table].values {
-                    crate::format::TableValues::I8(_) => b.unary(Unary::ToF32, entry),
-                    crate::format::TableValues::F32(_) => entry,
+            Formula::Lookup { table, index, lane } => {
+                let entry = lookup::entry(b, self, *table, *index, *lane)?;
+                Some(match b.ty(entry) {
+                    Type::F32 => entry,
+                    _ => b.unary(Unary::ToF32, entry),
                 })
             }
         }
     }
 
+    /// An operand of an operation. Where the operation rounds, an operand that was computed is kept
+    /// apart from it, lest a compiler re-associate the two, or fuse them over an earlier rounding.
+    fn operand(&mut self, b: &mut Builder, whole: &Formula, part: &Formula) -> Option<Value> {
+        let value = self.formula(b, part)?;
+        let format = self.reader.format;
+        let computed =
+            |part: &Formula| matches!(part, Formula::Add(..) | Formula::Sub(..) | Formula::Mul(..));
+        let part = match part {
+            Formula::Neg(inner) => inner,
+            part => part,
+        };
+        // A sum may take an exact product whole: a fused operation rounds the same number.
+        let fused = !matches!(whole, Formula::Mul(..))
+            && matches!(part, Formula::Mul(..))
+            && !format.step(part).rounds();
+        let apart = computed(part) && !fused && format.step(whole).rounds();
+        Some(if apart { b.unary(Unary::Rounded, value) } else { value })
+    }
+
     /// A field as f32.
     fn field(&self, b: &mut Builder, field: usize) -> Option<Value> {
         let stated = &self.reader.format.fields[field];
+        if stated.index.is_some() || matches!(stated.scalar, Scalar::Unsigned | Scalar::Signed) {
+            let integer = self.integer(b, field)?;
+            return Some(b.unary(Unary::ToF32, integer));
+        }
         let stored = self.stored(b, field)?;
         Some(match stated.scalar {
             Scalar::F16 => b.unary(Unary::F32FromF16, stored),
-            Scalar::F32 => b.unary(Unary::F32FromBits, stored),
             Scalar::Bf16 => {
                 let bits = b.with(Binary::Shl, stored, 16);
                 b.unary(Unary::F32FromBits, bits)
             }
-            Scalar::Unsigned if stated.bias == 0 => b.unary(Unary::ToF32, stored),
+            Scalar::Small(_) => {
+                let (table, _) = b.named(&tables::values_name(&stated.name))?;
+                let bits = b.lookup(table, stored);
+                b.unary(Unary::F32FromBits, bits)
+            }
+            _ => b.unary(Unary::F32FromBits, stored),
+        })
+    }
+
+    /// An integer field: u32 where it has no bias and no sign, else i32.
+    pub fn integer(&self, b: &mut Builder, field: usize) -> Option<Value> {
+        let stated = &self.reader.format.fields[field];
+        if let Some(layout) = &stated.index {
+            let starts = &self.reader.strips.starts[self.quad];
+            let numbers = starts.iter().map(|start| layout.at(start + self.lane) as u32);
+            return b.of_place(&numbers.collect::<Vec<_>>());
+        }
+        if stated.wrap {
+            return self.index(b, field);
+        }
+        let stored = self.stored(b, field)?;
+        Some(match stated.scalar {
+            Scalar::Unsigned if stated.bias == 0 => stored,
             Scalar::Unsigned => {
                 let signed = b.unary(Unary::ToI32, stored);
                 unbiased(b, signed, stated)
             }
-            Scalar::Signed => {
+            _ => {
                 let signed = b.unary(Unary::SignExtend(stated.bits()), stored);
                 unbiased(b, signed, stated)
             }
@@ -91,7 +141,17 @@ impl Values<'_> {
     /// An integer field as the u32 that indexes a table; its range was checked with the formula.
     pub fn index(&self, b: &mut Builder, field: usize) -> Option<Value> {
         let stated = &self.reader.format.fields[field];
+        if stated.index.is_some() {
+            return self.integer(b, field);
+        }
         let stored = self.stored(b, field)?;
+        if stated.wrap {
+            // Added instead of subtracted, so that nothing is negative on the way.
+            let span = 1i64 << stated.bits();
+            let added = (-i64::from(stated.bias)).rem_euclid(span) as u32;
+            let sum = b.with(Binary::Add, stored, added);
+            return Some(b.with(Binary::And, sum, (span - 1) as u32));
+        }
         Some(b.with(Binary::Add, stored, stated.bias.unsigned_abs()))
     }
 
@@ -110,14 +170,13 @@ impl Values<'_> {
     }
 }
 
-/// An i32 less the field's bias, as f32.
+/// An i32 less the field's bias.
 fn unbiased(b: &mut Builder, signed: Value, field: &Field) -> Value {
-    let number = match field.bias {
+    match field.bias {
         0 => signed,
         bias => {
             let bias = b.i32(bias);
             b.binary(Binary::Sub, signed, bias)
         }
-    };
-    b.unary(Unary::ToF32, number)
+    }
 }

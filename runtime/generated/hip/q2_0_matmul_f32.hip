@@ -42,7 +42,7 @@ typedef unsigned long long ql_u64;
 
 // Weights [n, k], activations [m, k], output rows of `stride` elements that start at `first`.
 struct QlShape {
-  ql_u32 n, k, m, first, stride, reserved[3];
+  ql_u32 n, k, m, first, stride, size_0, size_1, zero;
 };
 
 constexpr ql_u32 WORKGROUP = 128;
@@ -128,9 +128,13 @@ QL_DEVICE Places places(ql_u32 strip) {
 
 QL_DEVICE Strip decode(
     const ql_u8* blocks,
-    ql_u64 unit,
+    const QlShape& shape,
+    ql_u32 row,
+    ql_u32 block,
     ql_u32 strip) {
-  const ql_u64 blocks_base = unit * 18;
+  [[maybe_unused]] const ql_u32 per_row = shape.k / WEIGHTS;  // blocks
+  const ql_u32 blocks_unit = row * per_row + block;
+  const ql_u64 blocks_base = (ql_u64)blocks_unit * 18u;
   const ql_u32 qs_word = load_u32_a2(blocks, blocks_base + strip * 4u + 2u);
   const float d = f16_to_f32(load_u16_a2(blocks, blocks_base));
   const float w0 = float(int(qs_word & 3u) - 1) * d;
@@ -193,7 +197,7 @@ QL_KERNEL(WORKGROUP) q2_0_matmul_f32(
       const ql_u32 t = step + i % CHUNK;
       Strip decoded = {};
       if (row < shape.n && t < units * STRIPS) {
-        decoded = decode(blocks, row * units + t / STRIPS, t % STRIPS);
+        decoded = decode(blocks, shape, row, t / STRIPS, t % STRIPS);
       }
       QL_UNROLL
       for (ql_u32 q = 0; q < QUADS; ++q) {

@@ -42,7 +42,7 @@ typedef unsigned long long ql_u64;
 
 // Weights [n, k], activations [m, k], output rows of `stride` elements that start at `first`.
 struct QlShape {
-  ql_u32 n, k, m, first, stride, reserved[3];
+  ql_u32 n, k, m, first, stride, size_0, size_1, zero;
 };
 
 constexpr ql_u32 WORKGROUP = 64;
@@ -146,10 +146,14 @@ QL_DEVICE Places places(ql_u32 strip) {
 
 QL_DEVICE Strip decode(
     const ql_u8* blocks,
-    ql_u64 unit,
+    const QlShape& shape,
+    ql_u32 row,
+    ql_u32 block,
     ql_u32 strip) {
-  const ql_u64 blocks_base = unit * 24;
+  [[maybe_unused]] const ql_u32 per_row = shape.k / WEIGHTS;  // blocks
   const ql_u32 shift = strip * 4u;
+  const ql_u32 blocks_unit = row * per_row + block;
+  const ql_u64 blocks_base = (ql_u64)blocks_unit * 24u;
   const ql_u32 qs_word = load_u32_a4(blocks, blocks_base + shift + 8u);
   const ql_u32 qh_word = load_u32_a4(blocks, blocks_base + 4u);
   const ql_u32 qh = (qh_word >> shift) & 15u;
@@ -200,7 +204,7 @@ QL_KERNEL(WORKGROUP) q5_1_matvec_f32(
     QL_UNROLL
     for (ql_u32 r = 0; r < ROWS; ++r) {
       const ql_u64 row = first + r < shape.n ? first + r : shape.n - 1;
-      const Strip weights = decode(blocks, row * units + unit, strip);
+      const Strip weights = decode(blocks, shape, row, unit, strip);
       QL_UNROLL
       for (ql_u32 q = 0; q < QUADS; ++q) {
         sums[r] = dot_quad(weights.quads[q], activations[q], sums[r]);

@@ -14,9 +14,9 @@ struct Shape {
     m: u32,
     first: u32,
     stride: u32,
-    reserved_0: u32,
-    reserved_1: u32,
-    reserved_2: u32,
+    size_0: u32,
+    size_1: u32,
+    zero: u32,
 }
 
 @group(0) @binding(0) var<storage, read> blocks: array<u32>;
@@ -59,8 +59,9 @@ fn places(strip: u32) -> Places {
 }
 
 // The weights of one strip.
-fn decode(unit: u32, strip: u32) -> Strip {
-    let blocks_base = unit * 4u;
+fn decode(row: u32, block: u32, strip: u32) -> Strip {
+    let per_row = shape.k / WEIGHTS; // blocks
+    let blocks_base = (row * per_row + block) * 4u;
     let w0 = bitcast<f32>(blocks_u32_a4(blocks_base));
     return Strip(
         Quad(w0),
@@ -86,9 +87,9 @@ fn f32_matvec_f32(
         let unit = t / STRIPS;
         let at = places(t % STRIPS);
         let x_0 = load_quad(unit * WEIGHTS + at.quad_0);
-        let strip_0 = decode(row_0 * units + unit, t % STRIPS);
+        let strip_0 = decode(row_0, unit, t % STRIPS);
         sum_0 += dot_quad(strip_0.quad_0, x_0);
-        let strip_1 = decode(row_1 * units + unit, t % STRIPS);
+        let strip_1 = decode(row_1, unit, t % STRIPS);
         sum_1 += dot_quad(strip_1.quad_0, x_0);
     }
     partial[0u * WORKGROUP + lane] = sum_0;

@@ -14,9 +14,9 @@ struct Shape {
     m: u32,
     first: u32,
     stride: u32,
-    reserved_0: u32,
-    reserved_1: u32,
-    reserved_2: u32,
+    size_0: u32,
+    size_1: u32,
+    zero: u32,
 }
 
 @group(0) @binding(0) var<storage, read> blocks: array<u32>;
@@ -98,8 +98,10 @@ fn places(strip: u32) -> Places {
 }
 
 // The weights of one strip.
-fn decode(unit: u32, strip: u32) -> Strip {
-    let blocks_base = unit * 18u;
+fn decode(row: u32, block: u32, strip: u32) -> Strip {
+    let per_row = shape.k / WEIGHTS; // blocks
+    let blocks_unit = row * per_row + block;
+    let blocks_base = blocks_unit * 18u;
     let qs_word = blocks_u32_a2(blocks_base + strip * 4u + 2u);
     let d = f16_to_f32(blocks_u16_a2(blocks_base));
     let w0 = (2.0f * f32(qs_word & 1u) - 1.0f) * d;
@@ -172,7 +174,7 @@ fn q1_0_matvec_f32(
         let x_5 = load_quad(unit * WEIGHTS + at.quad_5);
         let x_6 = load_quad(unit * WEIGHTS + at.quad_6);
         let x_7 = load_quad(unit * WEIGHTS + at.quad_7);
-        let strip_0 = decode(row_0 * units + unit, t % STRIPS);
+        let strip_0 = decode(row_0, unit, t % STRIPS);
         sum_0 += dot_quad(strip_0.quad_0, x_0);
         sum_0 += dot_quad(strip_0.quad_1, x_1);
         sum_0 += dot_quad(strip_0.quad_2, x_2);
@@ -181,7 +183,7 @@ fn q1_0_matvec_f32(
         sum_0 += dot_quad(strip_0.quad_5, x_5);
         sum_0 += dot_quad(strip_0.quad_6, x_6);
         sum_0 += dot_quad(strip_0.quad_7, x_7);
-        let strip_1 = decode(row_1 * units + unit, t % STRIPS);
+        let strip_1 = decode(row_1, unit, t % STRIPS);
         sum_1 += dot_quad(strip_1.quad_0, x_0);
         sum_1 += dot_quad(strip_1.quad_1, x_1);
         sum_1 += dot_quad(strip_1.quad_2, x_2);

@@ -14,9 +14,9 @@ struct Shape {
     m: u32,
     first: u32,
     stride: u32,
-    reserved_0: u32,
-    reserved_1: u32,
-    reserved_2: u32,
+    size_0: u32,
+    size_1: u32,
+    zero: u32,
 }
 
 @group(0) @binding(0) var<storage, read> blocks: array<u32>;
@@ -74,9 +74,11 @@ fn places(strip: u32) -> Places {
 }
 
 // The weights of one strip.
-fn decode(unit: u32, strip: u32) -> Strip {
-    let blocks_base = unit * 176u;
+fn decode(row: u32, block: u32, strip: u32) -> Strip {
+    let per_row = shape.k / WEIGHTS; // blocks
     let offset = strip >> 3u;
+    let blocks_unit = row * per_row + block;
+    let blocks_base = blocks_unit * 176u;
     let d_word = blocks_u32_a4(blocks_base);
     let d = f16_to_f32(d_word & 65535u);
     let offset_2 = strip >> 4u;
@@ -138,10 +140,10 @@ fn q5_k_matvec_f32(
         let at = places(t % STRIPS);
         let x_0 = load_quad(unit * WEIGHTS + at.quad_0);
         let x_1 = load_quad(unit * WEIGHTS + at.quad_1);
-        let strip_0 = decode(row_0 * units + unit, t % STRIPS);
+        let strip_0 = decode(row_0, unit, t % STRIPS);
         sum_0 += dot_quad(strip_0.quad_0, x_0);
         sum_0 += dot_quad(strip_0.quad_1, x_1);
-        let strip_1 = decode(row_1 * units + unit, t % STRIPS);
+        let strip_1 = decode(row_1, unit, t % STRIPS);
         sum_1 += dot_quad(strip_1.quad_0, x_0);
         sum_1 += dot_quad(strip_1.quad_1, x_1);
     }

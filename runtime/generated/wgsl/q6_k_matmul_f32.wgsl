@@ -14,9 +14,9 @@ struct Shape {
     m: u32,
     first: u32,
     stride: u32,
-    reserved_0: u32,
-    reserved_1: u32,
-    reserved_2: u32,
+    size_0: u32,
+    size_1: u32,
+    zero: u32,
 }
 
 @group(0) @binding(0) var<storage, read> blocks: array<u32>;
@@ -94,9 +94,11 @@ fn places(strip: u32) -> Places {
 }
 
 // The weights of one strip.
-fn decode(unit: u32, strip: u32) -> Strip {
-    let blocks_base = unit * 210u;
+fn decode(row: u32, block: u32, strip: u32) -> Strip {
+    let per_row = shape.k / WEIGHTS; // blocks
     let offset = strip >> 4u;
+    let blocks_unit = row * per_row + block;
+    let blocks_base = blocks_unit * 210u;
     let d = f16_to_f32(blocks_u16_a2(blocks_base + 208u));
     let offset_2 = ((strip >> 2u) & 3u) + offset * 8u;
     let scale = f32(i32(blocks_u8_a1(blocks_base + offset_2 + 192u) << 24u) >> 24u);
@@ -161,7 +163,7 @@ fn q6_k_matmul_f32(
             let t = step + i % CHUNK;
             var strip = Strip();
             if row < shape.n && t < units * STRIPS {
-                strip = decode(row * units + t / STRIPS, t % STRIPS);
+                strip = decode(row, t / STRIPS, t % STRIPS);
             }
             let slot = i / CHUNK * PITCH + i % CHUNK * QUADS;
             weight_tile[slot + 0u] = strip.quad_0;

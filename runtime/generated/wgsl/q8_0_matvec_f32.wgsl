@@ -14,9 +14,9 @@ struct Shape {
     m: u32,
     first: u32,
     stride: u32,
-    reserved_0: u32,
-    reserved_1: u32,
-    reserved_2: u32,
+    size_0: u32,
+    size_1: u32,
+    zero: u32,
 }
 
 @group(0) @binding(0) var<storage, read> blocks: array<u32>;
@@ -76,8 +76,10 @@ fn places(strip: u32) -> Places {
 }
 
 // The weights of one strip.
-fn decode(unit: u32, strip: u32) -> Strip {
-    let blocks_base = unit * 34u;
+fn decode(row: u32, block: u32, strip: u32) -> Strip {
+    let per_row = shape.k / WEIGHTS; // blocks
+    let blocks_unit = row * per_row + block;
+    let blocks_base = blocks_unit * 34u;
     let q_word = blocks_u32_a2(blocks_base + strip * 4u + 2u);
     let d = f16_to_f32(blocks_u16_a2(blocks_base));
     let w0 = f32(i32((q_word & 255u) << 24u) >> 24u) * d;
@@ -108,9 +110,9 @@ fn q8_0_matvec_f32(
         let unit = t / STRIPS;
         let at = places(t % STRIPS);
         let x_0 = load_quad(unit * WEIGHTS + at.quad_0);
-        let strip_0 = decode(row_0 * units + unit, t % STRIPS);
+        let strip_0 = decode(row_0, unit, t % STRIPS);
         sum_0 += dot_quad(strip_0.quad_0, x_0);
-        let strip_1 = decode(row_1 * units + unit, t % STRIPS);
+        let strip_1 = decode(row_1, unit, t % STRIPS);
         sum_1 += dot_quad(strip_1.quad_0, x_0);
     }
     partial[0u * WORKGROUP + lane] = sum_0;

@@ -14,9 +14,9 @@ struct Shape {
     m: u32,
     first: u32,
     stride: u32,
-    reserved_0: u32,
-    reserved_1: u32,
-    reserved_2: u32,
+    size_0: u32,
+    size_1: u32,
+    zero: u32,
 }
 
 @group(0) @binding(0) var<storage, read> blocks: array<u32>;
@@ -86,8 +86,10 @@ fn places(strip: u32) -> Places {
 }
 
 // The weights of one strip.
-fn decode(unit: u32, strip: u32) -> Strip {
-    let blocks_base = unit * 66u;
+fn decode(row: u32, block: u32, strip: u32) -> Strip {
+    let per_row = shape.k / WEIGHTS; // blocks
+    let blocks_unit = row * per_row + block;
+    let blocks_base = blocks_unit * 66u;
     let qs_word = blocks_u32_a2(blocks_base + strip * 4u);
     let d = f16_to_f32(blocks_u16_a2(blocks_base + 64u));
     let w0 = f32(i32(qs_word & 3u) - 1) * d;
@@ -136,12 +138,12 @@ fn tq2_0_matvec_f32(
         let x_1 = load_quad(unit * WEIGHTS + at.quad_1);
         let x_2 = load_quad(unit * WEIGHTS + at.quad_2);
         let x_3 = load_quad(unit * WEIGHTS + at.quad_3);
-        let strip_0 = decode(row_0 * units + unit, t % STRIPS);
+        let strip_0 = decode(row_0, unit, t % STRIPS);
         sum_0 += dot_quad(strip_0.quad_0, x_0);
         sum_0 += dot_quad(strip_0.quad_1, x_1);
         sum_0 += dot_quad(strip_0.quad_2, x_2);
         sum_0 += dot_quad(strip_0.quad_3, x_3);
-        let strip_1 = decode(row_1 * units + unit, t % STRIPS);
+        let strip_1 = decode(row_1, unit, t % STRIPS);
         sum_1 += dot_quad(strip_1.quad_0, x_0);
         sum_1 += dot_quad(strip_1.quad_1, x_1);
         sum_1 += dot_quad(strip_1.quad_2, x_2);

@@ -23,6 +23,7 @@ use self::fault::Faults;
 use self::pipeline::Pipeline;
 pub use self::record::View;
 pub use self::upload::GpuWeights;
+use crate::artifact::List;
 use crate::device::{Backend, Resident};
 use crate::{Device, Error, Result, Tensor, f16};
 
@@ -40,6 +41,8 @@ struct Shared {
     faults: Arc<Faults>,
     /// Pipelines by kernel name; one name may belong to several texts.
     pipelines: Mutex<HashMap<String, Vec<Arc<Pipeline>>>>,
+    /// Tables of formats, and their buffers.
+    tables: Mutex<Vec<(List<u32>, wgpu::Buffer)>>,
     /// Bytes written to the queue since the last submission of an upload.
     written: AtomicU64,
 }
@@ -114,6 +117,7 @@ impl Gpu {
                 name: format!("{} ({:?})", info.name, info.backend),
                 faults: Arc::default(),
                 pipelines: Mutex::default(),
+                tables: Mutex::default(),
                 written: AtomicU64::new(0),
             }),
         }

@@ -3,7 +3,7 @@
 use std::sync::{Arc, PoisonError};
 
 use super::{Gpu, View};
-use crate::artifact::{Backend, Element, Kernel, Kind, Role, Shape};
+use crate::artifact::{Backend, Element, Grid, Kernel, Kind, Role, Shape};
 use crate::{Error, Format, Result};
 
 /// A compiled kernel.
@@ -13,13 +13,23 @@ pub(super) struct Pipeline {
     pipeline: wgpu::ComputePipeline,
 }
 
+impl Pipeline {
+    /// How a launch is cut into workgroups.
+    pub(super) fn grid(&self) -> Grid {
+        self.kernel.grid
+    }
+}
+
 /// What one launch works on.
 pub(super) struct Launch<'a> {
     /// One per stream of the format.
     pub weights: &'a [View<'a>],
+    pub tables: Option<View<'a>>,
     pub x: Option<View<'a>>,
     pub y: View<'a>,
     pub shape: Shape,
+    /// Weights `[n, k]` and activation rows `m` that the grid covers.
+    pub covered: [u64; 3],
 }
 
 /// A format's WGSL kernel.
@@ -87,8 +97,8 @@ impl Gpu {
     ) -> Result<()> {
         let kernel = &pipeline.kernel;
         let during = format!("recording kernel `{}`", kernel.name);
-        let Shape { n, k, m, .. } = launch.shape;
-        let grid = kernel.grid.launch(n.into(), k.into(), m.into(), self.limits.workgroups);
+        let [n, k, m] = launch.covered;
+        let grid = kernel.grid.launch(n, k, m, self.limits.workgroups);
         let [x, y, z] = grid.ok_or_else(|| {
             let most = self.limits.workgroups;
             self.failed(
@@ -106,6 +116,7 @@ impl Gpu {
             for (binding, resource) in (0..).zip(kernel.bindings.iter()) {
                 let view = match resource.role {
                     Role::Weights(stream) => launch.weights.get(stream as usize),
+                    Role::Tables => launch.tables.as_ref(),
                     Role::Activations => launch.x.as_ref(),
                     Role::Output => Some(&launch.y),
                     Role::Shape => Some(&shape),
@@ -142,7 +153,7 @@ impl Gpu {
 
 fn layout(binding: u32, role: Role) -> wgpu::BindGroupLayoutEntry {
     let ty = match role {
-        Role::Weights(_) | Role::Activations => {
+        Role::Weights(_) | Role::Tables | Role::Activations => {
             wgpu::BufferBindingType::Storage { read_only: true }
         }
         Role::Output => wgpu::BufferBindingType::Storage { read_only: false },

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use super::Limits;
 use crate::Format;
+use crate::artifact::{Dims, Grid, Order, Stream};
 
 /// Kernels count weights and bytes in u32. Staying this far below leaves room for the invocations
 /// past the end of a grid.
@@ -27,39 +28,93 @@ pub(super) fn bindable(limits: &Limits) -> u64 {
     limits.binding.min(ADDRESSABLE) / ROUND * ROUND
 }
 
-/// Splits rows into parts that each fit a binding of every stream; the problem where one row does
-/// not.
+/// Splits rows into parts that each fit a binding of every stream; the problem where rows cannot be
+/// split far enough.
 pub(super) fn parts(
-    n: u64,
+    dims: &Dims,
     k: u64,
     format: &Format,
     padding: u32,
     limits: &Limits,
 ) -> Result<Vec<Range<u64>>, String> {
+    let n = u64::from(dims.n);
     let largest = bindable(limits);
-    let mut most = ADDRESSABLE / k;
-    if most == 0 {
+    if k > ADDRESSABLE {
         return Err(format!("one row of {k} weights; kernels count at most {ADDRESSABLE} of them"));
     }
+    let mut most = (ADDRESSABLE / k).min(n);
+    let mut unsplit = 1; // rows that no part may divide
     for stream in format.streams.iter() {
-        let row = (k / u64::from(format.weights)).saturating_mul(stream.bytes.into());
-        most = most.min(largest.saturating_sub(padding.into()) / row);
-        if most == 0 {
+        let rows = together(stream, dims);
+        unsplit = unsplit / gcd(unsplit, rows) * rows;
+        let bytes = |rows: u64| {
+            let range = range(stream, dims, &(0..rows));
+            range.end - range.start + u64::from(padding)
+        };
+        // The most rows whose bytes fit: bytes grow with the rows.
+        let (mut fit, mut burst) = (0, most + 1);
+        while burst - fit > 1 {
+            let rows = fit + (burst - fit) / 2;
+            if bytes(rows) <= largest { fit = rows } else { burst = rows }
+        }
+        most = fit;
+        if most < unsplit.min(n) {
+            let rows = unsplit.min(n);
+            let rows = if rows == 1 { "one row".to_owned() } else { format!("{rows} rows") };
             return Err(format!(
-                "one row of {k} weights has {row} bytes in stream `{}`; a binding holds {largest} \
-                 with its padding of {padding}, and rows cannot be split",
+                "{rows} of {k} weights have {} bytes in stream `{}`; a binding holds {largest} with \
+                 its padding of {padding}, and so few rows cannot be split",
+                bytes(unsplit.min(n)) - u64::from(padding),
                 stream.name
             ));
         }
     }
     // Where it can be had, parts begin where an output of either element type may be bound.
     let aligned = step(k * 2, limits.alignment);
+    let aligned = aligned / gcd(aligned, unsplit) * unsplit;
     let rows = match most {
         most if most >= n => n,
         most if most >= aligned => most / aligned * aligned,
-        most => most,
+        most => most / unsplit * unsplit,
     };
     Ok(cut(n, rows))
+}
+
+/// The least number of rows at whose multiples a stream may be cut.
+fn together(stream: &Stream, dims: &Dims) -> u64 {
+    match stream.units.order {
+        Order::Columns => dims.n.into(),
+        Order::Rows => stream.units.rows.max(1).into(),
+        Order::Flat => {
+            let shared = stream.units.blocks.blocks(dims);
+            shared / gcd(shared, dims.blocks.into())
+        }
+    }
+}
+
+/// Bytes of a stream that store some rows, which begin where the stream may be cut; all of them where
+/// it is the same for all rows.
+pub(super) fn range(stream: &Stream, dims: &Dims, rows: &Range<u64>) -> Range<u64> {
+    let bytes = |rows: u64| {
+        let part = Dims { n: rows as u32, ..*dims };
+        stream.len(&part).unwrap_or(u64::MAX)
+    };
+    match stream.units.rows {
+        0 => 0..bytes(dims.n.into()),
+        _ => bytes(rows.start)..bytes(rows.end),
+    }
+}
+
+/// Weights per unit of decoding of a dequantization.
+pub(super) fn unit(grid: Grid, format: &Format) -> u64 {
+    match grid {
+        Grid::Strips { weights, .. } => weights.into(),
+        _ => format.weights.into(),
+    }
+}
+
+fn gcd(a: u64, b: u64) -> u64 {
+    if b == 0 { a } else { gcd(b, a % b) }
 }
 
 /// Splits blocks into pieces whose decoded weights fit `room` bytes at `bytes` each, and which
@@ -76,7 +131,9 @@ pub(super) fn pieces(
     if rounded(blocks * u64::from(format.weights)) * bytes <= room {
         return Ok(cut(blocks, blocks));
     }
-    let streams = format.streams.iter().map(|stream| u64::from(stream.bytes));
+    // Only blocks of a plain format are cut out; else kernels are told where to begin.
+    let plain = format.streams.iter().filter(|_| format.is_plain());
+    let streams = plain.map(|stream| u64::from(stream.bytes));
     let aligned = streams.chain([block]).map(|bytes| step(bytes, limits.alignment)).max();
     let aligned = aligned.unwrap_or(1);
     let most = room / block / aligned * aligned;
@@ -103,20 +160,16 @@ fn step(bytes: u64, alignment: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::artifact::{Artifact, Stream};
+    use crate::artifact::{Artifact, Extent, Units};
 
     fn format(weights: u32, bytes: &[u32]) -> Format {
-        let stream = |&bytes: &u32| Stream { name: "s".into(), bytes };
-        Format::from(Artifact {
-            name: "f".into(),
-            title: "".into(),
-            gguf: None,
-            weights,
-            streams: bytes.iter().map(stream).collect::<Vec<_>>().into(),
-            kernels: vec![].into(),
-            decode: None,
-            descriptor: "".into(),
-        })
+        let stream = |&bytes: &u32| Stream { name: "s".into(), bytes, units: Units::BLOCKS };
+        let streams = bytes.iter().map(stream).collect();
+        Format::from(Artifact { weights, streams, ..Artifact::default() })
+    }
+
+    fn dims(n: u32, k: u32, format: &Format) -> Dims {
+        Dims { n, blocks: k / format.weights, sizes: [0; 2] }
     }
 
     fn limits(binding: u64) -> Limits {
@@ -139,10 +192,11 @@ mod tests {
         for (n, k, binding, padding) in
             [(1, 32, 64, 3), (1000, 32, 64, 3), (1000, 320, 1000, 16), (7, 32, 1 << 40, 0)]
         {
-            let parts = parts(n, k, &format, padding, &limits(binding)).unwrap();
-            assert_covers(&parts, n);
+            let dims = dims(n, k, &format);
+            let parts = parts(&dims, k.into(), &format, padding, &limits(binding)).unwrap();
+            assert_covers(&parts, n.into());
             for part in &parts {
-                let bytes = (part.end - part.start) * (k / 32) * 17;
+                let bytes = (part.end - part.start) * u64::from(k / 32) * 17;
                 assert!(padded(bytes, padding) <= binding, "{part:?}");
             }
         }
@@ -151,13 +205,36 @@ mod tests {
     #[test]
     fn parts_begin_where_outputs_may_be_bound() {
         // 96 weights are 192 bytes of f16: 4 rows are 3 times 256.
-        let parts = parts(1000, 96, &format(32, &[18]), 0, &limits(54 * 103)).unwrap();
+        let format = format(32, &[18]);
+        let parts = parts(&dims(1000, 96, &format), 96, &format, 0, &limits(54 * 103)).unwrap();
         assert_eq!(parts.first(), Some(&(0..100)));
     }
 
     #[test]
+    fn shared_units_are_not_divided() {
+        // 3 blocks a row, a unit of 4 bytes for 8 blocks: every 8 rows a unit begins.
+        let mut format = format(32, &[16]);
+        let units = Units { blocks: Extent::Blocks(8), order: Order::Flat, ..Units::BLOCKS };
+        let shared = Stream { name: "shared".into(), bytes: 4, units };
+        format = Format::from(Artifact {
+            weights: 32,
+            streams: vec![format.streams[0].clone(), shared].into(),
+            ..Artifact::default()
+        });
+        let dims = dims(1001, 96, &format);
+        let parts = parts(&dims, 96, &format, 4, &limits(48 * 100)).unwrap();
+        assert_covers(&parts, 1001);
+        assert!(parts.len() > 10 && parts.iter().all(|part| part.start % 8 == 0), "{parts:?}");
+        let bytes = |part| range(&format.streams[1], &dims, part);
+        assert_eq!(bytes(&(16..24)), 24..36);
+        assert_eq!(bytes(&parts[parts.len() - 1]).end, (1001u64 * 3).div_ceil(8) * 4);
+    }
+
+    #[test]
     fn kernels_never_count_beyond_u32() {
-        let parts = parts(1 << 20, 1 << 14, &format(32, &[18]), 0, &limits(u64::MAX)).unwrap();
+        let format = format(32, &[18]);
+        let dims = dims(1 << 20, 1 << 14, &format);
+        let parts = parts(&dims, 1 << 14, &format, 0, &limits(u64::MAX)).unwrap();
         assert_covers(&parts, 1 << 20);
         for part in parts {
             assert!((part.end - part.start) << 14 <= ADDRESSABLE);

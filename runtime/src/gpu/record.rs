@@ -141,22 +141,36 @@ impl GpuWeights {
     ) -> Result<()> {
         let pipeline = self.gpu.pipeline(kernel(&self.format, Kind::Dequant, element)?)?;
         let count = blocks.end - blocks.start;
-        let weights: Vec<View> = part
-            .streams
-            .iter()
-            .zip(self.format.streams.iter())
-            .map(|(buffer, stream)| {
-                let bytes = u64::from(stream.bytes);
-                View::from(buffer)
-                    .part(blocks.start * bytes, plan::padded(count * bytes, self.padding))
-            })
-            .collect();
-        let k = count * u64::from(self.format.weights);
-        let y = y.part(0, plan::rounded(k) * element.bytes());
-        // A piece may begin and end within rows: to the kernel it is one row.
-        let shape = Shape { n: 1, k: k as u32, m: 1, first: 0, stride: 1, reserved: [0; 3] };
+        let decoded = count * u64::from(self.format.weights);
+        let y = y.part(0, plan::rounded(decoded) * element.bytes());
+        let sizes = self.dims.sizes;
+        // All numbers are below 2^31: `plan::parts`.
+        let (weights, shape): (Vec<View>, Shape) = match self.format.is_plain() {
+            // A piece may begin and end within rows: to the kernel it is one row.
+            true => {
+                let cut = part.streams.iter().zip(self.format.streams.iter());
+                let cut = cut.map(|(buffer, stream)| {
+                    let bytes = u64::from(stream.bytes);
+                    View::from(buffer)
+                        .part(blocks.start * bytes, plan::padded(count * bytes, self.padding))
+                });
+                let stride = decoded.div_ceil(plan::unit(pipeline.grid(), &self.format)) as u32;
+                let k = decoded as u32;
+                (cut.collect(), Shape { n: 1, k, m: 1, first: 0, stride, sizes, zero: 0 })
+            }
+            false => {
+                let rows = part.rows.end - part.rows.start;
+                let (first, stride) = (blocks.start as u32, count as u32);
+                let (n, k) = (rows as u32, self.k as u32);
+                let whole = part.streams.iter().map(View::from).collect();
+                (whole, Shape { n, k, m: 1, first, stride, sizes, zero: 0 })
+            }
+        };
+        let tables = self.tables.as_ref().map(View::from);
+        let covered = [1, decoded, 1];
+        let launch = Launch { weights: &weights, tables, x: None, y, shape, covered };
         let mut pass = encoder.begin_compute_pass(&Default::default());
-        self.gpu.launch(&mut pass, &pipeline, &Launch { weights: &weights, x: None, y, shape })
+        self.gpu.launch(&mut pass, &pipeline, &launch)
     }
 
     fn record_product(
@@ -183,13 +197,13 @@ impl GpuWeights {
                 m,
                 first: part.rows.start as u32,
                 stride: self.n as u32,
-                reserved: [0; 3],
+                sizes: self.dims.sizes,
+                zero: 0,
             };
-            self.gpu.launch(
-                &mut pass,
-                &pipeline,
-                &Launch { weights: &weights, x: Some(x), y, shape },
-            )?;
+            let covered = [shape.n.into(), self.k, m.into()];
+            let tables = self.tables.as_ref().map(View::from);
+            let launch = Launch { weights: &weights, tables, x: Some(x), y, shape, covered };
+            self.gpu.launch(&mut pass, &pipeline, &launch)?;
         }
         Ok(())
     }

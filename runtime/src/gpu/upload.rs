@@ -1,11 +1,11 @@
 //! Brings quantized bytes to a GPU as they are.
 
 use std::ops::Range;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 
 use super::{Gpu, plan};
-use crate::artifact::Backend;
+use crate::artifact::{Backend, Dims};
 use crate::{Bytes, Error, Format, Result, Tensor};
 
 /// Weights `[n, k]` on a GPU, quantized, in one buffer per stream or in several where a binding
@@ -16,7 +16,10 @@ pub struct GpuWeights {
     pub(super) format: Format,
     pub(super) n: u64,
     pub(super) k: u64,
+    pub(super) dims: Dims,
     pub(super) parts: Vec<Part>,
+    /// The format's tables, where it has some.
+    pub(super) tables: Option<wgpu::Buffer>,
     /// Bytes that kernels may read past the last block.
     pub(super) padding: u32,
 }
@@ -59,11 +62,12 @@ impl Gpu {
         let padding = kernels.map(|kernel| kernel.padding).max().unwrap_or(0);
         let error = |problem| Error::Tensor { tensor: tensor.name().to_owned(), problem };
         let mut parts = Vec::new();
-        for rows in plan::parts(n, k, format, padding, &self.limits).map_err(error)? {
+        let dims = *tensor.layout();
+        for rows in plan::parts(&dims, k, format, padding, &self.limits).map_err(error)? {
             let mut streams = Vec::new();
             for (bytes, stream) in tensor.streams().iter().zip(format.streams.iter()) {
-                let row = k / u64::from(format.weights) * u64::from(stream.bytes);
-                let range = (rows.start * row) as usize..(rows.end * row) as usize;
+                let range = plan::range(stream, &dims, &rows);
+                let range = range.start as usize..range.end as usize;
                 let bytes = bytes.slice(range).unwrap_or_else(|| Vec::new().into());
                 streams.push(self.write(tensor.name(), &bytes, padding)?);
             }
@@ -75,9 +79,26 @@ impl Gpu {
             format: format.clone(),
             n,
             k,
+            dims,
             parts,
+            tables: self.tables(format)?,
             padding,
         })
+    }
+
+    /// A format's tables, one buffer for all tensors of the format.
+    fn tables(&self, format: &Format) -> Result<Option<wgpu::Buffer>> {
+        if format.tables.is_empty() {
+            return Ok(None);
+        }
+        let mut known = self.shared.tables.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, buffer)) = known.iter().find(|(words, _)| *words == format.tables) {
+            return Ok(Some(buffer.clone()));
+        }
+        let bytes: Vec<u8> = format.tables.iter().flat_map(|word| word.to_le_bytes()).collect();
+        let buffer = self.filled("tables", &bytes, wgpu::BufferUsages::STORAGE)?;
+        known.push((format.tables.clone(), buffer.clone()));
+        Ok(Some(buffer))
     }
 
     /// A buffer of weights; what follows them is zero.

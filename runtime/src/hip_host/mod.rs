@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 pub use kernel::{Argument, HostKernel};
 
-use crate::artifact::{self, Element, Kind, Role, Shape};
+use crate::artifact::{self, Dims, Element, Grid, Kind, Role, Shape};
 use crate::device::{Backend, Resident};
 use crate::memory::{elements, zeros};
 use crate::{Device, Error, Result, Tensor, f16};
@@ -52,7 +52,9 @@ impl Backend for HipHost {
         let streams = tensor.streams().iter();
         let streams = streams.map(|bytes| Buffer::copied(bytes, padding as usize, "weights"));
         let streams = streams.collect::<Result<_>>()?;
-        Ok(Arc::new(HostWeights { tensor: tensor.clone(), streams, kernels }))
+        let words: Vec<u8> = tensor.format().tables.iter().flat_map(|w| w.to_le_bytes()).collect();
+        let tables = Buffer::copied(&words, 0, "tables")?;
+        Ok(Arc::new(HostWeights { tensor: tensor.clone(), streams, tables, kernels }))
     }
 }
 
@@ -73,10 +75,11 @@ impl HipHost {
     }
 }
 
-/// A tensor, its padded bytes and its kernels.
+/// A tensor, its padded bytes, its format's tables and kernels.
 struct HostWeights {
     tensor: Tensor,
     streams: Vec<Buffer>,
+    tables: Buffer,
     kernels: Kernels,
 }
 
@@ -113,9 +116,8 @@ impl HostWeights {
         let size = rows.min(n).saturating_mul(k).saturating_mul(size_of::<T>());
         let mut y = Buffer::new(size, "decoded weights")?;
         for (run, weights) in weights.chunks_mut(rows.saturating_mul(k)).enumerate() {
-            let shape =
-                Shape { n: size_u32(weights.len() / k)?, k: size_u32(k)?, ..Shape::default() };
-            self.launch(Kind::Dequant, element, run * rows, &shape, &Buffer::default(), &mut y)?;
+            let first = run * rows * self.tensor.layout().blocks as usize;
+            self.launch_dequant(element, first, weights.len(), &mut y)?;
             weights.copy_from_slice(y.values(weights.len()));
         }
         Ok(weights)
@@ -127,37 +129,66 @@ impl HostWeights {
         let activations = Buffer::copied(bytemuck::cast_slice(x), 0, "activations")?;
         let mut y = Buffer::new(len.saturating_mul(size_of::<f32>()), "the output")?;
         let (n, k, m) = (size_u32(n)?, size_u32(self.tensor.k())?, size_u32(m)?);
-        let shape = Shape { n, k, m, first: 0, stride: n, ..Shape::default() };
-        self.launch(kind, Element::F32, 0, &shape, &activations, &mut y)?;
+        let sizes = self.tensor.layout().sizes;
+        let shape = Shape { n, k, m, first: 0, stride: n, sizes, zero: 0 };
+        let kernel = self.kernel(kind, Element::F32)?;
+        self.launch(kernel, 0, [n, k, m], &shape, &activations, &mut y)?;
         let mut output = zeros(len, "the output")?;
         output.copy_from_slice(y.values(len));
         Ok(output)
     }
 
-    /// Runs a kernel on the weight rows from `row` on; `shape` counts them.
+    /// Decodes `weights` weights from a block on.
+    fn launch_dequant(
+        &self,
+        element: Element,
+        block: usize,
+        weights: usize,
+        y: &mut Buffer,
+    ) -> Result<()> {
+        let format = self.tensor.format();
+        let kernel = self.kernel(Kind::Dequant, element)?;
+        let unit = match kernel.facts().grid {
+            Grid::Strips { weights, .. } => weights as usize,
+            _ => format.weights as usize,
+        };
+        // Blocks can be cut out of a plain tensor: they are one row.
+        let Dims { n, sizes, .. } = *self.tensor.layout();
+        let (start, n, k, first) = match format.is_plain() {
+            true => (block, 1, weights, 0),
+            false => (0, n, self.tensor.k(), block),
+        };
+        let (k, first) = (size_u32(k)?, size_u32(first)?);
+        let stride = size_u32(weights.div_ceil(unit))?;
+        let shape = Shape { n, k, m: 1, first, stride, sizes, zero: 0 };
+        self.launch(kernel, start, [1, size_u32(weights)?, 1], &shape, &Buffer::default(), y)
+    }
+
+    /// Runs a kernel on a tensor from a block on, over the grid of `[n, k, m]`.
     fn launch(
         &self,
-        kind: Kind,
-        element: Element,
-        row: usize,
+        kernel: &HostKernel,
+        block: usize,
+        [n, k, m]: [u32; 3],
         shape: &Shape,
         x: &Buffer,
         y: &mut Buffer,
     ) -> Result<()> {
-        let kernel = self.kernel(kind, element)?;
         let facts = kernel.facts();
-        let block = row * (self.tensor.k() / self.tensor.format().weights as usize);
-        let (n, k, m) = (shape.n.into(), shape.k.into(), shape.m.into());
-        let grid = facts.grid.launch(n, k, m, GRID).ok_or_else(|| Error::Device {
-            device: DEVICE.to_owned(),
-            during: format!("launching `{}`", facts.name),
-            problem: format!("a grid for [{n}, {k}] weights and {m} activation rows is too large"),
-        })?;
+        let grid =
+            facts.grid.launch(n.into(), k.into(), m.into(), GRID).ok_or_else(|| Error::Device {
+                device: DEVICE.to_owned(),
+                during: format!("launching `{}`", facts.name),
+                problem: format!(
+                    "a grid for [{n}, {k}] weights and {m} activation rows is too large"
+                ),
+            })?;
 
         let words = shape.words();
         let mut output = Some(y.bytes_mut());
         let arguments = facts.bindings.iter().map(|binding| match binding.role {
             Role::Weights(stream) => self.stream(stream, block).map(Argument::Read),
+            Role::Tables => Some(Argument::Read(self.tables.bytes())),
             Role::Activations => Some(Argument::Read(x.bytes())),
             Role::Output => output.take().map(Argument::Write),
             Role::Shape => Some(Argument::Value(bytemuck::cast_slice(&words))),

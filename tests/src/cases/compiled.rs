@@ -5,8 +5,9 @@ use crate::check::{Product, same_halves, same_weights};
 use crate::engine::{ENGINES, Engine, trial};
 use crate::naive;
 use crate::random::{Rng, with_seed};
+use crate::subject::{dims, tensor};
 use libtest_mimic::Trial;
-use quantloom::{Device, Tensor};
+use quantloom::Device;
 use quantloom_codegen::compile;
 
 pub fn trials() -> Vec<Trial> {
@@ -28,16 +29,12 @@ fn random(engine: &'static Engine, number: u32) -> Trial {
 fn check(name: &str, text: &str, rng: &mut Rng, device: &Device) -> Result<(), Failed> {
     let compiled = compile(text, "random.yaml")?;
     let format = quantloom::Format::from(compiled.artifact);
-    let block = format.weights as usize;
-    let tensor = |n: usize, blocks: usize, streams: &[Vec<u8>]| {
-        let streams = streams.iter().cloned();
-        Tensor::new("weights", &format, n, blocks * block, streams)
-    };
     for (n, blocks, m) in [(3, 1, 1), (37, 3, 17)] {
-        let streams = rng.finite_blocks(&compiled.format, n * blocks);
-        let weights = tensor(n, blocks, &streams)?.upload(device)?;
+        let dims = dims(&compiled.format, n, blocks * format.weights as usize, &[]);
+        let streams = rng.finite_bytes(&compiled.format, &dims);
+        let weights = tensor(format.clone(), &dims, &streams)?.upload(device)?;
         let x = rng.activations(m * weights.k());
-        let expected = naive::decode(&compiled.format, &streams);
+        let expected = naive::decode(&compiled.format, &dims, &streams);
         same_weights(name, &weights.dequantize()?, &expected)?;
         same_halves(name, &weights.dequantize_f16()?, &expected)?;
         let product = Product::new(&expected, &x, weights.k());

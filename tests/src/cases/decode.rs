@@ -4,10 +4,11 @@ use crate::Failed;
 use crate::check::{same_halves, same_weights};
 use crate::engine::{ENGINES, Engine, trial};
 use crate::random::{Rng, with_seed};
-use crate::subject::{Subject, interpreted, repository, subjects};
+use crate::subject::{Subject, all_sizes, dims, interpreted, repository, subjects};
 use crate::test;
 use libtest_mimic::Trial;
 use quantloom::{Device, Gguf, Tensor};
+use quantloom_codegen::artifact::Dims;
 use quantloom_codegen::format::{Formula, Scalar};
 
 pub fn trials() -> Vec<Trial> {
@@ -29,15 +30,18 @@ fn check(test: &str, tensor: &Tensor, device: &Device, expected: &[f32]) -> Resu
     same_halves(test, &weights.dequantize_f16()?, expected)
 }
 
-/// One row per block, and then all blocks in one row.
+/// The tensor as it is; blocks also one to a row, and all in one row.
 fn golden(subject: &'static Subject, engine: &'static Engine) -> Vec<Trial> {
     let one = |vector: &'static crate::subject::Vector| {
         let name = format!("decode/{}/{}/{}", subject.name, engine.name, vector.set);
         trial(name.clone(), engine, move |device| {
-            let blocks = vector.weights.len() / subject.format.weights as usize;
-            for n in [blocks, 1] {
-                let tensor = subject.tensor(n, &vector.streams)?;
-                check(&name, &tensor, device, &vector.weights)?;
+            let Dims { n, blocks, sizes } = vector.dims;
+            let other = Dims { n: 1, blocks: n * blocks, sizes };
+            for dims in [vector.dims, other] {
+                if dims == vector.dims || subject.format.is_plain() {
+                    let tensor = subject.tensor(&dims, &vector.streams)?;
+                    check(&name, &tensor, device, &vector.weights)?;
+                }
             }
             Ok(())
         })
@@ -53,7 +57,7 @@ fn plain(subject: &Subject) -> Option<fn(u32) -> f32> {
         Scalar::F16 => |bits| half::f16::from_bits(bits as u16).to_f32(),
         Scalar::Bf16 => |bits| half::bf16::from_bits(bits as u16).to_f32(),
         Scalar::F32 => f32::from_bits,
-        Scalar::Signed | Scalar::Unsigned => return None,
+        Scalar::Signed | Scalar::Unsigned | Scalar::Small(_) => return None,
     })
 }
 
@@ -77,7 +81,8 @@ fn patterns(subject: &'static Subject, engine: &'static Engine) -> Option<Trial>
         let stream =
             patterns.iter().flat_map(|bits| bits.to_le_bytes()[..bytes].to_vec()).collect();
         let expected: Vec<f32> = patterns.iter().map(|&bits| convert(bits)).collect();
-        check(&name, &subject.tensor(1, &[stream])?, device, &expected)
+        let dims = dims(&subject.format, 1, patterns.len(), &[]);
+        check(&name, &subject.tensor(&dims, &[stream])?, device, &expected)
     }))
 }
 
@@ -86,13 +91,17 @@ fn random(subject: &'static Subject, engine: &'static Engine) -> Trial {
     let name = format!("decode/{}/{}/any_bytes", subject.name, engine.name);
     trial(name.clone(), engine, move |device| {
         let mut rng = Rng::new(&subject.name);
-        let one = |rows: usize, blocks: usize, rng: &mut Rng| {
-            let streams = rng.any_blocks(&subject.format, rows * blocks);
-            let expected = interpreted(&subject.format, &streams)?;
-            check(&name, &subject.tensor(rows, &streams)?, device, &expected)
+        let format = &subject.format;
+        let mut one = |n: usize, blocks: usize, sizes: &[(String, u32)]| {
+            let dims = dims(format, n, blocks * format.weights as usize, sizes);
+            let streams = rng.any_bytes(format, &dims);
+            let expected = interpreted(format, &dims, &streams)?;
+            check(&name, &subject.tensor(&dims, &streams)?, device, &expected)
         };
         let shapes = [(1, 1), (1, 2), (3, 1), (5, 7), (129, 3), (257, 1)];
-        with_seed(shapes.into_iter().try_for_each(|(rows, blocks)| one(rows, blocks, &mut rng)))
+        let all = all_sizes(format);
+        let mut each = |(n, blocks)| all.iter().try_for_each(|sizes| one(n, blocks, sizes));
+        with_seed(shapes.into_iter().try_for_each(&mut each))
     })
 }
 
@@ -123,7 +132,8 @@ fn sample() -> Vec<Trial> {
                 let subject = subjects().iter().find(|s| s.name == *tensor.format().name);
                 let subject = subject.ok_or("its format is not in formats/")?;
                 let streams: Vec<Vec<u8>> = tensor.streams().iter().map(|s| s.to_vec()).collect();
-                let expected = interpreted(&subject.format, &streams)?;
+                let dims = dims(&subject.format, tensor.n(), tensor.k(), &[]);
+                let expected = interpreted(&subject.format, &dims, &streams)?;
                 check(&name, &tensor, device, &expected)
             }));
         }

@@ -8,7 +8,7 @@ use crate::subject::{Subject, repository, subjects};
 use crate::{Failed, test};
 use libtest_mimic::{Completion, Trial};
 use quantloom_codegen::artifact::{Artifact, Backend, Element, Kind};
-use quantloom_codegen::{compile, emit, validate};
+use quantloom_codegen::{compile_with, emit, validate};
 use std::collections::BTreeMap;
 use std::fs;
 use std::sync::LazyLock;
@@ -32,7 +32,7 @@ pub fn trials() -> Vec<Trial> {
 }
 
 fn artifacts() -> Result<Vec<Artifact>, Failed> {
-    subjects().iter().map(|s| Ok(compile(&s.text, &s.name)?.artifact)).collect()
+    subjects().iter().map(|s| Ok(compile_with(&s.text, &s.name, &s.params)?.artifact)).collect()
 }
 
 /// The tree under runtime/generated, file by file.
@@ -44,9 +44,14 @@ fn up_to_date() -> Result<(), Failed> {
         let backend = kernel.backend.word();
         wanted.insert(format!("{backend}/{}.{backend}", kernel.name), kernel.source.to_string());
     }
+    for artifact in &artifacts {
+        if let Some(words) = emit::tables(artifact) {
+            wanted.insert(format!("tables/{}.rs", artifact.name), words);
+        }
+    }
     let mut differing = Vec::new();
     let mut found = BTreeMap::new();
-    for folder in ["", "wgsl/", "hip/"] {
+    for folder in ["", "wgsl/", "hip/", "tables/"] {
         for entry in fs::read_dir(repository("runtime/generated").join(folder))? {
             let entry = entry?;
             if entry.file_type()?.is_file() {
@@ -84,6 +89,8 @@ fn every_kernel() -> Result<(), Failed> {
             && wanted.gguf == built_in.gguf
             && wanted.weights == built_in.weights
             && wanted.streams == built_in.streams
+            && (&wanted.family, &wanted.params) == (&built_in.family, &built_in.params)
+            && (&wanted.sizes, &wanted.tables) == (&built_in.sizes, &built_in.tables)
             && wanted.kernels == built_in.kernels
             && wanted.descriptor == built_in.descriptor
             && built_in.decode.is_some();
@@ -130,7 +137,8 @@ fn no_other_format() -> Result<(), Failed> {
 }
 
 fn same(subject: &Subject) -> Result<(), Failed> {
-    let text = |_| Ok::<_, Failed>(format!("{:?}", compile(&subject.text, "file")?));
+    let text =
+        |_| Ok::<_, Failed>(format!("{:?}", compile_with(&subject.text, "file", &subject.params)?));
     let first = text(0)?;
     for round in 1..4 {
         if text(round)? != first {

@@ -1,11 +1,11 @@
 //! Every descriptor with one thing changed must be refused, or decode its golden vectors differently:
 //! what the static checks let pass, the vectors catch.
 
-use crate::subject::{Subject, interpreted, subjects};
+use crate::subject::{Subject, Vector, interpreted, subjects};
 use crate::{Failed, test};
 use libtest_mimic::Trial;
-use quantloom_codegen::Format;
 use quantloom_codegen::layout::Layout;
+use quantloom_codegen::{Format, Params};
 use serde_yaml::{Mapping, Value};
 
 pub fn trials() -> Vec<Trial> {
@@ -21,7 +21,7 @@ fn survivors(subject: &Subject) -> Result<(), Failed> {
     let (mut refused, mut differ, mut alive) = (0, 0, Vec::new());
     for Mutant { what, value } in &mutants {
         let text = serde_yaml::to_string(value)?;
-        match Format::parse(&text, "mutant.yaml") {
+        match subject.parse(&text) {
             Err(_) => refused += 1,
             Ok(format) if differs(subject, &format)? => differ += 1,
             Ok(_) => alive.push(what.as_str()),
@@ -44,14 +44,17 @@ fn survivors(subject: &Subject) -> Result<(), Failed> {
 
 /// Whether the format decodes some golden vector to other weights.
 fn differs(subject: &Subject, format: &Format) -> Result<bool, Failed> {
-    let sizes = |format: &Format| -> Vec<(String, u32)> {
-        format.streams.iter().map(|stream| (stream.name.clone(), stream.bytes)).collect()
-    };
-    if format.weights != subject.format.weights || sizes(format) != sizes(&subject.format) {
-        return Ok(true);
+    for Vector { dims, streams, .. } in &subject.vectors {
+        let lengths = |format: &Format| -> Vec<Option<u64>> {
+            format.streams.iter().map(|stream| stream.artifact().len(dims)).collect()
+        };
+        let given = streams.iter().map(|bytes| Some(bytes.len() as u64));
+        if format.weights != subject.format.weights || !given.eq(lengths(format)) {
+            return Ok(true);
+        }
     }
     for vector in &subject.vectors {
-        let weights = interpreted(format, &vector.streams)?;
+        let weights = interpreted(format, &vector.dims, &vector.streams)?;
         let same = |(got, expected): (&f32, &f32)| {
             got.to_bits() == expected.to_bits() || got.is_nan() && expected.is_nan()
         };
@@ -204,9 +207,11 @@ fn field(map: &Mapping) -> Vec<(String, Value)> {
 
 /// Layouts that differ from `text` in one digit, or in the order of two parts.
 fn layouts(text: &str) -> Vec<String> {
-    let Ok(layout) = Layout::parse(text) else { return Vec::new() };
+    let params = Params::default();
+    let Ok(layout) = Layout::parse(text, &params) else { return Vec::new() };
+    let [piece] = layout.pieces() else { return Vec::new() };
     let digits: Vec<(i64, i64)> =
-        layout.digits().iter().map(|digit| (digit.radix.into(), digit.stride)).collect();
+        piece.digits.iter().map(|digit| (digit.radix.into(), digit.stride)).collect();
     let mut found: Vec<Vec<(i64, i64)>> = Vec::new();
     for index in 0..digits.len() {
         let changes: [fn(i64) -> i64; 6] =
@@ -238,7 +243,7 @@ fn layouts(text: &str) -> Vec<String> {
     };
     // Some changes write the same map differently: they are no mutants.
     let same = |text: &str| {
-        Layout::parse(text).is_ok_and(|other| {
+        Layout::parse(text, &params).is_ok_and(|other| {
             other.size() == layout.size() && (0..other.size()).all(|i| other.at(i) == layout.at(i))
         })
     };

@@ -4,9 +4,10 @@ use crate::Failed;
 use crate::check::Product;
 use crate::engine::{ENGINES, Engine, trial};
 use crate::random::{Rng, with_seed};
-use crate::subject::{Subject, interpreted, subjects};
+use crate::subject::{Subject, dims, interpreted, subjects};
 use libtest_mimic::Trial;
 use quantloom::Device;
+use quantloom_codegen::artifact::Dims;
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
@@ -61,8 +62,8 @@ fn product(
 }
 
 fn check(name: &str, subject: &Subject, problem: &Problem, device: &Device) -> Result<(), Failed> {
-    let Problem { n, k, m, .. } = *problem;
-    let weights = subject.tensor(n, &problem.streams)?.upload(device)?;
+    let Problem { k, m, .. } = *problem;
+    let weights = subject.tensor(&problem.dims, &problem.streams)?.upload(device)?;
     let y = weights.matvec(&problem.x[..k])?;
     problem.product.check(&format!("{name}, matvec"), &y, 1)?;
     let y = weights.matmul(&problem.x, m)?;
@@ -71,7 +72,7 @@ fn check(name: &str, subject: &Subject, problem: &Problem, device: &Device) -> R
 
 /// Random weights and activations, and their product; the same for every engine.
 struct Problem {
-    n: usize,
+    dims: Dims,
     k: usize,
     m: usize,
     streams: Vec<Vec<u8>>,
@@ -90,10 +91,11 @@ fn problem(subject: &Subject, n: usize, blocks: usize, m: usize) -> Result<Arc<P
     }
     let mut rng = Rng::new(&key);
     let k = blocks * subject.format.weights as usize;
-    let streams = rng.finite_blocks(&subject.format, n * blocks);
+    let dims = dims(&subject.format, n, k, &[]);
+    let streams = rng.finite_bytes(&subject.format, &dims);
     let x = rng.activations(m * k);
-    let product = Product::new(&interpreted(&subject.format, &streams)?, &x, k);
-    let problem = Arc::new(Problem { n, k, m, streams, x, product });
+    let product = Product::new(&interpreted(&subject.format, &dims, &streams)?, &x, k);
+    let problem = Arc::new(Problem { dims, k, m, streams, x, product });
     cached().insert(key, problem.clone());
     Ok(problem)
 }

@@ -4,12 +4,12 @@ use crate::Failed;
 use crate::check::{Product, same_halves, same_weights};
 use crate::engine::{ENGINES, Engine, trial};
 use crate::random::{Rng, with_seed};
-use crate::subject::{Subject, interpreted, subjects};
+use crate::subject::{Subject, dims, interpreted, subjects};
 use libtest_mimic::Trial;
 use quantloom::gpu::Gpu;
 use quantloom::{Device, Weights};
 use quantloom_codegen::Format;
-use quantloom_codegen::artifact::{Backend, Element, Grid, Kind};
+use quantloom_codegen::artifact::{Backend, Dims, Element, Grid, Kind, Order};
 
 pub fn trials() -> Vec<Trial> {
     let mut trials = Vec::new();
@@ -36,21 +36,37 @@ fn small_limits(subject: &'static Subject, engine: &'static Engine) -> Trial {
         // The least pieces that start where the device can bind them, and many of them.
         let alignment = gpu.device().limits().min_storage_buffer_offset_alignment;
         let steps = streams.iter().map(|stream| alignment >> stream.bytes.trailing_zeros().min(31));
-        let limit = (steps.max().unwrap_or(1) * block * 4).next_power_of_two().max(8 << 10);
-        let row = streams.iter().map(|stream| stream.bytes * blocks).max().unwrap_or(1);
-        let n = (3 * limit / row).max(307) as usize;
+        let least = if subject.format.is_plain() { 8 << 10 } else { 32 << 10 };
+        let limit = (steps.max().unwrap_or(1) * block * 4).next_power_of_two().max(least);
+        let one = dims(&subject.format, 64, (blocks * block) as usize, &[]);
+        let row = streams.iter().map(|s| s.artifact().len(&one).unwrap_or(0) as u32 / 64);
+        let n = (3 * limit / row.max().unwrap_or(1).max(1)).max(307) as usize;
         let m = 3;
         let grid = n.isqrt() as u32 + 1; // two dimensions hold every kernel's launch, one does not
 
         let mut rng = Rng::new(&name);
-        let streams = rng.finite_blocks(&subject.format, n * blocks as usize);
+        let dims = dims(&subject.format, n, (blocks * block) as usize, &[]);
+        let streams = rng.finite_bytes(&subject.format, &dims);
         let x = rng.activations(m * (blocks * block) as usize);
-        let tensor = subject.tensor(n, &streams)?;
+        let tensor = subject.tensor(&dims, &streams)?;
+        if subject.format.streams.iter().any(|stream| stream.units.order == Order::Columns) {
+            // What belongs to one row lies everywhere: such a tensor is not split.
+            let small = Device::from(gpu.with_binding_limit(limit.into()));
+            return match tensor.upload(&small) {
+                Err(error) if error.to_string().contains("cannot be split") => Ok(()),
+                Err(error) => Err(error.into()),
+                Ok(_) => Err("columns were split by rows".into()),
+            };
+        }
         for (bytes, workgroups) in [(limit, grid), (limit, 65_535), (1 << 30, grid)] {
             let gpu = gpu.clone().with_binding_limit(bytes.into()).with_workgroup_limit(workgroups);
             let weights = tensor.upload(&Device::from(gpu))?;
             let name = format!("{name}, {bytes} bytes, {workgroups} workgroups");
-            with_seed(check(&name, subject, &weights, &streams, &x, m))?;
+            let parts = weights.on_gpu().map_or(0, |weights| weights.parts());
+            if (parts > 1) != (bytes == limit) {
+                return Err(format!("{name}: {parts} parts").into());
+            }
+            with_seed(check(&name, subject, &weights, &dims, &streams, &x, m))?;
         }
         Ok(())
     })
@@ -67,10 +83,11 @@ fn large_grid(subject: &'static Subject, engine: &'static Engine) -> Trial {
         };
         let n = 65_535 * per_workgroup as usize + 77;
         let mut rng = Rng::new(&name);
-        let streams = rng.finite_blocks(&subject.format, n);
+        let dims = dims(&subject.format, n, subject.format.weights as usize, &[]);
+        let streams = rng.finite_bytes(&subject.format, &dims);
         let x = rng.activations(subject.format.weights as usize);
-        let weights = subject.tensor(n, &streams)?.upload(device)?;
-        with_seed(check(&name, subject, &weights, &streams, &x, 1))
+        let weights = subject.tensor(&dims, &streams)?.upload(device)?;
+        with_seed(check(&name, subject, &weights, &dims, &streams, &x, 1))
     })
 }
 
@@ -78,12 +95,13 @@ fn check(
     name: &str,
     subject: &Subject,
     weights: &Weights,
+    dims: &Dims,
     streams: &[Vec<u8>],
     x: &[f32],
     m: usize,
 ) -> Result<(), Failed> {
     let k = weights.k();
-    let expected = interpreted(&subject.format, streams)?;
+    let expected = interpreted(&subject.format, dims, streams)?;
     same_weights(name, &weights.dequantize()?, &expected)?;
     same_halves(name, &weights.dequantize_f16()?, &expected)?;
     let product = Product::new(&expected, x, k);

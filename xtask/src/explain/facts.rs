@@ -23,12 +23,31 @@ pub fn list(compiled: &Compiled) -> String {
             lines.push(("  code", text(format, code)));
             lines.push(("  scale", text(format, scale)));
             lines.push(("  offset", text(format, offset)));
-            lines.push(("group", format!("{} weights share scale and offset", facts.run)));
+            lines.push((
+                "group",
+                match facts.run {
+                    0 => "a row shares scale and offset".into(),
+                    1 => "every weight has its own scale and offset".into(),
+                    run => format!("{run} weights share scale and offset"),
+                },
+            ));
         }
         None => lines.push(("affine form", "none".into())),
     }
     if let Some((low, high)) = facts.code_range {
         lines.push(("code range", format!("{low} to {high}")));
+    }
+    let rounded = match (facts.significand, facts.roundings) {
+        (Some(bits), _) => format!("{bits} of 24 bits: every weight is exact"),
+        (None, 1) => "rounded once".into(),
+        (None, times) => format!("rounded {times} times, in the order written"),
+    };
+    lines.push(("significand", rounded));
+    for size in &format.sizes {
+        lines.push((
+            "size",
+            format!("{} of {} weights, unless a tensor says otherwise", size.name, size.default),
+        ));
     }
     let strip = decoder.strip_weights();
     lines.push(("strips", format!("{} of {strip} weights each", decoder.strips)));
@@ -66,10 +85,12 @@ fn text(format: &Format, formula: &Formula) -> String {
     match formula {
         Formula::Number(number) => number.to_string(),
         Formula::Field(index) => field(*index).to_owned(),
-        Formula::Lookup { table, index } => {
+        Formula::Lookup { table, index, lane } => {
             let table = format.tables.get(*table).map_or("?", |table| &table.name);
-            format!("{table}[{}]", field(*index))
+            let lane = lane.map_or(String::new(), |lane| format!("[{}]", field(lane)));
+            format!("{table}[{}]{lane}", field(*index))
         }
+        Formula::Half(inner) => format!("f16({})", text(format, inner)),
         Formula::Neg(inner) => format!("-{}", factor(inner)),
         Formula::Add(left, right) => format!("{} + {}", text(format, left), product(right)),
         Formula::Sub(left, right) => format!("{} - {}", text(format, left), product(right)),

@@ -6,7 +6,7 @@ mod picture;
 use crate::failure::{Failure, Outcome};
 use crate::{files, print};
 use clap::ValueEnum;
-use quantloom_codegen::artifact::{Backend, Element, Kind};
+use quantloom_codegen::artifact::{Backend, Element, Kind, Param};
 use quantloom_codegen::{Compiled, emit};
 
 /// Show what a format compiles to, stage by stage
@@ -25,6 +25,9 @@ pub struct Args {
     /// Stages to show, separated by commas [default: all]
     #[arg(long, value_enum, value_delimiter = ',', value_name = "STAGE")]
     stage: Vec<Stage>,
+    /// Value of a parameter, where the descriptor stands for several formats
+    #[arg(long, value_name = "NAME=NUMBER", value_parser = files::param)]
+    param: Vec<Param>,
     /// Which kernels to show for wgsl and hip
     #[arg(long, value_enum, default_value_t = Show::Dequant, value_name = "KIND")]
     kernel: Show,
@@ -62,7 +65,7 @@ enum Show {
 
 /// Runs the command.
 pub fn run(args: &Args) -> Outcome {
-    let compiled = files::compile(&files::descriptor(&args.format)?)?;
+    let compiled = files::format(&args.format, &args.param)?;
     let stages = match args.stage.as_slice() {
         [] => Stage::value_variants(),
         stages => stages,

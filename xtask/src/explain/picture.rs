@@ -13,15 +13,15 @@ pub fn draw(format: &Format, colours: bool) -> String {
             let _ = writeln!(text, "stream {}, {} bytes per block\n", stream.name, stream.bytes);
         }
         let owners = owners(format, number, stream.bytes as usize);
-        let unit = stream.bytes / stream.units.max(1);
-        for repeat in shown_units(stream.units) {
+        let unit = stream.bytes / stream.copies.max(1);
+        for repeat in shown_units(stream.copies) {
             let Some(repeat) = repeat else {
-                let _ = writeln!(text, "  ⋮ {} more units of the same make\n", stream.units - 2);
+                let _ = writeln!(text, "  ⋮ {} more units of the same make\n", stream.copies - 2);
                 continue;
             };
             for member in format.members.iter().filter(|member| member.stream == number) {
                 let element =
-                    member.element.map_or(1, |element| (element.bits / 8).max(1) as usize);
+                    member.element.as_ref().map_or(1, |element| (element.bits / 8).max(1) as usize);
                 let first = (repeat * unit + member.offset) as usize;
                 let bytes = first..first + element * member.count as usize;
                 let _ = writeln!(text, "{}: {}", member.name, place(&bytes));
@@ -362,7 +362,7 @@ high: bytes 10 to 11
     #[test]
     fn draws_streams_and_padding() {
         let text = picture(
-            "format: toy\ntitle: t\nstreams:\n  codes: {tile: {k: 2}, view: flat, unit: {q: \"u8[2]\"}}\n  \
+            "format: toy\ntitle: t\nweights: 4\nstreams:\n  codes: {tile: {k: 2}, view: flat, unit: {q: \"u8[2]\"}}\n  \
              scales: {tile: {k: 2}, view: flat, unit: {d: f16, gap: \"pad[2]\"}}\nvalue: q * d\n",
         );
         assert!(text.contains("stream codes, 2 bytes per block"), "{text}");

@@ -39,6 +39,7 @@ impl Strength {
             Binary::Shl | Binary::Shr => Strength::Shift,
             Binary::Add | Binary::Sub => Strength::Add,
             Binary::Mul | Binary::Div | Binary::Rem => Strength::Mul,
+            Binary::Min => Strength::Atom,
         }
     }
 }
@@ -92,6 +93,7 @@ pub(super) fn symbol(op: Binary) -> TokenStream {
         Binary::And => quote!(&),
         Binary::Or => quote!(|),
         Binary::Xor => quote!(^),
+        Binary::Min => quote!(.min),
     }
 }
 

@@ -16,7 +16,45 @@ pub(super) fn used(decoder: &Decoder) -> Vec<TokenStream> {
     if any(&|op| matches!(op, Op::Unary(Unary::F32FromF16, _))) {
         helpers.push(f16_to_f32());
     }
+    if any(&|op| matches!(op, Op::Unary(Unary::F16FromF32, _))) {
+        helpers.push(f32_to_f16());
+    }
+    if decoder.streams.iter().any(|stream| !stream.units.are_blocks()) {
+        helpers.push(unit_at());
+    }
     helpers
+}
+
+fn unit_at() -> TokenStream {
+    quote! {
+        /// A unit of a stream; zeros where it is too short.
+        #[inline(always)]
+        fn unit_at<const N: usize>(stream: &[u8], unit: u32) -> &[u8; N] {
+            stream.as_chunks().0.get(unit as usize).unwrap_or(const { &[0; N] })
+        }
+    }
+}
+
+fn f32_to_f16() -> TokenStream {
+    quote! {
+        /// Rounded to nearest even, as the bits of a binary16; NaN becomes the quiet one.
+        #[inline(always)]
+        fn f32_to_f16(value: f32) -> u32 {
+            let sign = (value.to_bits() >> 16) & 0x8000;
+            let magnitude = value.to_bits() & 0x7fff_ffff;
+            let rounded = if magnitude > 0x7f80_0000 {
+                0x7e00
+            } else if magnitude >= 0x477f_f000 {
+                0x7c00
+            } else if magnitude < 0x3880_0000 {
+                // Units of 2^-24: adding 2^23 to a number of them rounds it.
+                (f32::from_bits(magnitude) * 16_777_216.0 + 8_388_608.0).to_bits() - 0x4b00_0000
+            } else {
+                (magnitude - (112 << 23) + 0xfff + ((magnitude >> 13) & 1)) >> 13
+            };
+            sign | rounded
+        }
+    }
 }
 
 fn store() -> TokenStream {

@@ -9,7 +9,9 @@ mod helpers;
 mod names;
 
 use crate::format::Format;
-use crate::ir::{Decoder, Entries, Lanes, Op, Quad, Table, Unary, Value, Verified, VerifyError};
+use crate::ir::{
+    Binary, Decoder, Entries, Lanes, Op, Quad, Table, Unary, Value, Verified, VerifyError,
+};
 use expression::{Expression, Side, Strength, float, symbol, type_of, unsigned};
 use names::Names;
 use proc_macro2::{Ident, Literal, Span, TokenStream};
@@ -24,14 +26,13 @@ use quote::{format_ident, quote};
 /// verifier, and where the optimizer cannot see that a checked access stays.
 pub fn decoder(decoder: &Verified<Decoder>) -> TokenStream {
     let decoder: &Decoder = decoder;
-    let names = Names::new(decoder);
-    let writer = Writer { decoder, names: &names };
-    let block = writer.block();
-    let entry = writer.entry();
+    let plain = decoder.streams.iter().all(|stream| stream.units.are_blocks());
+    let names = Names::new(decoder, plain);
+    let functions = Writer { decoder, names: &names, plain }.functions();
     let tables =
         decoder.tables.iter().zip(&names.tables).map(|(table, name)| constant(table, name));
     let helpers = helpers::used(decoder);
-    quote! { #entry #block #(#tables)* #(#helpers)* }
+    quote! { #functions #(#tables)* #(#helpers)* }
 }
 
 /// [`decoder`] for the strip width that suits a CPU.
@@ -84,22 +85,37 @@ const STRIP_BYTES: u32 = 16;
 struct Writer<'a> {
     decoder: &'a Decoder,
     names: &'a Names,
+    /// Whether units are blocks.
+    plain: bool,
 }
 
 impl Writer<'_> {
-    /// The function that walks over blocks.
-    fn entry(&self) -> TokenStream {
-        let streams = &self.names.streams;
-        let chunks = self.decoder.streams.iter().zip(streams).map(|((_, bytes), stream)| {
-            let bytes = Literal::u32_unsuffixed(*bytes);
-            quote! { let (#stream, _) = #stream.as_chunks::<#bytes>(); }
+    /// The functions that walk over blocks and decode one.
+    fn functions(&self) -> TokenStream {
+        match self.plain {
+            true => self.of_blocks(),
+            false => self.of_units(),
+        }
+    }
+
+    /// Where units are blocks: a block is an array of bytes.
+    fn of_blocks(&self) -> TokenStream {
+        let Names { streams, strip, .. } = self.names;
+        let bytes = || self.decoder.streams.iter().map(|s| Literal::u32_unsuffixed(s.bytes));
+        let chunks = bytes().zip(streams).map(|(bytes, stream)| {
+            quote! {
+                let (#stream, _) = #stream.as_chunks::<#bytes>();
+                let #stream = #stream.get(first..).unwrap_or_default();
+            }
         });
         let weights = Literal::u32_unsuffixed(self.decoder.weights);
         let pattern =
             streams.iter().fold(quote!(weights), |pattern, stream| quote!((#pattern, #stream)));
+        let parameters = bytes().zip(streams).map(|(bytes, stream)| quote!(#stream: &[u8; #bytes]));
+        let body = self.body(strip);
         quote! {
-            /// Decodes as many blocks as all streams and `weights` hold.
-            fn decode(streams: &[&[u8]], weights: &mut [f32]) {
+            /// Decodes the blocks from number `first` on, as many as the streams and `weights` hold.
+            fn decode(streams: &[&[u8]], _: &[u32; 4], first: usize, weights: &mut [f32]) {
                 let &[#(#streams,)* ..] = streams else { return };
                 #(#chunks)*
                 let (weights, _) = weights.as_chunks_mut::<#weights>();
@@ -107,17 +123,66 @@ impl Writer<'_> {
                     decode_block(#(#streams,)* weights);
                 }
             }
+
+            #[inline]
+            fn decode_block(#(#parameters,)* weights: &mut [f32; #weights]) {
+                #body
+            }
         }
     }
 
-    /// The function that decodes one block.
-    fn block(&self) -> TokenStream {
-        let parameters = self.decoder.streams.iter().zip(&self.names.streams);
-        let parameters = parameters.map(|((_, bytes), stream)| {
-            let bytes = Literal::u32_unsuffixed(*bytes);
-            quote! { #stream: &[u8; #bytes] }
-        });
+    /// Where blocks share units, or units lie apart: a block is found by its row and its place in it.
+    fn of_units(&self) -> TokenStream {
+        let Names { streams, strip, .. } = self.names;
         let weights = Literal::u32_unsuffixed(self.decoder.weights);
+        let inputs = [
+            ("rows", Op::Rows),
+            ("per_row", Op::Blocks),
+            ("size_0", Op::Size(0)),
+            ("size_1", Op::Size(1)),
+            ("row", Op::Row),
+            ("block", Op::Block),
+        ];
+        let read = |op| self.decoder.lets.iter().any(|stated| stated.op == op);
+        let inputs: Vec<Ident> = inputs
+            .into_iter()
+            .filter(|&(_, op)| read(op))
+            .map(|(name, _)| Ident::new(name, Span::call_site()))
+            .collect();
+        let dims = ["rows", "per_row", "size_0", "size_1"].map(|name| {
+            let ident = Ident::new(name, Span::call_site());
+            match inputs.contains(&ident) || name == "per_row" {
+                true => quote!(#ident),
+                false => quote!(_),
+            }
+        });
+        let body = self.body(strip);
+        quote! {
+            /// Decodes the blocks from number `first` on, rows one after another, into `weights`.
+            fn decode(streams: &[&[u8]], dims: &[u32; 4], first: usize, weights: &mut [f32]) {
+                let &[#(#streams,)* ..] = streams else { return };
+                let [#(#dims),*] = dims.map(|size| size.max(1));
+                let (weights, _) = weights.as_chunks_mut::<#weights>();
+                for (number, weights) in (first..).zip(weights) {
+                    let row = (number / per_row as usize) as u32;
+                    let block = (number % per_row as usize) as u32;
+                    decode_block(#(#streams,)* #(#inputs,)* weights);
+                }
+            }
+
+            #[inline]
+            fn decode_block(
+                #(#streams: &[u8],)*
+                #(#inputs: u32,)*
+                weights: &mut [f32; #weights],
+            ) {
+                #body
+            }
+        }
+    }
+
+    /// The statements that decode a block, strip after strip.
+    fn body(&self, strip: &Ident) -> TokenStream {
         let mut stated = vec![false; self.decoder.lets.len()];
         let before: Vec<_> = (0..self.decoder.lets.len())
             .filter(|&index| !self.names.varies[index])
@@ -126,18 +191,11 @@ impl Writer<'_> {
         let quads: Vec<_> =
             self.decoder.quads.iter().map(|quad| self.quad(quad, &mut stated)).collect();
         let strips = Literal::u32_unsuffixed(self.decoder.strips);
-        let strip = &self.names.strip;
-        let body = match self.decoder.strips {
+        let quads = match self.decoder.strips {
             1 => quote! { #(#quads)* },
             _ => quote! { for #strip in 0..#strips { #(#quads)* } },
         };
-        quote! {
-            #[inline]
-            fn decode_block(#(#parameters,)* weights: &mut [f32; #weights]) {
-                #(#before)*
-                #body
-            }
-        }
+        quote! { #(#before)* #quads }
     }
 
     /// The lets a quad needs that are not stated yet, and its store.
@@ -197,19 +255,38 @@ impl Writer<'_> {
                 let strip = &self.names.strip;
                 Expression::atom(quote!(#strip))
             }
+            Op::Row => Expression::atom(quote!(row)),
+            Op::Block => Expression::atom(quote!(block)),
+            Op::Rows => Expression::atom(quote!(rows)),
+            Op::Blocks => Expression::atom(quote!(per_row)),
+            Op::Size(0) => Expression::atom(quote!(size_0)),
+            Op::Size(_) => Expression::atom(quote!(size_1)),
             Op::U32(number) => Expression::atom(unsigned(number)),
             Op::I32(number) => Expression::signed(number < 0, unsigned(number.unsigned_abs())),
             Op::F32(bits) => float(f32::from_bits(bits)),
-            Op::Load { stream, bits, offset, .. } => {
+            Op::Load { stream, bits, unit, offset, .. } => {
+                let bytes = Literal::u32_unsuffixed(self.decoder.streams[stream as usize].bytes);
                 let stream = &self.names.streams[stream as usize];
                 let load = format_ident!("u{bits}_at");
                 let offset = self.value(offset).tokens;
-                Expression::atom(quote!(#load(#stream, #offset)))
+                let unit = match self.plain {
+                    true => quote!(#stream),
+                    false => {
+                        let unit = self.value(unit).tokens;
+                        quote!(unit_at::<#bytes>(#stream, #unit))
+                    }
+                };
+                Expression::atom(quote!(#load(#unit, #offset)))
             }
             Op::Lookup { table, index } => {
                 let table = &self.names.tables[table as usize];
                 let index = self.value(index).inside(Strength::As, Side::Left);
                 Expression::atom(quote!(#table[#index as usize]))
+            }
+            Op::Binary(Binary::Min, left, right) => {
+                let left = self.value(left).inside(Strength::Atom, Side::Left);
+                let right = self.value(right).tokens;
+                Expression::atom(quote!(#left.min(#right)))
             }
             Op::Binary(op, left, right) => {
                 let strength = Strength::of(op);
@@ -245,6 +322,8 @@ impl Writer<'_> {
                 Expression { tokens, strength: Strength::Shift }
             }
             Unary::ToF32 => cast(&["f32"]),
+            Unary::ToU32 => cast(&["u32"]),
+            Unary::Rounded => value, // rustc neither fuses nor re-associates
             Unary::F32FromBits => {
                 let bits = value.tokens;
                 Expression::atom(quote!(f32::from_bits(#bits)))
@@ -252,6 +331,10 @@ impl Writer<'_> {
             Unary::F32FromF16 => {
                 let bits = value.tokens;
                 Expression::atom(quote!(f16_to_f32(#bits)))
+            }
+            Unary::F16FromF32 => {
+                let value = value.tokens;
+                Expression::atom(quote!(f32_to_f16(#value)))
             }
         }
     }

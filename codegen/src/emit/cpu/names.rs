@@ -20,13 +20,13 @@ pub(super) struct Names {
 }
 
 impl Names {
-    pub fn new(decoder: &Decoder) -> Names {
+    pub fn new(decoder: &Decoder, plain: bool) -> Names {
         let mut taken = Taken::default();
-        let streams = decoder.streams.iter().map(|(name, _)| taken.ident(name)).collect();
+        let streams = decoder.streams.iter().map(|stream| taken.ident(&stream.name)).collect();
         let tables = decoder.tables.iter().map(|t| taken.ident(&t.name.to_uppercase())).collect();
         let strip = taken.ident("strip");
         let varies = varies(decoder);
-        let wanted = wanted(decoder, &varies);
+        let wanted = wanted(decoder, &varies, plain);
         let hints = hints(decoder);
         let lets = (0..decoder.lets.len())
             .map(|index| wanted[index].then(|| taken.ident(&hints[index])))
@@ -48,12 +48,18 @@ fn varies(decoder: &Decoder) -> Vec<bool> {
 
 /// Which values become variables: those used twice, those a reader knows by name, and those that
 /// are computed before the loop for use inside.
-fn wanted(decoder: &Decoder, varies: &[bool]) -> Vec<bool> {
+///
+/// Where units are blocks, nobody asks for a unit's number.
+fn wanted(decoder: &Decoder, varies: &[bool], plain: bool) -> Vec<bool> {
     let mut uses = vec![0; decoder.lets.len()];
     let mut in_loop = vec![false; decoder.lets.len()];
     let mut results = vec![false; decoder.lets.len()];
     for (index, stated) in decoder.lets.iter().enumerate() {
-        for operand in stated.op.operands() {
+        let unit = match stated.op {
+            Op::Load { unit, .. } if plain => Some(unit),
+            _ => None,
+        };
+        for operand in stated.op.operands().filter(|&operand| Some(operand) != unit) {
             uses[operand.0 as usize] += 1;
             in_loop[operand.0 as usize] |= varies[index];
         }
@@ -74,7 +80,7 @@ fn wanted(decoder: &Decoder, varies: &[bool]) -> Vec<bool> {
     }
     let wanted = |index: usize| {
         let stated = &decoder.lets[index];
-        let plain = matches!(stated.op, Op::U32(_) | Op::I32(_) | Op::F32(_) | Op::Strip);
+        let plain = stated.op.is_given();
         let known = stated.ty == Type::F32 && !stated.name.is_empty() && !results[index];
         let hoisted = !varies[index] && in_loop[index];
         !plain && (uses[index] > 1 || known || hoisted)
@@ -87,18 +93,10 @@ fn wanted(decoder: &Decoder, varies: &[bool]) -> Vec<bool> {
 struct Taken(HashSet<String>);
 
 /// Names that decoders are written with.
-const RESERVED: [&str; 11] = [
-    "decode",
-    "decode_block",
-    "f32",
-    "f16_to_f32",
-    "store",
-    "streams",
-    "u16_at",
-    "u32_at",
-    "u8_at",
-    "usize",
-    "weights",
+#[rustfmt::skip]
+const RESERVED: [&str; 21] = [
+    "block", "per_row", "decode", "decode_block", "dims", "f16_to_f32", "f32", "f32_to_f16", "first", "row", "rows",
+    "size_0", "size_1", "store", "streams", "u16_at", "u32_at", "u8_at", "unit_at", "usize", "weights",
 ];
 
 impl Taken {
