@@ -3,6 +3,7 @@
 use crate::Failed;
 use crate::check::Weights;
 use quantloom_codegen::artifact::Dims;
+use quantloom_codegen::format::{Table, TableValues};
 use quantloom_codegen::{Format, Params, choices, ir, lower};
 use safetensors::SafeTensors;
 use std::collections::BTreeSet;
@@ -21,6 +22,8 @@ pub struct Subject {
     pub format: Format,
     /// Its golden vectors; none where it has no file.
     pub vectors: Vec<Vector>,
+    /// Its golden tables of 8-bit integers, by name: vectors do not meet every entry of a large one.
+    pub tables: Vec<(String, Vec<i8>)>,
 }
 
 /// Bytes and the weights that another project decoded them to.
@@ -52,9 +55,9 @@ pub fn subjects() -> &'static [Subject] {
                     let file = path.display().to_string();
                     for params in choices(&text, &file)? {
                         let format = Format::parse_with(&text, &file, &params)?;
-                        let (name, vectors) = (format.name.clone(), vectors(&format)?);
-                        let text = text.clone();
-                        subjects.push(Subject { name, text, params, format, vectors });
+                        let (name, text) = (format.name.clone(), text.clone());
+                        let (vectors, tables) = golden(&format)?;
+                        subjects.push(Subject { name, text, params, format, vectors, tables });
                     }
                 }
             }
@@ -66,10 +69,13 @@ pub fn subjects() -> &'static [Subject] {
     &SUBJECTS
 }
 
-fn vectors(format: &Format) -> Result<Vec<Vector>, Box<dyn std::error::Error>> {
+type Golden = (Vec<Vector>, Vec<(String, Vec<i8>)>);
+
+/// What the format's golden file holds.
+fn golden(format: &Format) -> Result<Golden, Box<dyn std::error::Error>> {
     let path = repository("tests/data/golden").join(format!("{}.safetensors", format.name));
     if !path.exists() {
-        return Ok(Vec::new());
+        return Ok(Golden::default());
     }
     let bytes = std::fs::read(path)?;
     let tensors = SafeTensors::deserialize(&bytes)?;
@@ -98,7 +104,13 @@ fn vectors(format: &Format) -> Result<Vec<Vector>, Box<dyn std::error::Error>> {
             weights,
         })
     };
-    sets.into_iter().map(vector).collect()
+    let vectors = sets.into_iter().map(vector).collect::<Result<_, safetensors::SafeTensorError>>();
+    let table = |name: &&str| {
+        let own = name.strip_prefix("tables.")?.to_owned();
+        let values = tensors.tensor(name).ok()?.data().iter().map(|&byte| byte as i8).collect();
+        Some((own, values))
+    };
+    Ok((vectors?, names.iter().filter_map(table).collect()))
 }
 
 /// The sizes of a tensor `[n, k]`, with some sizes of its own, in weights.
@@ -137,6 +149,15 @@ impl Subject {
     /// A tensor from random or golden bytes.
     pub fn tensor(&self, dims: &Dims, streams: &[Vec<u8>]) -> Result<quantloom::Tensor, Failed> {
         tensor(self.built_in()?, dims, streams)
+    }
+
+    /// Whether a format's tables are those of the golden file, as far as it has them.
+    pub fn has_golden_tables(&self, format: &Format) -> bool {
+        self.tables.iter().all(|(name, values)| {
+            let same =
+                |table: &Table| matches!(&table.values, TableValues::I8(own) if own == values);
+            format.tables.iter().any(|table| table.name == *name && same(table))
+        })
     }
 
     /// The descriptor, read again with a change.

@@ -1,7 +1,7 @@
 //! Planes: which bits of a member a field reads, for every value and row.
 
-use super::Plane;
 use super::build::Builder;
+use super::{Plane, Scalar};
 use crate::descriptor::PlaneText;
 use crate::layout::Layout;
 use crate::problem::Path;
@@ -46,6 +46,14 @@ impl Builder {
                 format!("a plane of {bits} bits"),
                 "a plane has 1 to 32 bits",
             );
+            return None;
+        }
+        let float = !matches!(element.scalar, Scalar::Unsigned | Scalar::Signed);
+        if float && bits != element.bits {
+            let message = format!("{bits} bits of `{}`, which holds floats", member.name);
+            let help =
+                format!("read all {} bits, or give the member an integer type", element.bits);
+            self.refuse(path.key("from"), message, help);
             return None;
         }
         let at = match &text.at {
