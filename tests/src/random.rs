@@ -76,9 +76,14 @@ impl Rng {
                 }
             }
         }
-        for field in format.fields.iter().filter(|field| !field.padding) {
+        // Numbers of units come first: what is gathered lies where they say.
+        let (numbers, values): (Vec<&Field>, Vec<&Field>) =
+            format.fields.iter().filter(|field| !field.padding).partition(|field| {
+                format.fields.iter().any(|other| is_gathered_by(format, other, field))
+            });
+        for field in numbers.iter().chain(&values) {
             let integer = matches!(field.scalar, Scalar::Unsigned | Scalar::Signed);
-            if integer && !format.fields.iter().any(|other| is_gathered_by(format, other, field)) {
+            if integer && !numbers.iter().any(|number| number.name == field.name) {
                 continue;
             }
             for row in 0..dims.n {
