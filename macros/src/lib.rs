@@ -109,7 +109,7 @@ fn absolute(file: &str) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
-    use super::{compile, items};
+    use super::{Params, compile, items};
 
     #[test]
     fn problems_come_with_file_line_path_and_help() {

@@ -14,6 +14,7 @@ mod scalar;
 mod storage;
 mod streams;
 mod tables;
+mod types;
 
 pub use affine::Affine;
 pub(crate) use facts::gcd;

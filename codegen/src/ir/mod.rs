@@ -7,6 +7,7 @@
 //! of up to 4 consecutive weights.
 
 mod interpret;
+mod interval;
 mod print;
 mod verify;
 

@@ -6,6 +6,7 @@
 //! where they stay inside tensors of one, two and more units either way, partial last ones among them,
 //! they stay inside larger ones. Where units are blocks the smallest tensor shows everything.
 
+use super::interval::{Interval, binary, unary};
 use super::{Binary, Decoder, Entries, Lanes, Op, Type, Unary, Value};
 use crate::artifact::{Dims, Extent};
 use std::{fmt, ops::Deref};
@@ -185,40 +186,6 @@ fn types(decoder: &Decoder, op: &Op, ty: Type) -> Result<(), String> {
     if right { Ok(()) } else { Err(format!("{op:?} cannot give {ty:?}")) }
 }
 
-/// All values a number may take.
-#[derive(Clone, Copy, Debug, PartialEq)]
-struct Interval {
-    low: i64,
-    high: i64,
-    /// A power of two that divides every one of them.
-    step: i64,
-}
-
-impl Interval {
-    /// Any 32 bits; also stands for floats, whose range no check needs.
-    const ANY: Interval = Interval { low: 0, high: u32::MAX as i64, step: 1 };
-
-    fn new(low: i64, high: i64) -> Interval {
-        Interval { low, high, step: 1 }
-    }
-
-    fn exact(number: i64) -> Interval {
-        Interval { low: number, high: number, step: 1 << number.trailing_zeros().min(16) }
-    }
-
-    fn fixed(self) -> Option<i64> {
-        (self.low == self.high).then_some(self.low)
-    }
-
-    fn inside(self, low: i64, high: i64, what: &str) -> Result<Interval, String> {
-        if self.low >= low && self.high <= high {
-            Ok(self)
-        } else {
-            Err(format!("{what}: {}..={} is not inside {low}..={high}", self.low, self.high))
-        }
-    }
-}
-
 /// What the program is run with.
 struct Inputs<'a> {
     decoder: &'a Decoder,
@@ -287,103 +254,6 @@ impl Inputs<'_> {
             }
             Op::Unary(op, operand) => unary(op, decoder.get(operand).ty, of(operand)),
             Op::Binary(..) => Ok(Interval::ANY),
-        }
-    }
-}
-
-fn binary(op: Binary, left: Interval, right: Interval) -> Result<Interval, String> {
-    if let (Some(left), Some(right)) = (left.fixed(), right.fixed())
-        && let Some(number) = computed(op, left, right)
-    {
-        return Ok(Interval::exact(number));
-    }
-    let ones = |number: i64| (1i64 << (64 - number.leading_zeros())) - 1;
-    let common = left.step.min(right.step);
-    Ok(match op {
-        Binary::Add => {
-            Interval { low: left.low + right.low, high: left.high + right.high, step: common }
-        }
-        Binary::Sub => {
-            Interval { low: left.low - right.high, high: left.high - right.low, step: common }
-        }
-        Binary::Mul => {
-            let ends = [
-                left.low * right.low,
-                left.low * right.high,
-                left.high * right.low,
-                left.high * right.high,
-            ];
-            let low = ends.into_iter().min().unwrap_or(0);
-            let high = ends.into_iter().max().unwrap_or(0);
-            Interval { low, high, step: left.step * right.step }
-        }
-        Binary::Div => {
-            let divisor = right.inside(1, i64::MAX, "division")?;
-            Interval::new(left.low / divisor.high, left.high / divisor.low)
-        }
-        Binary::Rem => {
-            let divisor = right.inside(1, i64::MAX, "remainder")?;
-            Interval::new(0, left.high.min(divisor.high - 1))
-        }
-        Binary::Shl => {
-            let by = right.inside(0, 31, "shift")?;
-            // Only what fits keeps its value; else bits may leave at the top.
-            let high = left.high << by.high;
-            let step = left.step << by.low;
-            if high <= u32::MAX.into() {
-                Interval { low: left.low << by.low, high, step }
-            } else {
-                Interval { step: step.min(1 << 16), ..Interval::ANY }
-            }
-        }
-        Binary::Shr => {
-            let by = right.inside(0, 31, "shift")?;
-            Interval::new(left.low >> by.high, left.high >> by.low)
-        }
-        Binary::And => Interval::new(0, left.high.min(right.high)),
-        Binary::Or | Binary::Xor => Interval::new(0, ones(left.high | right.high)),
-        Binary::Min => {
-            let (low, high) = (left.low.min(right.low), left.high.min(right.high));
-            Interval { low, high, step: common }
-        }
-    })
-}
-
-/// The result of an operation on numbers; `None` where it has none or bits are lost.
-fn computed(op: Binary, left: i64, right: i64) -> Option<i64> {
-    match op {
-        Binary::Add => left.checked_add(right),
-        Binary::Sub => left.checked_sub(right),
-        Binary::Mul => left.checked_mul(right),
-        Binary::Div => (right > 0).then(|| left / right),
-        Binary::Rem => (right > 0).then(|| left % right),
-        Binary::Shl => {
-            (0..32).contains(&right).then(|| left << right).filter(|&n| n <= u32::MAX.into())
-        }
-        Binary::Shr => (0..32).contains(&right).then(|| left >> right),
-        Binary::And => Some(left & right),
-        Binary::Or => Some(left | right),
-        Binary::Xor => Some(left ^ right),
-        Binary::Min => Some(left.min(right)),
-    }
-}
-
-fn unary(op: Unary, from: Type, operand: Interval) -> Result<Interval, String> {
-    match op {
-        Unary::ToI32 => operand.inside(0, i32::MAX.into(), "u32 as i32"),
-        Unary::SignExtend(bits) => {
-            let half = 1i64 << (bits - 1);
-            Ok(Interval::new(-half, half - 1))
-        }
-        Unary::ToF32 => {
-            let what = if from == Type::I32 { "i32 as f32" } else { "u32 as f32" };
-            operand.inside(-(1 << 24), 1 << 24, what)?;
-            Ok(Interval::ANY)
-        }
-        Unary::F16FromF32 => Ok(Interval::new(0, 0xffff)),
-        Unary::ToU32 if operand.low >= 0 => Ok(operand),
-        Unary::ToU32 | Unary::Neg | Unary::F32FromBits | Unary::F32FromF16 | Unary::Rounded => {
-            Ok(Interval::ANY)
         }
     }
 }

@@ -4,6 +4,7 @@
 mod build;
 mod codes;
 mod lookup;
+mod places;
 mod plane;
 mod strips;
 pub(crate) mod tables;

@@ -1,0 +1,109 @@
+//! What a kernel is launched with: its bindings, its sizes, its grid.
+
+use super::Text;
+
+/// One resource of a kernel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Binding {
+    /// Name of the variable or argument in the text.
+    pub name: Text,
+    /// What the caller binds there.
+    pub role: Role,
+}
+
+/// What a binding holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// The bytes of weight stream number `.0` of the format, read-only.
+    Weights(u32),
+    /// The format's tables, [`Artifact::tables`] as little-endian u32, read-only.
+    Tables,
+    /// f32 activations, `[k]` or `[m, k]`, read-only.
+    Activations,
+    /// The output. Its length in elements is rounded up to a multiple of 4.
+    Output,
+    /// A [`Shape`]: a uniform buffer in WGSL, a struct by value in HIP.
+    Shape,
+}
+
+/// The sizes a kernel is told, laid out as eight little-endian u32.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Shape {
+    /// Weight rows bound.
+    pub n: u32,
+    /// Weights per row, a multiple of the format's block.
+    pub k: u32,
+    /// Activation rows.
+    pub m: u32,
+    /// Column of the output that row 0 of the bound weights belongs to. Dequantization: the first
+    /// unit of decoding, as [`Grid::Strips`] counts them.
+    pub first: u32,
+    /// Length of an output row: all weight rows, where a tensor is split over several launches.
+    /// Dequantization: how many units are decoded.
+    pub stride: u32,
+    /// The format's sizes, in blocks.
+    pub sizes: [u32; 2],
+    /// Zero, which kernels hide roundings behind.
+    pub zero: u32,
+}
+
+impl Shape {
+    /// The eight words a kernel reads.
+    pub fn words(&self) -> [u32; 8] {
+        [self.n, self.k, self.m, self.first, self.stride, self.sizes[0], self.sizes[1], 0]
+    }
+}
+
+/// How many workgroups cover a shape.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Grid {
+    /// One invocation per strip of weights: `strips` strips decode `weights` weights, a unit of
+    /// decoding; the tensor is taken as `n·k` weights in a row.
+    Strips {
+        /// Weights per unit of decoding: a block, or a few short ones.
+        weights: u32,
+        /// Invocations per unit.
+        strips: u32,
+        /// Invocations per workgroup.
+        per_workgroup: u32,
+    },
+    /// `per_workgroup` weight rows per workgroup.
+    Rows {
+        /// Weight rows per workgroup.
+        per_workgroup: u32,
+    },
+    /// One output tile of `m × n` elements per workgroup, weight rows running fastest.
+    Tiles {
+        /// Weight rows per tile.
+        n: u32,
+        /// Activation rows per tile.
+        m: u32,
+    },
+}
+
+impl Grid {
+    /// Workgroups needed for weights `[n, k]` and `m` activation rows.
+    pub fn workgroups(&self, n: u64, k: u64, m: u64) -> u64 {
+        match *self {
+            Grid::Strips { weights, strips, per_workgroup } => (n * k)
+                .div_ceil(weights.into())
+                .saturating_mul(strips.into())
+                .div_ceil(per_workgroup.into()),
+            Grid::Rows { per_workgroup } => n.div_ceil(per_workgroup.into()),
+            Grid::Tiles { n: tile_n, m: tile_m } => {
+                n.div_ceil(tile_n.into()).saturating_mul(m.div_ceil(tile_m.into()))
+            }
+        }
+    }
+
+    /// The launch grid `[x, y, 1]`: 2-D above `limit` workgroups per dimension (65,535 in WebGPU).
+    /// Kernels number workgroups `x + y · grid_x` and skip those past the end. `None` where even
+    /// two dimensions do not hold them.
+    pub fn launch(&self, n: u64, k: u64, m: u64, limit: u32) -> Option<[u32; 3]> {
+        let total = self.workgroups(n, k, m).max(1);
+        let y = total.div_ceil(limit.into());
+        let x = total.div_ceil(y);
+        (y <= limit.into()).then_some([x as u32, y as u32, 1])
+    }
+}

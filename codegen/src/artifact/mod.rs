@@ -1,0 +1,189 @@
+//! What the compiler hands out for a format: its facts, its CPU decoder and its kernels, each with
+//! all a caller must know to launch it (entry point, workgroup, bindings, grid).
+//!
+//! This module has no dependencies. The compiler fills these types in, the runtime and importers
+//! read them, and the checked-in manifest spells them out as Rust constants.
+//!
+//! Shapes: weights are `[n, k]` row-major, activations `[m, k]`, outputs `[m, n]`.
+
+mod launch;
+mod streams;
+
+pub use launch::{Binding, Grid, Role, Shape};
+pub use streams::{Dims, Extent, Order, Stream, Units, bits_per_weight};
+
+use std::borrow::Cow;
+
+/// A list that is a constant in the checked-in manifest and owned when compiled at run time.
+pub type List<T> = Cow<'static, [T]>;
+
+/// A text that is a constant in the checked-in manifest and owned when compiled at run time.
+pub type Text = Cow<'static, str>;
+
+/// Decodes consecutive blocks of a tensor, from block number `first` on (rows one after another)
+/// until `weights`, a multiple of the format's block, is full. `streams` are those of the whole
+/// tensor, `dims` its [`Dims::words`]. Where streams are too short weights keep their value or become
+/// those of zero bytes; the caller checks lengths first.
+pub type DecodeFn = fn(streams: &[&[u8]], dims: &[u32; 4], first: usize, weights: &mut [f32]);
+
+/// Everything generated for one format.
+#[derive(Clone, Debug, Default)]
+pub struct Artifact {
+    /// The format's name: the descriptor's, with the parameters' values where it has parameters.
+    pub name: Text,
+    /// Name in the descriptor.
+    pub family: Text,
+    /// Values of the descriptor's parameters, in its order.
+    pub params: List<Param>,
+    /// One line that says what it is.
+    pub title: Text,
+    /// Number of the format's type in GGUF files, where it has one.
+    pub gguf: Option<u32>,
+    /// Weights per block, the smallest unit that decodes alone; `k` must be a multiple of it.
+    pub weights: u32,
+    /// Where the bytes lie: one stream for block formats, several for planar ones.
+    pub streams: List<Stream>,
+    /// Sizes chosen with each tensor, at most 2.
+    pub sizes: List<Size>,
+    /// Words of the tables that kernels read from a buffer; see [`Role::Tables`].
+    pub tables: List<u32>,
+    /// Kernels for every kind and backend.
+    pub kernels: List<Kernel>,
+    /// The CPU decoder, where it was compiled into the program.
+    pub decode: Option<DecodeFn>,
+    /// The descriptor's own text.
+    pub descriptor: Text,
+}
+
+/// A parameter of a descriptor and the value it has in this format.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Param {
+    /// Name in the descriptor.
+    pub name: Text,
+    /// Its value here.
+    pub value: u32,
+}
+
+/// A size chosen with each tensor, such as the weights of a group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Size {
+    /// Name in the descriptor.
+    pub name: Text,
+    /// Weights, where nothing else is said; a multiple of the format's block.
+    pub default: u32,
+}
+
+impl Artifact {
+    /// Bits stored per weight at the default sizes, over all streams of a large tensor.
+    pub fn bits_per_weight(&self) -> f64 {
+        bits_per_weight(&self.streams, self.weights, &self.sizes)
+    }
+
+    /// Whether units are blocks in every stream, so that blocks can be cut out of a tensor.
+    pub fn is_plain(&self) -> bool {
+        self.streams.iter().all(|stream| stream.units.are_blocks())
+    }
+
+    /// The kernel of this backend, kind and output element.
+    pub fn kernel(&self, backend: Backend, kind: Kind, output: Element) -> Option<&Kernel> {
+        self.kernels
+            .iter()
+            .find(|kernel| (kernel.backend, kernel.kind, kernel.output) == (backend, kind, output))
+    }
+}
+
+/// One generated kernel: its source text and its launch facts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kernel {
+    /// `{format}_{kind}_{element}`: the entry point, and the file name without its ending.
+    pub name: Text,
+    /// The language of [`Kernel::source`].
+    pub backend: Backend,
+    /// What the kernel computes.
+    pub kind: Kind,
+    /// Element type of the output `y`. Activations are always f32.
+    pub output: Element,
+    /// Invocations per workgroup in x, y and z.
+    pub workgroup: [u32; 3],
+    /// WGSL: resources of group 0, in order of `@binding`. HIP: kernel arguments, in order.
+    pub bindings: List<Binding>,
+    /// How many workgroups a launch needs.
+    pub grid: Grid,
+    /// Bytes that must be readable past the last block of every weight stream.
+    pub padding: u32,
+    /// The complete kernel text; it includes nothing.
+    pub source: Text,
+}
+
+/// The language a kernel is written in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Backend {
+    /// WebGPU shading language.
+    Wgsl,
+    /// HIP C++, also accepted by nvcc, NVRTC and a host C++ compiler.
+    Hip,
+}
+
+/// What a kernel computes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// `y[n, k]` = the decoded weights.
+    Dequant,
+    /// `y[n]` = weights · `x[k]`.
+    Matvec,
+    /// `y[m, n]` = `x[m, k]` · weightsᵀ.
+    Matmul,
+}
+
+/// Element type of a buffer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Element {
+    /// IEEE 754 binary32, 4 bytes.
+    F32,
+    /// IEEE 754 binary16, 2 bytes; rounded to nearest even.
+    F16,
+}
+
+impl Kind {
+    /// The word that stands for it in kernel names.
+    pub fn word(self) -> &'static str {
+        match self {
+            Kind::Dequant => "dequant",
+            Kind::Matvec => "matvec",
+            Kind::Matmul => "matmul",
+        }
+    }
+}
+
+impl Element {
+    /// The word that stands for it in kernel names.
+    pub fn word(self) -> &'static str {
+        match self {
+            Element::F32 => "f32",
+            Element::F16 => "f16",
+        }
+    }
+
+    /// Bytes per element.
+    pub fn bytes(self) -> u64 {
+        match self {
+            Element::F32 => 4,
+            Element::F16 => 2,
+        }
+    }
+}
+
+impl Backend {
+    /// Directory and file ending of its texts.
+    pub fn word(self) -> &'static str {
+        match self {
+            Backend::Wgsl => "wgsl",
+            Backend::Hip => "hip",
+        }
+    }
+}
+
+/// The one place where a kernel's name is built; nothing parses it back.
+pub fn kernel_name(format: &str, kind: Kind, element: Element) -> String {
+    format!("{format}_{}_{}", kind.word(), element.word())
+}
