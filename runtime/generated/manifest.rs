@@ -6149,7 +6149,7 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                     grid: Grid::Strips {
                         weights: 32,
-                        strips: 8,
+                        strips: 1,
                         per_workgroup: 64,
                     },
                     padding: 4,
@@ -6187,7 +6187,7 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                     grid: Grid::Strips {
                         weights: 32,
-                        strips: 8,
+                        strips: 1,
                         per_workgroup: 64,
                     },
                     padding: 4,
@@ -6301,7 +6301,7 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                     grid: Grid::Strips {
                         weights: 32,
-                        strips: 8,
+                        strips: 1,
                         per_workgroup: 64,
                     },
                     padding: 4,
@@ -6339,7 +6339,7 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                     grid: Grid::Strips {
                         weights: 32,
-                        strips: 8,
+                        strips: 1,
                         per_workgroup: 64,
                     },
                     padding: 4,
@@ -7641,7 +7641,7 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                     grid: Grid::Strips {
                         weights: 32,
-                        strips: 8,
+                        strips: 1,
                         per_workgroup: 64,
                     },
                     padding: 4,
@@ -7681,7 +7681,7 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                     grid: Grid::Strips {
                         weights: 32,
-                        strips: 8,
+                        strips: 1,
                         per_workgroup: 64,
                     },
                     padding: 4,
@@ -7801,7 +7801,7 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                     grid: Grid::Strips {
                         weights: 32,
-                        strips: 8,
+                        strips: 1,
                         per_workgroup: 64,
                     },
                     padding: 4,
@@ -7841,7 +7841,7 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                     grid: Grid::Strips {
                         weights: 32,
-                        strips: 8,
+                        strips: 1,
                         per_workgroup: 64,
                     },
                     padding: 4,
@@ -9173,7 +9173,7 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                     grid: Grid::Strips {
                         weights: 32,
-                        strips: 8,
+                        strips: 1,
                         per_workgroup: 64,
                     },
                     padding: 4,
@@ -9213,7 +9213,7 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                     grid: Grid::Strips {
                         weights: 32,
-                        strips: 8,
+                        strips: 1,
                         per_workgroup: 64,
                     },
                     padding: 4,
@@ -9333,7 +9333,7 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                     grid: Grid::Strips {
                         weights: 32,
-                        strips: 8,
+                        strips: 1,
                         per_workgroup: 64,
                     },
                     padding: 4,
@@ -9371,7 +9371,7 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                     grid: Grid::Strips {
                         weights: 32,
-                        strips: 8,
+                        strips: 1,
                         per_workgroup: 64,
                     },
                     padding: 4,

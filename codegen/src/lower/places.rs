@@ -33,7 +33,7 @@ impl Builder {
 
     /// Strip and row are split into mixed-radix digits and each gets its step. `None` where the table
     /// is not of that make.
-    fn digits_of_place(&mut self, table: &[u32]) -> Option<Value> {
+    pub fn digits_of_place(&mut self, table: &[u32]) -> Option<Value> {
         let first = *table.first()?;
         let strips = self.decoder.strips as usize;
         let mut digits: Vec<(u32, u32, i64)> = Vec::new(); // (length, radix, step)

@@ -18,6 +18,9 @@ struct LoadPlan {
     /// First byte in the stream's block.
     bytes: Vec<u32>,
     shifts: Vec<u32>,
+    /// Loads begin at multiples of their size from this byte on; `None`: at any byte that is not past
+    /// the last one a load may begin at.
+    origin: Option<u32>,
 }
 
 impl Reader<'_> {
@@ -125,11 +128,12 @@ impl Reader<'_> {
             bits: 32,
             bytes: positions.iter().map(|bit| bit / 8).collect(),
             shifts: positions.iter().map(|bit| bit % 8).collect(),
+            origin: None,
         };
         if plan.bytes.iter().any(|byte| byte % unit + 4 > unit) {
             return None;
         }
-        let word = self.load(b, &Place { plane, unit: None, primary: false }, &plan)?;
+        let word = self.load(b, &Place { plane, unit: None, primary: false }, &plan, positions)?;
         let mask = ((1 << plane.bits) - 1) * 0x0101_0101;
         Some(b.with(Binary::And, word, mask))
     }
@@ -151,7 +155,7 @@ impl Reader<'_> {
             let high = b.with(Binary::Shl, high, bits / 2);
             return Some(b.binary(Binary::Or, low, high));
         };
-        let word = self.load(b, place, &plan)?;
+        let word = self.load(b, place, &plan, positions)?;
         let topmost = plan.shifts.iter().all(|shift| shift + bits == plan.bits);
         Some(if topmost {
             word
@@ -174,6 +178,7 @@ impl Reader<'_> {
                     .map(|bit| (bit - origin) / granule * (granule / 8) + origin / 8)
                     .collect(),
                 shifts: positions.iter().map(|bit| (bit - origin) % granule).collect(),
+                origin: Some(origin / 8),
             };
             let holds = plan.shifts.iter().all(|shift| shift + bits <= granule)
                 && plan.bytes.iter().all(|byte| byte % size + granule / 8 <= size);
@@ -191,7 +196,7 @@ impl Reader<'_> {
             let shifts: Vec<u32> =
                 positions.iter().zip(&bytes).map(|(bit, byte)| bit - byte * 8).collect();
             let holds = shifts.iter().all(|shift| shift + bits <= granule);
-            holds.then_some(LoadPlan { bits: granule, bytes, shifts })
+            holds.then_some(LoadPlan { bits: granule, bytes, shifts, origin: None })
         };
         words()
             .or_else(|| {
@@ -204,7 +209,13 @@ impl Reader<'_> {
     }
 
     /// The planned load, shifted right.
-    fn load(&self, b: &mut Builder, place: &Place, plan: &LoadPlan) -> Option<Value> {
+    fn load(
+        &self,
+        b: &mut Builder,
+        place: &Place,
+        plan: &LoadPlan,
+        positions: &[u32],
+    ) -> Option<Value> {
         let member = &self.format.members[place.plane.member];
         let stream = &self.format.streams[member.stream];
         let zeros = plan
@@ -212,21 +223,66 @@ impl Reader<'_> {
             .iter()
             .fold(stream.unit.trailing_zeros(), |zeros, byte| zeros.min(byte.trailing_zeros()));
         let align = (1 << zeros.min(2)).min(plan.bits / 8);
-        let numbers: Vec<u32> = plan.bytes.iter().map(|byte| byte / stream.unit).collect();
-        let offsets: Vec<u32> = plan.bytes.iter().map(|byte| byte % stream.unit).collect();
+        let (number, offset, shift) = match self.tabulated(b, plan, stream.unit) {
+            Some(address) => address,
+            None => self.computed(b, plan, positions, stream.unit)?,
+        };
         let along = match place.unit {
             Some(number) => Along::Gathered(number),
-            None => Along::Block(b.of_place(&numbers)?),
+            None => Along::Block(number),
         };
         let unit = b.unit(&stream.units, along);
         b.name(unit, &format!("{}_unit", stream.name));
-        let offset = b.of_place(&offsets)?;
-        let shift = b.of_place(&plan.shifts)?;
         let word = b.load(member.stream, plan.bits, unit, offset, align);
         b.name(word, &member.name);
         Some(b.binary(Binary::Shr, word, shift))
     }
+
+    /// Unit in the block, byte in the unit and shift, each as arithmetic on the place.
+    fn tabulated(&self, b: &mut Builder, plan: &LoadPlan, unit: u32) -> Option<Address> {
+        let numbers: Vec<u32> = plan.bytes.iter().map(|byte| byte / unit).collect();
+        let offsets: Vec<u32> = plan.bytes.iter().map(|byte| byte % unit).collect();
+        Some((
+            b.digits_of_place(&numbers)?,
+            b.digits_of_place(&offsets)?,
+            b.digits_of_place(&plan.shifts)?,
+        ))
+    }
+
+    /// The same from the bit's position, where its parts are no arithmetic on the place.
+    fn computed(
+        &self,
+        b: &mut Builder,
+        plan: &LoadPlan,
+        positions: &[u32],
+        unit: u32,
+    ) -> Option<Address> {
+        let position = b.of_place(positions)?;
+        let byte = match plan.origin {
+            Some(origin) => {
+                let origin_bits = b.u32(origin * 8);
+                let rest = b.binary(Binary::Sub, position, origin_bits);
+                let granule = b.divide(rest, plan.bits);
+                let bytes = b.with(Binary::Mul, granule, plan.bits / 8);
+                b.with(Binary::Add, bytes, origin)
+            }
+            None => {
+                let byte = b.divide(position, 8);
+                let last = plan.bytes.iter().max()?;
+                b.with(Binary::Min, byte, *last)
+            }
+        };
+        let bits = b.with(Binary::Mul, byte, 8);
+        let shift = b.binary(Binary::Sub, position, bits);
+        if plan.bytes.iter().all(|&byte| byte < unit) {
+            return Some((b.u32(0), byte, shift));
+        }
+        Some((b.divide(byte, unit), b.remainder(byte, unit), shift))
+    }
 }
+
+/// Unit in the block, byte in the unit, shift.
+type Address = (Value, Value, Value);
 
 /// What is read, and from which unit.
 struct Place<'a> {

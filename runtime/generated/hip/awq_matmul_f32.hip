@@ -145,23 +145,23 @@ QL_DEVICE Strip decode(
     ql_u32 block,
     ql_u32 strip) {
   [[maybe_unused]] const ql_u32 per_row = shape.k / WEIGHTS;  // blocks
-  const ql_u32 offset = block * 4u;
-  const ql_u32 offset_2 = row >> 3u;
-  const ql_u32 offset_3 = (shape.n + 7u) >> 3u;
-  const ql_u64 qweight_base = (ql_u64)(offset * offset_3 + offset_2) * 4u;
-  const ql_u32 offset_4 = row & 7u;
-  const ql_u32 shift = (offset_4 & 1u) * 16u + (offset_4 >> 1u) * 4u;
+  const ql_u32 offset = row & 7u;
+  const ql_u32 shift = (offset & 1u) * 16u + (offset >> 1u) * 4u;
+  const ql_u32 offset_2 = block * 4u;
+  const ql_u32 offset_3 = row >> 3u;
+  const ql_u32 offset_4 = (shape.n + 7u) >> 3u;
+  const ql_u64 qweight_base = (ql_u64)(offset_2 * offset_4 + offset_3) * 4u;
   const ql_u32 offset_5 = block / shape.size_0;
-  const ql_u64 qzeros_base = (ql_u64)(offset_5 * offset_3 + offset_2) * 4u;
+  const ql_u64 qzeros_base = (ql_u64)(offset_5 * offset_4 + offset_3) * 4u;
   const float zero = float((load_u32_a4(qzeros, qzeros_base) >> shift) & 15u);
   const ql_u64 scales_base = (ql_u64)(offset_5 * shape.n + row) * 2u;
   const float scale = f16_to_f32(load_u16_a2(scales, scales_base));
   const float w0 = f16_to_f32(f32_to_f16((float((load_u32_a4(qweight, qweight_base) >> shift) & 15u) - zero) * scale));
-  const ql_u64 qweight_base_2 = (ql_u64)((offset + 1u) * offset_3 + offset_2) * 4u;
+  const ql_u64 qweight_base_2 = (ql_u64)((offset_2 + 1u) * offset_4 + offset_3) * 4u;
   const float w1 = f16_to_f32(f32_to_f16((float((load_u32_a4(qweight, qweight_base_2) >> shift) & 15u) - zero) * scale));
-  const ql_u64 qweight_base_3 = (ql_u64)((offset + 2u) * offset_3 + offset_2) * 4u;
+  const ql_u64 qweight_base_3 = (ql_u64)((offset_2 + 2u) * offset_4 + offset_3) * 4u;
   const float w2 = f16_to_f32(f32_to_f16((float((load_u32_a4(qweight, qweight_base_3) >> shift) & 15u) - zero) * scale));
-  const ql_u64 qweight_base_4 = (ql_u64)((offset + 3u) * offset_3 + offset_2) * 4u;
+  const ql_u64 qweight_base_4 = (ql_u64)((offset_2 + 3u) * offset_4 + offset_3) * 4u;
   const float w3 = f16_to_f32(f32_to_f16((float((load_u32_a4(qweight, qweight_base_4) >> shift) & 15u) - zero) * scale));
   return Strip{ {
       {w0, w1, w2, w3},

@@ -127,8 +127,8 @@ QL_DEVICE Strip decode(
   const float s = f16_to_f32(load_u16_a2(scales, scales_base));
   const ql_u64 qweight_base = (ql_u64)((block * 8u + strip) * shape.n + row) * 4u;
   const ql_u32 codes_word = load_u32_a4(qweight, qweight_base);
-  const ql_u64 qzeros_base = (ql_u64)(offset * ((shape.n + 31u) >> 5u) + (row >> 5u)) * 32u;
   const ql_u32 offset_2 = row & 31u;
+  const ql_u64 qzeros_base = (ql_u64)(offset * ((shape.n + 31u) >> 5u) + (row >> 5u)) * 32u;
   const float zero = float(int((load_u32_a4(qzeros, qzeros_base + (offset_2 >> 2u) * 4u) >> ((offset_2 & 3u) * 8u)) & 255u) - (-1));
   const float w0 = f16_to_f32(f32_to_f16(s * (float(codes_word & 255u) - zero)));
   const float w1 = f16_to_f32(f32_to_f16(s * (float((codes_word >> 8u) & 255u) - zero)));

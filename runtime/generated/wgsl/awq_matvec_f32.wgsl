@@ -105,23 +105,23 @@ fn places(strip: u32) -> Places {
 // The weights of one strip.
 fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let per_row = shape.k / WEIGHTS; // blocks
-    let offset = block * 4u;
-    let offset_2 = row >> 3u;
-    let offset_3 = (shape.n + 7u) >> 3u;
-    let qweight_base = (offset * offset_3 + offset_2) * 4u;
-    let offset_4 = row & 7u;
-    let shift = (offset_4 & 1u) * 16u + (offset_4 >> 1u) * 4u;
+    let offset = row & 7u;
+    let shift = (offset & 1u) * 16u + (offset >> 1u) * 4u;
+    let offset_2 = block * 4u;
+    let offset_3 = row >> 3u;
+    let offset_4 = (shape.n + 7u) >> 3u;
+    let qweight_base = (offset_2 * offset_4 + offset_3) * 4u;
     let offset_5 = block / shape.size_0;
-    let qzeros_base = (offset_5 * offset_3 + offset_2) * 4u;
+    let qzeros_base = (offset_5 * offset_4 + offset_3) * 4u;
     let zero = f32((qzeros_u32_a4(qzeros_base) >> shift) & 15u);
     let scales_base = (offset_5 * shape.n + row) * 2u;
     let scale = f16_to_f32(scales_u16_a2(scales_base));
     let w0 = f16_to_f32(f32_to_f16((f32((qweight_u32_a4(qweight_base) >> shift) & 15u) - zero) * scale));
-    let qweight_base_2 = ((offset + 1u) * offset_3 + offset_2) * 4u;
+    let qweight_base_2 = ((offset_2 + 1u) * offset_4 + offset_3) * 4u;
     let w1 = f16_to_f32(f32_to_f16((f32((qweight_u32_a4(qweight_base_2) >> shift) & 15u) - zero) * scale));
-    let qweight_base_3 = ((offset + 2u) * offset_3 + offset_2) * 4u;
+    let qweight_base_3 = ((offset_2 + 2u) * offset_4 + offset_3) * 4u;
     let w2 = f16_to_f32(f32_to_f16((f32((qweight_u32_a4(qweight_base_3) >> shift) & 15u) - zero) * scale));
-    let qweight_base_4 = ((offset + 3u) * offset_3 + offset_2) * 4u;
+    let qweight_base_4 = ((offset_2 + 3u) * offset_4 + offset_3) * 4u;
     let w3 = f16_to_f32(f32_to_f16((f32((qweight_u32_a4(qweight_base_4) >> shift) & 15u) - zero) * scale));
     return Strip(
         Quad(w0, w1, w2, w3),

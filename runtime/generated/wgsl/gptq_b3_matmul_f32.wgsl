@@ -30,8 +30,8 @@ const TILE_N = 64u;
 const TILE_M = 32u;
 const THREADS_N = 8u; // an invocation has 2.0 x 8.0 outputs
 const THREADS_M = 16u;
-const CHUNK = 8u; // strips of a row in one step along k
-const QUADS = 1u; // in one strip
+const CHUNK = 1u; // strips of a row in one step along k
+const QUADS = 8u; // in one strip
 const SLOTS = 8u; // quads of a row in one step
 const PITCH = 9u; // odd, so that rows start in different banks
 
@@ -49,7 +49,7 @@ fn dot_quad(a: Quad, b: Quad) -> f32 {
 
 const WORKGROUP = 128u;
 const WEIGHTS = 32u; // in one unit of decoding
-const STRIPS = 8u; // in one unit, each decoded by one invocation
+const STRIPS = 1u; // in one unit, each decoded by one invocation
 
 fn qweight_u32_a4(byte: u32) -> u32 {
     return qweight[byte >> 2u];
@@ -100,646 +100,39 @@ fn f32_to_f16(value: f32) -> u32 {
     return sign | ((magnitude - 0x38000000u + 0xfffu + ((magnitude >> 13u) & 1u)) >> 13u);
 }
 
-const by_strip_0 = array<u32, 8>(
-    0u,
-    0u,
-    0u,
-    1u,
-    1u,
-    1u,
-    2u,
-    2u,
-);
-
-const by_strip_1 = array<u32, 8>(
-    0u,
-    12u,
-    24u,
-    4u,
-    16u,
-    28u,
-    8u,
-    20u,
-);
-
-const by_strip_2 = array<u32, 256>(
-    0u,
-    0u,
-    0u,
-    0u,
-    0u,
-    0u,
-    0u,
-    0u,
-    0u,
-    0u,
-    0u,
-    0u,
-    0u,
-    0u,
-    0u,
-    0u,
-    0u,
-    0u,
-    0u,
-    0u,
-    0u,
-    0u,
-    0u,
-    0u,
-    1u,
-    1u,
-    1u,
-    1u,
-    1u,
-    1u,
-    1u,
-    1u,
-    1u,
-    1u,
-    1u,
-    1u,
-    1u,
-    1u,
-    1u,
-    1u,
-    1u,
-    1u,
-    1u,
-    1u,
-    1u,
-    1u,
-    1u,
-    1u,
-    2u,
-    2u,
-    2u,
-    2u,
-    2u,
-    2u,
-    2u,
-    2u,
-    2u,
-    2u,
-    2u,
-    2u,
-    2u,
-    2u,
-    2u,
-    2u,
-    3u,
-    3u,
-    3u,
-    3u,
-    3u,
-    3u,
-    3u,
-    3u,
-    3u,
-    3u,
-    3u,
-    3u,
-    3u,
-    3u,
-    3u,
-    3u,
-    3u,
-    3u,
-    3u,
-    3u,
-    3u,
-    3u,
-    3u,
-    3u,
-    4u,
-    4u,
-    4u,
-    4u,
-    4u,
-    4u,
-    4u,
-    4u,
-    4u,
-    4u,
-    4u,
-    4u,
-    4u,
-    4u,
-    4u,
-    4u,
-    4u,
-    4u,
-    4u,
-    4u,
-    4u,
-    4u,
-    4u,
-    4u,
-    5u,
-    5u,
-    5u,
-    5u,
-    5u,
-    5u,
-    5u,
-    5u,
-    5u,
-    5u,
-    5u,
-    5u,
-    5u,
-    5u,
-    5u,
-    5u,
-    6u,
-    6u,
-    6u,
-    6u,
-    6u,
-    6u,
-    6u,
-    6u,
-    6u,
-    6u,
-    6u,
-    6u,
-    6u,
-    6u,
-    6u,
-    6u,
-    6u,
-    6u,
-    6u,
-    6u,
-    6u,
-    6u,
-    6u,
-    6u,
-    7u,
-    7u,
-    7u,
-    7u,
-    7u,
-    7u,
-    7u,
-    7u,
-    7u,
-    7u,
-    7u,
-    7u,
-    7u,
-    7u,
-    7u,
-    7u,
-    7u,
-    7u,
-    7u,
-    7u,
-    7u,
-    7u,
-    7u,
-    7u,
-    8u,
-    8u,
-    8u,
-    8u,
-    8u,
-    8u,
-    8u,
-    8u,
-    8u,
-    8u,
-    8u,
-    8u,
-    8u,
-    8u,
-    8u,
-    8u,
-    9u,
-    9u,
-    9u,
-    9u,
-    9u,
-    9u,
-    9u,
-    9u,
-    9u,
-    9u,
-    9u,
-    9u,
-    9u,
-    9u,
-    9u,
-    9u,
-    9u,
-    9u,
-    9u,
-    9u,
-    9u,
-    9u,
-    9u,
-    9u,
-    10u,
-    10u,
-    10u,
-    10u,
-    10u,
-    10u,
-    10u,
-    10u,
-    10u,
-    10u,
-    10u,
-    10u,
-    10u,
-    10u,
-    10u,
-    10u,
-    10u,
-    10u,
-    10u,
-    10u,
-    10u,
-    10u,
-    10u,
-    10u,
-    10u,
-    10u,
-    10u,
-    10u,
-    10u,
-    10u,
-    10u,
-    10u,
-    10u,
-    10u,
-    10u,
-    10u,
-    10u,
-    10u,
-    10u,
-    10u,
-);
-
-const by_strip_3 = array<u32, 256>(
-    0u,
-    0u,
-    0u,
-    0u,
-    0u,
-    0u,
-    0u,
-    0u,
-    3u,
-    3u,
-    3u,
-    3u,
-    3u,
-    3u,
-    3u,
-    3u,
-    6u,
-    6u,
-    6u,
-    6u,
-    6u,
-    6u,
-    6u,
-    6u,
-    1u,
-    1u,
-    1u,
-    1u,
-    1u,
-    1u,
-    1u,
-    1u,
-    4u,
-    4u,
-    4u,
-    4u,
-    4u,
-    4u,
-    4u,
-    4u,
-    7u,
-    7u,
-    7u,
-    7u,
-    7u,
-    7u,
-    7u,
-    7u,
-    2u,
-    2u,
-    2u,
-    2u,
-    2u,
-    2u,
-    2u,
-    2u,
-    5u,
-    5u,
-    5u,
-    5u,
-    5u,
-    5u,
-    5u,
-    5u,
-    0u,
-    0u,
-    0u,
-    0u,
-    0u,
-    0u,
-    0u,
-    0u,
-    3u,
-    3u,
-    3u,
-    3u,
-    3u,
-    3u,
-    3u,
-    3u,
-    6u,
-    6u,
-    6u,
-    6u,
-    6u,
-    6u,
-    6u,
-    6u,
-    1u,
-    1u,
-    1u,
-    1u,
-    1u,
-    1u,
-    1u,
-    1u,
-    4u,
-    4u,
-    4u,
-    4u,
-    4u,
-    4u,
-    4u,
-    4u,
-    7u,
-    7u,
-    7u,
-    7u,
-    7u,
-    7u,
-    7u,
-    7u,
-    2u,
-    2u,
-    2u,
-    2u,
-    2u,
-    2u,
-    2u,
-    2u,
-    5u,
-    5u,
-    5u,
-    5u,
-    5u,
-    5u,
-    5u,
-    5u,
-    0u,
-    0u,
-    0u,
-    0u,
-    0u,
-    0u,
-    0u,
-    0u,
-    3u,
-    3u,
-    3u,
-    3u,
-    3u,
-    3u,
-    3u,
-    3u,
-    6u,
-    6u,
-    6u,
-    6u,
-    6u,
-    6u,
-    6u,
-    6u,
-    1u,
-    1u,
-    1u,
-    1u,
-    1u,
-    1u,
-    1u,
-    1u,
-    4u,
-    4u,
-    4u,
-    4u,
-    4u,
-    4u,
-    4u,
-    4u,
-    7u,
-    7u,
-    7u,
-    7u,
-    7u,
-    7u,
-    7u,
-    7u,
-    2u,
-    2u,
-    2u,
-    2u,
-    2u,
-    2u,
-    2u,
-    2u,
-    5u,
-    5u,
-    5u,
-    5u,
-    5u,
-    5u,
-    5u,
-    5u,
-    0u,
-    0u,
-    0u,
-    0u,
-    0u,
-    0u,
-    0u,
-    0u,
-    3u,
-    3u,
-    3u,
-    3u,
-    3u,
-    3u,
-    3u,
-    3u,
-    6u,
-    6u,
-    6u,
-    6u,
-    6u,
-    6u,
-    6u,
-    6u,
-    1u,
-    1u,
-    1u,
-    1u,
-    1u,
-    1u,
-    1u,
-    1u,
-    4u,
-    4u,
-    4u,
-    4u,
-    4u,
-    4u,
-    4u,
-    4u,
-    7u,
-    7u,
-    7u,
-    7u,
-    7u,
-    7u,
-    7u,
-    7u,
-    10u,
-    10u,
-    10u,
-    10u,
-    10u,
-    10u,
-    10u,
-    10u,
-    13u,
-    13u,
-    13u,
-    13u,
-    13u,
-    13u,
-    13u,
-    13u,
-);
-
-const by_strip_4 = array<u32, 8>(
-    3u,
-    15u,
-    27u,
-    7u,
-    19u,
-    31u,
-    11u,
-    23u,
-);
-
-const by_strip_5 = array<u32, 8>(
-    0u,
-    0u,
-    0u,
-    1u,
-    1u,
-    2u,
-    2u,
-    2u,
-);
-
-const by_strip_6 = array<u32, 8>(
-    4u,
-    16u,
-    28u,
-    8u,
-    20u,
-    0u,
-    12u,
-    24u,
-);
-
-const by_strip_7 = array<u32, 8>(
-    6u,
-    18u,
-    30u,
-    10u,
-    22u,
-    2u,
-    14u,
-    26u,
-);
-
-const by_strip_8 = array<u32, 8>(
-    7u,
-    19u,
-    31u,
-    11u,
-    23u,
-    3u,
-    15u,
-    27u,
-);
-
-const by_strip_9 = array<u32, 8>(
-    0u,
-    0u,
-    1u,
-    1u,
-    1u,
-    2u,
-    2u,
-    2u,
-);
-
-const by_strip_10 = array<u32, 8>(
-    8u,
-    20u,
-    0u,
-    12u,
-    24u,
-    4u,
-    16u,
-    28u,
-);
-
-const by_strip_11 = array<u32, 8>(
-    9u,
-    21u,
-    1u,
-    13u,
-    25u,
-    5u,
-    17u,
-    29u,
-);
-
 struct Strip {
     quad_0: Quad,
+    quad_1: Quad,
+    quad_2: Quad,
+    quad_3: Quad,
+    quad_4: Quad,
+    quad_5: Quad,
+    quad_6: Quad,
+    quad_7: Quad,
 }
 
 struct Places {
     quad_0: u32,
+    quad_1: u32,
+    quad_2: u32,
+    quad_3: u32,
+    quad_4: u32,
+    quad_5: u32,
+    quad_6: u32,
+    quad_7: u32,
 }
 
 // Index in the unit of the first weight of each quad.
 fn places(strip: u32) -> Places {
     return Places(
-        strip * 4u,
+        0u,
+        4u,
+        8u,
+        12u,
+        16u,
+        20u,
+        24u,
+        28u,
     );
 }
 
@@ -750,21 +143,57 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let scales_base = (offset * shape.n + row) * 2u;
     let s = f16_to_f32(scales_u16_a2(scales_base));
     let offset_2 = block * 3u;
-    let qweight_base = ((offset_2 + by_strip_0[strip]) * shape.n + row) * 4u;
+    let qweight_base = (offset_2 * shape.n + row) * 4u;
     let codes_word = qweight_u32_a4(qweight_base);
+    let offset_3 = (row & 31u) * 3u;
+    let offset_4 = min(offset_3 >> 3u, 10u);
     let qzeros_base = (offset * ((shape.n + 31u) >> 5u) + (row >> 5u)) * 12u;
-    let offset_3 = (row & 31u) * 8u + strip;
-    let zero = f32(i32((qzeros_u16_a1(qzeros_base + by_strip_2[offset_3]) >> by_strip_3[offset_3]) & 7u) - (-1));
-    let w0 = f16_to_f32(f32_to_f16(s * (f32((codes_word >> by_strip_1[strip]) & 7u) - zero)));
-    let qweight_base_2 = ((offset_2 + by_strip_5[strip]) * shape.n + row) * 4u;
+    let zero = f32(i32((qzeros_u16_a1(qzeros_base + offset_4) >> (offset_3 - offset_4 * 8u)) & 7u) - (-1));
+    let w0 = f16_to_f32(f32_to_f16(s * (f32(codes_word & 7u) - zero)));
+    let w1 = f16_to_f32(f32_to_f16(s * (f32((codes_word >> 3u) & 7u) - zero)));
+    let w2 = f16_to_f32(f32_to_f16(s * (f32((codes_word >> 6u) & 7u) - zero)));
+    let w3 = f16_to_f32(f32_to_f16(s * (f32((codes_word >> 9u) & 7u) - zero)));
+    let w4 = f16_to_f32(f32_to_f16(s * (f32((codes_word >> 12u) & 7u) - zero)));
+    let w5 = f16_to_f32(f32_to_f16(s * (f32((codes_word >> 15u) & 7u) - zero)));
+    let w6 = f16_to_f32(f32_to_f16(s * (f32((codes_word >> 18u) & 7u) - zero)));
+    let w7 = f16_to_f32(f32_to_f16(s * (f32((codes_word >> 21u) & 7u) - zero)));
+    let w8 = f16_to_f32(f32_to_f16(s * (f32((codes_word >> 24u) & 7u) - zero)));
+    let w9 = f16_to_f32(f32_to_f16(s * (f32((codes_word >> 27u) & 7u) - zero)));
+    let qweight_base_2 = ((offset_2 + 1u) * shape.n + row) * 4u;
     let codes_word_2 = qweight_u32_a4(qweight_base_2);
-    let w1 = f16_to_f32(f32_to_f16(s * (f32(((codes_word >> by_strip_4[strip]) & 1u) | (((codes_word_2 >> by_strip_6[strip]) & 3u) << 1u)) - zero)));
-    let qweight_base_3 = ((offset_2 + by_strip_9[strip]) * shape.n + row) * 4u;
+    let w10 = f16_to_f32(f32_to_f16(s * (f32(((codes_word >> 30u) & 1u) | (((codes_word >> 31u) | ((codes_word_2 & 1u) << 1u)) << 1u)) - zero)));
+    let w11 = f16_to_f32(f32_to_f16(s * (f32((codes_word_2 >> 1u) & 7u) - zero)));
+    let w12 = f16_to_f32(f32_to_f16(s * (f32((codes_word_2 >> 4u) & 7u) - zero)));
+    let w13 = f16_to_f32(f32_to_f16(s * (f32((codes_word_2 >> 7u) & 7u) - zero)));
+    let w14 = f16_to_f32(f32_to_f16(s * (f32((codes_word_2 >> 10u) & 7u) - zero)));
+    let w15 = f16_to_f32(f32_to_f16(s * (f32((codes_word_2 >> 13u) & 7u) - zero)));
+    let w16 = f16_to_f32(f32_to_f16(s * (f32((codes_word_2 >> 16u) & 7u) - zero)));
+    let w17 = f16_to_f32(f32_to_f16(s * (f32((codes_word_2 >> 19u) & 7u) - zero)));
+    let w18 = f16_to_f32(f32_to_f16(s * (f32((codes_word_2 >> 22u) & 7u) - zero)));
+    let w19 = f16_to_f32(f32_to_f16(s * (f32((codes_word_2 >> 25u) & 7u) - zero)));
+    let w20 = f16_to_f32(f32_to_f16(s * (f32((codes_word_2 >> 28u) & 7u) - zero)));
+    let qweight_base_3 = ((offset_2 + 2u) * shape.n + row) * 4u;
     let codes_word_3 = qweight_u32_a4(qweight_base_3);
-    let w2 = f16_to_f32(f32_to_f16(s * (f32(((codes_word_2 >> by_strip_7[strip]) & 1u) | ((((codes_word_2 >> by_strip_8[strip]) & 1u) | (((codes_word_3 >> by_strip_10[strip]) & 1u) << 1u)) << 1u)) - zero)));
-    let w3 = f16_to_f32(f32_to_f16(s * (f32((codes_word_3 >> by_strip_11[strip]) & 7u) - zero)));
+    let w21 = f16_to_f32(f32_to_f16(s * (f32((codes_word_2 >> 31u) | ((codes_word_3 & 3u) << 1u)) - zero)));
+    let w22 = f16_to_f32(f32_to_f16(s * (f32((codes_word_3 >> 2u) & 7u) - zero)));
+    let w23 = f16_to_f32(f32_to_f16(s * (f32((codes_word_3 >> 5u) & 7u) - zero)));
+    let w24 = f16_to_f32(f32_to_f16(s * (f32((codes_word_3 >> 8u) & 7u) - zero)));
+    let w25 = f16_to_f32(f32_to_f16(s * (f32((codes_word_3 >> 11u) & 7u) - zero)));
+    let w26 = f16_to_f32(f32_to_f16(s * (f32((codes_word_3 >> 14u) & 7u) - zero)));
+    let w27 = f16_to_f32(f32_to_f16(s * (f32((codes_word_3 >> 17u) & 7u) - zero)));
+    let w28 = f16_to_f32(f32_to_f16(s * (f32((codes_word_3 >> 20u) & 7u) - zero)));
+    let w29 = f16_to_f32(f32_to_f16(s * (f32((codes_word_3 >> 23u) & 7u) - zero)));
+    let w30 = f16_to_f32(f32_to_f16(s * (f32((codes_word_3 >> 26u) & 7u) - zero)));
+    let w31 = f16_to_f32(f32_to_f16(s * (f32(codes_word_3 >> 29u) - zero)));
     return Strip(
         Quad(w0, w1, w2, w3),
+        Quad(w4, w5, w6, w7),
+        Quad(w8, w9, w10, w11),
+        Quad(w12, w13, w14, w15),
+        Quad(w16, w17, w18, w19),
+        Quad(w20, w21, w22, w23),
+        Quad(w24, w25, w26, w27),
+        Quad(w28, w29, w30, w31),
     );
 }
 
@@ -811,6 +240,13 @@ fn gptq_b3_matmul_f32(
             }
             let slot = i / CHUNK * PITCH + i % CHUNK * QUADS;
             weight_tile[slot + 0u] = strip.quad_0;
+            weight_tile[slot + 1u] = strip.quad_1;
+            weight_tile[slot + 2u] = strip.quad_2;
+            weight_tile[slot + 3u] = strip.quad_3;
+            weight_tile[slot + 4u] = strip.quad_4;
+            weight_tile[slot + 5u] = strip.quad_5;
+            weight_tile[slot + 6u] = strip.quad_6;
+            weight_tile[slot + 7u] = strip.quad_7;
         }
         for (var i = lane; i < TILE_M * CHUNK; i += WORKGROUP) {
             let row = first_m + i / CHUNK;
@@ -821,8 +257,22 @@ fn gptq_b3_matmul_f32(
             var activations = Strip();
             if row < shape.m && t < units * STRIPS {
                 activations.quad_0 = load_quad(unit_start + at.quad_0);
+                activations.quad_1 = load_quad(unit_start + at.quad_1);
+                activations.quad_2 = load_quad(unit_start + at.quad_2);
+                activations.quad_3 = load_quad(unit_start + at.quad_3);
+                activations.quad_4 = load_quad(unit_start + at.quad_4);
+                activations.quad_5 = load_quad(unit_start + at.quad_5);
+                activations.quad_6 = load_quad(unit_start + at.quad_6);
+                activations.quad_7 = load_quad(unit_start + at.quad_7);
             }
             activation_tile[slot + 0u] = activations.quad_0;
+            activation_tile[slot + 1u] = activations.quad_1;
+            activation_tile[slot + 2u] = activations.quad_2;
+            activation_tile[slot + 3u] = activations.quad_3;
+            activation_tile[slot + 4u] = activations.quad_4;
+            activation_tile[slot + 5u] = activations.quad_5;
+            activation_tile[slot + 6u] = activations.quad_6;
+            activation_tile[slot + 7u] = activations.quad_7;
         }
         workgroupBarrier();
 

@@ -130,8 +130,8 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let s = f16_to_f32(scales_u16_a2(scales_base));
     let qweight_base = ((block * 2u + strip) * shape.n + row) * 4u;
     let codes_word = qweight_u32_a4(qweight_base);
-    let qzeros_base = (offset * ((shape.n + 31u) >> 5u) + (row >> 5u)) * 8u;
     let offset_2 = row & 31u;
+    let qzeros_base = (offset * ((shape.n + 31u) >> 5u) + (row >> 5u)) * 8u;
     let zero = f32((qzeros_u32_a4(qzeros_base + (offset_2 >> 4u) * 4u) >> ((offset_2 & 15u) * 2u)) & 3u);
     let w0 = f16_to_f32(f32_to_f16(s * (f32(codes_word & 3u) - zero)));
     let w1 = f16_to_f32(f32_to_f16(s * (f32((codes_word >> 2u) & 3u) - zero)));

@@ -2,7 +2,8 @@
 //! A weight is scale · code. One keeps both in a block, the other in two streams.
 
 use quantloom::artifact::{
-    Artifact, Backend, Binding, Element, Grid, Kernel, Kind, Role, Stream, kernel_name,
+    Artifact, Backend, Binding, DecodeFn, Element, Grid, Kernel, Kind, Role, Stream, Units,
+    kernel_name,
 };
 use quantloom::{Format, Tensor};
 
@@ -12,8 +13,8 @@ pub fn blocked() -> Artifact {
     let block = (blocks[i / 8u] >> (16u * ((i / 4u) % 2u))) & 0xffffu;
     return f32(block & 0xffu) * f32((block >> (8u + 2u * (i % 4u))) & 3u);
 }";
-    fn decode(streams: &[&[u8]], weights: &mut [f32]) {
-        for (block, weights) in streams[0].chunks(2).zip(weights.chunks_mut(4)) {
+    fn decode(streams: &[&[u8]], _: &[u32; 4], first: usize, weights: &mut [f32]) {
+        for (block, weights) in streams[0].chunks(2).skip(first).zip(weights.chunks_mut(4)) {
             for (i, weight) in weights.iter_mut().enumerate() {
                 *weight = f32::from(block[0]) * f32::from(block[1] >> (2 * i) & 3);
             }
@@ -29,9 +30,9 @@ pub fn planar() -> Artifact {
     let shift = 8u * ((i / 4u) % 4u);
     return f32((scales[at] >> shift) & 0xffu) * f32((codes[at] >> (shift + 2u * (i % 4u))) & 3u);
 }";
-    fn decode(streams: &[&[u8]], weights: &mut [f32]) {
-        for ((code, scale), weights) in streams[0].iter().zip(streams[1]).zip(weights.chunks_mut(4))
-        {
+    fn decode(streams: &[&[u8]], _: &[u32; 4], first: usize, weights: &mut [f32]) {
+        let blocks = streams[0].iter().zip(streams[1]).skip(first);
+        for ((code, scale), weights) in blocks.zip(weights.chunks_mut(4)) {
             for (i, weight) in weights.iter_mut().enumerate() {
                 *weight = f32::from(*scale) * f32::from(code >> (2 * i) & 3);
             }
@@ -56,7 +57,7 @@ pub fn tensor(artifact: &Artifact, n: usize, k: usize) -> (Tensor, Vec<f32>) {
         .collect();
     let mut weights = vec![0.0; n * k];
     let slices: Vec<&[u8]> = streams.iter().map(Vec::as_slice).collect();
-    (artifact.decode.unwrap())(&slices, &mut weights);
+    (artifact.decode.unwrap())(&slices, &[1; 4], 0, &mut weights);
     let format = Format::from(artifact.clone());
     (Tensor::new("toy", format, n, k, streams).unwrap(), weights)
 }
@@ -92,7 +93,7 @@ fn artifact(
     name: &'static str,
     streams: &[(&'static str, u32)],
     load: &str,
-    decode: fn(&[&[u8]], &mut [f32]),
+    decode: DecodeFn,
 ) -> Artifact {
     let kernel = |kind: Kind, output, workgroup, grid, body: &str| {
         let entry = kernel_name(name, kind, output);
@@ -130,12 +131,12 @@ fn artifact(
         weights: 4,
         streams: streams
             .iter()
-            .map(|&(name, bytes)| Stream { name: name.into(), bytes })
+            .map(|&(name, bytes)| Stream { name: name.into(), bytes, units: Units::BLOCKS })
             .collect::<Vec<_>>()
             .into(),
         kernels: kernels.into(),
         decode: Some(decode),
-        descriptor: "".into(),
+        ..Artifact::default()
     }
 }
 
@@ -157,7 +158,7 @@ fn source(
     for (i, Binding { name, role }) in bindings.iter().enumerate() {
         let element = if output == Element::F16 { "u32" } else { "f32" };
         let variable = match role {
-            Role::Weights(_) => format!("var<storage, read> {name}: array<u32>"),
+            Role::Weights(_) | Role::Tables => format!("var<storage, read> {name}: array<u32>"),
             Role::Activations => format!("var<storage, read> {name}: array<vec4<f32>>"),
             Role::Output => format!("var<storage, read_write> {name}: array<{element}>"),
             Role::Shape => format!("var<uniform> {name}: Shape"),

@@ -32,7 +32,7 @@ fn decodes_as_computed_by_hand() {
     assert_eq!(weights, expected);
 
     let mut weights = vec![0.0; 2 * ThreeBits::WEIGHTS];
-    DECODE(&[&blocks], &mut weights);
+    DECODE(&[&blocks], &[1; 4], 0, &mut weights);
     assert_eq!(weights, expected);
 }
 

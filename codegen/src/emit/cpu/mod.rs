@@ -15,7 +15,7 @@ use crate::ir::{
 use expression::{Expression, Side, Strength, float, symbol, type_of, unsigned};
 use names::Names;
 use proc_macro2::{Ident, Literal, Span, TokenStream};
-use quote::{format_ident, quote};
+use quote::{ToTokens, format_ident, quote};
 
 /// Items that decode a format on the CPU. Their entry point is `decode`, a
 /// [`DecodeFn`](crate::artifact::DecodeFn); nothing outside the items is referred to.
@@ -135,47 +135,48 @@ impl Writer<'_> {
     fn of_units(&self) -> TokenStream {
         let Names { streams, strip, .. } = self.names;
         let weights = Literal::u32_unsuffixed(self.decoder.weights);
-        let inputs = [
+        let count = Literal::usize_unsuffixed(streams.len());
+        let read = |op| self.decoder.lets.iter().any(|stated| stated.op == op);
+        let pattern = |inputs: &[(&str, Op)]| -> Vec<TokenStream> {
+            let input = |&(name, op): &(&str, Op)| match read(op) {
+                true => Ident::new(name, Span::call_site()).into_token_stream(),
+                false => quote!(_),
+            };
+            inputs.iter().map(input).collect()
+        };
+        let dims = pattern(&[
             ("rows", Op::Rows),
             ("per_row", Op::Blocks),
             ("size_0", Op::Size(0)),
             ("size_1", Op::Size(1)),
-            ("row", Op::Row),
-            ("block", Op::Block),
-        ];
-        let read = |op| self.decoder.lets.iter().any(|stated| stated.op == op);
-        let inputs: Vec<Ident> = inputs
-            .into_iter()
-            .filter(|&(_, op)| read(op))
-            .map(|(name, _)| Ident::new(name, Span::call_site()))
-            .collect();
-        let dims = ["rows", "per_row", "size_0", "size_1"].map(|name| {
-            let ident = Ident::new(name, Span::call_site());
-            match inputs.contains(&ident) || name == "per_row" {
-                true => quote!(#ident),
-                false => quote!(_),
-            }
-        });
+        ]);
+        let place = pattern(&[("row", Op::Row), ("block", Op::Block)]);
         let body = self.body(strip);
         quote! {
             /// Decodes the blocks from number `first` on, rows one after another, into `weights`.
             fn decode(streams: &[&[u8]], dims: &[u32; 4], first: usize, weights: &mut [f32]) {
-                let &[#(#streams,)* ..] = streams else { return };
-                let [#(#dims),*] = dims.map(|size| size.max(1));
-                let (weights, _) = weights.as_chunks_mut::<#weights>();
+                let Some(streams) = streams.first_chunk() else { return };
+                let dims = dims.map(|size| size.max(1));
+                let per_row = dims[1] as usize;
+                let (weights, _) = weights.as_chunks_mut();
                 for (number, weights) in (first..).zip(weights) {
-                    let row = (number / per_row as usize) as u32;
-                    let block = (number % per_row as usize) as u32;
-                    decode_block(#(#streams,)* #(#inputs,)* weights);
+                    let place = [(number / per_row) as u32, (number % per_row) as u32];
+                    decode_block(streams, dims, place, weights);
                 }
             }
 
+            /// Decodes the block at `[row, number in the row]`.
             #[inline]
+            #[allow(clippy::manual_div_ceil)]
             fn decode_block(
-                #(#streams: &[u8],)*
-                #(#inputs: u32,)*
+                streams: &[&[u8]; #count],
+                dims: [u32; 4],
+                place: [u32; 2],
                 weights: &mut [f32; #weights],
             ) {
+                let [#(#streams),*] = streams;
+                let [#(#dims),*] = dims;
+                let [#(#place),*] = place;
                 #body
             }
         }

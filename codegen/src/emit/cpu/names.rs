@@ -94,8 +94,8 @@ struct Taken(HashSet<String>);
 
 /// Names that decoders are written with.
 #[rustfmt::skip]
-const RESERVED: [&str; 21] = [
-    "block", "per_row", "decode", "decode_block", "dims", "f16_to_f32", "f32", "f32_to_f16", "first", "row", "rows",
+const RESERVED: [&str; 22] = [
+    "block", "per_row", "decode", "decode_block", "dims", "f16_to_f32", "f32", "f32_to_f16", "first", "place", "row", "rows",
     "size_0", "size_1", "store", "streams", "u16_at", "u32_at", "u8_at", "unit_at", "usize", "weights",
 ];
 
