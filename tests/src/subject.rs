@@ -151,6 +151,12 @@ impl Subject {
         tensor(self.built_in()?, dims, streams)
     }
 
+    /// Whether it is the first format of its descriptor: the others differ in a number.
+    pub fn leads_family(&self) -> bool {
+        let family = |other: &&Subject| other.format.family == self.format.family;
+        subjects().iter().find(family).is_none_or(|first| first.name == self.name)
+    }
+
     /// Whether a format's tables are those of the golden file, as far as it has them.
     pub fn has_golden_tables(&self, format: &Format) -> bool {
         self.tables.iter().all(|(name, values)| {

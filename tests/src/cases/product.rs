@@ -35,9 +35,7 @@ pub fn trials() -> Vec<Trial> {
     for subject in subjects() {
         let block = subject.format.weights as usize;
         // Of formats that share a descriptor one sees all shapes.
-        let family = subjects().iter().find(|other| other.format.family == subject.format.family);
-        let all = family.is_none_or(|first| first.name == subject.name);
-        for &(n, k, m) in &SHAPES[..if all { SHAPES.len() } else { 3 }] {
+        for &(n, k, m) in &SHAPES[..if subject.leads_family() { SHAPES.len() } else { 3 }] {
             let blocks = match k {
                 K::Blocks(blocks) => blocks,
                 K::About(k) => k.div_ceil(block),
