@@ -83,6 +83,12 @@ impl Path {
 }
 
 impl Problem {
+    /// The same problem of something inside `path`, where its own path starts.
+    pub fn inside(self, path: &Path) -> Problem {
+        let steps = path.0.iter().cloned().chain(self.path.0).collect();
+        Problem { path: Path(steps), ..self }
+    }
+
     /// A problem whose place is still to be found.
     pub fn new(path: Path, message: impl Into<String>, help: impl Into<String>) -> Problem {
         Problem {

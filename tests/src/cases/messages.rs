@@ -267,6 +267,12 @@ const MADE: &[(&str, Make)] = &[
     }),
     ("hundred_thousand_dashes", || b"- ".repeat(100_000)),
     ("integer_too_wide", || BASE.replace("pad[2]", "u32").replace(VALUE, &format!("{VALUE} * unused")).into_bytes()),
+    ("digit_without_a_level", || BASE.replace("values: [0.0, 0.5, 1.0, 1.5]", "levels: [0, 1], digits: \"01 21\"").into_bytes()),
+    ("level_not_finite", || BASE.replace("values: [0.0, 0.5, 1.0, 1.5]", "levels: [0, .nan], digits: \"01 11\"").into_bytes()),
+    ("two_lanes_without_a_lane", || BASE.replace("values:", "lanes: 2, values:").into_bytes()),
+    ("lane_of_a_scalar_table", || BASE.replace("levels[shift]", "levels[shift][q]").into_bytes()),
+    ("function_of_two", || BASE.replace("d * scale * q", "f16(d, scala) * q").into_bytes()),
+    ("function_unknown", || BASE.replace("d * scale * q", "f32(d * scale) * q").into_bytes()),
     ("windows_line_ends", || BASE.replace("bits: 6", "bits: 60").replace('\n', "\r\n").into_bytes()),
     ("wide_characters", || BASE.replace("{from: high", "{from: \"高い\"").into_bytes()),
     ("wide_characters_before", || BASE.replace("scale: {from", "\"日本語\": {pre: 1, from").into_bytes()),
@@ -276,9 +282,9 @@ const MADE: &[(&str, Make)] = &[
     ("ends_early", || b"format: example\nfields: {q: {from: d".to_vec()),
     ("value_of_a_million", || BASE.replace("weights: 64", &format!("weights: {}", "9".repeat(1_000_000))).into_bytes()),
     ("key_of_a_million", || BASE.replace("weights: 64", &format!("{}: 64", "w".repeat(1_000_000))).into_bytes()),
-    ("line_of_a_million", || {
+    ("long_line", || {
         let ty = |number| if number % 80 == 0 { "f64" } else { "f32" };
-        let tables: String = (0..200).map(|number| format!("t{number}: {{type: {}, values: [{}1]}}, ", ty(number), "1, ".repeat(1500))).collect();
+        let tables: String = (0..200).map(|number| format!("t{number}: {{type: {}, values: [{}1]}}, ", ty(number), "1, ".repeat(500))).collect();
         BASE.replace("tables:\n", &format!("tables: {{{tables}}}\n")).replace("  levels: {type: f32, values: [0.0, 0.5, 1.0, 1.5]}\n", "").into_bytes()
     }),
     ("keys_that_are_no_text", || b"? [a]\n: b\n".to_vec()),
