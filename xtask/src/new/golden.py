@@ -60,7 +60,8 @@ def main() -> None:
         tensors[f"{name}.weights"] = ("F32", [len(blocks), WEIGHTS], raw)
     for name, blocks in sets().items():
         raw = b"".join(blocks)
-        tensors[f"{name}.blocks"] = ("U8", [len(raw)], raw)  # a tensor per stream; a block is the stream `blocks`
+        shape = [len(blocks), len(raw) // len(blocks)]
+        tensors[f"{name}.blocks"] = ("U8", shape, raw)  # a tensor per stream; blocks are the stream `blocks`
     path = Path(__file__).with_suffix(".safetensors")
     save(path, tensors)
     print(f"{path}: {', '.join(f'{len(blocks)} blocks {name}' for name, blocks in sets().items())}")
