@@ -6,7 +6,7 @@ use crate::emit;
 use crate::format::{Facts, Format};
 use crate::ir::{Decoder, Verified, VerifyError};
 use crate::lower;
-use crate::problem::{Path, Problem, Problems};
+use crate::problem::Problems;
 
 /// Compiles a descriptor without parameters. `file` is only named in errors.
 pub fn compile(descriptor: &str, file: &str) -> Result<Compiled, Error> {
@@ -58,14 +58,8 @@ pub fn choices(descriptor: &str, file: &str) -> Result<Vec<Params>, Problems> {
 
 /// A file's bytes as text: refuses what is not UTF-8.
 pub fn text<'a>(descriptor: &'a [u8], file: &str) -> Result<&'a str, Problems> {
-    std::str::from_utf8(descriptor).map_err(|error| {
-        let line =
-            descriptor[..error.valid_up_to()].iter().filter(|&&byte| byte == b'\n').count() + 1;
-        let message = format!("the descriptor is not UTF-8 from byte {} on", error.valid_up_to());
-        let mut problem = Problem::new(Path::default(), message, "save it as UTF-8 text");
-        problem.position = Some((line, 1));
-        Problems { file: file.into(), list: vec![problem] }
-    })
+    std::str::from_utf8(descriptor)
+        .map_err(|error| Problems::not_utf8(file, descriptor, error.valid_up_to()))
 }
 
 /// Every stage of a compiled descriptor.

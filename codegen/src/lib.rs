@@ -34,4 +34,4 @@ pub use descriptor::{Descriptor, Params};
 #[cfg(feature = "compile")]
 pub use format::Format;
 #[cfg(feature = "compile")]
-pub use problem::{Path, Problem, Problems, Step};
+pub use problem::{Part, Path, Problem, Problems, Step};

@@ -16,7 +16,7 @@ use proc_macro::TokenStream;
 use quantloom_codegen::artifact::Param;
 use quantloom_codegen::emit::items;
 use quantloom_codegen::{Compiled, Error, Params, compile_with, text};
-use quote::quote_spanned;
+use quote::{quote, quote_spanned};
 use std::path::{Path, PathBuf};
 use syn::parse::{Parse, ParseStream};
 use syn::{Ident, LitInt, LitStr, Token};
@@ -34,7 +34,7 @@ use syn::{Ident, LitInt, LitStr, Token};
 /// [`DecodeFn`]: quantloom_codegen::artifact::DecodeFn
 #[proc_macro]
 pub fn include_format(input: TokenStream) -> TokenStream {
-    expand(input, items::format)
+    expand(input, items::format, |errors| errors)
 }
 
 /// Compiles a descriptor into its CPU decoder: a constant expression of type [`DecodeFn`] that
@@ -43,7 +43,7 @@ pub fn include_format(input: TokenStream) -> TokenStream {
 /// [`DecodeFn`]: quantloom_codegen::artifact::DecodeFn
 #[proc_macro]
 pub fn decoder(input: TokenStream) -> TokenStream {
-    expand(input, items::decoder)
+    expand(input, items::decoder, |errors| quote!({ #errors }))
 }
 
 type Emit = fn(&Compiled, &str) -> Result<proc_macro2::TokenStream, Error>;
@@ -75,30 +75,44 @@ impl Parse for Input {
     }
 }
 
-fn expand(input: TokenStream, emit: Emit) -> TokenStream {
+/// `wrap` makes of a list of errors what may stand in place of the expansion.
+fn expand(
+    input: TokenStream,
+    emit: Emit,
+    wrap: fn(proc_macro2::TokenStream) -> proc_macro2::TokenStream,
+) -> TokenStream {
     let Input { path, params } = match syn::parse(input) {
         Ok(input) => input,
         Err(error) => return error.to_compile_error().into(),
     };
-    let tokens = compile(&path.value(), &params, emit).unwrap_or_else(
-        |message| quote_spanned!(path.span() => ::core::compile_error! { #message }),
-    );
+    let tokens = compile(&path.value(), &params, emit).unwrap_or_else(|messages| {
+        let errors = messages.iter();
+        wrap(quote_spanned!(path.span() => #(::core::compile_error! { #errors })*))
+    });
     tokens.into()
 }
 
-/// Reads the file and makes the one call into the compiler; the error is the message to show.
-fn compile(file: &str, params: &Params, emit: Emit) -> Result<proc_macro2::TokenStream, String> {
+/// Reads the file and makes the one call into the compiler; the error is a message per problem.
+fn compile(
+    file: &str,
+    params: &Params,
+    emit: Emit,
+) -> Result<proc_macro2::TokenStream, Vec<String>> {
     let path = absolute(file);
     let descriptor = std::fs::read(&path).map_err(|error| {
-        format!(
-            "{file}: cannot read {}: {error}\n    help: paths start at Cargo.toml",
-            path.display()
-        )
+        let path = path.display();
+        vec![format!("{file}: cannot read {path}: {error}\n= help: paths start at Cargo.toml")]
     })?;
-    let path = path.to_str().ok_or_else(|| format!("{file}: its absolute path is not UTF-8"))?;
-    let descriptor = text(&descriptor, file).map_err(|problems| problems.to_string())?;
-    let tokens = compile_with(descriptor, file, params).and_then(|compiled| emit(&compiled, path));
-    tokens.map_err(|error| error.to_string())
+    let path =
+        path.to_str().ok_or_else(|| vec![format!("{file}: its absolute path is not UTF-8")])?;
+    let tokens = text(&descriptor, file)
+        .map_err(Error::from)
+        .and_then(|text| compile_with(text, file, params))
+        .and_then(|compiled| emit(&compiled, path));
+    tokens.map_err(|error| match error {
+        Error::Problems(problems) => problems.messages(),
+        defect => vec![defect.to_string()],
+    })
 }
 
 /// The path seen from the package that is being compiled.
@@ -114,23 +128,27 @@ mod tests {
     #[test]
     fn problems_come_with_file_line_path_and_help() {
         let file = "../tests/outside/broken/three_bits.yaml";
-        let message = compile(file, &Params::default(), items::format).map(|_| ()).unwrap_err();
-        let lines: Vec<&str> = message.lines().collect();
-        assert_eq!(lines.len(), 4, "{message}");
-        assert!(lines[0].starts_with(&format!("{file}:12:")), "{message}");
-        assert!(lines[0].contains(" fields.q.planes[0].from: "), "{message}");
-        assert!(lines[2].starts_with(&format!("{file}:13:")), "{message}");
-        assert!(lines[2].contains(" fields.q.planes[1].k: "), "{message}");
-        assert!(lines[1].starts_with("    help: ") && lines[3].starts_with("    help: "));
+        let messages = compile(file, &Params::default(), items::format).map(|_| ()).unwrap_err();
+        assert_eq!(messages.len(), 2, "{messages:?}");
+        let places = [(12, 16, "fields.q.planes[0].from"), (13, 34, "fields.q.planes[1].k")];
+        for (message, (line, column, path)) in messages.iter().zip(places) {
+            let lines: Vec<&str> = message.lines().collect();
+            assert!(!lines[0].starts_with("error"), "{message}");
+            assert_eq!(lines[1].trim_start(), format!("--> {file}:{line}:{column}"));
+            assert!(lines[3].starts_with(&format!("{line} |       - {{from: ")), "{message}");
+            assert!(lines[4].ends_with(&format!("^ {path}")), "{message}");
+            assert!(lines[6].trim_start().starts_with("= help: "), "{message}");
+        }
     }
 
     #[test]
     fn a_missing_file_is_named() {
-        let message = compile("formats/missing.yaml", &Params::default(), items::decoder)
+        let messages = compile("formats/missing.yaml", &Params::default(), items::decoder)
             .map(|_| ())
             .unwrap_err();
+        let [message] = messages.as_slice() else { panic!("{messages:?}") };
         assert!(message.starts_with("formats/missing.yaml: cannot read "), "{message}");
-        assert!(message.ends_with("\n    help: paths start at Cargo.toml"), "{message}");
+        assert!(message.ends_with("\n= help: paths start at Cargo.toml"), "{message}");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use crate::failure::{Failure, Outcome};
 use quantloom_codegen::artifact::Param;
-use quantloom_codegen::{Compiled, Params, choices, compile_with, text};
+use quantloom_codegen::{Compiled, Error, Params, choices, compile_with, text};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -46,7 +46,7 @@ pub fn format(format: &str, params: &[Param]) -> Outcome<Compiled> {
         false => named(format, params)?,
     };
     let text = read(&path)?;
-    let all = choices(&text, &shown(&path)).map_err(Failure::input)?;
+    let all = choices(&text, &shown(&path)).map_err(Error::from)?;
     if let ([_, _, ..], []) = (all.as_slice(), chosen.0.as_slice()) {
         let names = all.iter().map(|choice| {
             let params = choice.0.iter().map(|param| format!("{}={}", param.name, param.value));
@@ -59,7 +59,7 @@ pub fn format(format: &str, params: &[Param]) -> Outcome<Compiled> {
             all.len()
         )));
     }
-    compile_with(&text, &shown(&path), &chosen).map_err(Failure::input)
+    Ok(compile_with(&text, &shown(&path), &chosen)?)
 }
 
 /// The descriptor in `formats/` that describes a format, and the parameters that its name chooses.
@@ -110,13 +110,12 @@ pub fn descriptors(folder: &Path) -> Outcome<Vec<PathBuf>> {
 
 /// Reads and compiles a descriptor, for every choice of its parameters.
 pub fn compile_all(path: &Path) -> Outcome<Vec<Compiled>> {
-    let all = quantloom_codegen::compile_all(&read(path)?, &shown(path));
-    all.map_err(Failure::input)
+    Ok(quantloom_codegen::compile_all(&read(path)?, &shown(path))?)
 }
 
 fn read(path: &Path) -> Outcome<String> {
     let bytes = fs::read(path).map_err(|error| cannot("read", path, error))?;
-    text(&bytes, &shown(path)).map(str::to_owned).map_err(Failure::input)
+    Ok(text(&bytes, &shown(path)).map(str::to_owned).map_err(Error::from)?)
 }
 
 /// `name=number`, as an option of a command.

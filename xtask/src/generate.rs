@@ -5,6 +5,7 @@ use crate::failure::{Failure, Outcome};
 use crate::files::{self, Draft, cannot, shown};
 use crate::print;
 use quantloom_codegen::artifact::Artifact;
+use quantloom_codegen::{Descriptor, Problem, Problems};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -93,19 +94,19 @@ fn compile(folder: &Path) -> Outcome<Vec<Artifact>> {
         return Err(Failure::input(format!("{} holds no descriptor (*.yaml)", shown(folder))));
     }
     let compiled = in_parallel(&paths, |path| files::compile_all(path));
-    let mut problems = Vec::new();
+    let mut failures = Vec::new();
     let mut artifacts: Vec<(&PathBuf, Artifact)> = Vec::new();
     for (path, compiled) in paths.iter().zip(compiled) {
         match compiled {
             Ok(compiled) => artifacts.extend(compiled.into_iter().map(|one| (path, one.artifact))),
-            Err(Failure::Input(problem) | Failure::Differs(problem)) => problems.push(problem),
-            Err(told) => return Err(told),
+            Err(failure) => failures.push(failure),
         }
     }
-    problems.extend(conflicts(&artifacts));
-    if !problems.is_empty() {
-        problems.push("nothing was written".to_owned());
-        return Err(Failure::input(problems.join("\n")));
+    failures.extend(conflicts(&artifacts).into_iter().map(Failure::Descriptor));
+    if !failures.is_empty() {
+        let wrong = print::count(failures.len(), "descriptor");
+        failures.push(Failure::Input(format!("nothing was written because of {wrong}")));
+        return Err(Failure::All(failures));
     }
     Ok(artifacts.into_iter().map(|(_, artifact)| artifact).collect())
 }
@@ -139,37 +140,36 @@ fn in_parallel<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> 
 }
 
 /// What is wrong between descriptors, and between them and their files' names.
-fn conflicts(artifacts: &[(&PathBuf, Artifact)]) -> Vec<String> {
-    let mut problems = Vec::new();
+fn conflicts(artifacts: &[(&PathBuf, Artifact)]) -> Vec<Problems> {
+    let mut found = Vec::new();
     let mut names = BTreeMap::new();
     let mut numbers = BTreeMap::new();
     for (path, artifact) in artifacts {
         let name = &*artifact.name;
         let family = &*artifact.family;
+        let mut problems = Vec::new();
+        let mut refuse = |key: &str, message: String, help: String| {
+            problems.push(Problem::new(quantloom_codegen::Path::of(key), message, help));
+        };
         if path.file_name().is_none_or(|file| file != format!("{family}.yaml").as_str()) {
-            problems.push(format!(
-                "{}: format: this file describes `{family}`\n    help: rename the file to {family}.yaml, or the format",
-                shown(path)
-            ));
+            let message = format!("the format is called `{family}`, its file is not");
+            refuse("format", message, format!("rename the file to {family}.yaml, or the format"));
         }
         if let Some(other) = names.insert(name, *path) {
-            problems.push(format!(
-                "{}: format: {} also describes `{name}`\n    help: give one of them another name",
-                shown(path),
-                shown(other)
-            ));
+            let message = format!("{} also describes `{name}`", shown(other));
+            refuse("format", message, "give one of them another name".into());
         }
         if let Some(number) = artifact.gguf
             && let Some(other) = numbers.insert(number, *path)
         {
-            problems.push(format!(
-                "{}: gguf: {} also has number {number}\n    help: a tensor type has one format; remove or correct one",
-                shown(path),
-                shown(other)
-            ));
+            let message = format!("{} also has number {number}", shown(other));
+            refuse("gguf", message, "a tensor type has one format: remove or correct one".into());
+        }
+        if !problems.is_empty() {
+            found.push(Descriptor::locate(&artifact.descriptor, &shown(path), problems));
         }
     }
-    problems
+    found
 }
 
 /// A text per file, by its path in the generated folder.
@@ -323,10 +323,7 @@ mod tests {
     }
 
     fn message(outcome: Outcome) -> String {
-        match outcome {
-            Err(Failure::Input(message) | Failure::Differs(message)) => message,
-            other => panic!("{other:?}"),
-        }
+        outcome.unwrap_err().text(false).unwrap()
     }
 
     #[test]
@@ -358,7 +355,7 @@ mod tests {
         let broken = TOY.replace("value: q * d", "value: q * e");
         let (folder, args) = folder(&[("a.yaml", &broken), ("b.yaml", &broken), ("toy.yaml", TOY)]);
         let message = message(run(&args));
-        assert!(message.contains("a.yaml:") && message.contains("b.yaml:"), "{message}");
+        assert!(message.contains("a.yaml:7:") && message.contains("b.yaml:7:"), "{message}");
         assert!(!folder.path().join("out").exists());
     }
 
@@ -366,7 +363,10 @@ mod tests {
     fn refuses_names_and_numbers_that_meet() {
         let (_folder, args) = folder(&[("other.yaml", TOY), ("toy.yaml", TOY)]);
         let message = message(run(&args));
-        assert!(message.contains("other.yaml: format: this file describes `toy`"), "{message}");
+        assert!(
+            message.contains("the format is called `toy`, its file is not\n --> "),
+            "{message}"
+        );
         assert!(message.contains("also describes `toy`"), "{message}");
         assert!(message.contains("also has number 7"), "{message}");
     }

@@ -7,6 +7,7 @@ mod explain;
 mod failure;
 mod files;
 mod generate;
+mod new;
 mod print;
 mod suite;
 
@@ -17,6 +18,7 @@ use std::process::ExitCode;
 /// fails a test; 2: the arguments or an input are wrong.
 pub fn run() -> ExitCode {
     let outcome = match Cli::parse().command {
+        Command::New(args) => new::run(&args),
         Command::Gen(args) => generate::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Decode(args) => decode::run(&args),
@@ -50,6 +52,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    New(new::Args),
     Gen(generate::Args),
     Demo(demo::Args),
     Decode(decode::Args),

@@ -31,8 +31,16 @@ pub fn error(text: &str) {
 
 /// Whether standard output takes colours: a terminal, and `NO_COLOR` is not set.
 pub fn colours() -> bool {
-    std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
-        && std::io::stdout().is_terminal()
+    take_colours(std::io::stdout())
+}
+
+/// [`colours`] of standard error.
+pub fn error_colours() -> bool {
+    take_colours(std::io::stderr())
+}
+
+fn take_colours(stream: impl IsTerminal) -> bool {
+    std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()) && stream.is_terminal()
 }
 
 /// `12 µs`, `3.4 ms`, `56 s`, `7 min 8 s`.

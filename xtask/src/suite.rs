@@ -34,8 +34,7 @@ pub fn run(args: &Args) -> Outcome {
     steps.run("packages", || packages(!args.no_install));
     steps.run("gen --check", || match generate::run(&generate::Args::check()) {
         Ok(()) => Ok(Done::All),
-        Err(Failure::Input(problem) | Failure::Differs(problem)) => Err(problem),
-        Err(Failure::Told(code)) => Err(format!("exit code {code}")),
+        Err(failure) => Err(format!("exit code {}", failure.tell())),
     });
     steps.run("tests", || {
         let mut test = cargo(&["test", "--workspace", "--features", "xtask/engines"]);

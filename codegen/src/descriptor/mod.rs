@@ -10,7 +10,7 @@ pub use amount::{Amount, Params};
 pub use ordered::Ordered;
 pub use types::{FloatText, TypeText};
 
-use crate::problem::{Path, Problem, Problems, Step};
+use crate::problem::{Part, Path, Problem, Problems, Step, known_are};
 use serde::Deserialize;
 
 /// Longer texts are refused unread; the largest descriptor with tables of its own is a tenth of it.
@@ -150,20 +150,19 @@ pub struct TableText {
 impl Descriptor {
     /// Reads a descriptor. `file` is only named in problems.
     pub fn parse(text: &str, file: &str) -> Result<Descriptor, Problems> {
+        let text = without_mark(text);
         if text.len() > MAX_BYTES {
-            let problem = Problem::new(
-                Path::default(),
-                format!("the descriptor has {} bytes", text.len()),
-                format!("a descriptor has at most {MAX_BYTES} bytes; is this the right file?"),
-            );
-            return Err(Problems { file: file.into(), list: vec![problem] });
+            let message = format!("the descriptor has {} bytes", text.len());
+            let help =
+                format!("a descriptor has at most {MAX_BYTES} bytes; is this the right file?");
+            return Err(Problems::of_file(file, message, help));
         }
-        if let Some(position) = too_deep(text) {
+        if let Some(bracket) = too_deep(text) {
             let help = format!("at most {MAX_DEPTH} open brackets");
             let problem =
                 Problem::new(Path::default(), "the descriptor is nested too deeply", help);
-            let problem = Problem { position: Some(position), ..problem };
-            return Err(Problems { file: file.into(), list: vec![problem] });
+            let problem = Problem { range: Some(bracket..bracket + 1), ..problem };
+            return Err(Problems::located(file, text.into(), vec![problem]));
         }
         serde_yaml::from_str(text).map_err(|error| {
             let problem = syntax_problem(&error, text);
@@ -173,91 +172,125 @@ impl Descriptor {
 
     /// Names the lines of problems found later in this descriptor.
     pub fn locate(text: &str, file: &str, list: Vec<Problem>) -> Problems {
-        position::resolve(text, file, list)
+        position::resolve(without_mark(text), file, list)
     }
 }
 
-/// Line and column of a bracket that has too many open ones around it.
-fn too_deep(text: &str) -> Option<(usize, usize)> {
+/// The text without a byte order mark, which the reader would take for an indentation.
+fn without_mark(text: &str) -> &str {
+    text.strip_prefix('\u{feff}').unwrap_or(text)
+}
+
+/// The byte of a bracket that has too many open ones around it.
+fn too_deep(text: &str) -> Option<usize> {
     let mut depth = 0usize;
-    for (number, line) in text.lines().enumerate() {
-        for (column, character) in line.chars().enumerate() {
-            match character {
-                '[' | '{' => depth += 1,
-                ']' | '}' => depth = depth.saturating_sub(1),
-                _ => {}
-            }
-            if depth > MAX_DEPTH {
-                return Some((number + 1, column + 1));
-            }
+    for (place, byte) in text.bytes().enumerate() {
+        match byte {
+            b'[' | b'{' => depth += 1,
+            b']' | b'}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth > MAX_DEPTH {
+            return Some(place);
         }
     }
     None
 }
 
+/// How the reader's messages start that are about a path.
+const SAID: [&str; 8] = [
+    "unknown field",
+    "missing field",
+    "duplicate field",
+    "invalid type",
+    "invalid value",
+    "invalid length",
+    "the key `",
+    ordered::TOO_MANY,
+];
+
 /// Takes the reader's message apart: `fields.q: unknown field `x`, expected ... at line 3 column 5`.
 fn syntax_problem(error: &serde_yaml::Error, text: &str) -> Problem {
     let said = error.to_string();
     let said = said.find(" at line ").map_or(said.as_str(), |end| &said[..end]);
-    let (path, message) = match said.split_once(": ") {
-        Some((path, message)) if is_path(path) => (parse_path(path), message),
-        _ => (Path::default(), said),
+    let (path, message) = match SAID.iter().filter_map(|start| said.find(start)).min() {
+        Some(0) | None => (Path::default(), said),
+        // A path and a colon stand before it.
+        Some(start) => (
+            parse_path(said.get(..start.saturating_sub(2)).unwrap_or_default()),
+            said.get(start..).unwrap_or_default(),
+        ),
     };
-    let position = error
-        .location()
-        .filter(|location| location.index() > 0)
-        .map(|location| (location.line(), location.column()));
     let (message, expected) = match message.split_once(", expected ") {
         Some((message, expected)) => (message, Some(expected)),
         None => (message, None),
     };
     let key = message.split('`').nth(1).unwrap_or_default();
     if message.starts_with("unknown field") {
-        let known = expected.unwrap_or_default().replace("one of ", "").replace(" or ", ", ");
-        let help = format!("known are {known}");
-        let path = path.key(key);
-        let position = position::repeated(text, &path).or(position);
-        return Problem { position, ..Problem::new(path, format!("unknown key `{key}`"), help) };
+        let known = expected.unwrap_or_default().split('`').skip(1).step_by(2);
+        let help = known_are(key, known);
+        return Problem::new(path.key(key), format!("unknown key `{key}`"), help).part(Part::Key);
     }
     if message.starts_with("duplicate field") || message == ordered::twice(key) {
-        let path = path.key(key);
-        let position = position::repeated(text, &path).or(position);
-        return Problem { position, ..Problem::new(path, ordered::twice(key), "keep one of them") };
+        let help = "keep one of them";
+        return Problem::new(path.key(key), ordered::twice(key), help).part(Part::Key);
     }
-    let (message, help) = match expected {
-        _ if message == ordered::TOO_MANY => (message.to_owned(), "is this the right file?".into()),
-        _ if message.starts_with("missing field") => {
-            (format!("the key `{key}` is missing"), format!("add `{key}:`"))
+    if message.starts_with("missing field") {
+        let help = format!("add `{key}:`");
+        return Problem::new(path, format!("the key `{key}` is missing"), help);
+    }
+    let (message, help, part) = match expected {
+        _ if message == ordered::TOO_MANY => {
+            (message.to_owned(), "is this the right file?".to_owned(), Part::Whole)
         }
-        Some(expected) => (message.to_owned(), format!("write {}", meant(expected))),
+        Some(expected) => {
+            let (expected, example) = meant(expected);
+            let message = format!("expected {expected}, found {}", found(message));
+            (message, format!("write {expected}{example}"), Part::Value)
+        }
         None => {
             let help = "this is not YAML: check brackets, quotes and indentation";
-            (message.to_owned(), help.to_owned())
+            (message.to_owned(), help.to_owned(), Part::Whole)
         }
     };
-    Problem { position, ..Problem::new(path, message, help) }
+    let range = error.location().and_then(|at| position::character(text, at.line(), at.column()));
+    Problem { range, ..Problem::new(path, message, help).part(part) }
 }
 
-/// What a Rust type is called in a descriptor.
-fn meant(expected: &str) -> &str {
+/// What a Rust type is called in a descriptor, and how to write one.
+fn meant(expected: &str) -> (&str, &str) {
     match expected {
-        "u32" => "a whole number, 0 or more",
-        "i32" => "a whole number",
-        "f64" => "a number",
-        "a string" => "text",
-        "a boolean" => "true or false",
-        "field identifier" => "a key of plain text",
-        "an amount" => "a number, or a product of numbers and parameters",
-        "a type" => "the name of a type, or the parts of a small float",
-        "a sequence" => "a list, [a, b, c]",
-        _ if expected.starts_with("struct ") => "a mapping of keys to values, {key: value}",
-        _ => expected,
+        "u32" => ("a whole number from 0 up", ""),
+        "i32" => ("a whole number", ""),
+        "f64" => ("a number", ""),
+        "a string" => ("text", ", in quotes where it has brackets or a colon"),
+        "a boolean" => ("true or false", ""),
+        "field identifier" => ("a key of plain text", ""),
+        "an amount" => ("a whole number", ", or a product of numbers and parameters"),
+        "a type" => ("a type", ": its name, or the parts of a small float, {exponent: 8, ...}"),
+        "a sequence" => ("a list", ", as in [a, b, c]"),
+        "a mapping" => ("a mapping", ", as in {key: value}"),
+        _ if expected.starts_with("struct ") => ("a mapping", ", as in {key: value}"),
+        _ => (expected, ""),
     }
 }
 
-fn is_path(text: &str) -> bool {
-    !text.is_empty()
-        && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '[' | ']'))
+/// What the reader calls a value, in words of a descriptor: `invalid type: integer `-6``.
+fn found(message: &str) -> String {
+    let found = message.split_once(": ").map_or(message, |(_, found)| found);
+    let value = ["integer ", "floating point ", "boolean "]
+        .iter()
+        .find_map(|kind| found.strip_prefix(kind));
+    match (found, value) {
+        (_, Some(value)) => value.to_owned(),
+        ("sequence", _) => "a list".to_owned(),
+        ("map", _) => "a mapping".to_owned(),
+        ("unit value" | "null", _) => "nothing".to_owned(),
+        _ => match found.strip_prefix("string ") {
+            Some(text) => format!("the text {text}"),
+            None => found.to_owned(),
+        },
+    }
 }
 
 fn parse_path(text: &str) -> Path {

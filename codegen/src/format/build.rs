@@ -6,7 +6,7 @@ use super::names::{NAME_HELP, is_name};
 use super::{Field, Format, Formula, Member, Stream, Table};
 use crate::artifact::Size;
 use crate::descriptor::{Amount, Descriptor, Params};
-use crate::problem::{Path, Problem};
+use crate::problem::{Part, Path, Problem};
 
 const MAX_PARTS: usize = 256;
 /// The stream of a format that has a block; a plural, as it holds them all.
@@ -158,7 +158,7 @@ impl Builder {
                     (format!("the value does not use `{name}`"), "use it, or give it `type: pad`")
                 }
             };
-            self.problems.push(Problem::new(path, message, help));
+            self.problems.push(Problem::new(path, message, help).part(Part::Key));
         }
         Some(formula)
     }

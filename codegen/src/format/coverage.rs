@@ -2,7 +2,7 @@
 
 use super::build::Builder;
 use super::{Member, TableValues};
-use crate::problem::Problem;
+use crate::problem::{Part, Problem};
 
 /// Who reads a bit.
 #[derive(Clone, Copy, PartialEq)]
@@ -77,11 +77,12 @@ pub(super) fn check(builder: &Builder) -> Vec<Problem> {
         let unread = |bit: &usize| bits[member.stream][first + bit] == Reader::Nobody;
         let unread: Vec<usize> = (0..size).filter(unread).collect();
         if !unread.is_empty() {
-            problems.push(Problem::new(
+            let problem = Problem::new(
                 builder.member_path(index),
                 format!("nothing reads {} of `{}`", ranges(&unread), member.name),
                 "let a plane read them, or declare them: a member pad[n], a field with `type: pad`",
-            ));
+            );
+            problems.push(problem.part(Part::Key));
         }
     }
     problems

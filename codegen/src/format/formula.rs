@@ -1,8 +1,9 @@
-//! The formula of a weight: a closed subset of Rust's expressions, read by `syn`.
+//! The formula of a weight: what its names mean, and what may be computed.
 
+use super::expression::{self, Expr, Kind, Unexpected};
 use super::{Field, Scalar, Table};
-use crate::problem::{Path, Problem};
-use syn::{BinOp, Expr, Lit, UnOp};
+use crate::problem::{Part, Path, Problem, known_are};
+use std::ops::Range;
 
 /// A formula over fields and tables, computed in f32, left to right as it is written.
 #[derive(Clone, Debug, PartialEq)]
@@ -47,22 +48,21 @@ pub(super) struct Scope<'a> {
 
 /// Reads the formula, or reports everything wrong with it.
 pub(super) fn parse(text: &str, scope: &Scope) -> Result<Formula, Vec<Problem>> {
-    let path = Path::of("value");
     // The parser and all that follows recurse: bound the depth before they see the text. A chain of
     // operators is as deep as it is long.
     let depth = text.chars().filter(|c| "+-*/%^&|!<>=?.([{".contains(*c)).count();
     if text.len() > MAX_LENGTH || depth > MAX_DEPTH {
         return Err(vec![Problem::new(
-            path,
+            Path::of("value"),
             "the formula is too long or too deeply nested",
             format!("at most {MAX_LENGTH} characters and {MAX_DEPTH} operators and brackets"),
         )]);
     }
-    let expr: Expr = syn::parse_str(text).map_err(|error| {
-        vec![Problem::new(path.clone(), format!("`{text}` is not an expression: {error}"), SUBSET)]
-    })?;
-    let mut reader = Reader { scope, path, problems: Vec::new() };
-    let formula = reader.expr(&expr);
+    let mut reader = Reader { text, scope, problems: Vec::new() };
+    let formula = match expression::parse(text) {
+        Ok(expr) => reader.expr(&expr),
+        Err(Unexpected { range, message }) => reader.refuse(&range, message, SUBSET),
+    };
     match formula {
         Some(formula) if reader.problems.is_empty() => Ok(formula),
         _ => Err(reader.problems),
@@ -70,190 +70,194 @@ pub(super) fn parse(text: &str, scope: &Scope) -> Result<Formula, Vec<Problem>> 
 }
 
 struct Reader<'a> {
+    text: &'a str,
     scope: &'a Scope<'a>,
-    path: Path,
     problems: Vec<Problem>,
 }
 
-impl Reader<'_> {
-    fn refuse<T>(&mut self, message: String, help: impl Into<String>) -> Option<T> {
-        self.problems.push(Problem::new(self.path.clone(), message, help));
+impl<'a> Reader<'a> {
+    fn refuse<T>(
+        &mut self,
+        place: &Range<usize>,
+        message: String,
+        help: impl Into<String>,
+    ) -> Option<T> {
+        let problem = Problem::new(Path::of("value"), message, help);
+        self.problems.push(problem.part(Part::Within(place.clone())));
         None
+    }
+
+    /// How a part is written.
+    fn written(&self, expr: &Expr) -> &'a str {
+        self.text.get(expr.range.clone()).unwrap_or_default()
     }
 
     /// `None` where a problem was reported.
     fn expr(&mut self, expr: &Expr) -> Option<Formula> {
-        match expr {
-            Expr::Paren(inner) => self.expr(&inner.expr),
-            Expr::Lit(literal) => self.number(&literal.lit),
-            Expr::Path(_) => self.name(expr),
-            Expr::Unary(unary) if matches!(unary.op, UnOp::Neg(_)) => {
-                Some(Formula::Neg(Box::new(self.expr(&unary.expr)?)))
-            }
-            Expr::Index(lookup) => match &*lookup.expr {
-                Expr::Index(entry) => self.lookup(&entry.expr, &entry.index, Some(&lookup.index)),
-                table => self.lookup(table, &lookup.index, None),
+        match &expr.kind {
+            Kind::Number(number) => Some(Formula::Number(*number)),
+            Kind::Name => self.name(expr),
+            Kind::Negative(value) => Some(Formula::Neg(Box::new(self.expr(value)?))),
+            Kind::Index(table, index) => match &table.kind {
+                Kind::Index(table, entry) => self.lookup(table, entry, Some(index)),
+                _ => self.lookup(table, index, None),
             },
-            Expr::Call(call) => self.call(&call.func, call.args.iter()),
-            Expr::Binary(binary) => {
+            Kind::Call(function, arguments) => self.call(function, arguments),
+            Kind::Binary(operator, left, right) => {
                 // Both sides are read before either gives up: all problems at once.
-                let (left, right) = (self.expr(&binary.left), self.expr(&binary.right));
-                let (left, right) = (Box::new(left?), Box::new(right?));
-                match binary.op {
-                    BinOp::Add(_) => Some(Formula::Add(left, right)),
-                    BinOp::Sub(_) => Some(Formula::Sub(left, right)),
-                    BinOp::Mul(_) => Some(Formula::Mul(left, right)),
-                    BinOp::Div(_) => self.divide(left, &right),
-                    _ => self.refuse(format!("`{}` uses another operator", show(expr)), SUBSET),
+                let (sides, place) = ((self.expr(left), self.expr(right)), &right.range);
+                let (left, right) = (Box::new(sides.0?), Box::new(sides.1?));
+                match operator {
+                    '+' => Some(Formula::Add(left, right)),
+                    '-' => Some(Formula::Sub(left, right)),
+                    '*' => Some(Formula::Mul(left, right)),
+                    _ => self.divide(left, &right, place),
                 }
             }
-            _ => self.refuse(format!("`{}` is not allowed in a formula", show(expr)), SUBSET),
-        }
-    }
-
-    fn number(&mut self, literal: &Lit) -> Option<Formula> {
-        let digits = match literal {
-            Lit::Int(int) if int.suffix().is_empty() => int.base10_digits().to_string(),
-            Lit::Float(float) if float.suffix().is_empty() => float.base10_digits().to_string(),
-            _ => return self.refuse("a constant must be a plain number".into(), SUBSET),
-        };
-        match digits.parse::<f32>() {
-            Ok(number) if number.is_finite() => Some(Formula::Number(number)),
-            _ => self.refuse(format!("{digits} does not fit f32"), "write a smaller number"),
         }
     }
 
     fn name(&mut self, expr: &Expr) -> Option<Formula> {
-        let name = show(expr);
-        if let Some(field) = self.field(&name) {
+        let name = self.written(expr);
+        if let Some(field) = self.field(name) {
             return Some(Formula::Field(field));
         }
-        if self.scope.broken.contains(&name) {
+        if self.is_broken(name) {
             return Some(Formula::Number(0.0)); // its own problem was reported
         }
-        if self.scope.tables.iter().any(|table| table.name == name) {
-            return self.refuse(
-                format!("the table `{name}` has no index"),
-                format!("write `{name}[field]`"),
-            );
+        if let Some(table) = self.scope.tables.iter().find(|table| table.name == name) {
+            let message = format!("the table `{name}` has no index");
+            let lane = if table.lanes > 1 { "[lane]" } else { "" };
+            return self.refuse(&expr.range, message, format!("write `{name}[field]{lane}`"));
         }
-        let known = self.known();
-        self.refuse(format!("nothing is named `{name}`"), known)
+        let known = known_are(name, self.fields().chain(self.tables()));
+        self.refuse(&expr.range, format!("nothing is named `{name}`"), known)
     }
 
     /// `f16(value)`, the only function.
-    fn call<'e>(
-        &mut self,
-        function: &Expr,
-        args: impl Iterator<Item = &'e Expr>,
-    ) -> Option<Formula> {
-        let args: Vec<&Expr> = args.collect();
-        match (show(function).as_str(), args.as_slice()) {
-            ("f16", [value]) => Some(Formula::Half(Box::new(self.expr(value)?))),
-            (name, _) => {
-                self.refuse(format!("`{name}(..)` is not a function of one value here"), SUBSET)
+    fn call(&mut self, function: &Expr, arguments: &[Expr]) -> Option<Formula> {
+        let name = self.written(function);
+        // All arguments are read before any gives up.
+        let read: Vec<Option<Formula>> = arguments.iter().map(|value| self.expr(value)).collect();
+        if name != "f16" {
+            let message = format!("`{name}` is not a function");
+            return self.refuse(&function.range, message, "the only function is f16(value)");
+        }
+        match read.into_iter().collect::<Option<Vec<Formula>>>()?.pop() {
+            Some(value) if arguments.len() == 1 => Some(Formula::Half(Box::new(value))),
+            _ => {
+                let message = format!("`f16` takes one value, not {}", arguments.len());
+                self.refuse(&function.range, message, "write f16(value)")
             }
         }
     }
 
     /// `table[index]` or `table[index][lane]`.
     fn lookup(&mut self, table: &Expr, index: &Expr, lane: Option<&Expr>) -> Option<Formula> {
-        let (name, index, lane) = (show(table), show(index), lane.map(show));
-        let broken = &self.scope.broken;
-        if [Some(&name), Some(&index), lane.as_ref()]
-            .into_iter()
-            .flatten()
-            .any(|n| broken.contains(n))
-        {
+        let name = self.written(table);
+        let parts = [Some(table), Some(index), lane];
+        if parts.into_iter().flatten().any(|part| self.is_broken(self.written(part))) {
             return Some(Formula::Number(0.0));
         }
         let Some(number) = self.scope.tables.iter().position(|other| other.name == name) else {
-            let known = self.known();
-            return self.refuse(format!("nothing is named `{name}[..]`"), known);
+            let known = known_are(name, self.tables());
+            return self.refuse(&table.range, format!("no table is named `{name}`"), known);
         };
-        let table = &self.scope.tables[number];
-        let (entries, lanes) = (table.entries(), table.lanes);
-        let index = self.selects(&index, &name, entries, "entry");
+        let found = &self.scope.tables[number];
+        let (entries, lanes) = (found.entries(), found.lanes);
+        let index = self.selects(index, name, entries, "entry");
         let lane = match (lane, lanes) {
             (None, 1) => None,
-            (Some(lane), 2..) => Some(self.selects(&lane, &name, lanes as usize, "lane")?),
+            (Some(lane), 2..) => Some(self.selects(lane, name, lanes as usize, "lane")?),
             (None, _) => {
                 let help = format!("write `{name}[field][lane]`");
-                return self.refuse(format!("entries of `{name}` have {lanes} lanes"), help);
+                let message = format!("entries of `{name}` have {lanes} lanes");
+                return self.refuse(&table.range, message, help);
             }
-            (Some(_), _) => {
+            (Some(lane), _) => {
                 let help = format!("write `{name}[field]`");
-                return self.refuse(format!("entries of `{name}` have one value"), help);
+                let message = format!("entries of `{name}` have one value");
+                return self.refuse(&lane.range, message, help);
             }
         };
         Some(Formula::Lookup { table: number, index: index?, lane })
     }
 
     /// The field that selects one of `count`; `None` where a problem was reported.
-    fn selects(&mut self, name: &str, table: &str, count: usize, what: &str) -> Option<usize> {
+    fn selects(&mut self, expr: &Expr, table: &str, count: usize, what: &str) -> Option<usize> {
+        let (name, place) = (self.written(expr), &expr.range);
         let Some(field) = self.field(name) else {
-            let known = self.known();
-            return self.refuse(format!("nothing is named `{name}`"), known);
+            let known = known_are(name, self.fields());
+            let message = format!("`{name}` is not a field that could index a table");
+            return self.refuse(place, message, known);
         };
         let stored = &self.scope.fields[field];
         match stored.range().filter(|_| stored.scalar == Scalar::Unsigned) {
             Some((low, high)) if low >= 0 && high < count as i64 => Some(field),
             Some((low, high)) if what == "lane" => self.refuse(
+                place,
                 format!("`{name}` ranges over {low}..={high}, but entries of `{table}` have {count} lanes"),
                 format!("a lane is 0 to {}", count - 1),
             ),
             Some((low, high)) => self.refuse(
+                place,
                 format!("`{name}` ranges over {low}..={high}, but the table `{table}` has {count} values"),
                 format!("give `{table}` one value for each of 0..={}", high.max(0)),
             ),
             None => self.refuse(
+                place,
                 format!("`{name}` is not an unsigned integer and cannot index `{table}`"),
                 "index a table by a field of type u",
             ),
         }
     }
 
-    fn divide(&mut self, left: Box<Formula>, right: &Formula) -> Option<Formula> {
+    fn divide(
+        &mut self,
+        left: Box<Formula>,
+        right: &Formula,
+        place: &Range<usize>,
+    ) -> Option<Formula> {
         let divisor = match right {
             Formula::Number(number) => *number,
             Formula::Neg(inner) if let Formula::Number(number) = **inner => -number,
             _ => {
-                return self.refuse(
-                    "the formula divides by a field".into(),
-                    "GPUs do not round divisions correctly: multiply instead",
-                );
+                let message = "the formula divides by a field".into();
+                let help = "GPUs do not round divisions correctly: multiply instead";
+                return self.refuse(place, message, help);
             }
         };
         if divisor == 0.0 {
-            return self.refuse("the formula divides by zero".into(), "divide by a power of two");
+            let message = "the formula divides by zero".into();
+            return self.refuse(place, message, "divide by a power of two");
         }
         let exact = divisor.to_bits() << 9 == 0 && (1.0 / divisor).is_normal();
         if !exact {
-            return self.refuse(
-                format!(
-                    "{divisor} is not a power of two, and GPUs do not round divisions correctly"
-                ),
-                "multiply by the number the format means",
+            let message = format!(
+                "{divisor} is not a power of two, and GPUs do not round divisions correctly"
             );
+            return self.refuse(place, message, "multiply by the number the format means");
         }
         Some(Formula::Mul(left, Box::new(Formula::Number(1.0 / divisor))))
+    }
+
+    fn is_broken(&self, name: &str) -> bool {
+        self.scope.broken.iter().any(|broken| broken == name)
+    }
+
+    /// Names of fields that may be read.
+    fn fields(&self) -> impl Iterator<Item = &'a str> {
+        self.scope.fields.iter().filter(|field| !field.padding).map(|field| field.name.as_str())
+    }
+
+    /// Names of tables.
+    fn tables(&self) -> impl Iterator<Item = &'a str> {
+        self.scope.tables.iter().map(|table| table.name.as_str())
     }
 
     fn field(&self, name: &str) -> Option<usize> {
         self.scope.fields.iter().position(|field| field.name == name && !field.padding)
     }
-
-    fn known(&self) -> String {
-        let readable = self.scope.fields.iter().filter(|field| !field.padding);
-        let fields = readable.map(|field| field.name.clone());
-        let tables = self.scope.tables.iter().map(|table| format!("{}[..]", table.name));
-        format!("known are {}", fields.chain(tables).collect::<Vec<_>>().join(", "))
-    }
-}
-
-/// The expression as it would be written.
-fn show(expr: &Expr) -> String {
-    quote::quote!(#expr).to_string()
 }
 
 impl Formula {

@@ -3,6 +3,7 @@
 mod affine;
 mod build;
 mod coverage;
+mod expression;
 mod facts;
 mod fields;
 mod formula;

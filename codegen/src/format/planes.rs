@@ -4,7 +4,7 @@ use super::build::Builder;
 use super::{Plane, Scalar};
 use crate::descriptor::PlaneText;
 use crate::layout::Layout;
-use crate::problem::Path;
+use crate::problem::{Path, known_are};
 
 impl Builder {
     /// One value per `per` weights, or one per unit where the field is gathered.
@@ -16,9 +16,10 @@ impl Builder {
         path: &Path,
     ) -> Option<Plane> {
         let Some(index) = self.members.iter().position(|member| member.name == text.from) else {
-            let known: Vec<_> = self.members.iter().map(|member| member.name.as_str()).collect();
+            let known = self.members.iter().map(|member| member.name.as_str());
+            let help = known_are(&text.from, known);
             let message = format!("there is no member `{}`", text.from);
-            self.refuse(path.key("from"), message, format!("members are {}", known.join(", ")));
+            self.refuse(path.key("from"), message, help);
             return None;
         };
         let member = self.members[index].clone();

@@ -5,7 +5,7 @@ use super::names::{NAME_HELP, is_name};
 use super::{Element, Member, Scalar, Stream};
 use crate::artifact::Units;
 use crate::descriptor::{Descriptor, Params};
-use crate::problem::Path;
+use crate::problem::{Part, Path, Problem};
 
 const MAX_WEIGHTS: u32 = 1 << 14;
 const MAX_UNIT_BYTES: u32 = 1 << 16;
@@ -66,7 +66,8 @@ impl Builder {
             let path = path.key(member);
             if !is_name(member) || self.members.iter().any(|other| other.name == member) {
                 let message = format!("`{member}` cannot name a member, or names two");
-                self.refuse(path.clone(), message, NAME_HELP);
+                let problem = Problem::new(path.clone(), message, NAME_HELP);
+                self.problems.push(problem.part(Part::Key));
             }
             let (element, count) = match parse_member(text, &self.params) {
                 Ok(parsed) => parsed,

@@ -5,7 +5,7 @@ use super::names::{NAME_HELP, is_name};
 use super::{Element, Scalar, Table, TableValues};
 use crate::artifact::Extent;
 use crate::descriptor::{Descriptor, TableText};
-use crate::problem::Path;
+use crate::problem::{Part, Path, Problem};
 
 const MAX_TABLE: usize = 1 << 16;
 
@@ -23,17 +23,16 @@ impl Builder {
             let table = values.and_then(|values| shaped(name, text, values));
             match table {
                 Ok(table) => self.tables.push(table),
-                Err((key, message, help)) => {
+                Err(problem) => {
                     self.broken.push(name.into());
-                    let path = if key.is_empty() { path } else { path.key(key) };
-                    self.refuse(path, message, help);
+                    self.problems.push(problem.inside(&path));
                 }
             }
         }
     }
 
     /// A table that lies in a member of a stream with one unit for the whole tensor.
-    fn stored(&self, text: &TableText, from: &str) -> Result<TableValues, TableProblem> {
+    fn stored(&self, text: &TableText, from: &str) -> Result<TableValues, Box<Problem>> {
         if text.ty.is_some()
             || text.values.is_some()
             || text.levels.is_some()
@@ -71,14 +70,31 @@ impl Builder {
     }
 }
 
-type TableProblem = (&'static str, String, &'static str);
+/// A problem with the value of a key, or with the whole table; its path starts at the table.
+fn problem<T>(key: &str, message: String, help: &str) -> Result<T, Box<Problem>> {
+    let path = if key.is_empty() { Path::default() } else { Path::of(key) };
+    Err(Box::new(Problem::new(path, message, help)))
+}
 
-fn problem<T>(key: &'static str, message: String, help: &'static str) -> Result<T, TableProblem> {
-    Err((key, message, help))
+/// Refuses the first number that is not as it must be.
+fn each(
+    key: &str,
+    numbers: &[f64],
+    what: &str,
+    help: &str,
+    fits: impl Fn(f64) -> bool,
+) -> Result<(), Box<Problem>> {
+    match numbers.iter().position(|&number| !fits(number)) {
+        None => Ok(()),
+        Some(index) => {
+            let message = format!("{} is not {what}", numbers[index]);
+            Err(Box::new(Problem::new(Path::of(key).index(index), message, help)))
+        }
+    }
 }
 
 /// Splits values into entries.
-fn shaped(name: &str, text: &TableText, values: TableValues) -> Result<Table, TableProblem> {
+fn shaped(name: &str, text: &TableText, values: TableValues) -> Result<Table, Box<Problem>> {
     let lanes = text.lanes.unwrap_or(1);
     let count = match &values {
         TableValues::I8(values) => values.len(),
@@ -93,10 +109,10 @@ fn shaped(name: &str, text: &TableText, values: TableValues) -> Result<Table, Ta
 }
 
 /// The values of a table that the descriptor spells out.
-fn written(text: &TableText) -> Result<TableValues, TableProblem> {
-    let (key, values) = match (&text.values, &text.levels, &text.digits) {
-        (Some(values), None, None) => ("values", values.clone()),
-        (None, Some(levels), Some(digits)) => ("levels", spelled(levels, digits)?),
+fn written(text: &TableText) -> Result<TableValues, Box<Problem>> {
+    let (key, numbers, values) = match (&text.values, &text.levels, &text.digits) {
+        (Some(values), None, None) => ("values", values, values.clone()),
+        (None, Some(levels), Some(digits)) => ("levels", levels, spelled(levels, digits)?),
         _ => {
             let help = "write `values`, or `levels` with `digits`, or `from`";
             return problem("", "the table does not say its values".into(), help);
@@ -108,18 +124,16 @@ fn written(text: &TableText) -> Result<TableValues, TableProblem> {
     }
     match text.ty.as_deref() {
         Some("i8") => {
-            let bad = |value: &&f64| value.fract() != 0.0 || !(-128.0..=127.0).contains(*value);
-            match values.iter().find(bad) {
-                Some(value) => {
-                    problem(key, format!("{value} is not an i8"), "whole numbers from -128 to 127")
-                }
-                None => Ok(TableValues::I8(values.iter().map(|&value| value as i8).collect())),
-            }
+            each(key, numbers, "an i8", "whole numbers from -128 to 127", |number| {
+                number.fract() == 0.0 && (-128.0..=127.0).contains(&number)
+            })?;
+            Ok(TableValues::I8(values.iter().map(|&value| value as i8).collect()))
         }
-        Some("f32") => match values.iter().find(|&&value| !(value as f32).is_finite()) {
-            Some(value) => problem(key, format!("{value} is not a finite f32"), "finite numbers"),
-            None => Ok(TableValues::F32(values.iter().map(|&value| value as f32).collect())),
-        },
+        Some("f32") => {
+            let finite = |number| (number as f32).is_finite();
+            each(key, numbers, "a finite f32", "finite numbers", finite)?;
+            Ok(TableValues::F32(values.iter().map(|&value| value as f32).collect()))
+        }
         Some(other) => {
             problem("type", format!("`{other}` is not the type of a table"), "write i8 or f32")
         }
@@ -128,17 +142,19 @@ fn written(text: &TableText) -> Result<TableValues, TableProblem> {
 }
 
 /// The level of each digit.
-fn spelled(levels: &[f64], digits: &str) -> Result<Vec<f64>, TableProblem> {
-    let level = |digit: char| {
+fn spelled(levels: &[f64], digits: &str) -> Result<Vec<f64>, Box<Problem>> {
+    let level = |(place, digit): (usize, char)| {
         let number = digit.to_digit(36).filter(|_| !digit.is_ascii_uppercase());
         match number.and_then(|number| levels.get(number as usize)) {
             Some(level) => Ok(*level),
-            None => problem(
-                "digits",
-                format!("`{digit}` is not the number of a level: there are {}", levels.len()),
-                "digits are 0 to 9, then a to z; blanks between them mean nothing",
-            ),
+            None => {
+                let message =
+                    format!("`{digit}` is not the number of a level: there are {}", levels.len());
+                let help = "digits are 0 to 9, then a to z; blanks between them mean nothing";
+                let problem = Problem::new(Path::of("digits"), message, help);
+                Err(Box::new(problem.part(Part::Within(place..place + digit.len_utf8()))))
+            }
         }
     };
-    digits.chars().filter(|digit| !digit.is_whitespace()).map(level).collect()
+    digits.char_indices().filter(|(_, digit)| !digit.is_whitespace()).map(level).collect()
 }

@@ -1,6 +1,7 @@
 //! What is said about wrong descriptors, as text that a change must be seen to change: one snapshot
 //! for each in tests/snapshots. `INSTA_UPDATE=always` writes them anew.
 
+use crate::random::{Rng, with_seed};
 use crate::{Failed, test};
 use libtest_mimic::Trial;
 use quantloom_codegen::{Error, compile_bytes};
@@ -26,6 +27,7 @@ pub fn trials() -> Vec<Trial> {
     [sound("sound_descriptor", VALUE), sound("sound_descriptor_with_90_terms", &LONG)]
         .into_iter()
         .chain([test("messages/none_is_stale", none_is_stale)])
+        .chain([test("messages/places_after_random_edits", places_after_random_edits)])
         .chain(edited)
         .chain(made)
         .collect()
@@ -42,6 +44,78 @@ fn none_is_stale() -> Result<(), Failed> {
         }
     }
     Ok(())
+}
+
+/// Whatever is wrong, there is a message, and what it points at is in the text.
+fn places_after_random_edits() -> Result<(), Failed> {
+    let pieces = [
+        "",
+        "\n",
+        "\r\n",
+        "\t",
+        " ",
+        "\"",
+        "'",
+        "{",
+        "}",
+        "[",
+        "]",
+        ":",
+        "-",
+        "|",
+        "&a ",
+        "*a",
+        "#",
+        "(",
+        ")",
+        "%",
+        "0",
+        "9999999999",
+        "日本",
+        "\u{feff}",
+        "\u{2028}",
+        "e\u{301}",
+        "q",
+        "\0",
+    ];
+    let mut rng = Rng::new("messages/places_after_random_edits");
+    let mut wrong = 0;
+    for _ in 0..1000 {
+        let mut text = BASE.to_owned();
+        for _ in 0..=rng.below(3) {
+            let bounds: Vec<usize> = text.char_indices().map(|(byte, _)| byte).collect();
+            let first = rng.pick(&bounds);
+            let last = rng.pick(&bounds).clamp(first, first + 8);
+            let last =
+                (first..=last).rev().find(|&byte| text.is_char_boundary(byte)).unwrap_or(first);
+            text.replace_range(first..last, rng.pick(&pieces));
+        }
+        let Err(Error::Problems(problems)) = compile_bytes(text.as_bytes(), FILE) else { continue };
+        wrong += 1;
+        let message = problems.to_string();
+        let refuse = |what: &str| with_seed(Err(format!("{what} in {text:?}:\n{message}").into()));
+        if problems.list.is_empty() || !message.starts_with("error: ") {
+            return refuse("nothing is said");
+        }
+        if text.starts_with('\u{feff}') {
+            continue; // places count from behind it
+        }
+        for problem in &problems.list {
+            let Some(range) = problem.range.clone() else { continue };
+            let Some(before) = text.get(..range.start).filter(|_| text.get(range).is_some()) else {
+                return refuse("a place is outside");
+            };
+            let line = before.split('\n').next_back().unwrap_or_default();
+            let position = (before.matches('\n').count() + 1, line.chars().count() + 1);
+            if problem.position != Some(position) {
+                return refuse("a position is wrong");
+            }
+        }
+    }
+    match wrong {
+        ..300 => Err(format!("only {wrong} edits made a mistake").into()),
+        _ => Ok(()),
+    }
 }
 
 const SNAPSHOTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/snapshots");
@@ -144,7 +218,6 @@ const EDITED: &[(&str, &str, &str)] = &[
     ("name_of_a_field", "  shift: {", "  Shift: {"),
     ("value_is_empty", "value: d * scale * q - levels[shift]", "value: ''"),
     ("parenthesis_left_open", "d * scale * q", "(d * scale * q"),
-    ("integer_too_wide", "  unused: pad[2]", "  unused: u32"),
     ("several_problems", "bits: 1, k: \"64:1\"}\ntables:\n  levels: {type: f32", "bits: 0, k: \"64:1\"}\ntables:\n  levels: {type: f64"),
 ];
 
@@ -193,6 +266,27 @@ const MADE: &[(&str, Make)] = &[
         BASE.replace("  unused: pad[2]\n", &members).into_bytes()
     }),
     ("hundred_thousand_dashes", || b"- ".repeat(100_000)),
+    ("integer_too_wide", || BASE.replace("pad[2]", "u32").replace(VALUE, &format!("{VALUE} * unused")).into_bytes()),
+    ("digit_without_a_level", || BASE.replace("values: [0.0, 0.5, 1.0, 1.5]", "levels: [0, 1], digits: \"01 21\"").into_bytes()),
+    ("level_not_finite", || BASE.replace("values: [0.0, 0.5, 1.0, 1.5]", "levels: [0, .nan], digits: \"01 11\"").into_bytes()),
+    ("two_lanes_without_a_lane", || BASE.replace("values:", "lanes: 2, values:").into_bytes()),
+    ("lane_of_a_scalar_table", || BASE.replace("levels[shift]", "levels[shift][q]").into_bytes()),
+    ("function_of_two", || BASE.replace("d * scale * q", "f16(d, scala) * q").into_bytes()),
+    ("function_unknown", || BASE.replace("d * scale * q", "f32(d * scale) * q").into_bytes()),
+    ("windows_line_ends", || BASE.replace("bits: 6", "bits: 60").replace('\n', "\r\n").into_bytes()),
+    ("wide_characters", || BASE.replace("{from: high", "{from: \"高い\"").into_bytes()),
+    ("wide_characters_before", || BASE.replace("scale: {from", "\"日本語\": {pre: 1, from").into_bytes()),
+    ("byte_order_mark", || format!("\u{feff}{}", BASE.replace("format: ex", "format: Ex")).into_bytes()),
+    ("value_over_lines", || BASE.replace(VALUE, ">-\n  d * scale * q\n  - lvls[shift]").into_bytes()),
+    ("value_in_quotes", || BASE.replace(VALUE, "\"d * scala * q\n  - lvls[shift]\"").into_bytes()),
+    ("ends_early", || b"format: example\nfields: {q: {from: d".to_vec()),
+    ("value_of_a_million", || BASE.replace("weights: 64", &format!("weights: {}", "9".repeat(1_000_000))).into_bytes()),
+    ("key_of_a_million", || BASE.replace("weights: 64", &format!("{}: 64", "w".repeat(1_000_000))).into_bytes()),
+    ("long_line", || {
+        let ty = |number| if number % 80 == 0 { "f64" } else { "f32" };
+        let tables: String = (0..200).map(|number| format!("t{number}: {{type: {}, values: [{}1]}}, ", ty(number), "1, ".repeat(500))).collect();
+        BASE.replace("tables:\n", &format!("tables: {{{tables}}}\n")).replace("  levels: {type: f32, values: [0.0, 0.5, 1.0, 1.5]}\n", "").into_bytes()
+    }),
     ("keys_that_are_no_text", || b"? [a]\n: b\n".to_vec()),
     ("hundreds_of_fields", || {
         let fields: String = (0..300).map(|number| format!("  f{number}: {{from: low}}\n")).collect();
@@ -207,15 +301,14 @@ const MADE: &[(&str, Make)] = &[
 /// The message is the recorded one, and comes within a second.
 fn check(name: &str, edit: &str, descriptor: &[u8]) -> Result<(), Failed> {
     let start = Instant::now();
-    let result = compile_bytes(descriptor, FILE);
-    let took = start.elapsed();
-    let message = match result {
+    let message = match compile_bytes(descriptor, FILE) {
         Err(Error::Problems(problems)) => problems.to_string(),
         Err(other) => {
             return Err(format!("not reported as a problem of the descriptor: {other}").into());
         }
         Ok(_) => return Err("the descriptor was accepted".into()),
     };
+    let took = start.elapsed();
     let mut settings = insta::Settings::new();
     settings.set_snapshot_path(SNAPSHOTS);
     settings.set_prepend_module_to_snapshot(false);
@@ -224,7 +317,7 @@ fn check(name: &str, edit: &str, descriptor: &[u8]) -> Result<(), Failed> {
         settings.set_description(edit);
     }
     settings.bind(|| insta::assert_snapshot!(name, message));
-    if !message.starts_with(FILE) {
+    if !message.contains(FILE) {
         return Err(format!("the message does not name the file: {message}").into());
     }
     match took > Duration::from_secs(2) {

@@ -44,7 +44,11 @@ fn no_format_in_the_sources() -> Result<(), Failed> {
     match found.as_slice() {
         _ if files < 50 => Err(format!("only {files} files were searched").into()),
         [] => Ok(()),
-        found => Err(format!("formats are named in\n{}", found.join("\n")).into()),
+        found => Err(format!(
+            "formats are named in\n{}\n(a new format needs a name that is no word there)",
+            found.join("\n")
+        )
+        .into()),
     }
 }
 
