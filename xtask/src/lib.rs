@@ -1,5 +1,6 @@
 //! Quantloom's commands. `cargo xtask --help` lists them.
 
+pub mod atlas;
 mod decode;
 mod demo;
 mod engine;
@@ -9,6 +10,7 @@ mod files;
 mod generate;
 mod print;
 mod suite;
+mod templates;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -21,6 +23,7 @@ pub fn run() -> ExitCode {
         Command::Demo(args) => demo::run(&args),
         Command::Decode(args) => decode::run(&args),
         Command::Explain(args) => explain::run(&args),
+        Command::Atlas(args) => atlas::run(&args),
         Command::Test(args) => suite::run(&args),
     };
     match outcome {
@@ -54,6 +57,7 @@ enum Command {
     Demo(demo::Args),
     Decode(decode::Args),
     Explain(explain::Args),
+    Atlas(atlas::Args),
     Test(suite::Args),
 }
 
