@@ -2,10 +2,11 @@
 //!
 //! [`run`] lists every combination as a test with a name of its own, such as
 //! `decode/<format>/wgsl/random`; arguments select tests as in any test binary. What could not run says
-//! so by name and reason. The environment's `REQUIRE=wgsl,hip,amdgpu` turns such a skip into a
+//! so by name and reason. The environment's `REQUIRE=wgsl,hip,amdgpu,browser` turns such a skip into a
 //! failure, and `SEED` repeats the random tests of an earlier run.
 
 pub mod amdgpu;
+pub mod browser;
 mod cases;
 pub mod check;
 pub mod engine;
@@ -22,7 +23,7 @@ use std::sync::{Mutex, PoisonError};
 /// Runs the tests that the arguments select.
 pub fn run() -> ExitCode {
     let arguments = Arguments::from_args();
-    let known = engine::ENGINES.iter().map(|engine| engine.name).chain(["amdgpu"]);
+    let known = engine::ENGINES.iter().map(|engine| engine.name).chain(["amdgpu", "browser"]);
     let known: Vec<&str> = known.collect();
     if let Some(name) = engine::required().iter().find(|name| !known.contains(&name.as_str())) {
         eprintln!("REQUIRE names `{name}`; it may name {}", known.join(", "));
@@ -32,6 +33,7 @@ pub fn run() -> ExitCode {
         eprintln!("SEED={}", *random::SEED);
     }
     let conclusion = libtest_mimic::run(&arguments, cases::all());
+    browser::close();
     for note in notes().iter() {
         println!("note: {note}");
     }

@@ -183,6 +183,16 @@ impl Drop for Draft {
     }
 }
 
+/// Writes a file at once, and the folders that it needs.
+pub fn write(path: &Path, bytes: &[u8]) -> Outcome {
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder).map_err(|error| cannot("create", folder, error))?;
+    }
+    let mut draft = Draft::new(path)?;
+    draft.write(bytes)?;
+    draft.finish()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

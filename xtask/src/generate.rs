@@ -4,6 +4,7 @@
 use crate::failure::{Failure, Outcome};
 use crate::files::{self, Draft, cannot, shown};
 use crate::print;
+use quantloom_codegen::Compiled;
 use quantloom_codegen::artifact::Artifact;
 use quantloom_codegen::{Descriptor, Problem, Problems};
 use std::collections::BTreeMap;
@@ -56,7 +57,8 @@ pub fn run(args: &Args) -> Outcome {
     let started = Instant::now();
     let formats = args.formats.clone().unwrap_or_else(|| files::root().join("formats"));
     let out = args.out.clone().unwrap_or_else(|| files::root().join("runtime/generated"));
-    let artifacts = compile(&formats)?;
+    let compiled = compile_all(&formats)?;
+    let artifacts: Vec<Artifact> = compiled.into_iter().map(|compiled| compiled.artifact).collect();
     let tree = tree(&artifacts, &formats, &out)?;
     let changes = changes(&out, &tree)?;
     if !args.check {
@@ -88,31 +90,31 @@ pub fn run(args: &Args) -> Outcome {
 }
 
 /// Every descriptor of a folder, compiled, by name. All problems of all of them at once.
-fn compile(folder: &Path) -> Outcome<Vec<Artifact>> {
+pub fn compile_all(folder: &Path) -> Outcome<Vec<Compiled>> {
     let paths = files::descriptors(folder)?;
     if paths.is_empty() {
         return Err(Failure::input(format!("{} holds no descriptor (*.yaml)", shown(folder))));
     }
-    let compiled = in_parallel(&paths, |path| files::compile_all(path));
+    let results = in_parallel(&paths, |path| files::compile_all(path));
     let mut failures = Vec::new();
-    let mut artifacts: Vec<(&PathBuf, Artifact)> = Vec::new();
-    for (path, compiled) in paths.iter().zip(compiled) {
-        match compiled {
-            Ok(compiled) => artifacts.extend(compiled.into_iter().map(|one| (path, one.artifact))),
+    let mut compiled: Vec<(&PathBuf, Compiled)> = Vec::new();
+    for (path, result) in paths.iter().zip(results) {
+        match result {
+            Ok(all) => compiled.extend(all.into_iter().map(|one| (path, one))),
             Err(failure) => failures.push(failure),
         }
     }
-    failures.extend(conflicts(&artifacts).into_iter().map(Failure::Descriptor));
+    failures.extend(conflicts(&compiled).into_iter().map(Failure::Descriptor));
     if !failures.is_empty() {
         let wrong = print::count(failures.len(), "descriptor");
         failures.push(Failure::Input(format!("nothing was written because of {wrong}")));
         return Err(Failure::All(failures));
     }
-    Ok(artifacts.into_iter().map(|(_, artifact)| artifact).collect())
+    Ok(compiled.into_iter().map(|(_, compiled)| compiled).collect())
 }
 
 /// Calls `work` for every item, on all cores; results in order.
-fn in_parallel<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
+pub fn in_parallel<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let next = AtomicUsize::new(0);
     let worker = || {
@@ -140,11 +142,11 @@ fn in_parallel<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> 
 }
 
 /// What is wrong between descriptors, and between them and their files' names.
-fn conflicts(artifacts: &[(&PathBuf, Artifact)]) -> Vec<Problems> {
+fn conflicts(compiled: &[(&PathBuf, Compiled)]) -> Vec<Problems> {
     let mut found = Vec::new();
     let mut names = BTreeMap::new();
     let mut numbers = BTreeMap::new();
-    for (path, artifact) in artifacts {
+    for (path, Compiled { artifact, .. }) in compiled {
         let name = &*artifact.name;
         let family = &*artifact.family;
         let mut problems = Vec::new();

@@ -1,5 +1,6 @@
 //! Quantloom's commands. `cargo xtask --help` lists them.
 
+pub mod atlas;
 mod decode;
 mod demo;
 mod engine;
@@ -10,6 +11,7 @@ mod generate;
 mod new;
 mod print;
 mod suite;
+mod templates;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -23,6 +25,7 @@ pub fn run() -> ExitCode {
         Command::Demo(args) => demo::run(&args),
         Command::Decode(args) => decode::run(&args),
         Command::Explain(args) => explain::run(&args),
+        Command::Atlas(args) => atlas::run(&args),
         Command::Test(args) => suite::run(&args),
     };
     match outcome {
@@ -57,6 +60,7 @@ enum Command {
     Demo(demo::Args),
     Decode(decode::Args),
     Explain(explain::Args),
+    Atlas(atlas::Args),
     Test(suite::Args),
 }
 

@@ -55,6 +55,11 @@ pub fn duration(duration: Duration) -> String {
     if value < 9.95 { format!("{value:.1} {unit}") } else { format!("{value:.0} {unit}") }
 }
 
+/// A number with four decimals at most.
+pub fn decimal(number: f64) -> String {
+    ((number * 1e4).round() / 1e4).to_string()
+}
+
 /// `1 file`, `2 files`.
 pub fn count(number: usize, thing: &str) -> String {
     format!("{} {thing}{}", grouped(number as u64), if number == 1 { "" } else { "s" })
@@ -83,6 +88,8 @@ mod tests {
         assert_eq!(grouped(999), "999");
         assert_eq!(grouped(1000), "1,000");
         assert_eq!(grouped(1234567), "1,234,567");
+        assert_eq!(decimal(4.5), "4.5");
+        assert_eq!(decimal(4.126953125), "4.127");
         assert_eq!(count(1, "file"), "1 file");
         assert_eq!(count(1200, "file"), "1,200 files");
         assert_eq!(duration(Duration::from_micros(12)), "12 µs");

@@ -7,16 +7,16 @@ use std::time::{Duration, Instant};
 
 /// Run everything: generated files, tests of every engine, lints
 ///
-/// Installs the Debian packages that the tests of GPU kernels need where it may (root and apt-get);
-/// elsewhere it names them, and what cannot run is skipped by name.
+/// Installs the Debian packages that the tests of GPU kernels and of pages need where it may (root
+/// and apt-get); elsewhere it names them, and what cannot run is skipped by name.
 ///
 /// Examples:
 ///   cargo xtask test
-///   cargo xtask test --require wgsl,hip,amdgpu --lint     what CI runs: no skips
+///   cargo xtask test --require wgsl,hip,amdgpu,browser --lint     what CI runs: no skips
 #[derive(clap::Args)]
 #[command(verbatim_doc_comment)]
 pub struct Args {
-    /// What must not be skipped: wgsl, hip, amdgpu [default: the environment's REQUIRE]
+    /// What must not be skipped: wgsl, hip, amdgpu, browser [default: the environment's REQUIRE]
     #[arg(long, value_delimiter = ',', value_name = "LIST")]
     require: Vec<String>,
     /// Also run rustfmt and clippy [default where the environment has CI=true]
@@ -113,12 +113,13 @@ fn finish(command: &mut Command) -> Step {
 }
 
 /// Debian packages, and what cannot be tested without them.
-const PACKAGES: [(&str, &str); 5] = [
+const PACKAGES: [(&str, &str); 6] = [
     ("g++", "HIP kernels on the CPU"),
     ("clang-19", "HIP kernels as AMD code objects"),
     ("lld-19", "HIP kernels as AMD code objects"),
     ("libvulkan1", "WGSL kernels"),
     ("mesa-vulkan-drivers", "WGSL kernels on software Vulkan"),
+    ("chromium", "the atlas, and WGSL kernels, in a browser"),
 ];
 
 /// Installs what is missing, or names it. Missing packages alone are no failure: the tests say what

@@ -71,10 +71,15 @@ fn entries(table: &Table) -> Option<Entries> {
                 Entries::U32(padded.chunks(4).map(word).collect())
             }
         },
-        TableValues::F32(values) if values.len() > SMALL => {
+        // Browsers take the constant -0.0 for 0.0; what is converted at run time keeps its sign.
+        TableValues::F32(values) if values.len() > SMALL || values.iter().any(is_minus_zero) => {
             Entries::U32(values.iter().map(|value| value.to_bits()).collect())
         }
         TableValues::F32(values) => Entries::F32(values.clone()),
         TableValues::Stored { .. } => return None,
     })
+}
+
+fn is_minus_zero(value: &f32) -> bool {
+    *value == 0.0 && value.is_sign_negative()
 }

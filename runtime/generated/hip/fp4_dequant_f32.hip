@@ -69,23 +69,23 @@ QL_DEVICE float bits_to_f32(ql_u32 bits) {
   return __builtin_bit_cast(float, bits);
 }
 
-QL_CONSTANT float fp4[] = {
-  0.0f,
-  0.0052083335f,
-  0.6666667f,
-  1.0f,
-  0.33333334f,
-  0.5f,
-  0.16666667f,
-  0.25f,
-  -0.0f,
-  -0.0052083335f,
-  -0.6666667f,
-  -1.0f,
-  -0.33333334f,
-  -0.5f,
-  -0.16666667f,
-  -0.25f,
+QL_CONSTANT ql_u32 fp4[] = {
+  0u,
+  0x3baaaaabu,
+  0x3f2aaaabu,
+  0x3f800000u,
+  0x3eaaaaabu,
+  0x3f000000u,
+  0x3e2aaaabu,
+  0x3e800000u,
+  0x80000000u,
+  0xbbaaaaabu,
+  0xbf2aaaabu,
+  0xbf800000u,
+  0xbeaaaaabu,
+  0xbf000000u,
+  0xbe2aaaabu,
+  0xbe800000u,
 };
 
 struct Strip {
@@ -117,14 +117,14 @@ QL_DEVICE Strip decode(
   const ql_u32 codes_word = load_u32_a4(packed, packed_base);
   const ql_u64 absmax_base = (ql_u64)(packed_unit / shape.size_0) * 4u;
   const float scale = bits_to_f32(load_u32_a4(absmax, absmax_base));
-  const float w0 = fp4[(codes_word >> 4u) & 15u] * scale;
-  const float w1 = fp4[codes_word & 15u] * scale;
-  const float w2 = fp4[(codes_word >> 12u) & 15u] * scale;
-  const float w3 = fp4[(codes_word >> 8u) & 15u] * scale;
-  const float w4 = fp4[(codes_word >> 20u) & 15u] * scale;
-  const float w5 = fp4[(codes_word >> 16u) & 15u] * scale;
-  const float w6 = fp4[codes_word >> 28u] * scale;
-  const float w7 = fp4[(codes_word >> 24u) & 15u] * scale;
+  const float w0 = bits_to_f32(fp4[(codes_word >> 4u) & 15u]) * scale;
+  const float w1 = bits_to_f32(fp4[codes_word & 15u]) * scale;
+  const float w2 = bits_to_f32(fp4[(codes_word >> 12u) & 15u]) * scale;
+  const float w3 = bits_to_f32(fp4[(codes_word >> 8u) & 15u]) * scale;
+  const float w4 = bits_to_f32(fp4[(codes_word >> 20u) & 15u]) * scale;
+  const float w5 = bits_to_f32(fp4[(codes_word >> 16u) & 15u]) * scale;
+  const float w6 = bits_to_f32(fp4[codes_word >> 28u]) * scale;
+  const float w7 = bits_to_f32(fp4[(codes_word >> 24u) & 15u]) * scale;
   return Strip{ {
       {w0, w1, w2, w3},
       {w4, w5, w6, w7},

@@ -58,23 +58,23 @@ fn packed_u32_a4(byte: u32) -> u32 {
     return packed[byte >> 2u];
 }
 
-const fp4 = array<f32, 16>(
-    0.0f,
-    0.0052083335f,
-    0.6666667f,
-    1.0f,
-    0.33333334f,
-    0.5f,
-    0.16666667f,
-    0.25f,
-    -0.0f,
-    -0.0052083335f,
-    -0.6666667f,
-    -1.0f,
-    -0.33333334f,
-    -0.5f,
-    -0.16666667f,
-    -0.25f,
+const fp4 = array<u32, 16>(
+    0u,
+    0x3baaaaabu,
+    0x3f2aaaabu,
+    0x3f800000u,
+    0x3eaaaaabu,
+    0x3f000000u,
+    0x3e2aaaabu,
+    0x3e800000u,
+    0x80000000u,
+    0xbbaaaaabu,
+    0xbf2aaaabu,
+    0xbf800000u,
+    0xbeaaaaabu,
+    0xbf000000u,
+    0xbe2aaaabu,
+    0xbe800000u,
 );
 
 struct Strip {
@@ -103,14 +103,14 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let codes_word = packed_u32_a4(packed_base);
     let absmax_base = (packed_unit / shape.size_0) * 4u;
     let scale = bitcast<f32>(absmax_u32_a4(absmax_base));
-    let w0 = fp4[(codes_word >> 4u) & 15u] * scale;
-    let w1 = fp4[codes_word & 15u] * scale;
-    let w2 = fp4[(codes_word >> 12u) & 15u] * scale;
-    let w3 = fp4[(codes_word >> 8u) & 15u] * scale;
-    let w4 = fp4[(codes_word >> 20u) & 15u] * scale;
-    let w5 = fp4[(codes_word >> 16u) & 15u] * scale;
-    let w6 = fp4[codes_word >> 28u] * scale;
-    let w7 = fp4[(codes_word >> 24u) & 15u] * scale;
+    let w0 = bitcast<f32>(fp4[(codes_word >> 4u) & 15u]) * scale;
+    let w1 = bitcast<f32>(fp4[codes_word & 15u]) * scale;
+    let w2 = bitcast<f32>(fp4[(codes_word >> 12u) & 15u]) * scale;
+    let w3 = bitcast<f32>(fp4[(codes_word >> 8u) & 15u]) * scale;
+    let w4 = bitcast<f32>(fp4[(codes_word >> 20u) & 15u]) * scale;
+    let w5 = bitcast<f32>(fp4[(codes_word >> 16u) & 15u]) * scale;
+    let w6 = bitcast<f32>(fp4[codes_word >> 28u]) * scale;
+    let w7 = bitcast<f32>(fp4[(codes_word >> 24u) & 15u]) * scale;
     return Strip(
         Quad(w0, w1, w2, w3),
         Quad(w4, w5, w6, w7),

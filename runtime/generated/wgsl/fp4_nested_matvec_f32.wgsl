@@ -68,23 +68,23 @@ fn rounded(value: f32) -> f32 {
     return bitcast<f32>(bitcast<u32>(value) | shape.zero);
 }
 
-const fp4 = array<f32, 16>(
-    0.0f,
-    0.0052083335f,
-    0.6666667f,
-    1.0f,
-    0.33333334f,
-    0.5f,
-    0.16666667f,
-    0.25f,
-    -0.0f,
-    -0.0052083335f,
-    -0.6666667f,
-    -1.0f,
-    -0.33333334f,
-    -0.5f,
-    -0.16666667f,
-    -0.25f,
+const fp4 = array<u32, 16>(
+    0u,
+    0x3baaaaabu,
+    0x3f2aaaabu,
+    0x3f800000u,
+    0x3eaaaaabu,
+    0x3f000000u,
+    0x3e2aaaabu,
+    0x3e800000u,
+    0x80000000u,
+    0xbbaaaaabu,
+    0xbf2aaaabu,
+    0xbf800000u,
+    0xbeaaaaabu,
+    0xbf000000u,
+    0xbe2aaaabu,
+    0xbe800000u,
 );
 
 struct Strip {
@@ -118,14 +118,14 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let scale = bitcast<f32>(nested_absmax_u32_a4(nested_absmax_base));
     let offset = bitcast<f32>(nested_offset_u32_a4(nested_offset_base));
     let map = rounded(rounded(bitcast<f32>(nested_quant_map_u32_a4(nested_quant_map_base + absmax_u8_a1(absmax_base) * 4u)) * scale) + offset);
-    let w0 = fp4[(codes_word >> 4u) & 15u] * map;
-    let w1 = fp4[codes_word & 15u] * map;
-    let w2 = fp4[(codes_word >> 12u) & 15u] * map;
-    let w3 = fp4[(codes_word >> 8u) & 15u] * map;
-    let w4 = fp4[(codes_word >> 20u) & 15u] * map;
-    let w5 = fp4[(codes_word >> 16u) & 15u] * map;
-    let w6 = fp4[codes_word >> 28u] * map;
-    let w7 = fp4[(codes_word >> 24u) & 15u] * map;
+    let w0 = bitcast<f32>(fp4[(codes_word >> 4u) & 15u]) * map;
+    let w1 = bitcast<f32>(fp4[codes_word & 15u]) * map;
+    let w2 = bitcast<f32>(fp4[(codes_word >> 12u) & 15u]) * map;
+    let w3 = bitcast<f32>(fp4[(codes_word >> 8u) & 15u]) * map;
+    let w4 = bitcast<f32>(fp4[(codes_word >> 20u) & 15u]) * map;
+    let w5 = bitcast<f32>(fp4[(codes_word >> 16u) & 15u]) * map;
+    let w6 = bitcast<f32>(fp4[codes_word >> 28u]) * map;
+    let w7 = bitcast<f32>(fp4[(codes_word >> 24u) & 15u]) * map;
     return Strip(
         Quad(w0, w1, w2, w3),
         Quad(w4, w5, w6, w7),

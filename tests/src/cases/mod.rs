@@ -1,5 +1,6 @@
 //! Every test, by subject.
 
+mod browser;
 mod compiled;
 mod decode;
 mod generated;
@@ -28,6 +29,7 @@ pub fn all() -> Vec<Trial> {
         product::trials(),
         splitting::trials(),
         compiled::trials(),
+        browser::trials(),
     ]
     .into_iter()
     .flatten()

@@ -6,15 +6,17 @@ use libtest_mimic::Trial;
 use std::path::{Path, PathBuf};
 
 /// Where no format may be named.
-const SOURCES: [&str; 8] = [
+const SOURCES: [&str; 10] = [
     "codegen/src",
     "codegen/templates",
     "macros/src",
     "runtime/src",
     "runtime/tests",
+    "tests/browser",
     "tests/src",
     "tests/tests",
     "xtask/src",
+    "xtask/templates",
 ];
 
 pub fn trials() -> Vec<Trial> {
@@ -66,7 +68,9 @@ fn files_in(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for entry in std::fs::read_dir(folder)? {
         let path = entry?.path();
-        let source = ["rs", "tera", "h"].iter().any(|e| path.extension().is_some_and(|f| f == *e));
+        let source = ["rs", "tera", "h", "js", "css"]
+            .iter()
+            .any(|e| path.extension().is_some_and(|f| f == *e));
         if path.is_dir() {
             files.extend(files_in(&path)?);
         } else if source {

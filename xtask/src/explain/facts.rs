@@ -6,8 +6,18 @@ use std::fmt::Write;
 
 /// The derived facts as aligned lines.
 pub fn list(compiled: &Compiled) -> String {
+    let lines = lines(compiled);
+    let width = lines.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+    lines.into_iter().fold(String::new(), |mut text, (name, fact)| {
+        let _ = writeln!(text, "{name:width$}  {fact}");
+        text
+    })
+}
+
+/// The derived facts: name and fact. Names of parts are indented.
+pub fn lines(compiled: &Compiled) -> Vec<(&'static str, String)> {
     let Compiled { format, facts, decoder, artifact, .. } = compiled;
-    let mut lines: Vec<(&str, String)> = vec![
+    let mut lines = vec![
         ("reference", format.reference.clone().unwrap_or_else(|| "none given".into())),
         ("GGUF type", format.gguf.map_or("none".into(), |number| number.to_string())),
         ("weights per block", format.weights.to_string()),
@@ -15,7 +25,7 @@ pub fn list(compiled: &Compiled) -> String {
         ("bits per weight", facts.bits_per_weight.to_string()),
         ("alignment of blocks", format!("{} bytes", facts.alignment)),
         ("class", facts.class.to_string()),
-        ("value", text(format, &format.value)),
+        ("value", value(format)),
     ];
     match &facts.affine {
         Some(Affine { code, scale, offset }) => {
@@ -51,11 +61,7 @@ pub fn list(compiled: &Compiled) -> String {
     }
     let strip = decoder.strip_weights();
     lines.push(("strips", format!("{} of {strip} weights each", decoder.strips)));
-    let width = lines.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
-    lines.into_iter().fold(String::new(), |mut text, (name, fact)| {
-        let _ = writeln!(text, "{name:width$}  {fact}");
-        text
-    })
+    lines
 }
 
 fn streams(artifact: &artifact::Artifact, total: u32) -> String {
@@ -66,6 +72,11 @@ fn streams(artifact: &artifact::Artifact, total: u32) -> String {
             format!("{total} ({})", each.collect::<Vec<_>>().join(" + "))
         }
     }
+}
+
+/// The formula of a weight.
+pub fn value(format: &Format) -> String {
+    text(format, &format.value)
 }
 
 /// A formula as its author could have written it.

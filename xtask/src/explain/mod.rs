@@ -1,13 +1,16 @@
 //! `explain`: every stage of a format's way from descriptor to kernels.
 
-mod facts;
+mod bits;
+pub mod drawing;
+pub mod facts;
 mod picture;
 
 use crate::failure::{Failure, Outcome};
 use crate::{files, print};
 use clap::ValueEnum;
 use quantloom_codegen::artifact::{Backend, Element, Kind, Param};
-use quantloom_codegen::{Compiled, emit};
+use quantloom_codegen::{Compiled, Format, emit};
+use std::path::{Path, PathBuf};
 
 /// Show what a format compiles to, stage by stage
 ///
@@ -17,6 +20,7 @@ use quantloom_codegen::{Compiled, emit};
 /// Examples:
 ///   cargo xtask explain q6_k
 ///   cargo xtask explain my_format.yaml --stage layout,facts
+///   cargo xtask explain q6_k --svg block.svg     the block, as a drawing
 #[derive(clap::Args)]
 #[command(verbatim_doc_comment)]
 pub struct Args {
@@ -31,6 +35,10 @@ pub struct Args {
     /// Which kernels to show for wgsl and hip
     #[arg(long, value_enum, default_value_t = Show::Dequant, value_name = "KIND")]
     kernel: Show,
+    /// Instead of stages: draw the block as SVG into a file, or to standard output (-) [default file:
+    /// target/NAME.svg]
+    #[arg(long, value_name = "PATH", num_args = 0..=1, conflicts_with_all = ["stage", "kernel"])]
+    svg: Option<Option<PathBuf>>,
 }
 
 /// One stage.
@@ -66,6 +74,9 @@ enum Show {
 /// Runs the command.
 pub fn run(args: &Args) -> Outcome {
     let compiled = files::format(&args.format, &args.param)?;
+    if let Some(path) = &args.svg {
+        return save(&compiled.format, path.as_deref());
+    }
     let stages = match args.stage.as_slice() {
         [] => Stage::value_variants(),
         stages => stages,
@@ -77,6 +88,18 @@ pub fn run(args: &Args) -> Outcome {
         text += &show(stage, args.kernel, &compiled, colours)?;
     }
     print::out(text)
+}
+
+/// Draws the block into a file.
+fn save(format: &Format, path: Option<&Path>) -> Outcome {
+    let svg = drawing::draw(format)?;
+    let path = match path {
+        Some(path) if path == "-" => return print::out(svg),
+        Some(path) => path.to_path_buf(),
+        None => files::root().join("target").join(format!("{}.svg", format.name)),
+    };
+    files::write(&path, svg.as_bytes())?;
+    print::out(format!("{}\n", files::shown(&path)))
 }
 
 fn heading(stage: Stage, colours: bool) -> String {

@@ -1,6 +1,7 @@
 //! A block as a picture: a row per byte, high bit on the left, every run of bits labelled with the
 //! value it belongs to. Rows of the same make that only count on are drawn once.
 
+use super::bits::{self, Cell, Owner, Part};
 use quantloom_codegen::format::Format;
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -12,11 +13,12 @@ pub fn draw(format: &Format, colours: bool) -> String {
         if format.streams.len() > 1 {
             let _ = writeln!(text, "stream {}, {} bytes per block\n", stream.name, stream.bytes);
         }
-        let owners = owners(format, number, stream.bytes as usize);
-        let unit = stream.bytes / stream.copies.max(1);
-        for repeat in shown_units(stream.copies) {
+        let owners = bits::owners(format, number);
+        let units = bits::units(stream);
+        let unit = stream.bytes / units;
+        for repeat in shown_units(units) {
             let Some(repeat) = repeat else {
-                let _ = writeln!(text, "  ⋮ {} more units of the same make\n", stream.copies - 2);
+                let _ = writeln!(text, "  ⋮ {} more units of the same make\n", units - 2);
                 continue;
             };
             for member in format.members.iter().filter(|member| member.stream == number) {
@@ -50,44 +52,6 @@ fn place(bytes: &std::ops::Range<usize>) -> String {
     }
 }
 
-/// A bit of a value: which field, which of its values, which bit of that.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Owner {
-    field: usize,
-    index: u32,
-    bit: u32,
-}
-
-/// Who reads each bit of a stream's block; nobody reads padding.
-fn owners(format: &Format, stream: usize, bytes: usize) -> Vec<Vec<Owner>> {
-    let mut owners = vec![Vec::new(); bytes * 8];
-    for (field, stated) in format.fields.iter().enumerate() {
-        let mut low = 0;
-        for plane in &stated.planes {
-            let here = format.members.get(plane.member).is_some_and(|m| m.stream == stream);
-            for index in (0..plane.layout.size()).filter(|_| here) {
-                for bit in 0..plane.bits {
-                    let position = plane.position(index) + i64::from(bit);
-                    let owner = Owner { field, index, bit: low + bit };
-                    let found = usize::try_from(position).ok().and_then(|p| owners.get_mut(p));
-                    found.into_iter().for_each(|owners| owners.push(owner));
-                }
-            }
-            low += plane.bits;
-        }
-    }
-    owners
-}
-
-/// Adjacent bits of a row that belong together.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Cell {
-    /// Bits of the block.
-    bits: u32,
-    /// Owners of its lowest bit.
-    owners: Vec<Owner>,
-}
-
 /// Bytes drawn as one row: one byte, or an element of several that is a single value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Row {
@@ -98,7 +62,11 @@ struct Row {
 }
 
 fn rows(owners: &[Vec<Owner>], bytes: std::ops::Range<usize>, element: usize) -> Vec<Row> {
-    let row = |first: usize, bytes: usize| Row { first, bytes, cells: cells(owners, first, bytes) };
+    let row = |first: usize, bytes: usize| {
+        let mut cells = bits::cells(owners, first * 8..(first + bytes) * 8);
+        cells.reverse();
+        Row { first, bytes, cells }
+    };
     let mut rows = Vec::new();
     for first in bytes.step_by(element) {
         let whole = row(first, element);
@@ -111,23 +79,6 @@ fn rows(owners: &[Vec<Owner>], bytes: std::ops::Range<usize>, element: usize) ->
     rows
 }
 
-fn cells(owners: &[Vec<Owner>], first: usize, bytes: usize) -> Vec<Cell> {
-    let bits = owners.get(first * 8..(first + bytes) * 8).unwrap_or_default();
-    let mut cells: Vec<Cell> = Vec::new();
-    for owners in bits {
-        let continues = cells.last().is_some_and(|cell| {
-            let next = cell.owners.iter().map(|o| Owner { bit: o.bit + cell.bits, ..*o });
-            next.eq(owners.iter().copied())
-        });
-        match cells.last_mut() {
-            Some(cell) if continues => cell.bits += 1,
-            _ => cells.push(Cell { bits: 1, owners: owners.clone() }),
-        }
-    }
-    cells.reverse();
-    cells
-}
-
 impl Row {
     /// How far every index moves from this row to the next, where that is of the same make.
     fn step(&self, next: &Row) -> Option<Vec<i64>> {
@@ -138,10 +89,12 @@ impl Row {
                 return None;
             }
             for (a, b) in a.owners.iter().zip(&b.owners) {
-                if (a.field, a.bit) != (b.field, b.bit) {
+                if (a.part, a.bit) != (b.part, b.bit) {
                     return None;
                 }
-                steps.push(i64::from(b.index) - i64::from(a.index));
+                let step = |a: u32, b: u32| i64::from(b) - i64::from(a);
+                steps.push(step(a.index, b.index));
+                steps.push(step(a.row.unwrap_or(0), b.row.unwrap_or(0)));
             }
         }
         alike.then_some(steps)
@@ -165,6 +118,14 @@ fn run(rows: &[Row]) -> usize {
 const BIT: usize = 4;
 /// Columns inside the frame.
 const WIDTH: usize = 8 * BIT - 1;
+
+/// Columns of a cell, without the line on its right.
+fn width(cell: &Cell, row: &Row) -> usize {
+    match row.bytes {
+        1 => cell.bits as usize * BIT - 1,
+        _ => WIDTH,
+    }
+}
 
 struct Canvas<'a> {
     format: &'a Format,
@@ -205,7 +166,7 @@ impl Canvas<'_> {
         let mut levels = BTreeMap::new();
         for (row, cell) in run.iter().flat_map(|row| row.cells.iter().map(move |cell| (row, cell)))
         {
-            let width = cell.width(row);
+            let width = width(cell, row);
             let labels = self.labels(cell);
             let fits = labels.iter().position(|label| label.chars().count() <= width);
             let level = levels.entry(width).or_default();
@@ -223,7 +184,7 @@ impl Canvas<'_> {
         let mut text = format!("{bytes:>8} │");
         let mut missing: Vec<String> = Vec::new();
         for cell in &row.cells {
-            let width = cell.width(row);
+            let width = width(cell, row);
             let labels = self.labels(cell);
             let level = levels.get(&width).copied().unwrap_or_default();
             let label = labels.get(level).cloned().unwrap_or_default();
@@ -241,7 +202,7 @@ impl Canvas<'_> {
 
     fn gap(&self, row: &Row) -> String {
         let cells = row.cells.iter().map(|cell| {
-            let width = cell.width(row);
+            let width = width(cell, row);
             self.coloured(cell, &format!("{:^width$}", "⋮")) + "│"
         });
         format!("{:>8} │{}\n", "⋮", cells.collect::<String>())
@@ -255,65 +216,44 @@ impl Canvas<'_> {
         let join = |label: &dyn Fn(&Owner) -> String| {
             cell.owners.iter().map(label).collect::<Vec<_>>().join("/")
         };
-        let value = |owner: &Owner| match self.values(owner) {
-            1 => self.name(owner).to_owned(),
-            _ => format!("{} {}", self.name(owner), owner.index),
+        let name = |owner: &Owner| owner.name(self.format).to_owned();
+        let only = |owner: &Owner| owner.index == 0 && owner.alone(self.format);
+        let number = |owner: &Owner| match (only(owner), owner.row) {
+            (true, None) => None,
+            (true, Some(row)) => Some(row.to_string()),
+            (false, None) => Some(owner.index.to_string()),
+            (false, Some(row)) => Some(format!("{row},{}", owner.index)),
+        };
+        let value = |owner: &Owner| match number(owner) {
+            None => name(owner),
+            Some(number) => format!("{} {number}", name(owner)),
         };
         vec![
-            join(&|owner| value(owner) + &self.bits(owner, cell.bits)),
+            join(&|owner| value(owner) + &owner.bits(self.format, cell.bits)),
             join(&value),
-            join(&|owner| match self.values(owner) {
-                1 => self.name(owner).to_owned(),
-                _ => owner.index.to_string(),
-            }),
+            join(&|owner| number(owner).unwrap_or_else(|| name(owner))),
         ]
     }
 
     /// Which bits of which fields a cell holds.
     fn note(&self, cell: &Cell) -> String {
-        let notes =
-            cell.owners.iter().map(|o| format!("{}{}", self.name(o), self.bits(o, cell.bits)));
+        let note = |o: &Owner| format!("{}{}", o.name(self.format), o.bits(self.format, cell.bits));
+        let notes = cell.owners.iter().map(note);
         notes.collect::<Vec<_>>().join("/")
-    }
-
-    /// ` [5:4]`: bits of the value, where they are not all.
-    fn bits(&self, owner: &Owner, bits: u32) -> String {
-        let all = self.format.fields.get(owner.field).map_or(0, |field| field.bits());
-        match bits {
-            _ if bits == all => String::new(),
-            1 => format!(" [{}]", owner.bit),
-            _ => format!(" [{}:{}]", owner.bit + bits - 1, owner.bit),
-        }
-    }
-
-    fn name(&self, owner: &Owner) -> &str {
-        self.format.fields.get(owner.field).map_or("?", |field| &field.name)
-    }
-
-    /// Values of the owner's field in a block.
-    fn values(&self, owner: &Owner) -> u32 {
-        let field = self.format.fields.get(owner.field);
-        field.map_or(1, |field| self.format.weights / field.per.max(1))
     }
 
     fn coloured(&self, cell: &Cell, text: &str) -> String {
         const PALETTE: [u8; 6] = [36, 33, 35, 32, 34, 31];
         match cell.owners.first() {
             Some(owner) if self.colours => {
-                let colour = PALETTE.get(owner.field % PALETTE.len()).copied().unwrap_or(39);
+                let number = match owner.part {
+                    Part::Field(field) => field,
+                    Part::Table(table) => self.format.fields.len() + table,
+                };
+                let colour = PALETTE.get(number % PALETTE.len()).copied().unwrap_or(39);
                 format!("\x1b[{colour}m{text}\x1b[0m")
             }
             _ => text.to_owned(),
-        }
-    }
-}
-
-impl Cell {
-    /// Columns, without the line on its right.
-    fn width(&self, row: &Row) -> usize {
-        match row.bytes {
-            1 => self.bits as usize * BIT - 1,
-            _ => WIDTH,
         }
     }
 }
@@ -365,7 +305,7 @@ high: bytes 10 to 11
             "format: toy\ntitle: t\nweights: 4\nstreams:\n  codes: {tile: {k: 2}, view: flat, unit: {q: \"u8[2]\"}}\n  \
              scales: {tile: {k: 2}, view: flat, unit: {d: f16, gap: \"pad[2]\"}}\nvalue: q * d\n",
         );
-        assert!(text.contains("stream codes, 2 bytes per block"), "{text}");
+        assert!(text.contains("stream codes, 4 bytes per block"), "{text}");
         assert!(text.contains("padding"), "{text}");
     }
 }
