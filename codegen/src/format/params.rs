@@ -25,6 +25,10 @@ impl Builder {
                     let message = format!("`{name}` cannot be {}", param.value);
                     self.refuse(path, message, format!("it is one of {}", list()));
                 }
+                None if values.is_empty() => {
+                    let message = format!("the parameter `{name}` has no values");
+                    self.refuse(path, message, "list them, as in [2, 3, 4]");
+                }
                 None => {
                     let message = format!("no value of the parameter `{name}` is chosen");
                     self.refuse(path, message, format!("choose one of {}", list()));
