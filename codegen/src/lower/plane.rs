@@ -295,11 +295,19 @@ struct Place<'a> {
 
 /// Moves four values of `bits` bits, side by side, into the four bytes of a u32.
 fn spread(b: &mut Builder, together: Value, bits: u32) -> Value {
-    let mut halves = |value, by: u32, mask: u32| {
-        let moved = b.with(Binary::Shl, value, by);
-        let both = b.binary(Binary::Or, value, moved);
-        b.with(Binary::And, both, mask)
+    // `low` covers the lower half of each pair, `width` bits; the upper one moves up by `by`.
+    let mut halves = |value, width: u32, by: u32, low: u32| {
+        if by >= width {
+            // What is moved does not reach what stays: one mask for both.
+            let moved = b.with(Binary::Shl, value, by);
+            let both = b.binary(Binary::Or, value, moved);
+            return b.with(Binary::And, both, low | low << (width + by));
+        }
+        let stays = b.with(Binary::And, value, low);
+        let upper = b.with(Binary::And, value, low << width);
+        let moved = b.with(Binary::Shl, upper, by);
+        b.binary(Binary::Or, stays, moved)
     };
-    let pairs = halves(together, 16 - 2 * bits, ((1 << (2 * bits)) - 1) * 0x0001_0001);
-    halves(pairs, 8 - bits, ((1 << bits) - 1) * 0x0101_0101)
+    let pairs = halves(together, 2 * bits, 16 - 2 * bits, (1 << (2 * bits)) - 1);
+    halves(pairs, bits, 8 - bits, ((1 << bits) - 1) * 0x0001_0001)
 }

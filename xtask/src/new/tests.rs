@@ -1,6 +1,7 @@
 use super::*;
+use quantloom_codegen::Compiled;
 use quantloom_codegen::artifact::Dims;
-use quantloom_codegen::{Compiled, ir};
+use quantloom_codegen::ir::{self, Coded};
 use safetensors::SafeTensors;
 use std::process::Command;
 
@@ -16,10 +17,21 @@ fn decoded(compiled: &Compiled, blocks: &[u8]) -> Vec<f32> {
     weights
 }
 
+/// Weights by the program that hands out packed codes.
+fn from_codes(compiled: &Compiled, blocks: &[u8]) -> Vec<f32> {
+    let count = blocks.len() / compiled.artifact.streams[0].bytes as usize;
+    let mut coded = vec![Coded::default(); count * compiled.format.weights as usize];
+    let dims = Dims { n: 1, blocks: count as u32, ..Dims::default() };
+    ir::interpret_codes(compiled.codes.as_ref().unwrap(), &[blocks], &dims, &mut coded);
+    coded.iter().map(|c| c.scale * f32::from(c.code) + c.offset).collect()
+}
+
 #[test]
 fn what_it_writes_compiles_and_decodes_as_its_comments_say() {
     let folder = tempfile::tempdir().unwrap();
-    for (weights, bits) in [(32, 4), (8, 1), (64, 2), (24, 3), (256, 5), (128, 6), (8, 7), (1, 8)] {
+    for (weights, bits) in
+        [(32, 4), (8, 1), (64, 2), (24, 3), (256, 5), (32, 5), (128, 6), (32, 7), (8, 7), (1, 8)]
+    {
         let name = format!("w{weights}_b{bits}");
         new(folder.path(), &name, weights, bits).unwrap();
         let path = folder.path().join(format!("{name}.yaml"));
@@ -37,6 +49,9 @@ fn what_it_writes_compiles_and_decodes_as_its_comments_say() {
             (0..weights).map(|i| 0.5 * (f64::from(code(i)) - f64::from(1 << bits) / 2.0));
         let expected: Vec<f32> = expected.map(|weight| weight as f32).collect();
         assert_eq!(decoded(&compiled, &block), expected, "{name}");
+        if compiled.codes.is_some() {
+            assert_eq!(from_codes(&compiled, &block), expected, "{name}");
+        }
     }
 }
 
