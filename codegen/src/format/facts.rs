@@ -90,11 +90,11 @@ impl Format {
     }
 
     fn run(&self, affine: &Affine) -> u32 {
-        let mut run = 0; // a row
+        let mut groups = Vec::new();
         for formula in [&affine.scale, &affine.offset] {
-            formula.for_each_field(&mut |field| run = gcd(run, self.group(field)));
+            formula.for_each_field(&mut |field| groups.push(self.group(field)));
         }
-        run
+        groups.into_iter().reduce(gcd).unwrap_or(self.weights)
     }
 
     /// Weights of a row that share a value of a field, at the default sizes; 0: all.
