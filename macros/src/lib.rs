@@ -15,7 +15,7 @@
 use proc_macro::TokenStream;
 use quantloom_codegen::artifact::Param;
 use quantloom_codegen::emit::items;
-use quantloom_codegen::{Compiled, Error, Params, compile_with, text};
+use quantloom_codegen::{Error, Format, Params, compile_with, text};
 use quote::{quote, quote_spanned};
 use std::path::{Path, PathBuf};
 use syn::parse::{Parse, ParseStream};
@@ -34,7 +34,7 @@ use syn::{Ident, LitInt, LitStr, Token};
 /// [`DecodeFn`]: quantloom_codegen::artifact::DecodeFn
 #[proc_macro]
 pub fn include_format(input: TokenStream) -> TokenStream {
-    expand(input, items::format, |errors| errors)
+    expand(input, format_items, |errors| errors)
 }
 
 /// Compiles a descriptor into its CPU decoder: a constant expression of type [`DecodeFn`] that
@@ -43,10 +43,29 @@ pub fn include_format(input: TokenStream) -> TokenStream {
 /// [`DecodeFn`]: quantloom_codegen::artifact::DecodeFn
 #[proc_macro]
 pub fn decoder(input: TokenStream) -> TokenStream {
-    expand(input, items::decoder, |errors| quote!({ #errors }))
+    expand(input, decoder_expression, |errors| quote!({ #errors }))
 }
 
-type Emit = fn(&Compiled, &str) -> Result<proc_macro2::TokenStream, Error>;
+/// A descriptor, and what it was asked for with.
+struct Source<'a> {
+    text: &'a str,
+    /// The path in the invocation, for messages.
+    file: &'a str,
+    /// The absolute path.
+    path: &'a str,
+    params: &'a Params,
+}
+
+type Emit = fn(Source) -> Result<proc_macro2::TokenStream, Error>;
+
+fn format_items(source: Source) -> Result<proc_macro2::TokenStream, Error> {
+    items::format(&compile_with(source.text, source.file, source.params)?, source.path)
+}
+
+/// Needs no kernels, which take most of the time.
+fn decoder_expression(source: Source) -> Result<proc_macro2::TokenStream, Error> {
+    items::decoder(&Format::parse_with(source.text, source.file, source.params)?, source.path)
+}
 
 /// `"path", name = number, ...`
 struct Input {
@@ -107,8 +126,7 @@ fn compile(
         path.to_str().ok_or_else(|| vec![format!("{file}: its absolute path is not UTF-8")])?;
     let tokens = text(&descriptor, file)
         .map_err(Error::from)
-        .and_then(|text| compile_with(text, file, params))
-        .and_then(|compiled| emit(&compiled, path));
+        .and_then(|text| emit(Source { text, file, path, params }));
     tokens.map_err(|error| match error {
         Error::Problems(problems) => problems.messages(),
         defect => vec![defect.to_string()],
@@ -123,12 +141,12 @@ fn absolute(file: &str) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
-    use super::{Params, compile, items};
+    use super::{Params, compile, decoder_expression, format_items};
 
     #[test]
     fn problems_come_with_file_line_path_and_help() {
         let file = "../tests/outside/broken/three_bits.yaml";
-        let messages = compile(file, &Params::default(), items::format).map(|_| ()).unwrap_err();
+        let messages = compile(file, &Params::default(), format_items).map(|_| ()).unwrap_err();
         assert_eq!(messages.len(), 2, "{messages:?}");
         let places = [(12, 16, "fields.q.planes[0].from"), (13, 34, "fields.q.planes[1].k")];
         for (message, (line, column, path)) in messages.iter().zip(places) {
@@ -143,7 +161,7 @@ mod tests {
 
     #[test]
     fn a_missing_file_is_named() {
-        let messages = compile("formats/missing.yaml", &Params::default(), items::decoder)
+        let messages = compile("formats/missing.yaml", &Params::default(), decoder_expression)
             .map(|_| ())
             .unwrap_err();
         let [message] = messages.as_slice() else { panic!("{messages:?}") };
@@ -154,7 +172,7 @@ mod tests {
     #[test]
     fn what_a_descriptor_compiles_to_parses() {
         let file = "../tests/outside/formats/three_bits.yaml";
-        let items = compile(file, &Params::default(), items::format).unwrap();
+        let items = compile(file, &Params::default(), format_items).unwrap();
         let file: syn::File = syn::parse2(items).unwrap();
         assert!(matches!(&file.items[0], syn::Item::Struct(own) if own.ident == "ThreeBits"));
     }

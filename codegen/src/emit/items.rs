@@ -2,7 +2,7 @@
 
 use super::constant::{self, Parts};
 use super::cpu;
-use crate::{Compiled, Error};
+use crate::{Compiled, Error, Format};
 use proc_macro2::{Ident, Literal, Span, TokenStream};
 use quote::quote;
 
@@ -99,8 +99,8 @@ pub fn format(compiled: &Compiled, path: &str) -> Result<TokenStream, Error> {
 ///
 /// # Errors
 /// A defect of the lowering, never of a format.
-pub fn decoder(compiled: &Compiled, path: &str) -> Result<TokenStream, Error> {
-    let decoder = cpu::of_format(&compiled.format)?;
+pub fn decoder(format: &Format, path: &str) -> Result<TokenStream, Error> {
+    let decoder = cpu::of_format(format)?;
     Ok(quote! {
         {
             const _: &[u8] = include_bytes!(#path);
