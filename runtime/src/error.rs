@@ -68,6 +68,11 @@ pub enum Error {
     #[error(transparent)]
     Compile(Box<quantloom_codegen::Error>),
 
+    /// A device does not compute what a format means.
+    #[cfg(feature = "verify")]
+    #[error(transparent)]
+    Differs(Box<crate::verify::Difference>),
+
     /// A format made by hand cannot be used.
     #[error("format `{format}`: {problem}")]
     Format {

@@ -92,6 +92,13 @@ impl Format {
         Ok(self)
     }
 
+    /// Name and weights of each size that tensors made with this handle are stored with.
+    #[cfg(feature = "verify")]
+    pub(crate) fn own_sizes(&self) -> Vec<(String, u32)> {
+        let names = self.artifact().sizes.iter().map(|size| size.name.to_string());
+        names.zip(self.sizes).collect()
+    }
+
     /// The sizes of a tensor of this format; `None` where a row is no multiple of the block, or 32
     /// bits do not hold a number.
     pub(crate) fn dims(&self, n: usize, k: usize) -> Option<Dims> {

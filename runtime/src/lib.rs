@@ -29,6 +29,7 @@
 //! | `hip-host` | `Device::hip_host`: HIP kernels on the CPU, for tests; needs a C++ compiler |
 //! | `web` | module `gpu` in a browser |
 //! | `compile` | `Format::compile`: descriptors at run time; `Device::reference`: the interpreter |
+//! | `verify` | `verify`: checks that devices compute what a format means, for test suites |
 #![deny(unsafe_code)]
 // Without a backend nobody uses what backends share.
 #![cfg_attr(not(feature = "cpu"), allow(dead_code))]
@@ -39,6 +40,8 @@ extern crate self as quantloom;
 mod bytes;
 #[cfg(feature = "cpu")]
 mod cpu;
+#[cfg(feature = "compile")]
+mod descriptor;
 mod device;
 mod error;
 mod format;
@@ -54,6 +57,8 @@ mod memory;
 #[cfg(feature = "compile")]
 mod reference;
 mod tensor;
+#[cfg(feature = "verify")]
+pub mod verify;
 
 pub use bytes::Bytes;
 pub use device::{Device, Weights};
@@ -65,6 +70,8 @@ pub use quantloom_codegen::artifact;
 #[cfg(feature = "cpu")]
 pub use quantloom_macros::include_format;
 pub use tensor::Tensor;
+#[cfg(feature = "verify")]
+pub use verify::verify;
 /// The wgpu that module [`gpu`] works with.
 #[cfg(any(feature = "wgpu", feature = "web"))]
 pub use wgpu;

@@ -7,10 +7,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use quantloom_codegen::ir::{Decoder, Verified, interpret};
 use rayon::prelude::*;
 
-use crate::artifact::Stream;
 use crate::device::{Backend, Resident};
 use crate::memory::{elements, zeros};
-use crate::{Device, Error, Format, Result, Tensor, f16};
+use crate::{Device, Error, Format, Result, Tensor, descriptor, f16};
 
 impl Device {
     /// The reference: weights are decoded by interpreting the program that every backend is rendered
@@ -53,45 +52,22 @@ impl Reference {
                 program
             }
         };
-        agree(format, &program)?;
+        // The program may be that of another handle, with the same descriptor.
+        descriptor::agree(format, program.weights, &program.streams)?;
         Ok(program)
     }
 }
 
 fn compile(format: &Format) -> Result<Verified<Decoder>> {
-    let error = |problem: String| Error::Format {
+    let lowered = quantloom_codegen::lower::weights(&descriptor::parse(format)?, WORD);
+    lowered.map_err(|error| Error::Format {
         format: format.name.to_string(),
-        problem: format!("its descriptor does not compile: {problem}"),
-    };
-    if format.descriptor.is_empty() {
-        return Err(Error::Missing {
-            format: format.name.to_string(),
-            what: "descriptor".to_owned(),
-            hint: ", which the reference engine reads".to_owned(),
-        });
-    }
-    let file = format!("{}.yaml", format.name);
-    let params = quantloom_codegen::Params(format.params.to_vec());
-    let parsed = quantloom_codegen::Format::parse_with(&format.descriptor, &file, &params);
-    let parsed = parsed.map_err(|problems| error(problems.to_string()))?;
-    quantloom_codegen::lower::weights(&parsed, WORD).map_err(|problem| error(problem.to_string()))
+        problem: format!("its descriptor does not compile: {error}"),
+    })
 }
 
 /// Bytes of a strip. Any choice gives the same weights.
 const WORD: u32 = 4;
-
-/// Lengths were checked against the format's facts; the program must have been made of the same.
-fn agree(format: &Format, program: &Decoder) -> Result<()> {
-    let units = |stream: &Stream| (stream.bytes, stream.units);
-    let same = format.streams.iter().map(units).eq(program.streams.iter().map(units));
-    if format.weights == program.weights && same {
-        return Ok(());
-    }
-    Err(Error::Format {
-        format: format.name.to_string(),
-        problem: "its descriptor describes other blocks than its facts do".to_owned(),
-    })
-}
 
 /// A tensor and the program that decodes it.
 struct ReferenceWeights {
@@ -185,7 +161,7 @@ impl ReferenceWeights {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::artifact::Units;
+    use crate::artifact::{Stream, Units};
 
     const DESCRIPTOR: &str = "
 format: toy

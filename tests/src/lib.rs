@@ -8,15 +8,14 @@
 pub mod amdgpu;
 pub mod browser;
 mod cases;
-pub mod check;
 pub mod engine;
-pub mod naive;
 pub mod nvptx;
-pub mod random;
+pub mod seed;
 pub mod subject;
 
 pub use libtest_mimic::Failed;
 use libtest_mimic::{Arguments, Trial};
+use quantloom::verify::{Checks, Report};
 use std::process::ExitCode;
 use std::sync::{Mutex, PoisonError};
 
@@ -30,7 +29,7 @@ pub fn run() -> ExitCode {
         return ExitCode::FAILURE;
     }
     if !arguments.list {
-        eprintln!("SEED={}", *random::SEED);
+        eprintln!("SEED={}", *seed::SEED);
     }
     let conclusion = libtest_mimic::run(&arguments, cases::all());
     browser::close();
@@ -49,6 +48,17 @@ fn notes() -> std::sync::MutexGuard<'static, Vec<String>> {
 /// Something that is no failure, but that a reader must be told when all tests have run.
 pub fn note(text: String) {
     notes().push(text);
+}
+
+/// What a device has passed; subnormals that it flushed are told of at the end.
+fn passed(checks: quantloom::Result<Checks>) -> Result<(), Failed> {
+    checks?.flushed.iter().for_each(|flushed| note(flushed.to_string()));
+    Ok(())
+}
+
+/// [`passed`] for all devices of a report.
+fn all_passed(report: quantloom::Result<Report>) -> Result<(), Failed> {
+    report?.devices.into_iter().try_for_each(|checks| passed(Ok(checks)))
 }
 
 /// A test that needs no engine.

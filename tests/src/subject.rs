@@ -1,7 +1,9 @@
 //! What is tested: every descriptor of formats/, with the golden vectors that belong to it.
 
 use crate::Failed;
-use crate::check::Weights;
+use crate::seed::SEED;
+use quantloom::verify::random::Rng;
+use quantloom::verify::{Case, Origin, Vectors};
 use quantloom_codegen::artifact::Dims;
 use quantloom_codegen::format::{Table, TableValues};
 use quantloom_codegen::{Format, Params, choices, ir, lower};
@@ -21,21 +23,9 @@ pub struct Subject {
     /// The descriptor, validated.
     pub format: Format,
     /// Its golden vectors; none where it has no file.
-    pub vectors: Vec<Vector>,
+    pub vectors: Vec<Vectors>,
     /// Its golden tables of 8-bit integers, by name: vectors do not meet every entry of a large one.
     pub tables: Vec<(String, Vec<i8>)>,
-}
-
-/// Bytes and the weights that another project decoded them to.
-pub struct Vector {
-    /// How the bytes were made.
-    pub set: String,
-    /// Rows, blocks per row, and sizes.
-    pub dims: Dims,
-    /// The bytes of each stream.
-    pub streams: Vec<Vec<u8>>,
-    /// The weights.
-    pub weights: Vec<f32>,
 }
 
 /// A file of this repository.
@@ -69,7 +59,7 @@ pub fn subjects() -> &'static [Subject] {
     &SUBJECTS
 }
 
-type Golden = (Vec<Vector>, Vec<(String, Vec<i8>)>);
+type Golden = (Vec<Vectors>, Vec<(String, Vec<i8>)>);
 
 /// What the format's golden file holds.
 fn golden(format: &Format) -> Result<Golden, Box<dyn std::error::Error>> {
@@ -97,9 +87,11 @@ fn golden(format: &Format) -> Result<Golden, Box<dyn std::error::Error>> {
         }
         let streams = format.streams.iter().map(|stream| bytes(set, &stream.name));
         let streams: Result<Vec<_>, _> = streams.collect();
-        Ok(Vector {
-            set: set.into(),
-            dims: dims(format, n, weights.len() / n.max(1), &sizes),
+        Ok(Vectors {
+            name: set.into(),
+            n,
+            k: weights.len() / n.max(1),
+            sizes,
             streams: streams?.iter().map(|tensor| tensor.data().to_vec()).collect(),
             weights,
         })
@@ -113,6 +105,11 @@ fn golden(format: &Format) -> Result<Golden, Box<dyn std::error::Error>> {
     Ok((vectors?, names.iter().filter_map(table).collect()))
 }
 
+/// The sizes of a tensor of golden vectors.
+pub fn dims_of(format: &Format, vectors: &Vectors) -> Dims {
+    dims(format, vectors.n, vectors.k, &vectors.sizes)
+}
+
 /// The sizes of a tensor `[n, k]`, with some sizes of its own, in weights.
 pub fn dims(format: &Format, n: usize, k: usize, sizes: &[(String, u32)]) -> Dims {
     let mut dims = Dims { n: n as u32, blocks: k as u32 / format.weights, sizes: [0; 2] };
@@ -123,22 +120,6 @@ pub fn dims(format: &Format, n: usize, k: usize, sizes: &[(String, u32)]) -> Dim
     dims
 }
 
-/// Sizes worth a test: the default, the least there can be, and one between that is no power of two.
-pub fn all_sizes(format: &Format) -> Vec<Vec<(String, u32)>> {
-    let with = |weights: fn(u32, u32) -> u32| {
-        let one = |size: &quantloom_codegen::artifact::Size| {
-            (size.name.to_string(), weights(size.default, format.weights))
-        };
-        format.sizes.iter().map(one).collect()
-    };
-    match format.sizes.is_empty() {
-        true => vec![Vec::new()],
-        false => {
-            vec![with(|default, _| default), with(|_, block| block), with(|_, block| 3 * block)]
-        }
-    }
-}
-
 impl Subject {
     /// The same format as the runtime has it built in.
     pub fn built_in(&self) -> Result<quantloom::Format, Failed> {
@@ -146,9 +127,20 @@ impl Subject {
             .map_err(|error| format!("{error}; run `cargo xtask gen`").into())
     }
 
-    /// A tensor from random or golden bytes.
-    pub fn tensor(&self, dims: &Dims, streams: &[Vec<u8>]) -> Result<quantloom::Tensor, Failed> {
-        tensor(self.built_in()?, dims, streams)
+    /// A tensor of the default sizes.
+    pub fn tensor(&self, dims: &Dims, streams: Vec<Vec<u8>>) -> Result<quantloom::Tensor, Failed> {
+        let (n, k) = (dims.n as usize, (dims.blocks * self.format.weights) as usize);
+        Ok(quantloom::Tensor::new("weights", self.built_in()?, n, k, streams)?)
+    }
+
+    /// A tensor of random bytes of the default sizes, with finite scales, checked against the
+    /// interpreter's weights, and multiplied with `m` activation rows.
+    pub fn case(&self, n: usize, k: usize, m: usize, rng: &mut Rng) -> Result<Case, Failed> {
+        let dims = dims(&self.format, n, k, &[]);
+        let streams = rng.finite_bytes(&self.format, &dims)?;
+        let weights = interpreted(&self.format, &dims, &streams)?;
+        let case = Case::new(self.tensor(&dims, streams)?, weights, Origin::Seed(*SEED));
+        Ok(case.with_activations(m, rng))
     }
 
     /// Whether it is the first format of its descriptor: the others differ in a number.
@@ -172,23 +164,8 @@ impl Subject {
     }
 }
 
-/// A tensor of any format.
-pub fn tensor(
-    mut format: quantloom::Format,
-    dims: &Dims,
-    streams: &[Vec<u8>],
-) -> Result<quantloom::Tensor, Failed> {
-    let block = format.weights;
-    let names: Vec<String> = format.sizes.iter().map(|size| size.name.to_string()).collect();
-    for (name, blocks) in names.iter().zip(dims.sizes) {
-        format = format.with_size(name, blocks * block)?;
-    }
-    let (n, k) = (dims.n as usize, (dims.blocks * block) as usize);
-    Ok(quantloom::Tensor::new("weights", format, n, k, streams.iter().cloned())?)
-}
-
 /// The weights of a tensor, by the interpreter of the IR.
-pub fn interpreted(format: &Format, dims: &Dims, streams: &[Vec<u8>]) -> Result<Weights, Failed> {
+pub fn interpreted(format: &Format, dims: &Dims, streams: &[Vec<u8>]) -> Result<Vec<f32>, Failed> {
     let decoder = lower::weights(format, 4)?;
     let streams: Vec<&[u8]> = streams.iter().map(Vec::as_slice).collect();
     let mut weights = vec![f32::NAN; (dims.n * dims.blocks * format.weights) as usize];

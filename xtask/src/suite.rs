@@ -36,22 +36,46 @@ pub fn run(args: &Args) -> Outcome {
         Ok(()) => Ok(Done::All),
         Err(failure) => Err(format!("exit code {}", failure.tell())),
     });
-    steps.run("tests", || {
-        let mut test = cargo(&["test", "--workspace", "--features", "xtask/engines"]);
+    let test = |mut command: Command| {
         if !args.require.is_empty() {
-            test.env("REQUIRE", args.require.join(","));
+            command.env("REQUIRE", args.require.join(","));
         }
-        finish(&mut test)
-    });
+        finish(&mut command)
+    };
+    steps.run("tests", || test(cargo(&["test", "--workspace", "--features", "xtask/engines"])));
+    steps.run("outside", || test(outside("test")?));
     if lint {
-        steps.run("rustfmt", || finish(&mut cargo(&["fmt", "--all", "--check"])));
+        steps.run("rustfmt", || {
+            finish(&mut cargo(&["fmt", "--all", "--check"]))?;
+            finish(cargo(&["fmt", "--check", "--manifest-path"]).arg(OUTSIDE))
+        });
         steps.run("clippy", || {
             let workspace =
                 ["clippy", "--workspace", "--all-targets", "--features", "xtask/engines"];
-            finish(cargo(&workspace).args(["--", "--deny", "warnings"]))
+            finish(cargo(&workspace).args(["--", "--deny", "warnings"]))?;
+            finish(outside("clippy")?.args(["--all-targets", "--", "--deny", "warnings"]))
         });
     }
     steps.summary()
+}
+
+/// The crate that is no member of the workspace.
+const OUTSIDE: &str = "tests/outside/Cargo.toml";
+
+/// A command of cargo in that crate, with the versions and builds of other crates that the workspace
+/// has.
+fn outside(command: &str) -> Result<Command, String> {
+    let lock = files::root().join(OUTSIDE).with_extension("lock");
+    std::fs::copy(files::root().join("Cargo.lock"), &lock)
+        .map_err(|error| format!("cannot write {}: {error}", files::shown(&lock)))?;
+    let mut cargo = cargo(&[command, "--manifest-path", OUTSIDE]);
+    // These commands are themselves two folders below the place for builds.
+    if let Some(builds) =
+        std::env::current_exe().ok().as_deref().and_then(|exe| exe.ancestors().nth(2))
+    {
+        cargo.arg("--target-dir").arg(builds);
+    }
+    Ok(cargo)
 }
 
 /// What a step comes to: done, or not all there, or what went wrong.

@@ -11,6 +11,7 @@ mod names;
 mod params;
 mod planes;
 mod precision;
+mod range;
 mod scalar;
 mod storage;
 mod streams;

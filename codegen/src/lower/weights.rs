@@ -71,8 +71,9 @@ impl Values<'_> {
         }
     }
 
-    /// An operand of an operation. Where the operation rounds, an operand that was computed is kept
-    /// apart from it, lest a compiler re-associate the two, or fuse them over an earlier rounding.
+    /// An operand of an operation. Where the operation rounds, or may leave f32's range, an operand
+    /// that was computed is kept apart from it, lest a compiler re-associate the two, or fuse them
+    /// over an earlier rounding.
     fn operand(&mut self, b: &mut Builder, whole: &Formula, part: &Formula) -> Option<Value> {
         let value = self.formula(b, part)?;
         let format = self.reader.format;
@@ -82,11 +83,13 @@ impl Values<'_> {
             Formula::Neg(inner) => inner,
             part => part,
         };
+        let leaves_range = format.leaves_range(part) || format.leaves_range(whole);
         // A sum may take an exact product whole: a fused operation rounds the same number.
         let fused = !matches!(whole, Formula::Mul(..))
             && matches!(part, Formula::Mul(..))
-            && !format.step(part).rounds();
-        let apart = computed(part) && !fused && format.step(whole).rounds();
+            && !format.step(part).rounds()
+            && !leaves_range;
+        let apart = computed(part) && !fused && (format.step(whole).rounds() || leaves_range);
         Some(if apart { b.unary(Unary::Rounded, value) } else { value })
     }
 

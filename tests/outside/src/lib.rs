@@ -1,6 +1,8 @@
-//! Two formats that Quantloom does not know, each by its descriptor alone.
+//! Formats that Quantloom does not know, each by its descriptor alone.
 
 #![forbid(unsafe_code)]
 
 quantloom_macros::include_format!("formats/three_bits.yaml");
 quantloom_macros::include_format!("formats/split.yaml");
+quantloom_macros::include_format!("formats/grouped.yaml", b = 3);
+quantloom_macros::include_format!("formats/lattice.yaml");

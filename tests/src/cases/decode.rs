@@ -1,15 +1,14 @@
 //! Decoding on every engine: golden vectors, every pattern of plain floats, random bytes, a file.
 
-use crate::Failed;
-use crate::check::{same_halves, same_weights};
 use crate::engine::{ENGINES, Engine, trial};
-use crate::random::{Rng, with_seed};
-use crate::subject::{Subject, all_sizes, dims, interpreted, repository, subjects};
-use crate::test;
+use crate::seed::SEED;
+use crate::subject::{Subject, dims, interpreted, repository, subjects};
+use crate::{Failed, all_passed, passed, test};
 use libtest_mimic::Trial;
-use quantloom::{Device, Gguf, Tensor};
-use quantloom_codegen::artifact::Dims;
+use quantloom::Gguf;
+use quantloom::verify::{Case, Origin, Vectors, verify_vectors, verify_with_seed};
 use quantloom_codegen::format::{Formula, Scalar};
+use std::slice;
 
 pub fn trials() -> Vec<Trial> {
     let mut trials = vec![test("decode/every_format_has_vectors", every_format_has_vectors)];
@@ -23,27 +22,13 @@ pub fn trials() -> Vec<Trial> {
     trials
 }
 
-/// Both dequantizations of a tensor.
-fn check(test: &str, tensor: &Tensor, device: &Device, expected: &[f32]) -> Result<(), Failed> {
-    let weights = tensor.upload(device)?;
-    same_weights(test, &weights.dequantize()?, expected)?;
-    same_halves(test, &weights.dequantize_f16()?, expected)
-}
-
-/// The tensor as it is; blocks also one to a row, and all in one row.
+/// Golden vectors.
 fn golden(subject: &'static Subject, engine: &'static Engine) -> Vec<Trial> {
-    let one = |vector: &'static crate::subject::Vector| {
-        let name = format!("decode/{}/{}/{}", subject.name, engine.name, vector.set);
-        trial(name.clone(), engine, move |device| {
-            let Dims { n, blocks, sizes } = vector.dims;
-            let other = Dims { n: 1, blocks: n * blocks, sizes };
-            for dims in [vector.dims, other] {
-                if dims == vector.dims || subject.format.is_plain() {
-                    let tensor = subject.tensor(&dims, &vector.streams)?;
-                    check(&name, &tensor, device, &vector.weights)?;
-                }
-            }
-            Ok(())
+    let one = |vectors: &'static Vectors| {
+        let name = format!("decode/{}/{}/{}", subject.name, engine.name, vectors.name);
+        trial(name, engine, move |device| {
+            let (vectors, device) = (slice::from_ref(vectors), slice::from_ref(device));
+            all_passed(verify_vectors(&subject.built_in()?, vectors, device))
         })
     };
     subject.vectors.iter().map(one).collect()
@@ -65,7 +50,7 @@ fn plain(subject: &Subject) -> Option<fn(u32) -> f32> {
 fn patterns(subject: &'static Subject, engine: &'static Engine) -> Option<Trial> {
     let convert = plain(subject)?;
     let name = format!("decode/{}/{}/every_pattern", subject.name, engine.name);
-    Some(trial(name.clone(), engine, move |device| {
+    Some(trial(name, engine, move |device| {
         let upper = 0..=u32::from(u16::MAX);
         let (patterns, bytes): (Vec<u32>, usize) = match subject.format.streams[0].bytes {
             2 => (upper.collect(), 2),
@@ -80,28 +65,22 @@ fn patterns(subject: &'static Subject, engine: &'static Engine) -> Option<Trial>
         };
         let stream =
             patterns.iter().flat_map(|bits| bits.to_le_bytes()[..bytes].to_vec()).collect();
-        let expected: Vec<f32> = patterns.iter().map(|&bits| convert(bits)).collect();
-        let dims = dims(&subject.format, 1, patterns.len(), &[]);
-        check(&name, &subject.tensor(&dims, &[stream])?, device, &expected)
+        let vectors = Vectors {
+            name: "every pattern".to_owned(),
+            n: 1,
+            k: patterns.len(),
+            streams: vec![stream],
+            weights: patterns.iter().map(|&bits| convert(bits)).collect(),
+            ..Vectors::default()
+        };
+        all_passed(verify_vectors(&subject.built_in()?, &[vectors], slice::from_ref(device)))
     }))
 }
 
-/// Random bytes, infinite and NaN scales among them, decode as the interpreter decodes them.
+/// Random bytes, as a user of the library checks a format.
 fn random(subject: &'static Subject, engine: &'static Engine) -> Trial {
-    let name = format!("decode/{}/{}/any_bytes", subject.name, engine.name);
-    trial(name.clone(), engine, move |device| {
-        let mut rng = Rng::new(&subject.name);
-        let format = &subject.format;
-        let mut one = |n: usize, blocks: usize, sizes: &[(String, u32)]| {
-            let dims = dims(format, n, blocks * format.weights as usize, sizes);
-            let streams = rng.any_bytes(format, &dims);
-            let expected = interpreted(format, &dims, &streams)?;
-            check(&name, &subject.tensor(&dims, &streams)?, device, &expected)
-        };
-        let shapes = [(1, 1), (1, 2), (3, 1), (5, 7), (129, 3), (257, 1)];
-        let all = all_sizes(format);
-        let mut each = |(n, blocks)| all.iter().try_for_each(|sizes| one(n, blocks, sizes));
-        with_seed(shapes.into_iter().try_for_each(&mut each))
+    trial(format!("verify/{}/{}", subject.name, engine.name), engine, move |device| {
+        all_passed(verify_with_seed(&subject.built_in()?, slice::from_ref(device), *SEED))
     })
 }
 
@@ -127,14 +106,15 @@ fn sample() -> Vec<Trial> {
         for engine in &ENGINES {
             let name = format!("sample/{}/{}", info.name, engine.name);
             let (gguf, tensor) = (gguf.clone(), info.name.clone());
-            trials.push(trial(name.clone(), engine, move |device| {
+            trials.push(trial(name, engine, move |device| {
                 let tensor = gguf.tensor(&tensor)?;
                 let subject = subjects().iter().find(|s| s.name == *tensor.format().name);
                 let subject = subject.ok_or("its format is not in formats/")?;
                 let streams: Vec<Vec<u8>> = tensor.streams().iter().map(|s| s.to_vec()).collect();
                 let dims = dims(&subject.format, tensor.n(), tensor.k(), &[]);
                 let expected = interpreted(&subject.format, &dims, &streams)?;
-                check(&name, &tensor, device, &expected)
+                let origin = Origin::Vectors(tensor.name().to_owned());
+                passed(Case::new(tensor, expected, origin).check(device))
             }));
         }
     }

@@ -1,6 +1,6 @@
 //! Damaged copies of the sample file: an error or a loaded file, never a panic.
 
-use crate::random::{Rng, with_seed};
+use crate::seed::{rng, with_seed};
 use crate::subject::repository;
 use crate::{Failed, test};
 use libtest_mimic::Trial;
@@ -85,7 +85,7 @@ fn changed() -> Result<(), Failed> {
 
 fn scrambled() -> Result<(), Failed> {
     let (bytes, header) = sample()?;
-    let mut rng = Rng::new("gguf");
+    let mut rng = rng("gguf");
     for round in 0..300 {
         let mut bytes = bytes.clone();
         let mut edits = Vec::new();

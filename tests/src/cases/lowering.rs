@@ -1,11 +1,13 @@
 //! The lowering against the meaning of a format, bit by bit: every strip width, blocks taken
 //! together, packed codes; for the formats there are and for random ones.
 
-use crate::check::same_weights;
-use crate::random::{Rng, with_seed};
-use crate::subject::{Vector, all_sizes, dims, subjects};
-use crate::{Failed, naive, test};
+use crate::seed::{rng, with_seed};
+use crate::subject::{dims, dims_of, subjects};
+use crate::{Failed, test};
 use libtest_mimic::Trial;
+use quantloom::verify::compare::Decoded;
+use quantloom::verify::meaning;
+use quantloom::verify::random::{Rng, sizes};
 use quantloom_codegen::artifact::Dims;
 use quantloom_codegen::format::{Class, Formula};
 use quantloom_codegen::ir::{Coded, interpret, interpret_codes};
@@ -32,34 +34,32 @@ pub fn trials() -> Vec<Trial> {
     trials
 }
 
-/// The naive meaning and every strip width decode the golden vectors.
+/// Every strip width decodes the golden vectors.
 fn golden(name: &str, subject: &crate::subject::Subject) -> Result<(), Failed> {
     if !subject.has_golden_tables(&subject.format) {
         return Err("a table is not that of the golden file".into());
     }
-    for vector in &subject.vectors {
-        let Vector { set, dims, streams, .. } = vector;
-        let naive = naive::decode(&subject.format, dims, streams);
-        same_weights(&format!("{name}/{set}, naive"), &naive, &vector.weights)?;
-        widths(&format!("{name}/{set}"), &subject.format, dims, streams, &naive)?;
+    for vectors in &subject.vectors {
+        let (name, dims) = (format!("{name}/{}", vectors.name), dims_of(&subject.format, vectors));
+        widths(&name, &subject.format, &dims, &vectors.streams, &vectors.weights)?;
     }
     Ok(())
 }
 
 fn any_bytes(name: &str, format: &Format) -> Result<(), Failed> {
-    let mut rng = Rng::new(name);
-    for sizes in all_sizes(format) {
+    let mut rng = rng(name);
+    for sizes in sizes(&format.sizes, format.weights) {
         for (n, blocks) in [(1, 24), (9, 5)] {
             let dims = dims(format, n, blocks * format.weights as usize, &sizes);
             let streams = rng.any_bytes(format, &dims);
-            let naive = naive::decode(format, &dims, &streams);
-            widths(name, format, &dims, &streams, &naive)?;
+            let meant = meaning::weights(format, &dims, &streams)?;
+            widths(name, format, &dims, &streams, &meant)?;
             for times in [2, 3, 8] {
                 if format.is_plain() && blocks % times == 0 {
                     let name = format!("{name}, {times} blocks as one");
                     let together = format.repeated(times as u32);
                     let dims = Dims { blocks: dims.blocks / times as u32, ..dims };
-                    widths(&name, &together, &dims, &streams, &naive)?;
+                    widths(&name, &together, &dims, &streams, &meant)?;
                 }
             }
         }
@@ -79,7 +79,10 @@ fn widths(
         let decoder = lower::weights(format, width)?;
         let mut weights = vec![f32::from_bits(0x7fc0_dead); expected.len()];
         interpret(&decoder, &streams, dims, 0, &mut weights);
-        same_weights(&format!("{name}, strips of {width} bytes"), &weights, expected)?;
+        let found = Decoded::compare(&weights, expected);
+        if found != Decoded::default() {
+            return Err(format!("{name}, strips of {width} bytes: {found:?}").into());
+        }
     }
     Ok(())
 }
@@ -87,8 +90,8 @@ fn widths(
 /// `scale · code + offset` is the weight.
 fn codes(name: &str, format: &Format) -> Result<(), Failed> {
     let dims = dims(format, 3, 8 * format.weights as usize, &[]);
-    let streams = Rng::new(name).finite_bytes(format, &dims);
-    let naive = naive::decode(format, &dims, &streams);
+    let streams = rng(name).finite_bytes(format, &dims)?;
+    let meant = meaning::weights(format, &dims, &streams)?;
     // The affine form leaves out a rounding to f16, which may be one of subnormals.
     let halves = contains_half(&format.value);
     let (relative, absolute) = if halves { (2e-3, 1e-7) } else { (1e-6, 0.0) };
@@ -96,9 +99,9 @@ fn codes(name: &str, format: &Format) -> Result<(), Failed> {
     for width in WIDTHS {
         let Some(decoder) = lower::codes(format, width) else { return Ok(()) };
         let decoder = decoder?;
-        let mut codes = vec![Coded { code: 0, scale: f32::NAN, offset: f32::NAN }; naive.len()];
+        let mut codes = vec![Coded { code: 0, scale: f32::NAN, offset: f32::NAN }; meant.len()];
         interpret_codes(&decoder, &streams, &dims, &mut codes);
-        for (index, (coded, &weight)) in codes.iter().zip(&naive).enumerate() {
+        for (index, (coded, &weight)) in codes.iter().zip(&meant).enumerate() {
             let (product, offset) =
                 (f64::from(coded.scale) * f64::from(coded.code), f64::from(coded.offset));
             let error = (product + offset - f64::from(weight)).abs();
@@ -141,7 +144,7 @@ fn codes_exist() -> Result<(), Failed> {
 
 /// Descriptors made at random, all of which must be accepted and decode as they mean.
 fn random_formats(name: &str) -> Result<(), Failed> {
-    let mut rng = Rng::new(name);
+    let mut rng = rng(name);
     for _ in 0..40 {
         let text = descriptor(&mut rng);
         let format =
@@ -153,17 +156,22 @@ fn random_formats(name: &str) -> Result<(), Failed> {
     Ok(())
 }
 
+/// One of the items, of which there are some.
+fn pick<T: Clone>(rng: &mut Rng, items: &[T]) -> T {
+    items[rng.below(items.len())].clone()
+}
+
 /// A block of codes in one or two planes, scales of any kind and perhaps a table: the code's layout
 /// walks its bytes in a random order, nibbles and pairs of bits in any order within them.
 pub fn descriptor(rng: &mut Rng) -> String {
-    let weights: usize = rng.pick(&[8, 12, 16, 24, 32, 64, 96, 128, 256]);
+    let weights: usize = pick(rng, &[8, 12, 16, 24, 32, 64, 96, 128, 256]);
     let plane = |rng: &mut Rng, bits: usize| {
         // Digits within a byte, and digits over the bytes, in a random order.
         let mut digits = vec![(8 / bits, bits)];
         let (mut bytes, mut stride) = (weights * bits / 8, 8);
         while bytes > 1 {
             let factors: Vec<usize> = (2..=bytes).filter(|f| bytes.is_multiple_of(*f)).collect();
-            let radix = rng.pick(&factors);
+            let radix = pick(rng, &factors);
             digits.push((radix, stride));
             (bytes, stride) = (bytes / radix, stride * radix);
         }
@@ -184,7 +192,7 @@ pub fn descriptor(rng: &mut Rng) -> String {
     let mut members = Vec::new();
     let mut planes = Vec::new();
     let widths: &[usize] =
-        rng.pick(&[&[8][..], &[4], &[2], &[1], &[4, 1], &[4, 2], &[2, 1], &[2, 2]]);
+        pick(rng, &[&[8][..], &[4], &[2], &[1], &[4, 1], &[4, 2], &[2, 1], &[2, 2]]);
     for (number, &bits) in widths.iter().enumerate() {
         if !(weights * bits).is_multiple_of(8) {
             return descriptor(rng);
@@ -196,8 +204,8 @@ pub fn descriptor(rng: &mut Rng) -> String {
     let pers: Vec<usize> = (4..=weights).filter(|per| weights.is_multiple_of(*per)).collect();
     let mut fields = String::new();
     let mut shared = |name: &str, rng: &mut Rng| {
-        let per = rng.pick(&pers);
-        let kind = rng.pick(&["f16", "bf16", "f32", "u8", "i8"]);
+        let per = pick(rng, &pers);
+        let kind = pick(rng, &["f16", "bf16", "f32", "u8", "i8"]);
         members.push(format!("  {name}: {kind}[{}]\n", weights / per));
         fields += &format!("  {name}_v: {{from: {name}, per: {per}}}\n");
     };
@@ -217,17 +225,19 @@ pub fn descriptor(rng: &mut Rng) -> String {
         code = "levels[q]";
     }
     let (ty, bias) = match tables.is_empty() {
-        true => (rng.pick(&["u", "i"]), format!("    bias: {}\n", rng.below(1 << total))),
+        true => (pick(rng, &["u", "i"]), format!("    bias: {}\n", rng.below(1 << total))),
         false => ("u", String::new()),
     };
-    let value = rng
-        .pick(&[
+    let value = pick(
+        rng,
+        &[
             "scale_v * {q} + low_v",
             "{q} * scale_v - low_v",
             "low_v - scale_v * {q}",
             "({q} - low_v) * scale_v / 4",
-        ])
-        .replace("{q}", code);
+        ],
+    )
+    .replace("{q}", code);
     format!(
         "format: random\ntitle: made at random\nweights: {weights}\nblock:\n{}fields:\n{fields}  q:\n    type: {ty}\n{bias}    planes:\n{}{tables}value: {value}\n",
         members.concat(),

@@ -1,7 +1,7 @@
 //! What is said about wrong descriptors, as text that a change must be seen to change: one snapshot
 //! for each in tests/snapshots. `INSTA_UPDATE=always` writes them anew.
 
-use crate::random::{Rng, with_seed};
+use crate::seed::{rng, with_seed};
 use crate::{Failed, test};
 use libtest_mimic::Trial;
 use quantloom_codegen::{Error, compile_bytes};
@@ -85,17 +85,17 @@ fn places_after_random_edits() -> Result<(), Failed> {
         "q",
         "\0",
     ];
-    let mut rng = Rng::new("messages/places_after_random_edits");
+    let mut rng = rng("messages/places_after_random_edits");
     let mut wrong = 0;
     for _ in 0..1000 {
         let mut text = BASE.to_owned();
         for _ in 0..=rng.below(3) {
             let bounds: Vec<usize> = text.char_indices().map(|(byte, _)| byte).collect();
-            let first = rng.pick(&bounds);
-            let last = rng.pick(&bounds).clamp(first, first + 8);
+            let first = bounds[rng.below(bounds.len())];
+            let last = bounds[rng.below(bounds.len())].clamp(first, first + 8);
             let last =
                 (first..=last).rev().find(|&byte| text.is_char_boundary(byte)).unwrap_or(first);
-            text.replace_range(first..last, rng.pick(&pieces));
+            text.replace_range(first..last, pieces[rng.below(pieces.len())]);
         }
         let Err(Error::Problems(problems)) = compile_bytes(text.as_bytes(), FILE) else { continue };
         wrong += 1;

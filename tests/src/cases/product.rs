@@ -1,13 +1,11 @@
 //! matvec and matmul on every engine against an f64 product of the interpreter's weights.
 
-use crate::Failed;
-use crate::check::Product;
 use crate::engine::{ENGINES, Engine, trial};
-use crate::random::{Rng, with_seed};
-use crate::subject::{Subject, dims, interpreted, subjects};
+use crate::seed::rng;
+use crate::subject::{Subject, subjects};
+use crate::{Failed, passed};
 use libtest_mimic::Trial;
-use quantloom::Device;
-use quantloom_codegen::artifact::Dims;
+use quantloom::verify::Case;
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
@@ -57,46 +55,20 @@ fn product(
 ) -> Trial {
     let k = blocks * subject.format.weights as usize;
     let name = format!("product/{}/{}/{n}x{k}x{m}", subject.name, engine.name);
-    trial(name.clone(), engine, move |device| {
-        with_seed(check(&name, subject, &*problem(subject, n, blocks, m)?, device))
-    })
+    trial(name, engine, move |device| passed(case(subject, n, blocks, m)?.check_products(device)))
 }
 
-fn check(name: &str, subject: &Subject, problem: &Problem, device: &Device) -> Result<(), Failed> {
-    let Problem { k, m, .. } = *problem;
-    let weights = subject.tensor(&problem.dims, &problem.streams)?.upload(device)?;
-    let y = weights.matvec(&problem.x[..k])?;
-    problem.product.check(&format!("{name}, matvec"), &y, 1)?;
-    let y = weights.matmul(&problem.x, m)?;
-    problem.product.check(&format!("{name}, matmul"), &y, m)
-}
-
-/// Random weights and activations, and their product; the same for every engine.
-struct Problem {
-    dims: Dims,
-    k: usize,
-    m: usize,
-    streams: Vec<Vec<u8>>,
-    x: Vec<f32>,
-    product: Product,
-}
-
-/// Computed once per format and shape.
-fn problem(subject: &Subject, n: usize, blocks: usize, m: usize) -> Result<Arc<Problem>, Failed> {
-    type Cache = Mutex<HashMap<String, Arc<Problem>>>;
+/// Computed once per format and shape, for every engine.
+fn case(subject: &Subject, n: usize, blocks: usize, m: usize) -> Result<Arc<Case>, Failed> {
+    type Cache = Mutex<HashMap<String, Arc<Case>>>;
     static CACHE: LazyLock<Cache> = LazyLock::new(Cache::default);
     let key = format!("{}/{n}x{blocks}x{m}", subject.name);
     let cached = || CACHE.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(problem) = cached().get(&key) {
-        return Ok(problem.clone());
+    if let Some(case) = cached().get(&key) {
+        return Ok(case.clone());
     }
-    let mut rng = Rng::new(&key);
     let k = blocks * subject.format.weights as usize;
-    let dims = dims(&subject.format, n, k, &[]);
-    let streams = rng.finite_bytes(&subject.format, &dims);
-    let x = rng.activations(m * k);
-    let product = Product::new(&interpreted(&subject.format, &dims, &streams)?, &x, k);
-    let problem = Arc::new(Problem { dims, k, m, streams, x, product });
-    cached().insert(key, problem.clone());
-    Ok(problem)
+    let case = Arc::new(subject.case(n, k, m, &mut rng(&key))?);
+    cached().insert(key, case.clone());
+    Ok(case)
 }

@@ -1,15 +1,14 @@
 //! Tensors over a binding's limit and grids over a dimension's: small limits, and the real one.
 
-use crate::Failed;
-use crate::check::{Product, same_halves, same_weights};
 use crate::engine::{ENGINES, Engine, trial};
-use crate::random::{Rng, with_seed};
-use crate::subject::{Subject, dims, interpreted, subjects};
+use crate::passed;
+use crate::seed::rng;
+use crate::subject::{Subject, dims, subjects};
 use libtest_mimic::Trial;
+use quantloom::Device;
 use quantloom::gpu::Gpu;
-use quantloom::{Device, Weights};
 use quantloom_codegen::Format;
-use quantloom_codegen::artifact::{Backend, Dims, Element, Grid, Kind, Order};
+use quantloom_codegen::artifact::{Backend, Element, Grid, Kind, Order};
 
 pub fn trials() -> Vec<Trial> {
     let mut trials = Vec::new();
@@ -49,15 +48,11 @@ fn small_limits(subject: &'static Subject, engine: &'static Engine) -> Trial {
         let m = 3;
         let grid = n.isqrt() as u32 + 1; // two dimensions hold every kernel's launch, one does not
 
-        let mut rng = Rng::new(&name);
-        let dims = dims(&subject.format, n, (blocks * block) as usize, &[]);
-        let streams = rng.finite_bytes(&subject.format, &dims);
-        let x = rng.activations(m * (blocks * block) as usize);
-        let tensor = subject.tensor(&dims, &streams)?;
+        let case = subject.case(n, (blocks * block) as usize, m, &mut rng(&name))?;
         if subject.format.streams.iter().any(|stream| stream.units.order == Order::Columns) {
             // What belongs to one row lies everywhere: such a tensor is not split.
             let small = Device::from(gpu.with_binding_limit(limit.into()));
-            return match tensor.upload(&small) {
+            return match case.tensor().upload(&small) {
                 Err(error) if error.to_string().contains("cannot be split") => Ok(()),
                 Err(error) => Err(error.into()),
                 Ok(_) => Err("columns were split by rows".into()),
@@ -65,13 +60,14 @@ fn small_limits(subject: &'static Subject, engine: &'static Engine) -> Trial {
         }
         for (bytes, workgroups) in [(limit, grid), (limit, 65_535), (1 << 30, grid)] {
             let gpu = gpu.clone().with_binding_limit(bytes.into()).with_workgroup_limit(workgroups);
-            let weights = tensor.upload(&Device::from(gpu))?;
+            let device = Device::from(gpu);
             let name = format!("{name}, {bytes} bytes, {workgroups} workgroups");
+            let weights = case.tensor().upload(&device)?;
             let parts = weights.on_gpu().map_or(0, |weights| weights.parts());
             if (parts > 1) != (bytes == limit) {
                 return Err(format!("{name}: {parts} parts").into());
             }
-            with_seed(check(&name, subject, &weights, &dims, &streams, &x, m))?;
+            passed(case.check(&device))?;
         }
         Ok(())
     })
@@ -87,29 +83,7 @@ fn large_grid(subject: &'static Subject, engine: &'static Engine) -> Trial {
             return Err("no grid of rows".into());
         };
         let n = 65_535 * per_workgroup as usize + 77;
-        let mut rng = Rng::new(&name);
-        let dims = dims(&subject.format, n, subject.format.weights as usize, &[]);
-        let streams = rng.finite_bytes(&subject.format, &dims);
-        let x = rng.activations(subject.format.weights as usize);
-        let weights = subject.tensor(&dims, &streams)?.upload(device)?;
-        with_seed(check(&name, subject, &weights, &dims, &streams, &x, 1))
+        let k = subject.format.weights as usize;
+        passed(subject.case(n, k, 1, &mut rng(&name))?.check(device))
     })
-}
-
-fn check(
-    name: &str,
-    subject: &Subject,
-    weights: &Weights,
-    dims: &Dims,
-    streams: &[Vec<u8>],
-    x: &[f32],
-    m: usize,
-) -> Result<(), Failed> {
-    let k = weights.k();
-    let expected = interpreted(&subject.format, dims, streams)?;
-    same_weights(name, &weights.dequantize()?, &expected)?;
-    same_halves(name, &weights.dequantize_f16()?, &expected)?;
-    let product = Product::new(&expected, x, k);
-    product.check(&format!("{name}, matvec"), &weights.matvec(&x[..k])?, 1)?;
-    product.check(&format!("{name}, matmul"), &weights.matmul(x, m)?, m)
 }

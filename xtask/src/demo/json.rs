@@ -1,7 +1,7 @@
 //! The report for programs.
 
-use super::compare::LIMIT;
 use super::measure::{Found, M, Measured, Report};
+use quantloom::verify::compare::LIMIT;
 use serde_json::{Map, Value, json};
 
 /// One JSON object. Times are seconds; errors are relative to Σ|w·x|, null where they are not finite.

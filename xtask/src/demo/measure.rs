@@ -1,10 +1,11 @@
 //! The run itself: a file's tensors, some rows at a time, through every engine.
 
-use super::compare::{Decoded, Exact, LIMIT, activations, worst};
 use super::progress::Progress;
 use crate::engine::Engine;
 use crate::failure::{Failure, Outcome};
 use clap::ValueEnum;
+use quantloom::verify::compare::{Decoded, Exact, LIMIT, worst};
+use quantloom::verify::random::Rng;
 use quantloom::{Device, Format, Gguf, Tensor};
 use rayon::prelude::*;
 use std::time::{Duration, Instant};
@@ -186,6 +187,11 @@ fn prepare(engines: &mut [Present], tensors: &[Tensor]) {
         });
         present.preparation = started.elapsed();
     });
+}
+
+/// Activations from -1 to 1, always the same.
+fn activations(len: usize) -> Vec<f32> {
+    Rng::new(0, "demo").activations(len)
 }
 
 fn measure(

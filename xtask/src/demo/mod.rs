@@ -1,8 +1,6 @@
 //! `demo`: real trained weights on every engine.
 
 #[cfg(feature = "engines")]
-mod compare;
-#[cfg(feature = "engines")]
 mod json;
 #[cfg(feature = "engines")]
 mod measure;

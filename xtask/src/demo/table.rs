@@ -1,9 +1,9 @@
 //! The report for people.
 
-use super::compare::LIMIT;
 use super::measure::{Found, M, Measured, Report, Times};
 use crate::print::{count, duration, grouped};
 use comfy_table::{CellAlignment, LineStyle, Table, TableStyle};
+use quantloom::verify::compare::LIMIT;
 use std::fmt::Write;
 
 /// Engines, a row per tensor, totals, what the columns mean, and what went wrong.
@@ -169,12 +169,12 @@ fn verdict(report: &Report) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::demo::compare::Decoded;
+    use quantloom::verify::compare::Decoded;
 
     #[test]
     fn cells_are_short_and_say_what_differs() {
         let found = |different, flushed, matvec| Found {
-            decoded: Decoded { different, flushed },
+            decoded: Decoded { different, flushed, ..Decoded::default() },
             matvec,
             ..Found::default()
         };
