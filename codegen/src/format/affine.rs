@@ -35,7 +35,7 @@ impl Format {
             Formula::Number(_) | Formula::Field(_) | Formula::Lookup { .. } => {
                 Some((None, Some(formula.clone())))
             }
-            Formula::Half(inner) => self.split(inner, code),
+            Formula::Half(inner) | Formula::Apart(inner) => self.split(inner, code),
             Formula::Neg(inner) => {
                 let (scale, offset) = self.split(inner, code)?;
                 Some((scale.map(neg), offset.map(neg)))
@@ -103,7 +103,7 @@ impl Format {
                 }
                 _ => None,
             },
-            Formula::Half(_) => None,
+            Formula::Half(_) | Formula::Apart(_) => None,
             Formula::Neg(inner) => self.integer_range(inner).map(|(low, high)| (-high, -low)),
             Formula::Add(left, right) => {
                 let (left, right) = both(left, right)?;

@@ -24,6 +24,9 @@ pub enum Formula {
     },
     /// Rounded to binary16, to nearest even.
     Half(Box<Formula>),
+    /// The same number, which no backend may compute together with what is computed from it. Never
+    /// written: the lowering adds it.
+    Apart(Box<Formula>),
     /// Sign change.
     Neg(Box<Formula>),
     /// Sum.
@@ -265,7 +268,9 @@ impl Formula {
     pub fn for_each_leaf(&self, visit: &mut impl FnMut(&Formula)) {
         match self {
             Formula::Number(_) | Formula::Field(_) | Formula::Lookup { .. } => visit(self),
-            Formula::Neg(inner) | Formula::Half(inner) => inner.for_each_leaf(visit),
+            Formula::Neg(inner) | Formula::Half(inner) | Formula::Apart(inner) => {
+                inner.for_each_leaf(visit)
+            }
             Formula::Add(a, b) | Formula::Sub(a, b) | Formula::Mul(a, b) => {
                 a.for_each_leaf(visit);
                 b.for_each_leaf(visit);

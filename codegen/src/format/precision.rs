@@ -102,7 +102,7 @@ impl Format {
             Formula::Number(number) => Step::new(Some(Precision::constant(*number))),
             Formula::Field(field) => Step::new(Some(of_field(&self.fields[*field]))),
             Formula::Lookup { table, .. } => Step::new(Some(of_table(&self.tables[*table]))),
-            Formula::Neg(inner) => self.step(inner),
+            Formula::Neg(inner) | Formula::Apart(inner) => self.step(inner),
             Formula::Mul(left, right) => {
                 let (left, right) = both(left, right);
                 Step::new(Some(left.times(right)))
@@ -127,7 +127,9 @@ impl Format {
     fn roundings_of(&self, formula: &Formula) -> u32 {
         match formula {
             Formula::Number(_) | Formula::Field(_) | Formula::Lookup { .. } => 0,
-            Formula::Neg(inner) | Formula::Half(inner) => self.roundings_of(inner),
+            Formula::Neg(inner) | Formula::Half(inner) | Formula::Apart(inner) => {
+                self.roundings_of(inner)
+            }
             Formula::Add(left, right) | Formula::Sub(left, right) | Formula::Mul(left, right) => {
                 let own = u32::from(self.step(formula).rounds());
                 own + self.roundings_of(left) + self.roundings_of(right)

@@ -64,7 +64,7 @@ impl Format {
                 TableValues::F32(values) => Range::of(values.iter().map(|&value| value.into())),
                 TableValues::Stored { .. } => F32,
             },
-            Formula::Neg(inner) => self.range(inner),
+            Formula::Neg(inner) | Formula::Apart(inner) => self.range(inner),
             Formula::Half(_) => F16,
             Formula::Add(left, right) | Formula::Sub(left, right) => {
                 self.range(left).plus(self.range(right))

@@ -4,7 +4,7 @@ use super::build::Builder;
 use super::plane::Reader;
 use super::strips::Strips;
 use super::weights::Values;
-use super::{lookup, tables};
+use super::{apart, lookup, tables};
 use crate::format::{Affine, Class, Format, Formula, Scalar};
 use crate::ir::{Binary, Decoder, Lanes, Quad, Type, Unary, Value};
 
@@ -34,6 +34,7 @@ pub(super) fn lower(format: &Format, strips: &Strips) -> Option<Decoder> {
         return None;
     }
     let affine = format.facts().affine?;
+    let scale_formula = apart::formula(format, &affine.scale);
     let mut b = Builder::new(format, strips);
     let reader = Reader { format, strips };
     let mut quads = Vec::new();
@@ -41,9 +42,9 @@ pub(super) fn lower(format: &Format, strips: &Strips) -> Option<Decoder> {
         let start = b.of_place(starts)?;
         let (codes, zero) = pack(&mut b, &reader, &affine, quad)?;
         let mut values = Values { reader: &reader, quad, lane: 0 };
-        let scale = values.formula(&mut b, &affine.scale)?;
+        let scale = values.formula(&mut b, &scale_formula)?;
         b.name(scale, "scale");
-        let offset = shifted(&affine, zero);
+        let offset = apart::formula(format, &shifted(&affine, zero));
         let offset = values.formula(&mut b, &offset)?;
         b.name(offset, "offset");
         b.name(codes, "codes");
@@ -131,7 +132,7 @@ fn integer(b: &mut Builder, values: &Values, formula: &Formula) -> Option<Value>
         Formula::Add(left, right) => binary(Binary::Add, left, right),
         Formula::Sub(left, right) => binary(Binary::Sub, left, right),
         Formula::Mul(left, right) => binary(Binary::Mul, left, right),
-        Formula::Half(_) => None,
+        Formula::Half(_) | Formula::Apart(_) => None,
     }
 }
 

@@ -1,6 +1,7 @@
 //! Format to decoder program, word by word: which strips a block falls into, how each word's weights
 //! are taken apart, how the formula is computed for them.
 
+mod apart;
 mod build;
 mod codes;
 mod lookup;

@@ -3,7 +3,7 @@
 use super::build::Builder;
 use super::plane::Reader;
 use super::strips::Strips;
-use super::{lookup, tables};
+use super::{apart, lookup, tables};
 use crate::format::{Field, Format, Formula, Scalar};
 use crate::ir::{Binary, Decoder, Lanes, Quad, Type, Unary, Value};
 
@@ -11,6 +11,7 @@ use crate::ir::{Binary, Decoder, Lanes, Quad, Type, Unary, Value};
 pub(super) fn lower(format: &Format, strips: &Strips) -> Option<Decoder> {
     let mut b = Builder::new(format, strips);
     let reader = Reader { format, strips };
+    let value = apart::formula(format, &format.value);
     let mut quads = Vec::new();
     let mut number = 0;
     for (quad, starts) in strips.starts.iter().enumerate() {
@@ -18,7 +19,7 @@ pub(super) fn lower(format: &Format, strips: &Strips) -> Option<Decoder> {
         let mut lanes = Vec::new();
         for lane in 0..strips.lanes {
             let mut values = Values { reader: &reader, quad, lane };
-            let weight = values.formula(&mut b, &format.value)?;
+            let weight = values.formula(&mut b, &value)?;
             lanes.push(b.name(weight, &format!("w{number}")));
             number += 1;
         }
@@ -38,8 +39,8 @@ impl Values<'_> {
     /// The formula as f32.
     pub fn formula(&mut self, b: &mut Builder, formula: &Formula) -> Option<Value> {
         let mut binary = |op, left: &Formula, right: &Formula| {
-            let left = self.operand(b, formula, left)?;
-            let right = self.operand(b, formula, right)?;
+            let left = self.formula(b, left)?;
+            let right = self.formula(b, right)?;
             Some(b.binary(op, left, right))
         };
         match formula {
@@ -49,6 +50,10 @@ impl Values<'_> {
             Formula::Neg(inner) => {
                 let inner = self.formula(b, inner)?;
                 Some(b.unary(Unary::Neg, inner))
+            }
+            Formula::Apart(inner) => {
+                let inner = self.formula(b, inner)?;
+                Some(b.unary(Unary::Rounded, inner))
             }
             Formula::Half(inner) => {
                 let inner = self.formula(b, inner)?;
@@ -69,28 +74,6 @@ impl Values<'_> {
                 })
             }
         }
-    }
-
-    /// An operand of an operation. Where the operation rounds, or may leave f32's range, an operand
-    /// that was computed is kept apart from it, lest a compiler re-associate the two, or fuse them
-    /// over an earlier rounding.
-    fn operand(&mut self, b: &mut Builder, whole: &Formula, part: &Formula) -> Option<Value> {
-        let value = self.formula(b, part)?;
-        let format = self.reader.format;
-        let computed =
-            |part: &Formula| matches!(part, Formula::Add(..) | Formula::Sub(..) | Formula::Mul(..));
-        let part = match part {
-            Formula::Neg(inner) => inner,
-            part => part,
-        };
-        let leaves_range = format.leaves_range(part) || format.leaves_range(whole);
-        // A sum may take an exact product whole: a fused operation rounds the same number.
-        let fused = !matches!(whole, Formula::Mul(..))
-            && matches!(part, Formula::Mul(..))
-            && !format.step(part).rounds()
-            && !leaves_range;
-        let apart = computed(part) && !fused && (format.step(whole).rounds() || leaves_range);
-        Some(if apart { b.unary(Unary::Rounded, value) } else { value })
     }
 
     /// A field as f32.

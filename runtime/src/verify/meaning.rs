@@ -63,6 +63,7 @@ impl<B: AsRef<[u8]>> Reader<'_, B> {
             Formula::Add(left, right) => of(left)? + of(right)?,
             Formula::Sub(left, right) => of(left)? - of(right)?,
             Formula::Mul(left, right) => of(left)? * of(right)?,
+            Formula::Apart(inner) => of(inner)?,
             Formula::Half(inner) => half::f16::from_f32(of(inner)?).to_f32(),
             Formula::Lookup { table, index, lane } => {
                 let lane = lane.map_or(Some(0), |lane| self.integer(lane))?;

@@ -119,7 +119,7 @@ fn codes(name: &str, format: &Format) -> Result<(), Failed> {
 fn contains_half(formula: &Formula) -> bool {
     match formula {
         Formula::Half(_) => true,
-        Formula::Neg(inner) => contains_half(inner),
+        Formula::Neg(inner) | Formula::Apart(inner) => contains_half(inner),
         Formula::Add(left, right) | Formula::Sub(left, right) | Formula::Mul(left, right) => {
             contains_half(left) || contains_half(right)
         }

@@ -102,6 +102,7 @@ fn text(format: &Format, formula: &Formula) -> String {
             format!("{table}[{}]{lane}", field(*index))
         }
         Formula::Half(inner) => format!("f16({})", text(format, inner)),
+        Formula::Apart(inner) => text(format, inner),
         Formula::Neg(inner) => format!("-{}", factor(inner)),
         Formula::Add(left, right) => format!("{} + {}", text(format, left), product(right)),
         Formula::Sub(left, right) => format!("{} - {}", text(format, left), product(right)),
