@@ -3,6 +3,7 @@
 mod browser;
 mod compiled;
 mod decode;
+mod facts;
 mod generated;
 mod gguf;
 mod lowering;
@@ -19,6 +20,7 @@ use libtest_mimic::Trial;
 pub fn all() -> Vec<Trial> {
     [
         names::trials(),
+        facts::trials(),
         messages::trials(),
         verifier::trials(),
         lowering::trials(),

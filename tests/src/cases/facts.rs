@@ -1,0 +1,52 @@
+//! What is derived from each format, as a table that a change must be seen to change:
+//! tests/data/facts.snap. `INSTA_UPDATE=always` writes it anew.
+
+use crate::subject::subjects;
+use crate::{Failed, test};
+use libtest_mimic::Trial;
+use quantloom_codegen::format::Facts;
+
+pub fn trials() -> Vec<Trial> {
+    vec![test("facts/table", table)]
+}
+
+const DATA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/data");
+
+const HEAD: [&str; 7] =
+    ["format", "class", "codes", "run", "alignment", "significand", "bits per weight"];
+
+fn table() -> Result<(), Failed> {
+    let rows = subjects().iter().map(|subject| row(&subject.name, &subject.format.facts()));
+    let rows: Vec<[String; 7]> = [HEAD.map(str::to_owned)].into_iter().chain(rows).collect();
+    let widths: [usize; 7] =
+        std::array::from_fn(|at| rows.iter().map(|row| row[at].len()).max().unwrap_or(0));
+    let line = |row: &[String; 7]| {
+        let cells = row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}  "));
+        format!("{}\n", cells.collect::<String>().trim_end())
+    };
+    let text: String = rows.iter().map(line).collect();
+    let mut settings = insta::Settings::new();
+    settings.set_snapshot_path(DATA);
+    settings.set_prepend_module_to_snapshot(false);
+    settings.set_omit_expression(true);
+    settings.bind(|| insta::assert_snapshot!("facts", text));
+    Ok(())
+}
+
+fn row(name: &str, facts: &Facts) -> [String; 7] {
+    [
+        name.to_owned(),
+        facts.class.to_string(),
+        facts.code_range.map_or("-".into(), |(low, high)| format!("{low} to {high}")),
+        match facts.run {
+            0 => "row".into(),
+            run => run.to_string(),
+        },
+        facts.alignment.to_string(),
+        match (facts.significand, facts.roundings) {
+            (Some(bits), _) => format!("{bits} bits"),
+            (None, times) => format!("rounds {times}"),
+        },
+        facts.bits_per_weight.to_string(),
+    ]
+}
