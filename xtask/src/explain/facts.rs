@@ -1,7 +1,7 @@
 //! The facts derived from a format, a line each.
 
+use quantloom_codegen::Compiled;
 use quantloom_codegen::format::{Affine, Format, Formula};
-use quantloom_codegen::{Compiled, artifact};
 use std::fmt::Write;
 
 /// The derived facts as aligned lines.
@@ -16,12 +16,12 @@ pub fn list(compiled: &Compiled) -> String {
 
 /// The derived facts: name and fact. Names of parts are indented.
 pub fn lines(compiled: &Compiled) -> Vec<(&'static str, String)> {
-    let Compiled { format, facts, decoder, artifact, .. } = compiled;
+    let Compiled { format, facts, decoder, .. } = compiled;
     let mut lines = vec![
         ("reference", format.reference.clone().unwrap_or_else(|| "none given".into())),
         ("GGUF type", format.gguf.map_or("none".into(), |number| number.to_string())),
         ("weights per block", format.weights.to_string()),
-        ("bytes per block", streams(artifact, facts.block_bytes)),
+        ("bytes per block", streams(format, facts.block_bytes)),
         ("bits per weight", facts.bits_per_weight.to_string()),
         ("alignment of blocks", format!("{} bytes", facts.alignment)),
         ("class", facts.class.to_string()),
@@ -64,8 +64,8 @@ pub fn lines(compiled: &Compiled) -> Vec<(&'static str, String)> {
     lines
 }
 
-fn streams(artifact: &artifact::Artifact, total: u32) -> String {
-    match &*artifact.streams {
+fn streams(format: &Format, total: u32) -> String {
+    match format.streams.as_slice() {
         [_] => total.to_string(),
         streams => {
             let each = streams.iter().map(|stream| format!("{} {}", stream.bytes, stream.name));
