@@ -19,6 +19,11 @@ pub fn rng(purpose: &str) -> Rng {
     Rng::new(*SEED, purpose)
 }
 
+/// One of the items, of which there are some.
+pub fn pick<T: Clone>(rng: &mut Rng, items: &[T]) -> T {
+    items[rng.below(items.len())].clone()
+}
+
 /// Adds the seed to what went wrong.
 pub fn with_seed(result: Result<(), Failed>) -> Result<(), Failed> {
     result.map_err(|error| {

@@ -138,9 +138,18 @@ impl Subject {
     pub fn case(&self, n: usize, k: usize, m: usize, rng: &mut Rng) -> Result<Case, Failed> {
         let dims = dims(&self.format, n, k, &[]);
         let streams = rng.finite_bytes(&self.format, &dims)?;
-        let weights = interpreted(&self.format, &dims, &streams)?;
-        let case = Case::new(self.tensor(&dims, streams)?, weights, Origin::Seed(*SEED));
-        Ok(case.with_activations(m, rng))
+        Ok(self.case_of(&dims, streams)?.with_activations(m, rng))
+    }
+
+    /// The same of any bytes, without a product.
+    pub fn any_case(&self, n: usize, k: usize, rng: &mut Rng) -> Result<Case, Failed> {
+        let dims = dims(&self.format, n, k, &[]);
+        self.case_of(&dims, rng.any_bytes(&self.format, &dims))
+    }
+
+    fn case_of(&self, dims: &Dims, streams: Vec<Vec<u8>>) -> Result<Case, Failed> {
+        let weights = interpreted(&self.format, dims, &streams)?;
+        Ok(Case::new(self.tensor(dims, streams)?, weights, Origin::Seed(*SEED)))
     }
 
     /// Whether it is the first format of its descriptor: the others differ in a number.

@@ -1,9 +1,10 @@
 //! One tensor and all that a device can be asked of it.
 
-use super::compare::{Decoded, Exact};
+use super::compare::{Decoded, Exact, Float};
+use super::meaning;
 use super::random::Rng;
 use super::report::{Call, Checks, Difference, Fault, Flushed, Operation, Origin};
-use crate::{Device, Error, Result, Tensor, Weights};
+use crate::{Device, Error, Result, Tensor, Weights, descriptor, f16};
 
 /// A tensor whose weights are known: what a device is checked with.
 #[derive(Clone, Debug)]
@@ -20,6 +21,19 @@ struct Product {
     m: usize,
     x: Vec<f32>,
     y: Vec<Exact>,
+}
+
+/// What was computed of a case.
+#[derive(Clone, Copy, Debug)]
+pub enum Output<'a> {
+    /// All weights as f32.
+    Weights(&'a [f32]),
+    /// All weights as f16.
+    Halves(&'a [f16]),
+    /// The product with the first activation row.
+    Matvec(&'a [f32]),
+    /// The product with all activation rows.
+    Matmul(&'a [f32]),
 }
 
 impl Case {
@@ -42,6 +56,11 @@ impl Case {
         &self.tensor
     }
 
+    /// The activations `[m, k]`; empty without any.
+    pub fn activations(&self) -> &[f32] {
+        self.product.as_ref().map_or(&[], |product| &product.x)
+    }
+
     /// Checks that a device decodes the weights to the bit, as f32 and as f16, and that it multiplies
     /// them with the activations, where there are any.
     ///
@@ -49,10 +68,9 @@ impl Case {
     /// [`Error::Differs`] with the first difference; what the device itself fails with.
     pub fn check(&self, device: &Device) -> Result<Checks> {
         let weights = self.tensor.upload(device)?;
-        let mut checks = self.checks(device);
-        self.decode(device, &weights, &mut checks)?;
-        self.multiply(device, &weights, &mut checks)?;
-        Ok(checks)
+        let mut checks = self.decode(&device.name(), &weights)?;
+        checks.add(self.multiply(&device.name(), &weights)?);
+        Ok(Checks { tensors: 1, ..checks })
     }
 
     /// [`Case::check`] of the products alone.
@@ -60,63 +78,66 @@ impl Case {
     /// # Errors
     /// As those of [`Case::check`].
     pub fn check_products(&self, device: &Device) -> Result<Checks> {
-        let weights = self.tensor.upload(device)?;
-        let mut checks = self.checks(device);
-        self.multiply(device, &weights, &mut checks)?;
+        let checks = self.multiply(&device.name(), &self.tensor.upload(device)?)?;
+        Ok(Checks { tensors: 1, ..checks })
+    }
+
+    fn decode(&self, device: &str, weights: &Weights) -> Result<Checks> {
+        let mut checks = self.compare(device, Output::Weights(&weights.dequantize()?))?;
+        checks.add(self.compare(device, Output::Halves(&weights.dequantize_f16()?))?);
         Ok(checks)
     }
 
-    /// Checks weights that come from elsewhere than a device, `what`.
+    fn multiply(&self, device: &str, weights: &Weights) -> Result<Checks> {
+        let Some(Product { m, x, .. }) = &self.product else { return Ok(Checks::default()) };
+        let row = x.get(..self.tensor.k()).unwrap_or_default();
+        let mut checks = self.compare(device, Output::Matvec(&weights.matvec(row)?))?;
+        checks.add(self.compare(device, Output::Matmul(&weights.matmul(x, *m)?))?);
+        Ok(checks)
+    }
+
+    /// Checks what something that is no [`Device`] has computed. Weights pass too that are right where
+    /// every subnormal is taken for 0.
     ///
     /// # Errors
     /// [`Error::Differs`] with the first difference.
-    pub fn check_weights(&self, what: &str, weights: &[f32]) -> Result<()> {
-        let found = Decoded::compare(weights, &self.weights);
-        let fault = Fault::of_weights(found, weights.len(), self.weights.len());
-        self.differ(what, Operation::Dequantize, fault)
-    }
-
-    fn checks(&self, device: &Device) -> Checks {
-        Checks { device: device.name(), tensors: 1, ..Checks::default() }
-    }
-
-    fn decode(&self, device: &Device, weights: &Weights, checks: &mut Checks) -> Result<()> {
-        let (singles, halves) = (weights.dequantize()?, weights.dequantize_f16()?);
-        let singles = (Decoded::compare(&singles, &self.weights), singles.len());
-        let halves = (Decoded::compare_halves(&halves, &self.weights), halves.len());
-        for (operation, (found, len)) in
-            [(Operation::Dequantize, singles), (Operation::DequantizeF16, halves)]
-        {
-            let fault = Fault::of_weights(found, len, self.weights.len());
-            self.differ(&device.name(), operation, fault)?;
-            checks.weights += len as u64;
-            if found.flushed > 0 {
-                let call = self.call(&device.name(), operation);
-                checks.flushed.push(Flushed { weights: found.flushed, call });
+    pub fn compare(&self, device: &str, output: Output) -> Result<Checks> {
+        let call = |operation| self.call(device, operation);
+        let empty = Product { m: 0, x: Vec::new(), y: Vec::new() };
+        let Product { m, y, .. } = self.product.as_ref().unwrap_or(&empty);
+        match output {
+            Output::Weights(got) => self.compare_weights(got, call(Operation::Dequantize)),
+            Output::Halves(got) => self.compare_weights(got, call(Operation::DequantizeF16)),
+            Output::Matvec(got) => {
+                let row = y.get(..self.tensor.n()).unwrap_or_default();
+                compare_outputs(got, row, call(Operation::Matvec))
             }
+            Output::Matmul(got) => compare_outputs(got, y, call(Operation::Matmul { m: *m })),
         }
-        Ok(())
     }
 
-    fn multiply(&self, device: &Device, weights: &Weights, checks: &mut Checks) -> Result<()> {
-        let Some(Product { m, x, y }) = &self.product else { return Ok(()) };
-        let (n, k) = (self.tensor.n(), self.tensor.k());
-        let first = weights.matvec(x.get(..k).unwrap_or_default())?;
-        let all = weights.matmul(x, *m)?;
-        let wanted = y.get(..n).unwrap_or_default();
-        for (operation, got, wanted) in
-            [(Operation::Matvec, first, wanted), (Operation::Matmul { m: *m }, all, y)]
-        {
-            self.differ(&device.name(), operation, Fault::of_outputs(&got, wanted))?;
-            checks.outputs += got.len() as u64;
+    fn compare_weights<T: Float>(&self, got: &[T], call: Call) -> Result<Checks> {
+        let mut found = Decoded::compare(got, &self.weights);
+        if found.different > 0 {
+            found = Decoded::compare_flushed(got, &self.weights, &self.flushed()?);
         }
-        Ok(())
+        let device = call.device.clone();
+        let flushed =
+            (found.flushed > 0).then(|| Flushed { weights: found.flushed, call: call.clone() });
+        agree(Fault::of_weights(found, got.len(), self.weights.len()), call)?;
+        let flushed = flushed.into_iter().collect();
+        Ok(Checks { device, weights: got.len() as u64, flushed, ..Checks::default() })
     }
 
-    fn differ(&self, device: &str, operation: Operation, fault: Option<Fault>) -> Result<()> {
-        let difference =
-            fault.map(|fault| Difference { call: self.call(device, operation), fault });
-        difference.map_or(Ok(()), |difference| Err(Error::Differs(Box::new(difference))))
+    /// The weights where every subnormal is taken for 0; the same where the format means others.
+    fn flushed(&self) -> Result<Vec<f32>> {
+        let format = descriptor::parse(self.tensor.format())?;
+        let (dims, streams) = (self.tensor.layout(), self.tensor.streams());
+        let meant = meaning::weights(&format, dims, streams)?;
+        let flushed = meaning::flushed_weights(&format, dims, streams)?;
+        let both = meant.into_iter().zip(flushed).zip(&self.weights);
+        let own = both.map(|((meant, flushed), &own)| if meant.is(own) { flushed } else { own });
+        Ok(own.collect())
     }
 
     fn call(&self, device: &str, operation: Operation) -> Call {
@@ -133,8 +154,21 @@ impl Case {
     }
 }
 
+fn compare_outputs(got: &[f32], expected: &[Exact], call: Call) -> Result<Checks> {
+    let device = call.device.clone();
+    agree(Fault::of_outputs(got, expected), call)?;
+    Ok(Checks { device, outputs: got.len() as u64, ..Checks::default() })
+}
+
+fn agree(fault: Option<Fault>, call: Call) -> Result<()> {
+    match fault {
+        Some(fault) => Err(Error::Differs(Box::new(Difference { call, fault }))),
+        None => Ok(()),
+    }
+}
+
 impl Checks {
-    /// Adds another tensor's.
+    /// Adds more of the same device.
     pub(super) fn add(&mut self, other: Checks) {
         self.tensors += other.tensors;
         self.weights += other.weights;

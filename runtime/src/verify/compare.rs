@@ -12,7 +12,7 @@ pub const LIMIT: f64 = 1e-5;
 pub struct Decoded {
     /// Weights with other bits. NaN equals NaN whatever its payload.
     pub different: u64,
-    /// Weights that are 0 where a subnormal should be: a GPU may flush those.
+    /// Weights that are as they should be where a GPU takes subnormals for 0, as it may.
     pub flushed: u64,
     /// The first of the different ones.
     pub first: Option<Different>,
@@ -30,31 +30,28 @@ pub struct Different {
 }
 
 impl Decoded {
-    /// Compares weight by weight; missing ones and those too many are different.
-    pub fn compare(weights: &[f32], expected: &[f32]) -> Decoded {
-        Decoded::of(weights, expected)
+    /// Compares weight by weight with the f32 ones there should be, rounded to nearest even where
+    /// they are stored in fewer bits. Missing weights and those too many are different.
+    pub fn compare<T: Float>(weights: &[T], expected: &[f32]) -> Decoded {
+        Decoded::compare_flushed(weights, expected, expected)
     }
 
-    /// Compares with each weight rounded to binary16, to nearest even.
-    pub fn compare_halves(weights: &[f16], expected: &[f32]) -> Decoded {
-        let expected: Vec<f16> = expected.iter().map(|&weight| f16::from_f32(weight)).collect();
-        Decoded::of(weights, &expected)
-    }
-
-    fn of<T: Float>(weights: &[T], expected: &[T]) -> Decoded {
+    /// [`Decoded::compare`] where the weights of a device that flushes subnormals pass too.
+    pub fn compare_flushed<T: Float>(weights: &[T], expected: &[f32], flushed: &[f32]) -> Decoded {
         let missing = weights.len().abs_diff(expected.len()) as u64;
         let mut found = Decoded { different: missing, ..Decoded::default() };
-        for (index, (weight, expected)) in weights.iter().zip(expected).enumerate() {
-            let (got, wanted) = (weight.bits(), expected.bits());
-            if got == wanted || weight.is_nan() && expected.is_nan() {
+        let pairs = expected.iter().zip(flushed).map(|(&a, &b)| (T::rounded(a), T::rounded(b)));
+        for (index, (weight, (expected, flushed))) in weights.iter().zip(pairs).enumerate() {
+            if weight.is(expected) {
                 continue;
             }
-            if expected.is_subnormal() && weight.is_zero() {
+            let zero = weight.is_zero() && (expected.is_subnormal() || flushed.is_zero());
+            if zero || weight.is(flushed) {
                 found.flushed += 1;
             } else {
                 found.different += 1;
-                let first = Different { index, got, expected: wanted };
-                found.first = found.first.or(Some(first));
+                let (got, expected) = (weight.bits(), expected.bits());
+                found.first = found.first.or(Some(Different { index, got, expected }));
             }
         }
         found
@@ -70,15 +67,29 @@ impl Decoded {
     }
 }
 
-/// What is asked of a float.
-trait Float: Copy {
+/// A type of decoded weights.
+pub trait Float: Copy {
+    /// The nearest one, the even one of two.
+    fn rounded(value: f32) -> Self;
+    /// Its bits, in the lower ones.
     fn bits(self) -> u32;
+    /// Whether it is not a number.
     fn is_nan(self) -> bool;
+    /// Whether it is 0 or -0.
     fn is_zero(self) -> bool;
+    /// Whether it is subnormal.
     fn is_subnormal(self) -> bool;
+
+    /// Whether both are the same to the bit, or not a number.
+    fn is(self, other: Self) -> bool {
+        self.bits() == other.bits() || self.is_nan() && other.is_nan()
+    }
 }
 
 impl Float for f32 {
+    fn rounded(value: f32) -> f32 {
+        value
+    }
     fn bits(self) -> u32 {
         self.to_bits()
     }
@@ -94,6 +105,9 @@ impl Float for f32 {
 }
 
 impl Float for f16 {
+    fn rounded(value: f32) -> f16 {
+        f16::from_f32(value)
+    }
     fn bits(self) -> u32 {
         self.to_bits().into()
     }
@@ -181,6 +195,10 @@ mod tests {
         let some = Decoded::compare(&[1.0, 2.0, 3.0], &[1.0, -2.0, -3.0]);
         let first = Different { index: 1, got: 0x4000_0000, expected: 0xc000_0000 };
         assert_eq!(some, Decoded { different: 2, flushed: 0, first: Some(first) });
+        // A scale of 1e-40 times 1e5, and 0 times infinity.
+        let weights = [0.0, f32::NAN, 1e-35, 0.0];
+        let found = Decoded::compare_flushed(&weights, &[1e-35; 4], &[-0.0, f32::NAN, 0.0, 1.0]);
+        assert_eq!((found.flushed, found.different), (2, 1));
         let flushed = Decoded { flushed: 4, ..Decoded::default() };
         assert_eq!(flushed.and(some), Decoded { flushed: 4, ..some });
     }
@@ -189,7 +207,7 @@ mod tests {
     fn halves_are_rounded_to_nearest_even() {
         let compare = |bits: u16, expected: f32| {
             let Decoded { different, flushed, .. } =
-                Decoded::compare_halves(&[f16::from_bits(bits)], &[expected]);
+                Decoded::compare(&[f16::from_bits(bits)], &[expected]);
             (different, flushed)
         };
         assert_eq!(compare(0x3c00, 1.0 + 2f32.powi(-11)), (0, 0));

@@ -15,6 +15,24 @@ pub fn weights<B>(format: &Format, dims: &Dims, streams: &[B]) -> Result<Vec<f32
 where
     B: AsRef<[u8]> + Sync,
 {
+    evaluate(format, dims, streams, false)
+}
+
+/// [`weights`] of a device that takes every subnormal f32 it meets for 0.
+///
+/// # Errors
+/// As those of [`weights`].
+pub fn flushed_weights<B>(format: &Format, dims: &Dims, streams: &[B]) -> Result<Vec<f32>>
+where
+    B: AsRef<[u8]> + Sync,
+{
+    evaluate(format, dims, streams, true)
+}
+
+fn evaluate<B>(format: &Format, dims: &Dims, streams: &[B], flush: bool) -> Result<Vec<f32>>
+where
+    B: AsRef<[u8]> + Sync,
+{
     let k = dims.blocks.checked_mul(format.weights);
     let error = |problem: &str| Error::Format {
         format: format.name.clone(),
@@ -26,7 +44,7 @@ where
     let row = |(row, weights): (usize, &mut [f32])| {
         weights.iter_mut().zip(0..k).try_for_each(|(own, weight)| {
             let reader = Reader { format, dims, streams, row: row as u32, weight };
-            *own = reader.value()?;
+            *own = reader.formula(&format.value, flush)?;
             Some(())
         })
     };
@@ -49,14 +67,10 @@ pub(super) struct Reader<'a, B> {
 }
 
 impl<B: AsRef<[u8]>> Reader<'_, B> {
-    /// The weight.
-    fn value(&self) -> Option<f32> {
-        self.formula(&self.format.value)
-    }
-
-    fn formula(&self, formula: &Formula) -> Option<f32> {
-        let of = |formula: &Formula| self.formula(formula);
-        Some(match formula {
+    /// The value of a formula; subnormals on the way are 0 where they are flushed.
+    fn formula(&self, formula: &Formula, flush: bool) -> Option<f32> {
+        let of = |formula: &Formula| self.formula(formula, flush);
+        let value = match formula {
             Formula::Number(number) => *number,
             Formula::Field(field) => self.number(*field)?,
             Formula::Neg(inner) => -of(inner)?,
@@ -69,7 +83,8 @@ impl<B: AsRef<[u8]>> Reader<'_, B> {
                 let lane = lane.map_or(Some(0), |lane| self.integer(lane))?;
                 self.entry(*table, self.integer(*index)?, lane)?
             }
-        })
+        };
+        Some(if flush && value.is_subnormal() { 0f32.copysign(value) } else { value })
     }
 
     /// A value of a table.

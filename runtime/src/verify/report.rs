@@ -23,11 +23,11 @@ pub struct Checks {
     pub weights: u64,
     /// Outputs of products compared.
     pub outputs: u64,
-    /// Where weights are 0 that should be subnormal.
+    /// Where weights are what they are where subnormals are taken for 0.
     pub flushed: Vec<Flushed>,
 }
 
-/// Weights that are 0 where subnormals should be: not an error, as a GPU may flush those.
+/// Weights that a device got by taking subnormals for 0: not an error, as GPUs may.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Flushed {
     /// How many.
@@ -170,7 +170,7 @@ impl fmt::Display for Checks {
 
 impl fmt::Display for Flushed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {} weights are 0, not subnormal", self.call, self.weights)
+        write!(f, "{}: {} weights are of subnormals flushed to 0", self.call, self.weights)
     }
 }
 

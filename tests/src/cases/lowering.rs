@@ -1,7 +1,7 @@
 //! The lowering against the meaning of a format, bit by bit: every strip width, blocks taken
 //! together, packed codes; for the formats there are and for random ones.
 
-use crate::seed::{rng, with_seed};
+use crate::seed::{pick, rng, with_seed};
 use crate::subject::{dims, dims_of, subjects};
 use crate::{Failed, test};
 use libtest_mimic::Trial;
@@ -154,11 +154,6 @@ fn random_formats(name: &str) -> Result<(), Failed> {
             .map_err(|error| format!("{}\n{text}", error.message().unwrap_or_default()))?;
     }
     Ok(())
-}
-
-/// One of the items, of which there are some.
-fn pick<T: Clone>(rng: &mut Rng, items: &[T]) -> T {
-    items[rng.below(items.len())].clone()
 }
 
 /// A block of codes in one or two planes, scales of any kind and perhaps a table: the code's layout

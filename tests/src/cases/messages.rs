@@ -1,7 +1,7 @@
 //! What is said about wrong descriptors, as text that a change must be seen to change: one snapshot
 //! for each in tests/snapshots. `INSTA_UPDATE=always` writes them anew.
 
-use crate::seed::{rng, with_seed};
+use crate::seed::{pick, rng, with_seed};
 use crate::{Failed, test};
 use libtest_mimic::Trial;
 use quantloom_codegen::{Error, compile_bytes};
@@ -91,11 +91,11 @@ fn places_after_random_edits() -> Result<(), Failed> {
         let mut text = BASE.to_owned();
         for _ in 0..=rng.below(3) {
             let bounds: Vec<usize> = text.char_indices().map(|(byte, _)| byte).collect();
-            let first = bounds[rng.below(bounds.len())];
-            let last = bounds[rng.below(bounds.len())].clamp(first, first + 8);
+            let first = pick(&mut rng, &bounds);
+            let last = pick(&mut rng, &bounds).clamp(first, first + 8);
             let last =
                 (first..=last).rev().find(|&byte| text.is_char_boundary(byte)).unwrap_or(first);
-            text.replace_range(first..last, pieces[rng.below(pieces.len())]);
+            text.replace_range(first..last, pick(&mut rng, &pieces));
         }
         let Err(Error::Problems(problems)) = compile_bytes(text.as_bytes(), FILE) else { continue };
         wrong += 1;
