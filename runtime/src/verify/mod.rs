@@ -35,6 +35,7 @@ mod case;
 pub use case::{Case, Output};
 pub use report::{Call, Checks, Difference, Fault, Flushed, Operation, Origin, Report};
 
+use crate::artifact::Size;
 use crate::{Bytes, Device, Error, Format, Result, Tensor, descriptor};
 use random::Rng;
 
@@ -64,34 +65,47 @@ pub fn verify(format: &Format, devices: &[Device]) -> Result<Report> {
 /// As those of [`verify`].
 pub fn verify_with_seed(format: &Format, devices: &[Device], seed: u64) -> Result<Report> {
     let mut report = Report::new(format, devices)?;
+    random_cases(format, seed)?.iter().try_for_each(|case| report.check(case, devices))?;
+    Ok(report)
+}
+
+/// The tensors that [`verify`] checks devices with: to check each device in a test of its own, or,
+/// with [`Case::compare`], an engine of one's own.
+///
+/// # Errors
+/// [`Error::Format`] where the artifact does not fit its descriptor.
+pub fn random_cases(format: &Format, seed: u64) -> Result<Vec<Case>> {
     let meaning = descriptor::parse(format)?;
-    let sizes: Vec<_> = format.sizes.iter().zip(format.own_sizes()).collect();
-    let sizes = sizes
-        .into_iter()
-        .map(|(size, (_, default))| crate::artifact::Size { default, ..size.clone() });
-    for sizes in random::sizes(&sizes.collect::<Vec<_>>(), format.weights) {
+    let own = format.own_sizes();
+    let sizes = format.sizes.iter().zip(&own);
+    let sizes: Vec<Size> =
+        sizes.map(|(size, (_, own))| Size { default: *own, ..size.clone() }).collect();
+    let mut cases = Vec::new();
+    for sizes in random::sizes(&sizes, format.weights) {
+        let shapes = if sizes == own { &SHAPES[..] } else { &SHAPES[..SIZED] };
         let sized = with_sizes(format, &sizes)?;
-        for shape in SHAPES {
+        for &shape in shapes {
             for finite in [false, true] {
-                let case = random_case(&sized, &meaning, shape, finite, seed)?;
-                report.check(&case, devices)?;
+                cases.push(random_case(&sized, &meaning, shape, finite, seed)?);
             }
         }
     }
-    Ok(report)
+    Ok(cases)
 }
 
 /// Weight rows, weights per row, activation rows: together they cover n and m beside, on and past
 /// the edges of tiles, several workgroups, and k from one block on.
 const SHAPES: [(usize, K, usize); 7] = [
     (1, K::Blocks(1), 1),
-    (1, K::Blocks(2), 2),
-    (3, K::Blocks(1), 3),
     (5, K::Blocks(7), 17),
     (129, K::Blocks(3), 5),
+    (1, K::Blocks(2), 2),
+    (3, K::Blocks(1), 3),
     (257, K::Blocks(1), 2),
     (33, K::About(512), 65),
 ];
+/// So many of them, the first ones, for each further choice of sizes.
+const SIZED: usize = 3;
 
 /// Weights per row.
 #[derive(Clone, Copy)]
