@@ -22,7 +22,8 @@ pub struct Facts {
     pub run: u32,
     /// Smallest and largest code, where codes are integers.
     pub code_range: Option<(i64, i64)>,
-    /// Significant bits that hold every weight exactly, where f32 has as many.
+    /// Significant bits that hold every weight exactly, where f32 has as many; where weights are then
+    /// rounded to f16, those that hold them before.
     pub significand: Option<u32>,
     /// Operations of the formula that f32 rounds.
     pub roundings: u32,

@@ -4,7 +4,7 @@
 use crate::subject::subjects;
 use crate::{Failed, test};
 use libtest_mimic::Trial;
-use quantloom_codegen::format::Facts;
+use quantloom_codegen::format::{Format, Formula};
 
 pub fn trials() -> Vec<Trial> {
     vec![test("facts/table", table)]
@@ -16,7 +16,7 @@ const HEAD: [&str; 7] =
     ["format", "class", "codes", "run", "alignment", "significand", "bits per weight"];
 
 fn table() -> Result<(), Failed> {
-    let rows = subjects().iter().map(|subject| row(&subject.name, &subject.format.facts()));
+    let rows = subjects().iter().map(|subject| row(&subject.format));
     let rows: Vec<[String; 7]> = [HEAD.map(str::to_owned)].into_iter().chain(rows).collect();
     let widths: [usize; 7] =
         std::array::from_fn(|at| rows.iter().map(|row| row[at].len()).max().unwrap_or(0));
@@ -33,9 +33,10 @@ fn table() -> Result<(), Failed> {
     Ok(())
 }
 
-fn row(name: &str, facts: &Facts) -> [String; 7] {
+fn row(format: &Format) -> [String; 7] {
+    let facts = format.facts();
     [
-        name.to_owned(),
+        format.name.clone(),
         facts.class.to_string(),
         facts.code_range.map_or("-".into(), |(low, high)| format!("{low} to {high}")),
         match facts.run {
@@ -44,6 +45,9 @@ fn row(name: &str, facts: &Facts) -> [String; 7] {
         },
         facts.alignment.to_string(),
         match (facts.significand, facts.roundings) {
+            (Some(bits), _) if matches!(format.value, Formula::Half(_)) => {
+                format!("{bits} bits, to f16")
+            }
             (Some(bits), _) => format!("{bits} bits"),
             (None, times) => format!("rounds {times}"),
         },

@@ -48,6 +48,9 @@ pub fn lines(compiled: &Compiled) -> Vec<(&'static str, String)> {
         lines.push(("code range", format!("{low} to {high}")));
     }
     let rounded = match (facts.significand, facts.roundings) {
+        (Some(bits), _) if matches!(format.value, Formula::Half(_)) => {
+            format!("{bits} of 24 bits, then rounded to f16")
+        }
         (Some(bits), _) => format!("{bits} of 24 bits: every weight is exact"),
         (None, 1) => "rounded once".into(),
         (None, times) => format!("rounded {times} times, in the order written"),
