@@ -60,11 +60,16 @@ pub(super) fn parts(
         most = fit;
         if most < unsplit.min(n) {
             let rows = unsplit.min(n);
-            let rows = if rows == 1 { "one row".to_owned() } else { format!("{rows} rows") };
+            let bytes = bytes(rows) - u64::from(padding);
+            let (have, split) = match rows {
+                1 => (format!("one row of {k} weights has"), "rows cannot be split"),
+                rows => {
+                    (format!("{rows} rows of {k} weights lie together and have"), "cannot be split")
+                }
+            };
             return Err(format!(
-                "{rows} of {k} weights have {} bytes in stream `{}`; a binding holds {largest} with \
-                 its padding of {padding}, and so few rows cannot be split",
-                bytes(unsplit.min(n)) - u64::from(padding),
+                "{have} {bytes} bytes in stream `{}`; a binding holds {largest} with \
+                 its padding of {padding}, and {split}",
                 stream.name
             ));
         }

@@ -191,7 +191,7 @@ mod tests {
         assert_eq!(compare(f32::NAN, 1.0), (1, 0));
         assert_eq!(compare(0.0, 1e-40), (0, 1));
         assert_eq!(compare(0.0, 1e-30), (1, 0));
-        assert_eq!(Decoded::compare(&[], &[1.0]).different, 1);
+        assert_eq!(Decoded::compare::<f32>(&[], &[1.0]).different, 1);
         let some = Decoded::compare(&[1.0, 2.0, 3.0], &[1.0, -2.0, -3.0]);
         let first = Different { index: 1, got: 0x4000_0000, expected: 0xc000_0000 };
         assert_eq!(some, Decoded { different: 2, flushed: 0, first: Some(first) });
