@@ -6,7 +6,8 @@ mod devices;
 use devices::devices;
 use quantloom::artifact::{Artifact, Backend, Element, Kernel, Kind, List};
 use quantloom::verify::{
-    Difference, Fault, Operation, Origin, Vectors, verify_vectors, verify_with_seed,
+    Case, Difference, Fault, Operation, Origin, Output, Vectors, random_cases, verify_vectors,
+    verify_with_seed,
 };
 use quantloom::{Device, Error, Format, Tensor, verify};
 use quantloom_outside::{GroupedB3, Lattice, Split, ThreeBits};
@@ -102,6 +103,40 @@ fn difference<T: std::fmt::Debug>(result: quantloom::Result<T>) -> Difference {
         Err(Error::Differs(difference)) => *difference,
         other => panic!("{other:?}"),
     }
+}
+
+#[test]
+fn an_engine_of_ones_own() {
+    for case in random_cases(&ThreeBits::ARTIFACT.into(), 3).unwrap() {
+        let tensor = case.tensor();
+        let mut weights = vec![0.0; tensor.n() * tensor.k()];
+        ThreeBits::decode(&[&tensor.streams()[0]], &mut weights);
+        case.compare("my engine", Output::Weights(&weights)).unwrap();
+        weights[0] = -1234.5;
+        let found = difference(case.compare("my engine", Output::Weights(&weights)));
+        assert_eq!(found.call.device, "my engine");
+    }
+}
+
+#[test]
+fn a_device_may_take_subnormals_for_zero() {
+    let (scale, zero) = (1e-40f32, -1e5f32);
+    let groups = [scale, zero].map(f32::to_le_bytes).concat();
+    let case = |weight: f32| {
+        let streams = [vec![0; 8], groups.clone()];
+        let tensor = Tensor::new("small", Split::ARTIFACT, 1, 16, streams).unwrap();
+        Case::new(tensor, vec![weight; 16], Origin::Vectors("small".into()))
+    };
+    // The weight is no subnormal, but its scale is.
+    let weight = (0.0 - zero) * scale;
+    assert!(weight.is_normal());
+    let checks = case(weight).compare("flushing", Output::Weights(&[0.0; 16])).unwrap();
+    assert_eq!(checks.flushed[0].weights, 16);
+    let exact = case(weight).compare("exact", Output::Weights(&[weight; 16])).unwrap();
+    assert_eq!(exact.flushed, []);
+    // Neither is any small weight right, nor does it excuse weights that the format does not mean.
+    difference(case(weight).compare("wrong", Output::Weights(&[weight / 2.0; 16])));
+    difference(case(1.0).compare("wrong", Output::Weights(&[0.0; 16])));
 }
 
 /// Decodes as it should, but for one bit of the last weight of five blocks or more.
