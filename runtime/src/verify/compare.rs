@@ -45,7 +45,8 @@ impl Decoded {
             if weight.is(expected) {
                 continue;
             }
-            let zero = weight.is_zero() && (expected.is_subnormal() || flushed.is_zero());
+            let lost = flushed.is_zero() && !expected.is_zero();
+            let zero = weight.is_zero() && (expected.is_subnormal() || lost);
             if zero || weight.is(flushed) {
                 found.flushed += 1;
             } else {
