@@ -1,5 +1,6 @@
 //! The CPU backend: decoders on all cores. Products decode a run of blocks at a time into a small
 //! buffer and never hold the decoded matrix.
+#![allow(unsafe_code)]
 
 use std::sync::Arc;
 
@@ -20,13 +21,13 @@ impl Backend for Cpu {
     }
 
     fn upload(&self, tensor: &Tensor) -> Result<Arc<dyn Resident>> {
-        let decode = tensor.format().decode.ok_or_else(|| Error::Missing {
+        let cpu = tensor.format().cpu.ok_or_else(|| Error::Missing {
             format: tensor.format().name.to_string(),
-            what: "CPU decoder".to_owned(),
+            what: "CPU functions".to_owned(),
             hint: "; a format compiled at run time decodes on the reference engine or a GPU"
                 .to_owned(),
         })?;
-        Ok(Arc::new(CpuWeights { tensor: tensor.clone(), decode }))
+        Ok(Arc::new(CpuWeights { tensor: tensor.clone(), decode: cpu.decode.portable }))
     }
 }
 
@@ -120,7 +121,8 @@ impl CpuWeights {
     /// Decodes the blocks from `first` on that fill `weights`.
     fn decode(&self, first: usize, weights: &mut [f32]) {
         let dims = self.tensor.layout().words();
-        (self.decode)(&self.tensor.stream_bytes(), &dims, first, weights);
+        // SAFETY: the portable version needs no instructions beyond the target's.
+        unsafe { (self.decode)(&self.tensor.stream_bytes(), &dims, first, weights) };
     }
 
     /// Weights per block.
