@@ -6,12 +6,12 @@ use super::isa::Isa;
 use super::quantize::CHUNK;
 use super::simd::{Floats, ROWS};
 use crate::Tensor;
-use crate::artifact::cpu;
+use crate::artifact;
 
 /// What the coded kernels need to know of a tensor.
 #[derive(Clone, Debug)]
 pub(super) struct Coded {
-    pub functions: &'static cpu::Coded,
+    pub functions: &'static artifact::Coded,
     pub codebook: Codebook,
     /// Weight rows.
     pub n: usize,
@@ -91,14 +91,14 @@ pub(super) struct Reader<'a> {
 
 impl Reader<'_> {
     /// A byte per weight for the blocks from `first` on; they fill `codes`.
-    pub fn codes(&self, coded: &cpu::Coded, first: usize, codes: &mut [u8]) {
+    pub fn codes(&self, coded: &artifact::Coded, first: usize, codes: &mut [u8]) {
         let function = self.isa.version(&coded.codes);
         // SAFETY: the version is one for instructions that were detected.
         unsafe { function(self.streams, &self.dims, first, codes) }
     }
 
     /// Scale and offset of every run of the blocks from `first` on; they fill both lists.
-    pub fn scales(&self, coded: &cpu::Coded, first: usize, scales: &mut [f32], offsets: &mut [f32]) {
+    pub fn scales(&self, coded: &artifact::Coded, first: usize, scales: &mut [f32], offsets: &mut [f32]) {
         let function = self.isa.version(&coded.scales);
         // SAFETY: as above.
         unsafe { function(self.streams, &self.dims, first, scales, offsets) }
@@ -109,7 +109,7 @@ impl Reader<'_> {
 #[inline(always)]
 pub(super) fn row_scales(
     isa: Isa,
-    header: &cpu::Header,
+    header: &artifact::Header,
     bytes: &[[u8; ROWS]],
     scales: &mut [Floats],
     offsets: &mut [Floats],

@@ -1,7 +1,6 @@
 //! The output of a product, written by many threads, each its own columns.
 
 use std::marker::PhantomData;
-use std::ops::Range;
 
 /// Rows of outputs, `[m, n]`, of which every thread writes other columns.
 #[derive(Clone, Copy)]
@@ -40,10 +39,5 @@ impl<'y> Columns<'y> {
                 to.copy_from_nonoverlapping(values.as_ptr(), values.len());
             }
         }
-    }
-
-    /// Columns.
-    pub fn range(&self) -> Range<usize> {
-        0..self.n
     }
 }

@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::isa::Isa;
 use super::quantize::CHUNK;
 use super::simd::{Floats, ROWS};
-use crate::artifact::cpu::Cpu;
+use crate::artifact::Cpu;
 
 /// The bytes of a tensor, and the decoder of its format.
 #[derive(Clone, Copy)]

@@ -28,11 +28,6 @@ impl Packed {
         }
     }
 
-    /// Rows.
-    pub fn rows(&self) -> usize {
-        self.m
-    }
-
     /// Some of its columns.
     fn columns(&self, columns: Range<usize>) -> &[f32] {
         self.values.get(columns.start * self.m..columns.end * self.m).unwrap_or_default()

@@ -10,7 +10,7 @@ use super::isa::Isa;
 use super::planes;
 use super::quantize::{CHUNK, QUADS};
 use super::simd::{Floats, Line, ROWS, Simd};
-use crate::artifact::cpu::Header;
+use crate::artifact::Header;
 use crate::memory::filled;
 use crate::{Result, Tensor};
 

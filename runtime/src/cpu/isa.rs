@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 
 use super::simd::portable::Portable;
 use super::simd::{Kernel, Simd};
-use crate::artifact::cpu::Versions;
+use crate::artifact::Versions;
 use crate::{Error, Result};
 
 #[cfg(target_arch = "x86_64")]
@@ -101,5 +101,11 @@ impl fmt::Display for Isa {
             #[cfg(target_arch = "x86_64")]
             Isa::Avx512(_) => "avx512",
         })
+    }
+}
+
+impl fmt::Debug for Isa {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Isa({self})")
     }
 }

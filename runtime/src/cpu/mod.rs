@@ -6,7 +6,7 @@
 //! use quantloom::cpu::Cpu;
 //! use quantloom::{Device, Gguf};
 //!
-//! let cpu: Device = Cpu::new()?.interleaved().int8().into();
+//! let cpu: Device = Cpu::new().interleaved().int8().into();
 //! let weights = Gguf::open("model.gguf")?.tensor("blk.0.ffn_down.weight")?.upload(&cpu)?;
 //! let x = vec![1.0; weights.k()];
 //! let mut y = vec![0.0; weights.n()];
@@ -51,7 +51,8 @@ use isa::Isa;
 /// integer products.
 #[derive(Clone, Copy)]
 pub struct Cpu {
-    isa: Isa,
+    /// None: chosen when weights are uploaded, so that making a device cannot fail.
+    isa: Option<Isa>,
     storage: Storage,
     activations: Activations,
 }
@@ -80,12 +81,10 @@ pub enum Activations {
 impl Cpu {
     /// Native storage, exact products, and the best instructions there are, or those that the
     /// environment variable `QUANTLOOM_ISA` names.
-    ///
-    /// # Errors
-    /// [`Error::Instructions`] where the variable names something this processor has not.
-    pub fn new() -> Result<Cpu> {
-        let isa = Isa::chosen()?;
-        Ok(Cpu { isa, storage: Storage::Native, activations: Activations::F32 })
+    /// Where the variable names something this processor has not, uploading to the device is
+    /// [`Error::Instructions`].
+    pub fn new() -> Cpu {
+        Cpu { isa: None, storage: Storage::Native, activations: Activations::F32 }
     }
 
     /// Products from a copy made for speed.
@@ -106,13 +105,23 @@ impl Cpu {
     /// [`Error::Instructions`] where this processor has not those.
     pub fn with_instructions(self, name: &str) -> Result<Cpu> {
         let isa = Isa::named(name).map_err(|problem| Error::Instructions { problem })?;
-        Ok(Cpu { isa, ..self })
+        Ok(Cpu { isa: Some(isa), ..self })
+    }
+
+    fn isa(&self) -> Result<Isa> {
+        self.isa.map_or_else(Isa::chosen, Ok)
     }
 }
 
 /// Levels of instructions that this processor and its operating system permit, the simplest first.
 pub fn instructions() -> Vec<String> {
     Isa::all().iter().map(Isa::to_string).collect()
+}
+
+impl Default for Cpu {
+    fn default() -> Cpu {
+        Cpu::new()
+    }
 }
 
 impl From<Cpu> for Device {
@@ -123,14 +132,15 @@ impl From<Cpu> for Device {
 
 impl std::fmt::Debug for Cpu {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Cpu { isa, storage, activations } = self;
-        write!(f, "Cpu({isa}, {storage:?} weights, {activations:?} activations)")
+        let Cpu { storage, activations, .. } = self;
+        write!(f, "Cpu({storage:?} weights, {activations:?} activations)")
     }
 }
 
 impl Backend for Cpu {
     fn name(&self) -> String {
-        format!("CPU, {} threads, {}", rayon::current_num_threads(), self.isa)
+        let isa = self.isa().map_or_else(|error| error.to_string(), |isa| isa.to_string());
+        format!("CPU, {} threads, {isa}", rayon::current_num_threads())
     }
 
     fn upload(&self, tensor: &Tensor) -> Result<Arc<dyn Resident>> {

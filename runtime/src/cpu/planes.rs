@@ -6,7 +6,7 @@
 //! that every quad is a shift and a mask away.
 
 use super::quantize::QUADS;
-use super::simd::{Line, ROWS, Simd};
+use super::simd::{Line, Simd};
 
 /// Bits of a stored code, for as many as a code has: the planes have 4, 2 and 1 bits, or 8.
 pub(super) fn stored_bits(bits: u32) -> usize {

@@ -264,7 +264,7 @@ impl Rows<'_> {
         }
     }
 
-    fn at(&self, number: usize) -> usize {
+    pub fn at(&self, number: usize) -> usize {
         match self {
             Rows::First(_) => number,
             Rows::These(rows) => rows.get(number).map_or(usize::MAX, |&row| row as usize),

@@ -3,8 +3,7 @@
 
 use std::array::from_fn;
 
-use super::quantize::QUADS;
-use super::simd::{Floats, Line, Simd};
+use super::simd::{Floats, Kernel, Line, Simd};
 
 /// Codes of 16 weight rows, decoded to bytes, and what scales them.
 #[derive(Clone, Copy)]
@@ -30,15 +29,6 @@ pub(super) struct Tile<'a> {
     pub scales: &'a [f32],
     pub starts: &'a [i32],
     pub sums: &'a [f32],
-}
-
-/// Rows of a tile when `m` are left: as many as registers hold, tiles as equal as they can be.
-pub(super) fn rows<S: Simd>(m: usize) -> usize {
-    const SIZES: [usize; 7] = [1, 2, 3, 4, 6, 8, 12];
-    let tiles = m.div_ceil(S::TILE);
-    let wanted = m.div_ceil(tiles.max(1));
-    let size = SIZES.into_iter().rev().find(|&size| size <= wanted.min(S::TILE));
-    size.unwrap_or(1)
 }
 
 /// `y[row of the tile]` += panel times tile.
@@ -90,7 +80,7 @@ struct Body<'a, const Q: usize, const M: usize, const OFFSET: bool, const WIDE: 
     y: &'a mut [Floats; M],
 }
 
-impl<const Q: usize, const M: usize, const OFFSET: bool, const WIDE: bool> super::simd::Kernel
+impl<const Q: usize, const M: usize, const OFFSET: bool, const WIDE: bool> Kernel
     for Body<'_, Q, M, OFFSET, WIDE>
 {
     type Output = ();
@@ -138,4 +128,3 @@ impl<const Q: usize, const M: usize, const OFFSET: bool, const WIDE: bool> super
         }
     }
 }
-const _: () = assert!(QUADS == 8);

@@ -7,8 +7,9 @@ use super::arithmetic::{Codes, Int8, Weights};
 use super::coded::{Coded, Reader};
 use super::decoded::Decoded;
 use super::interleave::Interleaved;
+use super::isa::Isa;
 use super::panel::Source;
-use super::product::{Arithmetic, Product, Rows};
+use super::product::{Product, Rows};
 use super::rows::RowProduct;
 use super::{Activations, Cpu, Storage};
 use crate::device::{Resident, check_activations};
@@ -21,9 +22,10 @@ use crate::{Error, Result, Tensor, artifact, f16};
 /// a thread, allocate nothing.
 #[derive(Debug)]
 pub struct CpuWeights {
-    cpu: Cpu,
+    isa: Isa,
+    activations: Activations,
     tensor: Tensor,
-    functions: artifact::cpu::Cpu,
+    functions: artifact::Cpu,
     coded: Option<Coded>,
     interleaved: Option<Interleaved>,
 }
@@ -35,10 +37,11 @@ const RUN: usize = 1024;
 /// Weights per task of a dequantization.
 const TASK: usize = 16 * 1024;
 /// Activation rows from which on decoded weights are interleaved.
-const MANY: usize = 8;
+pub(super) const MANY: usize = 8;
 
 impl CpuWeights {
     pub(super) fn new(cpu: Cpu, tensor: &Tensor) -> Result<CpuWeights> {
+        let isa = cpu.isa()?;
         let missing = |what: &str, hint: &str| Error::Missing {
             format: tensor.format().name.to_string(),
             what: what.to_owned(),
@@ -54,9 +57,10 @@ impl CpuWeights {
         let coded = Coded::new(tensor);
         let wanted = cpu.storage == Storage::Interleaved;
         let interleaved = coded.as_ref().filter(|_| wanted);
-        let interleaved = interleaved.map(|coded| Interleaved::new(tensor, coded, cpu.isa));
+        let interleaved = interleaved.map(|coded| Interleaved::new(tensor, coded, isa));
         let interleaved = interleaved.transpose()?;
-        Ok(CpuWeights { cpu, tensor: tensor.clone(), functions, coded, interleaved })
+        let Cpu { activations, .. } = cpu;
+        Ok(CpuWeights { isa, activations, tensor: tensor.clone(), functions, coded, interleaved })
     }
 
     /// `y[m, n] = x[m, k] · weightsᵀ`.
@@ -165,7 +169,7 @@ impl CpuWeights {
 
     /// What computes products of `m` activation rows, for people.
     pub fn kernel(&self, m: usize) -> String {
-        let Cpu { isa, .. } = self.cpu;
+        let isa = self.isa;
         let storage = if self.interleaved.is_some() { "interleaved" } else { "native" };
         match (self.int8(), &self.interleaved) {
             (Some(coded), _) => {
@@ -186,7 +190,7 @@ impl CpuWeights {
 
     /// The codes, where products are computed with 8-bit activations.
     fn int8(&self) -> Option<&Coded> {
-        let wanted = self.cpu.activations == Activations::Int8;
+        let wanted = self.activations == Activations::Int8;
         self.coded.as_ref().filter(|coded| wanted && coded.codebook.is_integer())
     }
 
@@ -221,7 +225,7 @@ impl CpuWeights {
         f(Decoded {
             streams: streams.get(..used).unwrap_or_default(),
             dims: self.tensor.layout().words(),
-            isa: self.cpu.isa,
+            isa: self.isa,
             functions: &self.functions,
             n: self.tensor.n(),
             k: self.tensor.k(),

@@ -140,6 +140,11 @@ impl Simd for Avx2 {
         both!(|half| _mm256_load_ps(halves[half].as_ptr()))
     }
     #[inline(always)]
+    fn load_row(self, from: &[f32; 16]) -> Lanes {
+        let (halves, _) = from.as_chunks::<8>();
+        both!(|half| _mm256_loadu_ps(halves[half].as_ptr()))
+    }
+    #[inline(always)]
     fn store_floats(self, floats: Lanes, to: &mut Floats) {
         let (halves, _) = to.0.as_chunks_mut::<8>();
         for (half, floats) in halves.iter_mut().zip(floats) {

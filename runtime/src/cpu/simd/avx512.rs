@@ -106,6 +106,10 @@ impl Simd for Avx512 {
         intrinsics!(_mm512_load_ps(from.0.as_ptr()))
     }
     #[inline(always)]
+    fn load_row(self, from: &[f32; 16]) -> __m512 {
+        intrinsics!(_mm512_loadu_ps(from.as_ptr()))
+    }
+    #[inline(always)]
     fn store_floats(self, floats: __m512, to: &mut Floats) {
         intrinsics!(_mm512_store_ps(to.0.as_mut_ptr(), floats))
     }

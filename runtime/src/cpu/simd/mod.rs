@@ -11,12 +11,17 @@ pub(super) mod avx512;
 pub(super) mod neon;
 pub(super) mod portable;
 
-pub(super) use crate::artifact::cpu::ROWS;
+pub(super) use crate::artifact::ROWS;
 
 /// 64 bytes on a cache line of their own: four code bytes of every row.
 #[derive(Clone, Copy, Debug)]
 #[repr(C, align(64))]
 pub(super) struct Line(pub [u8; 4 * ROWS]);
+
+// SAFETY: 64 bytes without padding, and every value of them is one.
+unsafe impl bytemuck::Zeroable for Line {}
+// SAFETY: as above.
+unsafe impl bytemuck::Pod for Line {}
 
 impl Line {
     pub const ZERO: Line = Line([0; 4 * ROWS]);
@@ -26,6 +31,11 @@ impl Line {
 #[derive(Clone, Copy, Debug)]
 #[repr(C, align(64))]
 pub(super) struct Floats(pub [f32; ROWS]);
+
+// SAFETY: 16 floats without padding, and every value of their bytes is one.
+unsafe impl bytemuck::Zeroable for Floats {}
+// SAFETY: as above.
+unsafe impl bytemuck::Pod for Floats {}
 
 impl Floats {
     pub const ZERO: Floats = Floats([0.0; ROWS]);
@@ -79,6 +89,8 @@ pub(super) trait Simd: Copy + Send + Sync + 'static {
     /// Signed lanes as floats.
     fn to_floats(self, words: Self::Words) -> Self::Floats;
     fn load_floats(self, from: &Floats) -> Self::Floats;
+    /// 16 neighbours, wherever they lie.
+    fn load_row(self, from: &[f32; ROWS]) -> Self::Floats;
     fn store_floats(self, floats: Self::Floats, to: &mut Floats);
     fn splat_float(self, number: f32) -> Self::Floats;
     fn add(self, a: Self::Floats, b: Self::Floats) -> Self::Floats;

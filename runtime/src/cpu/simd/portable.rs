@@ -87,6 +87,10 @@ impl Simd for Portable {
         from.0
     }
     #[inline(always)]
+    fn load_row(self, from: &[f32; ROWS]) -> [f32; ROWS] {
+        *from
+    }
+    #[inline(always)]
     fn store_floats(self, floats: [f32; ROWS], to: &mut Floats) {
         to.0 = floats;
     }
