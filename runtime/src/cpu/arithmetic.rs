@@ -10,7 +10,7 @@ use super::panel::{Buffers, Bytes, Source};
 use super::product::{Arithmetic, Workspace};
 use super::quantize::{CHUNK, Packing, QUADS, Quantized};
 use super::simd::{Floats, Simd};
-use super::tile;
+use super::{storage, tile};
 
 /// Activations in 8 bits, for codes that are integers.
 #[derive(Clone, Copy)]
@@ -36,13 +36,19 @@ impl Arithmetic for Int8<'_> {
     }
 
     #[inline(always)]
-    fn fill<S: Simd>(&self, simd: S, panel: &mut Buffers, group: usize, chunks: Range<usize>, _: usize) {
-        panel.fill(simd, &self.0, Bytes::Integers, group, chunks);
+    fn fill<S: Simd>(&self, simd: S, panel: &mut Buffers, group: usize, chunks: Range<usize>, m: usize) {
+        panel.fill(simd, &self.0, (m > 1).then_some(Bytes::Integers), group, chunks);
     }
 
     #[inline(always)]
     fn multiply<S: Simd>(&self, simd: S, panel: &Buffers, x: &Quantized, chunks: Range<usize>, y: &mut [Floats]) {
-        tile::multiply(simd, panel.panel(self.0.coded), x.tile(chunks), y);
+        let x = x.tile(chunks.clone());
+        match (panel.stored(&self.0, chunks), y) {
+            (Some(stored), [y]) => {
+                storage::multiply_int8(simd, stored, self.0.coded.codebook.bytes(), x, y);
+            }
+            (_, y) => tile::multiply(simd, panel.panel(self.0.coded), x, y),
+        }
     }
 
     fn workspace() -> &'static LocalKey<Cell<Workspace<Quantized, Buffers>>> {
@@ -92,13 +98,13 @@ impl Arithmetic for Codes<'_> {
 
     #[inline(always)]
     fn pack<'x>(&self, tile: &mut Packed, rows: usize, x: impl Iterator<Item = &'x [f32]>) {
-        tile.pack(self.chunks() * CHUNK, rows, x);
+        tile.pack(self.chunks(), self.0.coded.runs(), rows, x);
     }
 
     #[inline(always)]
     fn fill<S: Simd>(&self, simd: S, panel: &mut Both, group: usize, chunks: Range<usize>, m: usize) {
         let weights = chunks.len() * CHUNK;
-        panel.codes.fill(simd, &self.0, Bytes::Indices, group, chunks);
+        panel.codes.fill(simd, &self.0, (m > 1).then_some(Bytes::Indices), group, chunks);
         if m > exact::FEW {
             panel.weights.resize(weights, Floats::ZERO);
             let Both { codes, weights } = panel;
@@ -110,11 +116,16 @@ impl Arithmetic for Codes<'_> {
 
     #[inline(always)]
     fn multiply<S: Simd>(&self, simd: S, panel: &Both, x: &Packed, chunks: Range<usize>, y: &mut [Floats]) {
-        let columns = chunks.start * CHUNK..chunks.end * CHUNK;
-        if panel.weights.is_empty() {
-            exact::multiply_codes(simd, self.indices(&panel.codes), x, columns, y);
-        } else {
-            exact::multiply(simd, &panel.weights, x, columns, y);
+        let stored = panel.codes.stored(&self.0, chunks.clone());
+        match (stored, y) {
+            (Some(stored), [y]) => {
+                let values = self.0.coded.codebook.values();
+                storage::multiply_f32(simd, stored, &values, x, chunks.start, y);
+            }
+            (_, y) if panel.weights.is_empty() => {
+                exact::multiply_codes(simd, self.indices(&panel.codes), x, chunks, y);
+            }
+            (_, y) => exact::multiply(simd, &panel.weights, x, chunks, y),
         }
     }
 
@@ -151,7 +162,7 @@ impl Arithmetic for Weights<'_> {
 
     #[inline(always)]
     fn pack<'x>(&self, tile: &mut Packed, rows: usize, x: impl Iterator<Item = &'x [f32]>) {
-        tile.pack(self.chunks() * CHUNK, rows, x);
+        tile.pack(self.chunks(), 0, rows, x);
     }
 
     #[inline(always)]
@@ -161,7 +172,7 @@ impl Arithmetic for Weights<'_> {
 
     #[inline(always)]
     fn multiply<S: Simd>(&self, simd: S, panel: &Plain, x: &Packed, chunks: Range<usize>, y: &mut [Floats]) {
-        exact::multiply(simd, &panel.weights, x, chunks.start * CHUNK..chunks.end * CHUNK, y);
+        exact::multiply(simd, &panel.weights, x, chunks, y);
     }
 
     fn workspace() -> &'static LocalKey<Cell<Workspace<Packed, Plain>>> {

@@ -1,5 +1,9 @@
 //! What the bytes that a format's code function hands out mean, and how few bits can tell them apart.
 
+use std::array::from_fn;
+
+use super::simd::Floats;
+
 /// Codes as unsigned bytes.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Codebook {
@@ -108,14 +112,21 @@ impl Codebook {
         }
     }
 
-    /// The value of every index, where there are at most 16.
-    pub fn floats(&self) -> Option<[f32; 16]> {
-        let bits = self.bits;
-        match &self.meaning {
-            Meaning::Integer { zero } => (bits <= 4).then(|| std::array::from_fn(|index| (index as i32 - zero) as f32)),
-            Meaning::Table { bytes, zero } => Some(bytes.map(|byte| (i32::from(byte) - zero) as f32)),
-            Meaning::Float(floats) => Some(*floats),
-        }
+    /// Whether there are at most 16 indices.
+    pub fn is_small(&self) -> bool {
+        self.bits <= 4
+    }
+
+    /// The value of every index where there are at most 16; else what is added to all.
+    pub fn values(&self) -> Floats {
+        let small = self.is_small();
+        Floats(match &self.meaning {
+            Meaning::Integer { zero } => {
+                from_fn(|index| if small { index as i32 - zero } else { -zero } as f32)
+            }
+            Meaning::Table { bytes, zero } => bytes.map(|byte| (i32::from(byte) - zero) as f32),
+            Meaning::Float(floats) => *floats,
+        })
     }
 }
 
@@ -131,7 +142,7 @@ impl Mapping {
         if occurring().all(|(byte, _)| moved(byte) == by) {
             Mapping::Add(by)
         } else if occurring().all(|(byte, _)| byte < 16) {
-            Mapping::Table(std::array::from_fn(|byte| panel[byte]))
+            Mapping::Table(from_fn(|byte| panel[byte]))
         } else {
             Mapping::Any(Box::new(panel))
         }
@@ -145,7 +156,7 @@ fn bits(number: u32) -> u32 {
 
 /// Values as a table; entries past the last repeat it.
 fn table<T: Copy + Default>(values: &[f32], entry: impl Fn(f32) -> T) -> [T; 16] {
-    std::array::from_fn(|index| {
+    from_fn(|index| {
         let value = values.get(index).or(values.last());
         value.map_or(T::default(), |&value| entry(value))
     })

@@ -4,7 +4,8 @@
 use std::array::from_fn;
 use std::ops::Range;
 
-use super::codebook::{Codebook, Meaning};
+use super::codebook::Codebook;
+use super::quantize::CHUNK;
 use super::simd::{Floats, Kernel, Line, Simd};
 
 /// Some activation rows, side by side: `[k, row]`.
@@ -13,24 +14,44 @@ pub(super) struct Packed {
     /// Rows.
     m: usize,
     values: Vec<f32>,
+    /// Runs of a chunk of which there are sums.
+    runs: usize,
+    /// Sums of activations: `[chunk, run, row]`.
+    sums: Vec<f32>,
 }
 
 impl Packed {
-    /// Takes rows of at most `k` values; what is not there is zeros.
+    /// Takes rows of activations, in chunks, and sums `runs` runs of each; what is not there is zeros.
     #[inline(always)]
-    pub fn pack<'x>(&mut self, k: usize, m: usize, x: impl Iterator<Item = &'x [f32]>) {
+    pub fn pack<'x>(
+        &mut self,
+        chunks: usize,
+        runs: usize,
+        m: usize,
+        x: impl Iterator<Item = &'x [f32]>,
+    ) {
         self.m = m;
+        self.runs = runs;
         self.values.clear();
-        self.values.resize(k * m, 0.0);
+        self.values.resize(chunks * CHUNK * m, 0.0);
+        self.sums.clear();
+        self.sums.resize(chunks * runs * m, 0.0);
         for (row, x) in x.take(m).enumerate() {
-            let places = self.values.iter_mut().skip(row).step_by(self.m);
+            let places = self.values.iter_mut().skip(row).step_by(m);
             places.zip(x).for_each(|(place, x)| *place = *x);
+            if let Some(run) = CHUNK.checked_div(runs) {
+                let places = self.sums.iter_mut().skip(row).step_by(m);
+                places.zip(x.chunks(run)).for_each(|(place, x)| *place = x.iter().sum());
+            }
         }
     }
 
-    /// Some of its columns.
-    fn columns(&self, columns: Range<usize>) -> &[f32] {
-        self.values.get(columns.start * self.m..columns.end * self.m).unwrap_or_default()
+    /// Some of its chunks, and the sums of their runs.
+    #[inline(always)]
+    pub fn chunks(&self, chunks: Range<usize>) -> (&[f32], &[f32]) {
+        let part = |of: usize| chunks.start * of * self.m..chunks.end * of * self.m;
+        let values = self.values.get(part(CHUNK)).unwrap_or_default();
+        (values, self.sums.get(part(self.runs)).unwrap_or_default())
     }
 }
 
@@ -48,27 +69,13 @@ pub(super) struct Indices<'a> {
     pub codebook: &'a Codebook,
 }
 
-/// What turns indices into floats.
-#[derive(Clone, Copy)]
-enum Values {
-    Table([f32; 16]),
-    Less(f32),
-}
-
-impl Values {
-    fn new(codebook: &Codebook) -> Values {
-        match (codebook.floats(), &codebook.meaning) {
-            (Some(floats), _) => Values::Table(floats),
-            (None, Meaning::Integer { zero }) => Values::Less(*zero as f32),
-            (None, _) => Values::Less(0.0),
-        }
-    }
-}
-
-/// The values of a quad's four codes.
+/// The values of a quad's four codes, which [`Codebook::values`] says.
 #[inline(always)]
-fn quad<S: Simd, const TABLE: bool>(simd: S, values: S::Floats, line: &Line) -> [S::Floats; 4] {
-    let words = simd.load(line);
+pub(super) fn quad<S: Simd, const TABLE: bool>(
+    simd: S,
+    values: S::Floats,
+    words: S::Words,
+) -> [S::Floats; 4] {
     from_fn(|byte| {
         let code = simd.shr(words, 8 * byte as u32);
         match TABLE {
@@ -81,26 +88,25 @@ fn quad<S: Simd, const TABLE: bool>(simd: S, values: S::Floats, line: &Line) -> 
     })
 }
 
-/// `y[row]` += codes times a few rows, straight from the codes. `columns` are those of the panel.
+/// `y[row]` += codes times a few rows, straight from the codes. `chunks` are those of the panel.
 #[inline(always)]
 pub(super) fn multiply_codes<S: Simd>(
     simd: S,
     panel: Indices,
     x: &Packed,
-    columns: Range<usize>,
+    chunks: Range<usize>,
     y: &mut [Floats],
 ) {
-    let values = Values::new(panel.codebook);
-    let x_values = x.columns(columns);
-    match (x.m, values) {
-        (1, Values::Table(values)) => codes_by::<S, 1, true>(simd, panel, Floats(values), x_values, y),
-        (2, Values::Table(values)) => codes_by::<S, 2, true>(simd, panel, Floats(values), x_values, y),
-        (3, Values::Table(values)) => codes_by::<S, 3, true>(simd, panel, Floats(values), x_values, y),
-        (_, Values::Table(values)) => codes_by::<S, 4, true>(simd, panel, Floats(values), x_values, y),
-        (1, Values::Less(zero)) => codes_by::<S, 1, false>(simd, panel, Floats([-zero; 16]), x_values, y),
-        (2, Values::Less(zero)) => codes_by::<S, 2, false>(simd, panel, Floats([-zero; 16]), x_values, y),
-        (3, Values::Less(zero)) => codes_by::<S, 3, false>(simd, panel, Floats([-zero; 16]), x_values, y),
-        (_, Values::Less(zero)) => codes_by::<S, 4, false>(simd, panel, Floats([-zero; 16]), x_values, y),
+    let x_chunks = x.chunks(chunks);
+    match (x.m, panel.codebook.is_small()) {
+        (1, true) => codes_by::<S, 1, true>(simd, panel, x_chunks, y),
+        (2, true) => codes_by::<S, 2, true>(simd, panel, x_chunks, y),
+        (3, true) => codes_by::<S, 3, true>(simd, panel, x_chunks, y),
+        (_, true) => codes_by::<S, 4, true>(simd, panel, x_chunks, y),
+        (1, false) => codes_by::<S, 1, false>(simd, panel, x_chunks, y),
+        (2, false) => codes_by::<S, 2, false>(simd, panel, x_chunks, y),
+        (3, false) => codes_by::<S, 3, false>(simd, panel, x_chunks, y),
+        (_, false) => codes_by::<S, 4, false>(simd, panel, x_chunks, y),
     }
 }
 
@@ -111,18 +117,17 @@ pub(super) const FEW: usize = 4;
 fn codes_by<S: Simd, const M: usize, const TABLE: bool>(
     simd: S,
     panel: Indices,
-    values: Floats,
-    x: &[f32],
+    x: (&[f32], &[f32]),
     y: &mut [Floats],
 ) {
     let Some(y) = y.first_chunk_mut::<M>() else { return };
-    simd.vectorize(Codes::<M, TABLE> { panel, values, x, y });
+    simd.vectorize(Codes::<M, TABLE> { panel, x, y });
 }
 
 struct Codes<'a, const M: usize, const TABLE: bool> {
     panel: Indices<'a>,
-    values: Floats,
-    x: &'a [f32],
+    /// Activations and their sums.
+    x: (&'a [f32], &'a [f32]),
     y: &'a mut [Floats; M],
 }
 
@@ -131,21 +136,22 @@ impl<const M: usize, const TABLE: bool> Kernel for Codes<'_, M, TABLE> {
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let Codes { panel, values, x, y } = self;
-        let values = simd.load_floats(&values);
-        let (x, _) = x.as_chunks::<M>();
+        let Codes { panel, x, y } = self;
+        let values = simd.load_floats(&panel.codebook.values());
+        let (sums, _) = x.1.as_chunks::<M>();
+        let (x, _) = x.0.as_chunks::<M>();
         let (x, _) = x.as_chunks::<4>();
         let mut totals: [S::Floats; M] = from_fn(|row| simd.load_floats(&y[row]));
         let runs = panel.codes.chunks_exact(panel.quads).zip(x.chunks_exact(panel.quads));
-        for ((run, (codes, x)), scale) in runs.enumerate().zip(panel.scales) {
+        let scales = panel.scales.iter().zip(sums);
+        for ((run, (codes, x)), (scale, sums)) in runs.enumerate().zip(scales) {
             let mut dots = [simd.splat_float(0.0); M];
-            let mut sums = [[0.0f32; 4]; M];
             for (line, x) in codes.iter().zip(x) {
-                let weights = quad::<S, TABLE>(simd, values, line);
+                let weights = quad::<S, TABLE>(simd, values, simd.load(line));
                 for byte in 0..4 {
                     for row in 0..M {
-                        dots[row] = simd.mul_add(weights[byte], simd.splat_float(x[byte][row]), dots[row]);
-                        sums[row][byte] += x[byte][row];
+                        let x = simd.splat_float(x[byte][row]);
+                        dots[row] = simd.mul_add(weights[byte], x, dots[row]);
                     }
                 }
             }
@@ -156,8 +162,7 @@ impl<const M: usize, const TABLE: bool> Kernel for Codes<'_, M, TABLE> {
             if let Some(offset) = panel.offsets.get(run) {
                 let offset = simd.load_floats(offset);
                 for row in 0..M {
-                    let sum: f32 = sums[row].iter().sum();
-                    totals[row] = simd.mul_add(offset, simd.splat_float(sum), totals[row]);
+                    totals[row] = simd.mul_add(offset, simd.splat_float(sums[row]), totals[row]);
                 }
             }
         }
@@ -170,22 +175,22 @@ impl<const M: usize, const TABLE: bool> Kernel for Codes<'_, M, TABLE> {
 /// Decodes a panel: `weights[k]`.
 #[inline(always)]
 pub(super) fn decode<S: Simd>(simd: S, panel: Indices, weights: &mut [Floats]) {
-    match Values::new(panel.codebook) {
-        Values::Table(values) => decode_by::<S, true>(simd, panel, Floats(values), weights),
-        Values::Less(zero) => decode_by::<S, false>(simd, panel, Floats([-zero; 16]), weights),
+    match panel.codebook.is_small() {
+        true => decode_by::<S, true>(simd, panel, weights),
+        false => decode_by::<S, false>(simd, panel, weights),
     }
 }
 
 #[inline(always)]
-fn decode_by<S: Simd, const TABLE: bool>(simd: S, panel: Indices, values: Floats, to: &mut [Floats]) {
-    let values = simd.load_floats(&values);
+fn decode_by<S: Simd, const TABLE: bool>(simd: S, panel: Indices, to: &mut [Floats]) {
+    let values = simd.load_floats(&panel.codebook.values());
     let (to, _) = to.as_chunks_mut::<4>();
     let runs = panel.codes.chunks_exact(panel.quads).zip(to.chunks_exact_mut(panel.quads));
     for ((run, (codes, to)), scale) in runs.enumerate().zip(panel.scales) {
         let scale = simd.load_floats(scale);
         let offset = simd.load_floats(panel.offsets.get(run).unwrap_or(&Floats::ZERO));
         for (line, to) in codes.iter().zip(to) {
-            let weights = quad::<S, TABLE>(simd, values, line);
+            let weights = quad::<S, TABLE>(simd, values, simd.load(line));
             for byte in 0..4 {
                 let weight = simd.mul_add(scale, weights[byte], offset);
                 simd.store_floats(weight, &mut to[byte]);
@@ -200,10 +205,10 @@ pub(super) fn multiply<S: Simd>(
     simd: S,
     weights: &[Floats],
     x: &Packed,
-    columns: Range<usize>,
+    chunks: Range<usize>,
     y: &mut [Floats],
 ) {
-    let x_values = x.columns(columns);
+    let (x_values, _) = x.chunks(chunks);
     match x.m {
         12 => by::<S, 12>(simd, weights, x_values, y),
         8 => by::<S, 8>(simd, weights, x_values, y),

@@ -71,11 +71,17 @@ impl Interleaved {
         chunks: Range<usize>,
         to: &mut [Line],
     ) {
+        if let Some((bits, lines)) = self.lines(coded, group, chunks) {
+            planes::unpack(simd, bits, table, lines, to);
+        }
+    }
+
+    /// Lines per chunk, and the lines of chunks of a group of rows.
+    #[inline(always)]
+    pub fn lines(&self, coded: &Coded, group: usize, chunks: Range<usize>) -> Option<(usize, &[Line])> {
         let first = group * coded.chunks();
         let lines = (first + chunks.start) * self.bits..(first + chunks.end) * self.bits;
-        if let Some(from) = self.codes.get(lines) {
-            planes::unpack(simd, self.bits, table, from, to);
-        }
+        Some((self.bits, self.codes.get(lines)?))
     }
 
     /// Scales and offsets of the same chunks, for every run. `chunks` begins where a block does.

@@ -33,6 +33,7 @@ mod product;
 mod quantize;
 mod rows;
 mod simd;
+mod storage;
 mod tile;
 mod weights;
 

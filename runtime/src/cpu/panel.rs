@@ -8,6 +8,7 @@ use super::interleave::Interleaved;
 use super::native;
 use super::quantize::QUADS;
 use super::simd::{Floats, Line, Simd};
+use super::storage::Stored;
 use super::tile::Panel;
 
 /// Where codes come from.
@@ -35,6 +36,8 @@ pub(super) struct Buffers {
     scales: Vec<Floats>,
     offsets: Vec<Floats>,
     rows: Rows,
+    /// Where it is in the tensor.
+    group: usize,
 }
 
 /// Codes and scales of single rows, on their way into a panel.
@@ -46,33 +49,38 @@ pub(super) struct Rows {
 }
 
 impl Buffers {
-    /// Fills a panel with chunks of a group of rows. `chunks` begins where a block does.
+    /// Fills a panel with chunks of a group of rows. `chunks` begins where a block does. Without
+    /// `bytes` only scales are decoded, for [`Buffers::stored`].
     #[inline(always)]
     pub fn fill<S: Simd>(
         &mut self,
         simd: S,
         source: &Source,
-        bytes: Bytes,
+        bytes: Option<Bytes>,
         group: usize,
         chunks: Range<usize>,
     ) {
         let Source { coded, reader, interleaved } = source;
         let runs = coded.runs();
-        self.codes.resize(chunks.len() * QUADS, Line::ZERO);
+        self.group = group;
         for list in [&mut self.scales, &mut self.offsets] {
             list.resize(chunks.len() * runs, Floats::ZERO);
         }
         let (scales, offsets) = (&mut *self.scales, &mut *self.offsets);
         match interleaved {
             Some(stored) => {
-                let table = match bytes {
-                    Bytes::Integers => coded.codebook.bytes(),
-                    Bytes::Indices => None,
-                };
-                stored.codes(simd, coded, table, group, chunks.clone(), &mut self.codes);
+                if let Some(bytes) = bytes {
+                    self.codes.resize(chunks.len() * QUADS, Line::ZERO);
+                    let table = match bytes {
+                        Bytes::Integers => coded.codebook.bytes(),
+                        Bytes::Indices => None,
+                    };
+                    stored.codes(simd, coded, table, group, chunks.clone(), &mut self.codes);
+                }
                 stored.scales(reader.isa, coded, group, chunks.clone(), scales, offsets);
             }
             None => {
+                self.codes.resize(chunks.len() * QUADS, Line::ZERO);
                 let rows = &mut self.rows;
                 native::codes(simd, coded, reader, group, chunks.clone(), rows, &mut self.codes);
                 native::scales(coded, reader, group, chunks.clone(), rows, scales, offsets);
@@ -83,6 +91,14 @@ impl Buffers {
         for list in [&mut *scales, &mut *offsets] {
             list.iter_mut().skip(present).for_each(|past| *past = Floats::ZERO);
         }
+    }
+
+    /// The same chunks where they are stored; `None` unless they are interleaved.
+    pub fn stored<'b>(&'b self, source: &Source<'b>, chunks: Range<usize>) -> Option<Stored<'b>> {
+        let Source { coded, interleaved, .. } = source;
+        let Panel { scales, offsets, runs, .. } = self.panel(coded);
+        let (bits, lines) = interleaved.as_ref()?.lines(coded, self.group, chunks)?;
+        Some(Stored { lines, bits, scales, offsets, runs })
     }
 
     /// The panel, as it was filled.

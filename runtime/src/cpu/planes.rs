@@ -41,7 +41,7 @@ pub(super) fn pack(codes: &[Line; QUADS], bits: usize, to: &mut [Line]) {
     }
 }
 
-/// Unpacks chunks to a byte per code.
+/// Unpacks chunks to a byte per code, and fetches as many chunks that follow: the next panel's.
 #[inline(always)]
 pub(super) fn unpack<S: Simd>(simd: S, bits: usize, table: Option<&[u8; 16]>, from: &[Line], to: &mut [Line]) {
     match (bits, table) {
@@ -55,7 +55,7 @@ pub(super) fn unpack<S: Simd>(simd: S, bits: usize, table: Option<&[u8; 16]>, fr
         (2, Some(table)) => chunks::<S, 2, true>(simd, table, from, to),
         (3, Some(table)) => chunks::<S, 3, true>(simd, table, from, to),
         (4, Some(table)) => chunks::<S, 4, true>(simd, table, from, to),
-        _ => to.copy_from_slice(from),
+        _ => chunks::<S, 8, false>(simd, &[0; 16], from, to),
     }
 }
 
@@ -67,11 +67,12 @@ fn chunks<S: Simd, const BITS: usize, const TABLE: bool>(
     to: &mut [Line],
 ) {
     let table = simd.table(table);
+    let ahead = from.len();
     let (from, _) = from.as_chunks::<BITS>();
     let (to, _) = to.as_chunks_mut::<QUADS>();
     for (from, to) in from.iter().zip(to) {
         for line in from {
-            simd.prefetch(line);
+            simd.prefetch(std::ptr::from_ref(line).wrapping_add(ahead));
         }
         let quads = quads::<S, BITS>(simd, from);
         for (quad, to) in quads.into_iter().zip(to) {
@@ -83,26 +84,47 @@ fn chunks<S: Simd, const BITS: usize, const TABLE: bool>(
 
 /// The eight quads of a chunk.
 #[inline(always)]
-fn quads<S: Simd, const BITS: usize>(simd: S, lines: &[Line; BITS]) -> [S::Words; QUADS] {
+pub(super) fn quads<S: Simd, const BITS: usize>(
+    simd: S,
+    lines: &[Line; BITS],
+) -> [S::Words; QUADS] {
     let mut quads = [simd.splat(0); QUADS];
-    let (mut line, mut first) = (0, 0);
-    for plane in [4, 2, 1] {
-        if BITS & plane == 0 {
-            continue;
-        }
-        let mask = simd.splat(0x0101_0101 * (((1 << plane) - 1) << first));
-        for (number, quad) in quads.iter_mut().enumerate() {
-            let words = simd.load(&lines[line + number % plane]);
-            let at = number / plane * plane;
-            let moved = match at >= first {
-                true => simd.shr(words, (at - first) as u32),
-                false => simd.shl(words, (first - at) as u32),
-            };
-            let bits = simd.and(moved, mask);
-            *quad = if first == 0 { bits } else { simd.or(*quad, bits) };
-        }
-        line += plane;
-        first += plane;
+    if let Some(lines) = lines.first_chunk::<QUADS>() {
+        return lines.each_ref().map(|line| simd.load(line));
+    }
+    if BITS & 4 != 0 {
+        add_plane::<S, 4>(simd, lines, 0, &mut quads);
+    }
+    if BITS & 2 != 0 {
+        add_plane::<S, 2>(simd, lines, BITS & 4, &mut quads);
+    }
+    if BITS & 1 != 0 {
+        add_plane::<S, 1>(simd, lines, BITS & 6, &mut quads);
     }
     quads
+}
+
+/// Adds the bits from `first` on, which stand in the lines from there on.
+#[inline(always)]
+fn add_plane<S: Simd, const PLANE: usize>(
+    simd: S,
+    lines: &[Line],
+    first: usize,
+    quads: &mut [S::Words; QUADS],
+) {
+    let Some(lines) = lines.get(first..).and_then(|lines| lines.first_chunk::<PLANE>()) else {
+        return;
+    };
+    let lines = lines.each_ref().map(|line| simd.load(line));
+    let mask = simd.splat(0x0101_0101 * (((1 << PLANE) - 1) << first));
+    for (number, quad) in quads.iter_mut().enumerate() {
+        let line = lines[number % PLANE];
+        let at = number / PLANE * PLANE;
+        let moved = match at >= first {
+            true => simd.shr(line, (at - first) as u32),
+            false => simd.shl(line, (first - at) as u32),
+        };
+        let bits = simd.and(moved, mask);
+        *quad = if first == 0 { bits } else { simd.or(*quad, bits) };
+    }
 }

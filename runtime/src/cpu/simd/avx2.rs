@@ -177,7 +177,7 @@ impl Simd for Avx2 {
             })
     }
     #[inline(always)]
-    fn prefetch(self, line: &Line) {
-        intrinsics!(_mm_prefetch::<_MM_HINT_T0>(line.0.as_ptr().cast()))
+    fn prefetch(self, line: *const Line) {
+        intrinsics!(_mm_prefetch::<_MM_HINT_T0>(line.cast()))
     }
 }

@@ -134,7 +134,7 @@ impl Simd for Avx512 {
         intrinsics!(_mm512_permutexvar_ps(lanes, table))
     }
     #[inline(always)]
-    fn prefetch(self, line: &Line) {
-        intrinsics!(_mm_prefetch::<_MM_HINT_T0>(line.0.as_ptr().cast()))
+    fn prefetch(self, line: *const Line) {
+        intrinsics!(_mm_prefetch::<_MM_HINT_T0>(line.cast()))
     }
 }

@@ -99,6 +99,6 @@ pub(super) trait Simd: Copy + Send + Sync + 'static {
     fn mul_add(self, a: Self::Floats, b: Self::Floats, c: Self::Floats) -> Self::Floats;
     /// `table[lane & 15]` for every lane.
     fn lookup_float(self, table: Self::Floats, lanes: Self::Words) -> Self::Floats;
-    /// Fetches what is likely read soon.
-    fn prefetch(self, _: &Line) {}
+    /// Fetches what is likely read soon, wherever that is.
+    fn prefetch(self, _: *const Line) {}
 }
