@@ -40,6 +40,65 @@ impl Lists {
     }
 }
 
+/// Where a program is one of many blocks: the last of them, where they are fewer, are computed in
+/// room for as many. `times` blocks are one of the program's.
+pub(super) fn over_several(
+    program: &Program,
+    kind: Kind,
+    body: &TokenStream,
+    times: u32,
+) -> TokenStream {
+    let streams = &program.names.streams;
+    let sizes = || program.decoder.streams.iter().map(|stream| stream.bytes);
+    let all_bytes: Vec<_> = sizes().map(Literal::u32_unsuffixed).collect();
+    let block_bytes = sizes().map(|bytes| Literal::u32_unsuffixed(bytes / times));
+    let lists = Lists::of(program, kind);
+    let block_parameters = lists.parameters();
+    let Lists { names, types, count } = &lists;
+    let parameters =
+        all_bytes.iter().zip(streams).map(|(bytes, stream)| quote!(#stream: &[u8; #bytes]));
+    let (name, block) = (kind.name(), format_ident!("{}_block", kind.name()));
+    let (list, ty) = (&names[0], &types[0]);
+    let pads: Vec<Ident> = streams.iter().map(|stream| format_ident!("padded_{stream}")).collect();
+    quote! {
+        /// The blocks from number `first` on, as many as the list holds.
+        #[inline(always)]
+        fn #name(streams: &[&[u8]], _: &[u32; 4], first: usize, #list: &mut [#ty]) {
+            let &[#(#streams,)* ..] = streams else { return };
+            #(let #streams = #streams.get(first.saturating_mul(#block_bytes)..).unwrap_or_default();)*
+            let mut room = [#ty::default(); #count];
+            for (number, list) in #list.chunks_mut(#count).enumerate() {
+                #(
+                    let #pads;
+                    let #streams = #streams.get(number * #all_bytes..).unwrap_or_default();
+                    let #streams = match #streams.first_chunk() {
+                        Some(whole) => whole,
+                        None => {
+                            #pads = padded(#streams);
+                            &#pads
+                        }
+                    };
+                )*
+                let whole = list.len() == #count;
+                let target = match list.first_chunk_mut() {
+                    Some(whole) => whole,
+                    None => &mut room,
+                };
+                #block(#(#streams,)* target);
+                if !whole {
+                    list.iter_mut().zip(room).for_each(|(to, from)| *to = from);
+                }
+            }
+        }
+
+        #[inline(always)]
+        #[allow(clippy::needless_range_loop)]
+        fn #block(#(#parameters,)* #block_parameters) {
+            #body
+        }
+    }
+}
+
 /// Where units are blocks: a block is an array of bytes.
 fn of_blocks(program: &Program, kind: Kind) -> TokenStream {
     let streams = &program.names.streams;
