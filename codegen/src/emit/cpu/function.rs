@@ -40,8 +40,7 @@ impl Lists {
     }
 }
 
-/// Where a program is one of many blocks: the last of them, where they are fewer, are computed in
-/// room for as many. `times` blocks are one of the program's.
+/// Where a program takes `times` blocks as one.
 pub(super) fn over_several(
     program: &Program,
     kind: Kind,
@@ -50,45 +49,48 @@ pub(super) fn over_several(
 ) -> TokenStream {
     let streams = &program.names.streams;
     let sizes = || program.decoder.streams.iter().map(|stream| stream.bytes);
-    let all_bytes: Vec<_> = sizes().map(Literal::u32_unsuffixed).collect();
+    let bytes: Vec<_> = sizes().map(Literal::u32_unsuffixed).collect();
     let block_bytes = sizes().map(|bytes| Literal::u32_unsuffixed(bytes / times));
     let lists = Lists::of(program, kind);
     let block_parameters = lists.parameters();
     let Lists { names, types, count } = &lists;
-    let parameters =
-        all_bytes.iter().zip(streams).map(|(bytes, stream)| quote!(#stream: &[u8; #bytes]));
+    let parameters = bytes.iter().zip(streams).map(|(bytes, name)| quote!(#name: &[u8; #bytes]));
     let (name, block) = (kind.name(), format_ident!("{}_block", kind.name()));
     let (list, ty) = (&names[0], &types[0]);
-    let pads: Vec<Ident> = streams.iter().map(|stream| format_ident!("padded_{stream}")).collect();
+    let pattern = streams.iter().fold(list.to_token_stream(), |all, one| quote!((#all, #one)));
+    let (call_last, last) = match times {
+        1 => (quote!(), quote!()),
+        _ => {
+            let last = format_ident!("{}_last", kind.name());
+            let call = quote! {
+                if !last.is_empty() {
+                    #last(#(#streams.get(whole.len() * #bytes..).unwrap_or_default(),)* last);
+                }
+            };
+            let function = quote! {
+                /// The blocks at the end, fewer than are computed together.
+                #[inline(never)]
+                fn #last(#(#streams: &[u8],)* #list: &mut [#ty]) {
+                    let mut room = [#ty::default(); #count];
+                    #block(#(&padded(#streams),)* &mut room);
+                    #list.iter_mut().zip(room).for_each(|(to, from)| *to = from);
+                }
+            };
+            (call, function)
+        }
+    };
+    let rest = if times == 1 { quote!(_) } else { quote!(last) };
     quote! {
-        /// The blocks from number `first` on, as many as the list holds.
+        /// The blocks from number `first` on, as many as the streams and the list hold.
         #[inline(always)]
         fn #name(streams: &[&[u8]], _: &[u32; 4], first: usize, #list: &mut [#ty]) {
             let &[#(#streams,)* ..] = streams else { return };
             #(let #streams = #streams.get(first.saturating_mul(#block_bytes)..).unwrap_or_default();)*
-            let mut room = [#ty::default(); #count];
-            for (number, list) in #list.chunks_mut(#count).enumerate() {
-                #(
-                    let #pads;
-                    let #streams = #streams.get(number * #all_bytes..).unwrap_or_default();
-                    let #streams = match #streams.first_chunk() {
-                        Some(whole) => whole,
-                        None => {
-                            #pads = padded(#streams);
-                            &#pads
-                        }
-                    };
-                )*
-                let whole = list.len() == #count;
-                let target = match list.first_chunk_mut() {
-                    Some(whole) => whole,
-                    None => &mut room,
-                };
-                #block(#(#streams,)* target);
-                if !whole {
-                    list.iter_mut().zip(room).for_each(|(to, from)| *to = from);
-                }
+            let (whole, #rest) = #list.as_chunks_mut::<#count>();
+            for #pattern in whole.iter_mut()#(.zip(#streams.as_chunks::<#bytes>().0))* {
+                #block(#(#streams,)* #list);
             }
+            #call_last
         }
 
         #[inline(always)]
@@ -96,6 +98,8 @@ pub(super) fn over_several(
         fn #block(#(#parameters,)* #block_parameters) {
             #body
         }
+
+        #last
     }
 }
 

@@ -30,8 +30,8 @@ impl Helpers {
     }
 
     /// Adds those that a function over several blocks calls.
-    pub fn of_several(&mut self, decoder: &Decoder) {
-        self.padded = true;
+    pub fn of_several(&mut self, decoder: &Decoder, times: u32) {
+        self.padded |= times > 1;
         self.of_rows(decoder);
     }
 

@@ -152,7 +152,7 @@ impl Writer {
             && let Some((program, body)) =
                 lanes::body(single, kind, &mut self.constants, &mut self.picks)
         {
-            self.helpers.of_several(single);
+            self.helpers.of_several(single, times);
             self.functions.push(function::over_several(&program, kind, &body, times));
             return self.versions(kind);
         }

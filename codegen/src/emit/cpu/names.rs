@@ -101,10 +101,12 @@ pub(super) struct Taken(HashSet<String>);
 
 /// Names that functions are written with.
 #[rustfmt::skip]
-const RESERVED: [&str; 38] = [
-    "block", "codes", "decode", "decode_block", "decode_codes", "decode_codes_block", "decode_scales", "decode_scales_block",
-    "dims", "f16_to_f32", "f32", "f32_to_f16", "first", "header", "lane", "number", "offsets", "padded", "room", "target", "per_row", "place", "row", "row_scales", "rows",
-    "scales", "size_0", "size_1", "store", "streams", "u16", "u16_at", "u32", "u32_at", "u8_at", "unit_at", "usize", "weights",
+const RESERVED: [&str; 43] = [
+    "block", "codes", "decode", "decode_block", "decode_codes", "decode_codes_block", "decode_codes_last",
+    "decode_last", "decode_scales", "decode_scales_block", "dims", "f16_to_f32", "f32", "f32_to_f16", "first",
+    "header", "lane", "last", "offsets", "padded", "per_row", "place", "room", "row", "row_scales", "rows", "scales",
+    "size_0", "size_1", "store", "streams", "u16", "u16_at", "u32", "u32_at", "u8", "u8_at", "unit_at", "usize",
+    "value", "values", "weights", "whole",
 ];
 
 impl Taken {
