@@ -11,6 +11,7 @@ impl Simd for Portable {
     type Words = [u32; ROWS];
     type Floats = [f32; ROWS];
     const NARROW: bool = false;
+    const DIRECT: bool = false;
     const TILE: usize = 4;
 
     #[inline(always)]
