@@ -7,7 +7,8 @@ use super::{Extent, List};
 /// until `weights`, a multiple of the format's block, is full. `streams` are those of the whole
 /// tensor, `dims` its [`Dims::words`](super::Dims::words). Where streams are too short weights keep
 /// their value or become those of zero bytes; the caller checks lengths first.
-pub type DecodeFn = unsafe fn(streams: &[&[u8]], dims: &[u32; 4], first: usize, weights: &mut [f32]);
+pub type DecodeFn =
+    unsafe fn(streams: &[&[u8]], dims: &[u32; 4], first: usize, weights: &mut [f32]);
 
 /// Like [`DecodeFn`], but hands out a byte per weight; [`Coded::values`] says what bytes mean.
 pub type CodesFn = unsafe fn(streams: &[&[u8]], dims: &[u32; 4], first: usize, codes: &mut [u8]);
@@ -40,13 +41,15 @@ pub struct Cpu {
 }
 
 /// A format's affine form: weight = scale · `values[byte]` + offset, constant scale and offset over
-/// a run. It holds but for the rounding of the formula.
+/// a run. It holds but for roundings of the formula, and where the formula overflows on the way.
 #[derive(Clone, Debug)]
 pub struct Coded {
     /// Weights of a block that share scale and offset; divides the block.
     pub run: u32,
-    /// Over how many blocks each stored part of scale and offset is constant. Where none is a single
-    /// block's, longer runs than `run` share scale and offset.
+    /// Over how many blocks each stored part of scale and offset is constant; none where they are
+    /// constants. Where none is a single block's, longer runs than `run` share scale and offset. In a
+    /// stream of [`Order::Flat`](super::Order::Flat) runs are counted from the tensor's first block on,
+    /// not from the row's.
     pub spans: List<Extent>,
     /// What a byte means; NaN for a byte that never occurs. 256 items at most.
     pub values: List<f32>,
@@ -81,6 +84,13 @@ pub struct Versions<F> {
     pub avx2: Option<F>,
     /// x86-64 with [`AVX512`].
     pub avx512: Option<F>,
+}
+
+impl<F> Versions<F> {
+    /// A function that needs no more than the target has, and no other version.
+    pub const fn only(portable: F) -> Versions<F> {
+        Versions { portable, avx2: None, avx512: None }
+    }
 }
 
 /// Target features of level `avx2`.

@@ -193,7 +193,8 @@ mod tests {
         let biased = biased.unwrap();
         assert!(biased.values.iter().copied().eq((-8i8..8).map(f32::from)));
         assert_eq!((biased.run, biased.spans), (8, vec![Extent::Blocks(1)]));
-        let floats = "type: {exponent: 4, mantissa: 3, bias: 7, special: nan}";
+        let floats =
+            "type: {exponent: 4, mantissa: 3, bias: 7, pad: 0, signed: true, special: nan}";
         let floats = coding(&format!(
             "weights: 8\nblock: {{d: f16, c: \"u8[8]\"}}\nfields:\n  q: {{from: c, {floats}}}\nvalue: d * q",
         ));
@@ -207,8 +208,10 @@ mod tests {
         );
         let signs = signs.unwrap();
         assert_eq!(signs.byte, Byte::Value);
-        let occur: Vec<i8> =
-            (0..=255u8).filter(|&b| !signs.values[usize::from(b)].is_nan()).map(|b| b as i8).collect();
+        let occur: Vec<i8> = (0..=255u8)
+            .filter(|&b| !signs.values[usize::from(b)].is_nan())
+            .map(|b| b as i8)
+            .collect();
         assert_eq!(occur, [1, 4, 7, 10, -10, -7, -4, -1]);
     }
 

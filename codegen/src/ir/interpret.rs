@@ -65,31 +65,28 @@ pub fn interpret_scales(
     });
 }
 
-/// First byte in its unit that each load of the program reads, for every strip. `None` where that
-/// depends on what was loaded, or on more than the strip.
-pub(crate) fn load_offsets(decoder: &Verified<Decoder>) -> Option<Vec<Vec<u32>>> {
+/// The bits of every value in every strip, as far as they depend on nothing but the strip: those that
+/// [`Decoder::loaded`] tells apart mean nothing. `None` where units are not blocks, which depend on
+/// more, or where a load's address depends on what was loaded.
+pub(crate) fn by_strip(decoder: &Verified<Decoder>) -> Option<Vec<Vec<u32>>> {
     let plain = decoder.streams.iter().all(|stream| stream.units.are_blocks());
     let loaded = decoder.loaded();
-    let offsets = decoder.lets.iter().filter_map(|stated| match stated.op {
-        Op::Load { offset, .. } => Some(offset),
-        _ => None,
+    let fixed = decoder.lets.iter().all(|stated| match stated.op {
+        Op::Load { offset, .. } => !loaded[offset.0 as usize],
+        _ => true,
     });
-    let offsets: Vec<Value> = offsets.collect();
-    if !plain || offsets.iter().any(|offset| loaded[offset.0 as usize]) {
+    if !plain || !fixed {
         return None;
     }
     let dims = Dims { n: 1, blocks: 1, sizes: [1; 2] };
     let slots = vec![0; decoder.lets.len()];
     let mut machine = Machine { decoder, streams: &[], dims, row: 0, block: 0, strip: 0, slots };
-    let mut found = vec![Vec::new(); offsets.len()];
-    for strip in 0..decoder.strips {
+    let strips = (0..decoder.strips).map(|strip| {
         machine.strip = strip;
         machine.run();
-        for (found, &offset) in found.iter_mut().zip(&offsets) {
-            found.push(machine.bits(offset));
-        }
-    }
-    Some(found)
+        machine.slots.clone()
+    });
+    Some(strips.collect())
 }
 
 /// Runs every strip of every block, and lets `store` write the block's results.

@@ -12,8 +12,8 @@ mod interval;
 mod print;
 mod verify;
 
+pub(crate) use interpret::by_strip;
 pub use interpret::{interpret, interpret_codes, interpret_scales};
-pub(crate) use interpret::load_offsets;
 pub use verify::{Verified, VerifyError};
 
 use crate::artifact::Stream;

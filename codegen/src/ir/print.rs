@@ -43,9 +43,12 @@ impl fmt::Display for Decoder {
                         lanes.join(", ")
                     )?;
                 }
-                Lanes::Codes(codes) => {
-                    writeln!(f, "  codes[{}..] = u8x4 {}", self.operand(quad.start), self.operand(*codes))?
-                }
+                Lanes::Codes(codes) => writeln!(
+                    f,
+                    "  codes[{}..] = u8x4 {}",
+                    self.operand(quad.start),
+                    self.operand(*codes)
+                )?,
                 Lanes::Scale { scale, offset } => writeln!(
                     f,
                     "  run[{}] = {} * code + {}",

@@ -46,15 +46,8 @@ pub(super) fn runs(format: &Format, run: u32) -> Vec<Strips> {
     let count = format.weights / run;
     let starts = || vec![(0..count).map(|number| number * run).collect()];
     let narrow = format.is_plain();
-    let strips = |lookups| Strips {
-        count,
-        starts: starts(),
-        lanes: 1,
-        run,
-        narrow,
-        primary: None,
-        lookups,
-    };
+    let strips =
+        |lookups| Strips { count, starts: starts(), lanes: 1, run, narrow, primary: None, lookups };
     vec![strips(false), strips(true)]
 }
 

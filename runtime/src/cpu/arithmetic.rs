@@ -12,7 +12,7 @@ use super::quantize::{CHUNK, Packing, QUADS, Quantized};
 use super::simd::{Floats, Simd};
 use super::{storage, tile};
 
-/// Activations in 8 bits, for codes that are integers.
+/// Activations in 8 bits, codes as integers.
 #[derive(Clone, Copy)]
 pub(super) struct Int8<'a>(pub Source<'a>);
 
@@ -31,7 +31,9 @@ impl Arithmetic for Int8<'_> {
     #[inline(always)]
     fn pack<'x>(&self, tile: &mut Quantized, rows: usize, x: impl Iterator<Item = &'x [f32]>) {
         let coded = self.0.coded;
-        let packing = Packing { k: coded.k, runs: coded.runs(), zero: coded.codebook.zero() };
+        let codebook = &coded.codebook;
+        let (zero, unit) = (codebook.zero(), codebook.unit());
+        let packing = Packing { k: coded.k, runs: coded.runs(), zero, unit };
         tile.pack(packing, rows, x);
     }
 

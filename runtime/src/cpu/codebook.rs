@@ -44,8 +44,15 @@ pub(super) enum Meaning {
         /// The byte of zero, whether it occurs or not.
         zero: i32,
     },
-    /// A float.
-    Float([f32; 16]),
+    /// A float, for products in 8 bits about `(bytes[index] - ROUNDED_ZERO) · unit`.
+    Float {
+        /// The float of every index.
+        values: [f32; 16],
+        /// A byte for every index.
+        bytes: [u8; 16],
+        /// The largest magnitude over 127.
+        unit: f32,
+    },
 }
 
 impl Codebook {
@@ -69,7 +76,11 @@ impl Codebook {
                 (narrow, Meaning::Table { bytes, zero })
             }
             true => (span, Meaning::Integer { zero }),
-            false if few => (narrow, Meaning::Float(table(&distinct, |v| v))),
+            false if few => {
+                let unit = high.abs().max(low.abs()) / 127.0;
+                let bytes = table(&distinct, |value| rounded(value / unit));
+                (narrow, Meaning::Float { values: table(&distinct, |value| value), bytes, unit })
+            }
             false => return None,
         };
         let mut index = Box::new([0; 256]);
@@ -83,23 +94,26 @@ impl Codebook {
         Some(Codebook { index, bits, meaning, mapping })
     }
 
-    /// Whether codes are integers, so that products of bytes may be summed.
-    pub fn is_integer(&self) -> bool {
-        !matches!(self.meaning, Meaning::Float(_))
+    /// What the integers of a panel are multiples of: 1, where codes are integers.
+    pub fn unit(&self) -> f32 {
+        match self.meaning {
+            Meaning::Float { unit, .. } => unit,
+            _ => 1.0,
+        }
     }
 
     /// The byte of an integer panel that means zero.
     pub fn zero(&self) -> i32 {
         match self.meaning {
             Meaning::Integer { zero } | Meaning::Table { zero, .. } => zero,
-            Meaning::Float(_) => 0,
+            Meaning::Float { .. } => ROUNDED_ZERO,
         }
     }
 
     /// Table from index to the byte of an integer panel, where they differ.
     pub fn bytes(&self) -> Option<&[u8; 16]> {
         match &self.meaning {
-            Meaning::Table { bytes, .. } => Some(bytes),
+            Meaning::Table { bytes, .. } | Meaning::Float { bytes, .. } => Some(bytes),
             _ => None,
         }
     }
@@ -107,7 +121,7 @@ impl Codebook {
     /// Whether bytes of an integer panel may be 128 or more.
     pub fn is_wide(&self) -> bool {
         match &self.meaning {
-            Meaning::Table { bytes, .. } => bytes.iter().any(|&byte| byte >= 128),
+            Meaning::Table { bytes, .. } | Meaning::Float { bytes, .. } => bytes.iter().any(|&byte| byte >= 128),
             _ => self.bits > 7,
         }
     }
@@ -125,15 +139,25 @@ impl Codebook {
                 from_fn(|index| if small { index as i32 - zero } else { -zero } as f32)
             }
             Meaning::Table { bytes, zero } => bytes.map(|byte| (i32::from(byte) - zero) as f32),
-            Meaning::Float(floats) => *floats,
+            Meaning::Float { values, .. } => *values,
         })
     }
+}
+
+/// The byte that means 0 where floats are rounded.
+const ROUNDED_ZERO: i32 = 127;
+
+/// A float of at most 127 as a byte.
+fn rounded(value: f32) -> u8 {
+    (value.round_ties_even() as i32 + ROUNDED_ZERO) as u8
 }
 
 impl Mapping {
     fn new(values: &[f32], index: &[u8; 256], meaning: &Meaning) -> Mapping {
         let panel = index.map(|index| match meaning {
-            Meaning::Table { bytes, .. } => bytes[usize::from(index & 15)],
+            Meaning::Table { bytes, .. } | Meaning::Float { bytes, .. } => {
+                bytes[usize::from(index & 15)]
+            }
             _ => index,
         });
         let occurring = || (0..=255u8).zip(values).filter(|(_, value)| !value.is_nan());

@@ -1,7 +1,6 @@
 //! Products with activations as they are, in f32: a tile of 16 weight rows times a few activation
 //! rows, from codes or from decoded weights.
 
-use std::array::from_fn;
 use std::ops::Range;
 
 use super::codebook::Codebook;
@@ -76,16 +75,18 @@ pub(super) fn quad<S: Simd, const TABLE: bool>(
     values: S::Floats,
     words: S::Words,
 ) -> [S::Floats; 4] {
-    from_fn(|byte| {
+    let mut weights = [values; 4];
+    for (byte, weight) in weights.iter_mut().enumerate() {
         let code = simd.shr(words, 8 * byte as u32);
-        match TABLE {
+        *weight = match TABLE {
             true => simd.lookup_float(values, code),
             false => {
                 let code = simd.and(code, simd.splat(0xff));
                 simd.add(simd.to_floats(code), values)
             }
-        }
-    })
+        };
+    }
+    weights
 }
 
 /// `y[row]` += codes times a few rows, straight from the codes. `chunks` are those of the panel.
@@ -141,7 +142,10 @@ impl<const M: usize, const TABLE: bool> Kernel for Codes<'_, M, TABLE> {
         let (sums, _) = x.1.as_chunks::<M>();
         let (x, _) = x.0.as_chunks::<M>();
         let (x, _) = x.as_chunks::<4>();
-        let mut totals: [S::Floats; M] = from_fn(|row| simd.load_floats(&y[row]));
+        let mut totals = [simd.splat_float(0.0); M];
+        for (total, y) in totals.iter_mut().zip(&*y) {
+            *total = simd.load_floats(y);
+        }
         let runs = panel.codes.chunks_exact(panel.quads).zip(x.chunks_exact(panel.quads));
         let scales = panel.scales.iter().zip(sums);
         for ((run, (codes, x)), (scale, sums)) in runs.enumerate().zip(scales) {
@@ -239,7 +243,10 @@ impl<const M: usize> Kernel for Weights<'_, M> {
     fn run<S: Simd>(self, simd: S) {
         let Weights { weights, x, y } = self;
         let (x, _) = x.as_chunks::<M>();
-        let mut totals: [S::Floats; M] = from_fn(|row| simd.load_floats(&y[row]));
+        let mut totals = [simd.splat_float(0.0); M];
+        for (total, y) in totals.iter_mut().zip(&*y) {
+            *total = simd.load_floats(y);
+        }
         for (weight, x) in weights.iter().zip(x) {
             let weight = simd.load_floats(weight);
             for row in 0..M {

@@ -48,8 +48,8 @@ use isa::Isa;
 /// How the CPU keeps weights and multiplies: a builder for a [`Device`].
 ///
 /// What a format does not have is replaced by what it has, and [`CpuWeights::kernel`] says by what:
-/// weights whose codes are floats or whose scales are not shared by at least 8 neighbours have no
-/// integer products.
+/// weights whose codes have more than 8 bits, or whose scales are not shared by at least 8 neighbours,
+/// have no interleaved storage and no integer products.
 #[derive(Clone, Copy)]
 pub struct Cpu {
     /// None: chosen when weights are uploaded, so that making a device cannot fail.
@@ -74,8 +74,9 @@ pub enum Activations {
     /// As they are. Outputs are within 1e-5 of Σ|w·x|.
     #[default]
     F32,
-    /// Rounded to 8 bits, 32 neighbours sharing a scale, and multiplied as integers. Magnitudes below
-    /// 2^-100 count as zeros; an infinity or a NaN makes all outputs of its row NaN.
+    /// Rounded to 8 bits, 32 neighbours sharing a scale, and multiplied as integers; so are codebooks
+    /// of floats. Magnitudes below 2^-100 count as zeros where all 32 are as small; an infinity or a
+    /// NaN makes all outputs of its row NaN.
     Int8,
 }
 

@@ -24,9 +24,8 @@ pub(super) fn codes<S: Simd>(
     let first = chunks.start * CHUNK / coded.block;
     let blocks = first..(chunks.end * CHUNK).div_ceil(coded.block).min(per_row);
     let length = blocks.len() * coded.block;
-    let padded = chunks.len() * CHUNK;
-    rows.codes.resize(ROWS * padded.max(length), 0);
-    let stride = padded.max(length);
+    let stride = length.max(chunks.len() * CHUNK).next_multiple_of(PIECE);
+    rows.codes.resize(ROWS * stride, 0);
     let present = ROWS.min(coded.n - group * ROWS);
     for (row, codes) in rows.codes.chunks_exact_mut(stride).enumerate() {
         let (codes, rest) = codes.split_at_mut(length);
@@ -41,7 +40,7 @@ pub(super) fn codes<S: Simd>(
         Mapping::Add(by) => rows.codes.iter_mut().for_each(|code| *code = code.wrapping_add(*by)),
         Mapping::Any(table) => rows.codes.iter_mut().for_each(|code| *code = table[usize::from(*code)]),
     }
-    interleave(&rows.codes, stride, to);
+    interleave(simd, &rows.codes, stride, to);
     if let Mapping::Table(table) = &coded.codebook.mapping {
         let table = simd.table(table);
         for line in to {
@@ -51,16 +50,21 @@ pub(super) fn codes<S: Simd>(
     }
 }
 
+/// Codes of a row that are interleaved at a time.
+const PIECE: usize = 4 * ROWS;
+
 /// Four codes of every row side by side.
 #[inline(always)]
-fn interleave(rows: &[u8], stride: usize, to: &mut [Line]) {
-    for (row, codes) in rows.chunks_exact(stride).enumerate() {
-        let (quads, _) = codes.as_chunks::<4>();
-        for (quad, line) in quads.iter().zip(&mut *to) {
-            let (words, _) = line.0.as_chunks_mut::<4>();
-            if let Some(word) = words.get_mut(row) {
-                *word = *quad;
+fn interleave<S: Simd>(simd: S, rows: &[u8], stride: usize, to: &mut [Line]) {
+    for (piece, to) in to.chunks_mut(ROWS).enumerate() {
+        let mut pieces = [simd.splat(0); ROWS];
+        for (row, codes) in pieces.iter_mut().zip(rows.chunks_exact(stride)) {
+            if let Some(codes) = codes.get(piece * PIECE..).and_then(|codes| codes.first_chunk()) {
+                *row = simd.load_bytes(codes);
             }
+        }
+        for (to, quads) in to.iter_mut().zip(simd.transpose(pieces)) {
+            simd.store(quads, to);
         }
     }
 }

@@ -89,8 +89,11 @@ pub(super) fn quads<S: Simd, const BITS: usize>(
     lines: &[Line; BITS],
 ) -> [S::Words; QUADS] {
     let mut quads = [simd.splat(0); QUADS];
-    if let Some(lines) = lines.first_chunk::<QUADS>() {
-        return lines.each_ref().map(|line| simd.load(line));
+    if BITS == QUADS {
+        for (quad, line) in quads.iter_mut().zip(lines) {
+            *quad = simd.load(line);
+        }
+        return quads;
     }
     if BITS & 4 != 0 {
         add_plane::<S, 4>(simd, lines, 0, &mut quads);
@@ -115,10 +118,13 @@ fn add_plane<S: Simd, const PLANE: usize>(
     let Some(lines) = lines.get(first..).and_then(|lines| lines.first_chunk::<PLANE>()) else {
         return;
     };
-    let lines = lines.each_ref().map(|line| simd.load(line));
+    let mut words = [simd.splat(0); PLANE];
+    for (words, line) in words.iter_mut().zip(lines) {
+        *words = simd.load(line);
+    }
     let mask = simd.splat(0x0101_0101 * (((1 << PLANE) - 1) << first));
     for (number, quad) in quads.iter_mut().enumerate() {
-        let line = lines[number % PLANE];
+        let line = words[number % PLANE];
         let at = number / PLANE * PLANE;
         let moved = match at >= first {
             true => simd.shr(line, (at - first) as u32),

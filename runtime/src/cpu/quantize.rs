@@ -14,7 +14,7 @@ pub(super) const CHUNK: usize = 32;
 pub(super) const QUADS: usize = CHUNK / 4;
 
 /// What of the weights the packing depends on.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Packing {
     /// Activations per row.
     pub k: usize,
@@ -22,6 +22,8 @@ pub(super) struct Packing {
     pub runs: usize,
     /// The code that means zero.
     pub zero: i32,
+    /// What codes are multiples of.
+    pub unit: f32,
 }
 
 impl Packing {
@@ -39,7 +41,7 @@ pub(super) struct Quantized {
     packing: Packing,
     /// Four signed bytes: `[chunk, quad, row]`.
     words: Vec<i32>,
-    /// Scales: `[chunk, run, row]`.
+    /// Scales, times the unit of codes: `[chunk, run, row]`.
     scales: Vec<f32>,
     /// What integer sums start with, -zero · Σq: `[chunk, run, row]`.
     starts: Vec<i32>,
@@ -67,7 +69,7 @@ impl Quantized {
 
     #[inline(always)]
     fn pack_row(&mut self, row: usize, x: &[f32]) {
-        let Packing { runs, zero, .. } = self.packing;
+        let Packing { runs, zero, unit, .. } = self.packing;
         let words = self.words.chunks_exact_mut(QUADS * self.m);
         let runs_of = |chunk: usize| chunk * runs * self.m + row;
         let present = x.chunks(CHUNK).chain(std::iter::repeat(&[][..]));
@@ -87,7 +89,7 @@ impl Quantized {
             for (run, codes) in codes.chunks_exact(CHUNK / runs).enumerate() {
                 let sum: i32 = codes.iter().map(|&code| i32::from(code)).sum();
                 let at = runs_of(chunk) + run * self.m;
-                self.scales[at] = scale;
+                self.scales[at] = scale * unit;
                 self.starts[at] = -zero * sum;
                 self.sums[at] = scale * sum as f32;
             }

@@ -87,7 +87,9 @@ impl<const BITS: usize, const TABLE: bool> Kernel for Int8<'_, BITS, TABLE> {
             }
             let mut quads = planes::quads::<S, BITS>(simd, lines);
             if TABLE {
-                quads = quads.map(|quad| simd.lookup(table, quad));
+                for quad in &mut quads {
+                    *quad = simd.lookup(table, *quad);
+                }
             }
             total = match stored.runs {
                 1 => scaled::<S, 8>(simd, chunk, &quads, words, &stored, &x, total),

@@ -1,8 +1,6 @@
 //! The integer tile: 16 weight rows times a few activation rows. All formats with integer codes
 //! share it.
 
-use std::array::from_fn;
-
 use super::simd::{Floats, Kernel, Line, Simd};
 
 /// Codes of 16 weight rows, decoded to bytes, and what scales them.
@@ -97,9 +95,15 @@ impl<const Q: usize, const M: usize, const OFFSET: bool, const WIDE: bool> Kerne
         let runs = codes.len().min(words.len()).min(panel.scales.len());
         let runs = runs.min(scales.len()).min(starts.len()).min(sums.len());
         let runs = if OFFSET { runs.min(panel.offsets.len()) } else { runs };
-        let mut totals: [S::Floats; M] = from_fn(|row| simd.load_floats(&y[row]));
+        let mut totals = [simd.splat_float(0.0); M];
+        for (total, y) in totals.iter_mut().zip(&*y) {
+            *total = simd.load_floats(y);
+        }
         for run in 0..runs {
-            let mut dots: [S::Words; M] = from_fn(|row| simd.splat(starts[run][row]));
+            let mut dots = [simd.splat(0); M];
+            for (dot, start) in dots.iter_mut().zip(starts[run]) {
+                *dot = simd.splat(start);
+            }
             for quad in 0..Q {
                 let line = simd.load(&codes[run][quad]);
                 for row in 0..M {

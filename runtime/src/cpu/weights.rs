@@ -191,7 +191,7 @@ impl CpuWeights {
     /// The codes, where products are computed with 8-bit activations.
     fn int8(&self) -> Option<&Coded> {
         let wanted = self.activations == Activations::Int8;
-        self.coded.as_ref().filter(|coded| wanted && coded.codebook.is_integer())
+        self.coded.as_ref().filter(|_| wanted)
     }
 
     /// Rows `weights` times `rows` of `x`; everything is checked.

@@ -136,10 +136,7 @@ fn artifact(
             .collect::<Vec<_>>()
             .into(),
         kernels: kernels.into(),
-        cpu: Some(Cpu {
-            decode: Versions { portable: decode, avx2: None, avx512: None },
-            coded: None,
-        }),
+        cpu: Some(Cpu { decode: Versions::only(decode), coded: None }),
         ..Artifact::default()
     }
 }

@@ -1,7 +1,7 @@
 //! The tables of a format's programs as Rust constants, each once.
 
-use super::expression::{Expression, float, type_of, unsigned};
 use super::super::names::unique;
+use super::expression::{Expression, float, type_of, unsigned};
 use crate::ir::{Entries, Table};
 use proc_macro2::{Ident, Literal, Span, TokenStream};
 use quote::quote;

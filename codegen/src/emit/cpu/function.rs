@@ -101,7 +101,8 @@ fn of_units(program: &Program, kind: Kind) -> TokenStream {
     let lists = Lists::of(program, kind);
     let (list_chunks, block_parameters) = (lists.chunks(), lists.parameters());
     let Lists { names, types, .. } = &lists;
-    let results = names[1..].iter().fold(names[0].to_token_stream(), |all, one| quote!((#all, #one)));
+    let results =
+        names[1..].iter().fold(names[0].to_token_stream(), |all, one| quote!((#all, #one)));
     let (first, rest) = (&names[0], names[1..].iter());
     let (name, block) = (kind.name(), format_ident!("{}_block", kind.name()));
     let body = program.body(kind);

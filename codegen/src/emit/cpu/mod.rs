@@ -21,8 +21,8 @@ use crate::lower;
 use constants::Constants;
 use expression::float;
 use helpers::Helpers;
-use program::Program;
 use proc_macro2::{Literal, TokenStream};
+use program::Program;
 use quote::quote;
 use versions::Kind;
 

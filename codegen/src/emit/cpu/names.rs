@@ -37,13 +37,6 @@ impl Names {
     }
 }
 
-impl Names {
-    /// Whether a value has a variable.
-    pub fn is_named(&self, value: usize) -> bool {
-        self.lets[value].is_some()
-    }
-}
-
 /// Which values depend on the strip.
 fn varies(decoder: &Decoder) -> Vec<bool> {
     let mut varies = vec![false; decoder.lets.len()];

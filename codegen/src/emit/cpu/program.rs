@@ -5,7 +5,6 @@ use super::constants::Constants;
 use super::expression::{Expression, Side, Strength, float, symbol, type_of, unsigned};
 use super::names::Names;
 use super::versions::Kind;
-use crate::artifact::ROWS;
 use crate::ir::{Binary, Decoder, Lanes, Op, Quad, Type, Unary, Value};
 use proc_macro2::{Ident, Literal, Span, TokenStream};
 use quote::{format_ident, quote};
@@ -20,12 +19,13 @@ pub(super) struct Program<'a> {
     pub rows: Option<OfRows>,
 }
 
-/// What is different from row to row, in a loop over `row`.
+/// A strip of a block of several rows, in a loop over `row`.
+#[derive(Default)]
 pub(super) struct OfRows {
     /// For every load, the bytes it reads, lowest first.
     pub loads: Vec<Vec<TokenStream>>,
-    /// Which variables are arrays over the rows.
-    pub arrays: Vec<bool>,
+    /// The bits of every value that is the same in all rows.
+    pub fixed: Vec<Option<u32>>,
 }
 
 impl Program<'_> {
@@ -84,9 +84,11 @@ impl Program<'_> {
                 vec![one(scale), one(offset)]
             }
         };
-        let stores = kind.lists().into_iter().zip(results).map(|((list, _), results)| {
-            quote!(store(#list, #start, #results);)
-        });
+        let stores = kind
+            .lists()
+            .into_iter()
+            .zip(results)
+            .map(|((list, _), results)| quote!(store(#list, #start, #results);));
         quote! { #(#lets)* #(#stores)* }
     }
 
@@ -100,31 +102,20 @@ impl Program<'_> {
         Some(quote! { let #name = #expression; })
     }
 
-    /// The variable of a value that is an array over the rows.
-    pub fn array(&self, value: Value) -> TokenStream {
-        let Some(name) = &self.names.lets[value.0 as usize] else { return quote!() };
-        let zero = match self.decoder.get(value).ty {
-            Type::F32 => quote!(0.0),
-            Type::U32 | Type::I32 => quote!(0),
-        };
-        let (expression, rows) = (self.operation(value).tokens, Literal::usize_unsuffixed(ROWS));
-        quote! {
-            let mut #name = [#zero; #rows];
-            for row in 0..#rows {
-                #name[row] = #expression;
-            }
+    /// A value where it is used: by name, or written out.
+    pub fn value(&self, value: Value) -> Expression {
+        if let Some(bits) = self.fixed(value) {
+            return constant(self.decoder.get(value).ty, bits);
+        }
+        match &self.names.lets[value.0 as usize] {
+            Some(name) => Expression::atom(quote!(#name)),
+            None => self.operation(value),
         }
     }
 
-    /// A value where it is used: by name, or written out.
-    pub fn value(&self, value: Value) -> Expression {
-        match &self.names.lets[value.0 as usize] {
-            Some(name) => match &self.rows {
-                Some(rows) if rows.arrays[value.0 as usize] => Expression::atom(quote!(#name[row])),
-                _ => Expression::atom(quote!(#name)),
-            },
-            None => self.operation(value),
-        }
+    /// The bits of a value where they are known.
+    fn fixed(&self, value: Value) -> Option<u32> {
+        self.rows.as_ref().and_then(|rows| rows.fixed[value.0 as usize])
     }
 
     pub fn operation(&self, value: Value) -> Expression {
@@ -141,9 +132,8 @@ impl Program<'_> {
             Op::Blocks => Expression::atom(quote!(per_row)),
             Op::Size(0) => Expression::atom(quote!(size_0)),
             Op::Size(_) => Expression::atom(quote!(size_1)),
-            Op::U32(number) => Expression::atom(unsigned(number)),
-            Op::I32(number) => Expression::signed(number < 0, unsigned(number.unsigned_abs())),
-            Op::F32(bits) => float(f32::from_bits(bits)),
+            Op::U32(bits) | Op::F32(bits) => constant(stated.ty, bits),
+            Op::I32(number) => constant(stated.ty, number as u32),
             Op::Load { stream, bits, unit, offset, .. } => match &self.rows {
                 None => self.load(stream, bits, unit, offset),
                 Some(rows) => joined(bits, &rows.loads[value.0 as usize]),
@@ -157,6 +147,9 @@ impl Program<'_> {
                 let left = self.value(left).inside(Strength::Atom, Side::Left);
                 let right = self.value(right).tokens;
                 Expression::atom(quote!(#left.min(#right)))
+            }
+            Op::Binary(Binary::Shl | Binary::Shr, left, right) if self.fixed(right) == Some(0) => {
+                self.value(left)
             }
             Op::Binary(op, left, right) => {
                 let strength = Strength::of(op);
@@ -227,6 +220,17 @@ impl Program<'_> {
 
     fn is_number(&self, value: Value) -> bool {
         matches!(self.decoder.get(value).op, Op::U32(_) | Op::I32(_) | Op::F32(_))
+    }
+}
+
+fn constant(ty: Type, bits: u32) -> Expression {
+    match ty {
+        Type::U32 => Expression::atom(unsigned(bits)),
+        Type::I32 => {
+            let number = bits as i32;
+            Expression::signed(number < 0, unsigned(number.unsigned_abs()))
+        }
+        Type::F32 => float(f32::from_bits(bits)),
     }
 }
 

@@ -48,6 +48,30 @@ macro_rules! both {
 type Words = [__m256i; 2];
 type Lanes = [__m256; 2];
 
+/// Lane `i` of item `j` becomes lane `j` of item `i`.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn transpose_8(rows: [__m256i; 8]) -> [__m256i; 8] {
+    let mut a = rows;
+    let mut b = rows;
+    for i in 0..4 {
+        b[2 * i] = _mm256_unpacklo_epi32(a[2 * i], a[2 * i + 1]);
+        b[2 * i + 1] = _mm256_unpackhi_epi32(a[2 * i], a[2 * i + 1]);
+    }
+    for i in 0..2 {
+        for j in 0..2 {
+            let (low, high) = (b[4 * i + j], b[4 * i + j + 2]);
+            a[4 * i + 2 * j] = _mm256_unpacklo_epi64(low, high);
+            a[4 * i + 2 * j + 1] = _mm256_unpackhi_epi64(low, high);
+        }
+    }
+    for i in 0..4 {
+        b[i] = _mm256_permute2x128_si256::<0x20>(a[i], a[i + 4]);
+        b[i + 4] = _mm256_permute2x128_si256::<0x31>(a[i], a[i + 4]);
+    }
+    b
+}
+
 impl Simd for Avx2 {
     type Words = Words;
     type Floats = Lanes;
@@ -67,6 +91,26 @@ impl Simd for Avx2 {
     fn load(self, from: &Line) -> Words {
         let (halves, _) = from.0.as_chunks::<32>();
         both!(|half| _mm256_load_si256(halves[half].as_ptr().cast()))
+    }
+    #[inline(always)]
+    fn load_bytes(self, from: &[u8; 64]) -> Words {
+        let (halves, _) = from.as_chunks::<32>();
+        both!(|half| _mm256_loadu_si256(halves[half].as_ptr().cast()))
+    }
+    #[inline(always)]
+    fn transpose(self, rows: [Words; 16]) -> [Words; 16] {
+        // Four squares of 8 by 8; two change places.
+        let mut columns = rows;
+        for (i, j) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
+            let mut square = [rows[0][0]; 8];
+            for (square, row) in square.iter_mut().zip(&rows[8 * i..]) {
+                *square = row[j];
+            }
+            for (row, lanes) in intrinsics!(transpose_8(square)).into_iter().enumerate() {
+                columns[8 * j + row][i] = lanes;
+            }
+        }
+        columns
     }
     #[inline(always)]
     fn store(self, words: Words, to: &mut Line) {

@@ -58,6 +58,40 @@ impl Simd for Avx512 {
         intrinsics!(_mm512_load_si512(from.0.as_ptr().cast()))
     }
     #[inline(always)]
+    fn load_bytes(self, from: &[u8; 64]) -> __m512i {
+        intrinsics!(_mm512_loadu_si512(from.as_ptr().cast()))
+    }
+    #[inline(always)]
+    fn transpose(self, rows: [__m512i; 16]) -> [__m512i; 16] {
+        // Pairs of lanes, then pairs of those, then quarters, then halves change places.
+        let mut a = rows;
+        let mut b = rows;
+        for i in 0..8 {
+            b[2 * i] = intrinsics!(_mm512_unpacklo_epi32(a[2 * i], a[2 * i + 1]));
+            b[2 * i + 1] = intrinsics!(_mm512_unpackhi_epi32(a[2 * i], a[2 * i + 1]));
+        }
+        for i in 0..4 {
+            for j in 0..2 {
+                let (low, high) = (b[4 * i + j], b[4 * i + j + 2]);
+                a[4 * i + 2 * j] = intrinsics!(_mm512_unpacklo_epi64(low, high));
+                a[4 * i + 2 * j + 1] = intrinsics!(_mm512_unpackhi_epi64(low, high));
+            }
+        }
+        for i in 0..4 {
+            let (low, high) = (a[i], a[i + 4]);
+            b[i] = intrinsics!(_mm512_shuffle_i32x4::<0x88>(low, high));
+            b[i + 4] = intrinsics!(_mm512_shuffle_i32x4::<0xdd>(low, high));
+            let (low, high) = (a[i + 8], a[i + 12]);
+            b[i + 8] = intrinsics!(_mm512_shuffle_i32x4::<0x88>(low, high));
+            b[i + 12] = intrinsics!(_mm512_shuffle_i32x4::<0xdd>(low, high));
+        }
+        for i in 0..8 {
+            a[i] = intrinsics!(_mm512_shuffle_i32x4::<0x88>(b[i], b[i + 8]));
+            a[i + 8] = intrinsics!(_mm512_shuffle_i32x4::<0xdd>(b[i], b[i + 8]));
+        }
+        a
+    }
+    #[inline(always)]
     fn store(self, words: __m512i, to: &mut Line) {
         intrinsics!(_mm512_store_si512(to.0.as_mut_ptr().cast(), words))
     }

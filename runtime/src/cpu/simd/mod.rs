@@ -48,7 +48,8 @@ pub(super) trait Kernel {
     type Output;
 
     /// Must be `#[inline(always)]`, as all it calls with `simd`: only what is inlined into
-    /// [`Simd::vectorize`] is compiled with the instructions.
+    /// [`Simd::vectorize`] is compiled with the instructions. So no closure may compute with `simd`:
+    /// nobody promises that it is inlined.
     fn run<S: Simd>(self, simd: S) -> Self::Output;
 }
 
@@ -69,7 +70,11 @@ pub(super) trait Simd: Copy + Send + Sync + 'static {
     fn vectorize<K: Kernel>(self, kernel: K) -> K::Output;
 
     fn load(self, from: &Line) -> Self::Words;
+    /// 64 bytes, wherever they lie.
+    fn load_bytes(self, from: &[u8; 4 * ROWS]) -> Self::Words;
     fn store(self, words: Self::Words, to: &mut Line);
+    /// Lane `i` of item `j` becomes lane `j` of item `i`.
+    fn transpose(self, rows: [Self::Words; ROWS]) -> [Self::Words; ROWS];
     /// The same number in every lane.
     fn splat(self, number: i32) -> Self::Words;
     fn and(self, a: Self::Words, b: Self::Words) -> Self::Words;

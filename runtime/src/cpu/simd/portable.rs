@@ -27,8 +27,16 @@ impl Simd for Portable {
 
     #[inline(always)]
     fn load(self, from: &Line) -> [u32; ROWS] {
-        let (words, _) = from.0.as_chunks();
+        self.load_bytes(&from.0)
+    }
+    #[inline(always)]
+    fn load_bytes(self, from: &[u8; 4 * ROWS]) -> [u32; ROWS] {
+        let (words, _) = from.as_chunks();
         from_fn(|lane| words.get(lane).copied().map_or(0, u32::from_le_bytes))
+    }
+    #[inline(always)]
+    fn transpose(self, rows: [[u32; ROWS]; ROWS]) -> [[u32; ROWS]; ROWS] {
+        from_fn(|i| from_fn(|j| rows[j][i]))
     }
     #[inline(always)]
     fn store(self, words: [u32; ROWS], to: &mut Line) {
