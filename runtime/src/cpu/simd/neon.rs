@@ -179,6 +179,22 @@ fn usdot(mut sum: int32x4_t, codes: uint32x4_t, x: int8x16_t) -> int32x4_t {
 type Words = [uint32x4_t; 4];
 type Lanes = [float32x4_t; 4];
 
+/// Lane `i` of item `j` becomes lane `j` of item `i`.
+#[inline]
+#[target_feature(enable = "neon")]
+fn transpose_4([a, b, c, d]: [uint32x4_t; 4]) -> [uint32x4_t; 4] {
+    let ab = [vtrn1q_u32(a, b), vtrn2q_u32(a, b)];
+    let cd = [vtrn1q_u32(c, d), vtrn2q_u32(c, d)];
+    let [ab_0, ab_1] = [vreinterpretq_u64_u32(ab[0]), vreinterpretq_u64_u32(ab[1])];
+    let [cd_0, cd_1] = [vreinterpretq_u64_u32(cd[0]), vreinterpretq_u64_u32(cd[1])];
+    [
+        vreinterpretq_u32_u64(vtrn1q_u64(ab_0, cd_0)),
+        vreinterpretq_u32_u64(vtrn1q_u64(ab_1, cd_1)),
+        vreinterpretq_u32_u64(vtrn2q_u64(ab_0, cd_0)),
+        vreinterpretq_u32_u64(vtrn2q_u64(ab_1, cd_1)),
+    ]
+}
+
 impl<D: Dot> Simd for Neon<D> {
     type Words = Words;
     type Floats = Lanes;
@@ -194,8 +210,28 @@ impl<D: Dot> Simd for Neon<D> {
 
     #[inline(always)]
     fn load(self, from: &Line) -> Words {
-        let (parts, _) = from.0.as_chunks::<16>();
+        self.load_bytes(&from.0)
+    }
+    #[inline(always)]
+    fn load_bytes(self, from: &[u8; 64]) -> Words {
+        let (parts, _) = from.as_chunks::<16>();
         each!(|part| vreinterpretq_u32_u8(vld1q_u8(parts[part].as_ptr())))
+    }
+    #[inline(always)]
+    fn transpose(self, rows: [Words; 16]) -> [Words; 16] {
+        // Squares of 4 by 4, which change places.
+        let mut columns = rows;
+        for (i, rows) in rows.as_chunks::<4>().0.iter().enumerate() {
+            let squares = each!(|part| {
+                transpose_4([rows[0][part], rows[1][part], rows[2][part], rows[3][part]])
+            });
+            for (columns, square) in columns.as_chunks_mut::<4>().0.iter_mut().zip(squares) {
+                for (column, lanes) in columns.iter_mut().zip(square) {
+                    column[i] = lanes;
+                }
+            }
+        }
+        columns
     }
     #[inline(always)]
     fn store(self, words: Words, to: &mut Line) {
