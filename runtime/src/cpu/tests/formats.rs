@@ -23,7 +23,7 @@ fn formats_multiply_as_they_decode() {
                 }
             }
         }
-        assert!(compared > 1000, "{}: {compared} outputs could be compared", artifact.name);
+        assert!(compared > 100, "{}: {compared} outputs could be compared", artifact.name);
     }
 }
 
