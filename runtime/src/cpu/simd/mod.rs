@@ -7,9 +7,11 @@
 pub(super) mod avx2;
 #[cfg(target_arch = "x86_64")]
 pub(super) mod avx512;
-#[cfg(target_arch = "aarch64")]
+#[cfg(all(target_arch = "aarch64", target_endian = "little"))]
 pub(super) mod neon;
 pub(super) mod portable;
+#[cfg(test)]
+mod tests;
 
 pub(super) use crate::artifact::ROWS;
 
