@@ -18,7 +18,7 @@ pub fn compile_with(descriptor: &str, file: &str, params: &Params) -> Result<Com
     let format = Format::parse_with(descriptor, file, params)?;
     let facts = format.facts();
     let decoder = lower::weights(&format, emit::STRIP_BYTES)?;
-    let codes = lower::codes(&format, emit::STRIP_BYTES).transpose()?;
+    let coded = lower::coded(&format, emit::STRIP_BYTES).transpose()?;
     let kernels = emit::kernels(&format, &decoder)?;
     #[cfg(feature = "validate")]
     crate::validate::kernels(&kernels)?;
@@ -33,10 +33,10 @@ pub fn compile_with(descriptor: &str, file: &str, params: &Params) -> Result<Com
         sizes: format.sizes.clone().into(),
         tables: lower::tables::buffer(&format).into(),
         kernels: kernels.into(),
-        decode: None,
+        cpu: None,
         descriptor: descriptor.to_string().into(),
     };
-    Ok(Compiled { format, facts, decoder, codes, artifact })
+    Ok(Compiled { format, facts, decoder, coded, artifact })
 }
 
 /// [`compile`] for a file's bytes: refuses what is not UTF-8.
@@ -71,9 +71,9 @@ pub struct Compiled {
     pub facts: Facts,
     /// The program that hands out weights.
     pub decoder: Verified<Decoder>,
-    /// The program that hands out packed codes, where codes are integers.
-    pub codes: Option<Verified<Decoder>>,
-    /// Facts and kernels; no CPU decoder, which only a compiled program can have.
+    /// The programs of the affine form, where there is one with bytes for codes.
+    pub coded: Option<lower::Coded>,
+    /// Facts and kernels; no CPU functions, which only a compiled program can have.
     pub artifact: Artifact,
 }
 

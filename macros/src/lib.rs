@@ -1,4 +1,4 @@
-//! Formats at compile time: a descriptor in, a decoder and kernels out.
+//! Formats at compile time: a descriptor in, CPU functions and kernels out.
 //!
 //! ```ignore
 //! quantloom_macros::include_format!("formats/my_format.yaml");
@@ -24,26 +24,25 @@ use syn::{Ident, LitInt, LitStr, Token};
 /// Compiles a descriptor into a unit struct named like the format in camel case (`my_format`:
 /// `MyFormat`).
 ///
-/// It has `decode`, a [`DecodeFn`], the facts (`NAME`, `WEIGHTS`, `BYTES`, `STREAM_BYTES`,
+/// It has `decode`, `CPU` with all functions for CPUs, the facts (`NAME`, `WEIGHTS`, `BYTES`, `STREAM_BYTES`,
 /// `BITS_PER_WEIGHT`, `GROUP`, `DESCRIPTOR`) and `ARTIFACT`, which holds all kernel texts with their
 /// launch facts and is what `quantloom::Format::from` takes. The items refer to the crate
 /// `quantloom`, which the invoking package depends on.
 ///
 /// Values of a descriptor's parameters follow the path: `include_format!("my_format.yaml", b = 3)`.
 ///
-/// [`DecodeFn`]: quantloom_codegen::artifact::DecodeFn
 #[proc_macro]
 pub fn include_format(input: TokenStream) -> TokenStream {
     expand(input, format_items, |errors| errors)
 }
 
-/// Compiles a descriptor into its CPU decoder: a constant expression of type [`DecodeFn`] that
-/// refers to no other crate. Values of parameters follow the path, as in [`include_format`].
+/// Compiles a descriptor into its functions for CPUs: a constant expression of type [`Cpu`] that
+/// refers to the crate `quantloom`. Values of parameters follow the path, as in [`include_format`].
 ///
-/// [`DecodeFn`]: quantloom_codegen::artifact::DecodeFn
+/// [`Cpu`]: quantloom_codegen::artifact::Cpu
 #[proc_macro]
-pub fn decoder(input: TokenStream) -> TokenStream {
-    expand(input, decoder_expression, |errors| quote!({ #errors }))
+pub fn cpu(input: TokenStream) -> TokenStream {
+    expand(input, cpu_expression, |errors| quote!({ #errors }))
 }
 
 /// A descriptor, and what it was asked for with.
@@ -63,8 +62,8 @@ fn format_items(source: Source) -> Result<proc_macro2::TokenStream, Error> {
 }
 
 /// Needs no kernels, which take most of the time.
-fn decoder_expression(source: Source) -> Result<proc_macro2::TokenStream, Error> {
-    items::decoder(&Format::parse_with(source.text, source.file, source.params)?, source.path)
+fn cpu_expression(source: Source) -> Result<proc_macro2::TokenStream, Error> {
+    items::cpu(&Format::parse_with(source.text, source.file, source.params)?, source.path)
 }
 
 /// `"path", name = number, ...`
@@ -141,7 +140,7 @@ fn absolute(file: &str) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
-    use super::{Params, compile, decoder_expression, format_items};
+    use super::{Params, compile, cpu_expression, format_items};
 
     #[test]
     fn problems_come_with_file_line_path_and_help() {
@@ -161,7 +160,7 @@ mod tests {
 
     #[test]
     fn a_missing_file_is_named() {
-        let messages = compile("formats/missing.yaml", &Params::default(), decoder_expression)
+        let messages = compile("formats/missing.yaml", &Params::default(), cpu_expression)
             .map(|_| ())
             .unwrap_err();
         let [message] = messages.as_slice() else { panic!("{messages:?}") };

@@ -7,14 +7,14 @@ use ::quantloom::artifact::{
 use std::borrow::Cow;
 
 #[cfg(feature = "cpu")]
-macro_rules! decoder {
+macro_rules! cpu {
     ($($descriptor:tt)*) => {
-        Some(quantloom_macros::decoder!($($descriptor)*))
+        Some(quantloom_macros::cpu!($($descriptor)*))
     };
 }
 
 #[cfg(not(feature = "cpu"))]
-macro_rules! decoder {
+macro_rules! cpu {
     ($($descriptor:tt)*) => {
         None
     };
@@ -380,7 +380,7 @@ pub static FORMATS: &[Artifact] = &[
                 },
             ],
         ),
-        decode: decoder!("../formats/awq.yaml"),
+        cpu: cpu!("../formats/awq.yaml"),
         descriptor: Cow::Borrowed(include_str!("../../formats/awq.yaml")),
     },
     Artifact {
@@ -645,7 +645,7 @@ pub static FORMATS: &[Artifact] = &[
                 },
             ],
         ),
-        decode: decoder!("../formats/bf16.yaml"),
+        cpu: cpu!("../formats/bf16.yaml"),
         descriptor: Cow::Borrowed(include_str!("../../formats/bf16.yaml")),
     },
     Artifact {
@@ -954,7 +954,7 @@ pub static FORMATS: &[Artifact] = &[
                 },
             ],
         ),
-        decode: decoder!("../formats/bnb_int8.yaml"),
+        cpu: cpu!("../formats/bnb_int8.yaml"),
         descriptor: Cow::Borrowed(include_str!("../../formats/bnb_int8.yaml")),
     },
     Artifact {
@@ -1219,7 +1219,7 @@ pub static FORMATS: &[Artifact] = &[
                 },
             ],
         ),
-        decode: decoder!("../formats/f16.yaml"),
+        cpu: cpu!("../formats/f16.yaml"),
         descriptor: Cow::Borrowed(include_str!("../../formats/f16.yaml")),
     },
     Artifact {
@@ -1484,7 +1484,7 @@ pub static FORMATS: &[Artifact] = &[
                 },
             ],
         ),
-        decode: decoder!("../formats/f32.yaml"),
+        cpu: cpu!("../formats/f32.yaml"),
         descriptor: Cow::Borrowed(include_str!("../../formats/f32.yaml")),
     },
     Artifact {
@@ -1805,7 +1805,7 @@ pub static FORMATS: &[Artifact] = &[
                 },
             ],
         ),
-        decode: decoder!("../formats/fp4.yaml"),
+        cpu: cpu!("../formats/fp4.yaml"),
         descriptor: Cow::Borrowed(include_str!("../../formats/fp4.yaml")),
     },
     Artifact {
@@ -2263,7 +2263,7 @@ pub static FORMATS: &[Artifact] = &[
                 },
             ],
         ),
-        decode: decoder!("../formats/fp4_nested.yaml"),
+        cpu: cpu!("../formats/fp4_nested.yaml"),
         descriptor: Cow::Borrowed(include_str!("../../formats/fp4_nested.yaml")),
     },
     Artifact {
@@ -2691,7 +2691,7 @@ pub static FORMATS: &[Artifact] = &[
                 },
             ],
         ),
-        decode: decoder!("../formats/gptq_act_order.yaml", b = 2),
+        cpu: cpu!("../formats/gptq_act_order.yaml", b = 2),
         descriptor: Cow::Borrowed(include_str!("../../formats/gptq_act_order.yaml")),
     },
     Artifact {
@@ -3119,7 +3119,7 @@ pub static FORMATS: &[Artifact] = &[
                 },
             ],
         ),
-        decode: decoder!("../formats/gptq_act_order.yaml", b = 3),
+        cpu: cpu!("../formats/gptq_act_order.yaml", b = 3),
         descriptor: Cow::Borrowed(include_str!("../../formats/gptq_act_order.yaml")),
     },
     Artifact {
@@ -3547,7 +3547,7 @@ pub static FORMATS: &[Artifact] = &[
                 },
             ],
         ),
-        decode: decoder!("../formats/gptq_act_order.yaml", b = 4),
+        cpu: cpu!("../formats/gptq_act_order.yaml", b = 4),
         descriptor: Cow::Borrowed(include_str!("../../formats/gptq_act_order.yaml")),
     },
     Artifact {
@@ -3975,7 +3975,7 @@ pub static FORMATS: &[Artifact] = &[
                 },
             ],
         ),
-        decode: decoder!("../formats/gptq_act_order.yaml", b = 8),
+        cpu: cpu!("../formats/gptq_act_order.yaml", b = 8),
         descriptor: Cow::Borrowed(include_str!("../../formats/gptq_act_order.yaml")),
     },
     Artifact {
@@ -4403,7 +4403,7 @@ pub static FORMATS: &[Artifact] = &[
                 },
             ],
         ),
-        decode: decoder!("../formats/gptq_act_order_v2.yaml", b = 2),
+        cpu: cpu!("../formats/gptq_act_order_v2.yaml", b = 2),
         descriptor: Cow::Borrowed(include_str!("../../formats/gptq_act_order_v2.yaml")),
     },
     Artifact {
@@ -4831,7 +4831,7 @@ pub static FORMATS: &[Artifact] = &[
                 },
             ],
         ),
-        decode: decoder!("../formats/gptq_act_order_v2.yaml", b = 3),
+        cpu: cpu!("../formats/gptq_act_order_v2.yaml", b = 3),
         descriptor: Cow::Borrowed(include_str!("../../formats/gptq_act_order_v2.yaml")),
     },
     Artifact {
@@ -5259,7 +5259,7 @@ pub static FORMATS: &[Artifact] = &[
                 },
             ],
         ),
-        decode: decoder!("../formats/gptq_act_order_v2.yaml", b = 4),
+        cpu: cpu!("../formats/gptq_act_order_v2.yaml", b = 4),
         descriptor: Cow::Borrowed(include_str!("../../formats/gptq_act_order_v2.yaml")),
     },
     Artifact {
@@ -5687,7 +5687,7 @@ pub static FORMATS: &[Artifact] = &[
                 },
             ],
         ),
-        decode: decoder!("../formats/gptq_act_order_v2.yaml", b = 8),
+        cpu: cpu!("../formats/gptq_act_order_v2.yaml", b = 8),
         descriptor: Cow::Borrowed(include_str!("../../formats/gptq_act_order_v2.yaml")),
     },
     Artifact {
@@ -6055,7 +6055,7 @@ pub static FORMATS: &[Artifact] = &[
                 },
             ],
         ),
-        decode: decoder!("../formats/gptq.yaml", b = 2),
+        cpu: cpu!("../formats/gptq.yaml", b = 2),
         descriptor: Cow::Borrowed(include_str!("../../formats/gptq.yaml")),
     },
     Artifact {
@@ -6423,7 +6423,7 @@ pub static FORMATS: &[Artifact] = &[
                 },
             ],
         ),
-        decode: decoder!("../formats/gptq.yaml", b = 3),
+        cpu: cpu!("../formats/gptq.yaml", b = 3),
         descriptor: Cow::Borrowed(include_str!("../../formats/gptq.yaml")),
     },
     Artifact {
@@ -6791,7 +6791,7 @@ pub static FORMATS: &[Artifact] = &[
                 },
             ],
         ),
-        decode: decoder!("../formats/gptq.yaml", b = 4),
+        cpu: cpu!("../formats/gptq.yaml", b = 4),
         descriptor: Cow::Borrowed(include_str!("../../formats/gptq.yaml")),
     },
     Artifact {
@@ -7159,7 +7159,7 @@ pub static FORMATS: &[Artifact] = &[
                 },
             ],
         ),
-        decode: decoder!("../formats/gptq.yaml", b = 8),
+        cpu: cpu!("../formats/gptq.yaml", b = 8),
         descriptor: Cow::Borrowed(include_str!("../../formats/gptq.yaml")),
     },
     Artifact {
@@ -7545,7 +7545,7 @@ pub static FORMATS: &[Artifact] = &[
                 },
             ],
         ),
-        decode: decoder!("../formats/gptq_masked.yaml", b = 2),
+        cpu: cpu!("../formats/gptq_masked.yaml", b = 2),
         descriptor: Cow::Borrowed(include_str!("../../formats/gptq_masked.yaml")),
     },
     Artifact {
@@ -7931,7 +7931,7 @@ pub static FORMATS: &[Artifact] = &[
                 },
             ],
         ),
-        decode: decoder!("../formats/gptq_masked.yaml", b = 3),
+        cpu: cpu!("../formats/gptq_masked.yaml", b = 3),
         descriptor: Cow::Borrowed(include_str!("../../formats/gptq_masked.yaml")),
     },
     Artifact {
@@ -8317,7 +8317,7 @@ pub static FORMATS: &[Artifact] = &[
                 },
             ],
         ),
-        decode: decoder!("../formats/gptq_masked.yaml", b = 4),
+        cpu: cpu!("../formats/gptq_masked.yaml", b = 4),
         descriptor: Cow::Borrowed(include_str!("../../formats/gptq_masked.yaml")),
     },
     Artifact {
@@ -8703,7 +8703,7 @@ pub static FORMATS: &[Artifact] = &[
                 },
             ],
         ),
-        decode: decoder!("../formats/gptq_masked.yaml", b = 8),
+        cpu: cpu!("../formats/gptq_masked.yaml", b = 8),
         descriptor: Cow::Borrowed(include_str!("../../formats/gptq_masked.yaml")),
     },
     Artifact {
@@ -9079,7 +9079,7 @@ pub static FORMATS: &[Artifact] = &[
                 },
             ],
         ),
-        decode: decoder!("../formats/gptq_v2.yaml", b = 2),
+        cpu: cpu!("../formats/gptq_v2.yaml", b = 2),
         descriptor: Cow::Borrowed(include_str!("../../formats/gptq_v2.yaml")),
     },
     Artifact {
@@ -9455,7 +9455,7 @@ pub static FORMATS: &[Artifact] = &[
                 },
             ],
         ),
-        decode: decoder!("../formats/gptq_v2.yaml", b = 3),
+        cpu: cpu!("../formats/gptq_v2.yaml", b = 3),
         descriptor: Cow::Borrowed(include_str!("../../formats/gptq_v2.yaml")),
     },
     Artifact {
@@ -9831,7 +9831,7 @@ pub static FORMATS: &[Artifact] = &[
                 },
             ],
         ),
-        decode: decoder!("../formats/gptq_v2.yaml", b = 4),
+        cpu: cpu!("../formats/gptq_v2.yaml", b = 4),
         descriptor: Cow::Borrowed(include_str!("../../formats/gptq_v2.yaml")),
     },
     Artifact {
@@ -10207,7 +10207,7 @@ pub static FORMATS: &[Artifact] = &[
                 },
             ],
         ),
-        decode: decoder!("../formats/gptq_v2.yaml", b = 8),
+        cpu: cpu!("../formats/gptq_v2.yaml", b = 8),
         descriptor: Cow::Borrowed(include_str!("../../formats/gptq_v2.yaml")),
     },
     Artifact {
@@ -10506,7 +10506,7 @@ pub static FORMATS: &[Artifact] = &[
                 },
             ],
         ),
-        decode: decoder!("../formats/iq1_m.yaml"),
+        cpu: cpu!("../formats/iq1_m.yaml"),
         descriptor: Cow::Borrowed(include_str!("../../formats/iq1_m.yaml")),
     },
     Artifact {
@@ -10805,7 +10805,7 @@ pub static FORMATS: &[Artifact] = &[
                 },
             ],
         ),
-        decode: decoder!("../formats/iq1_s.yaml"),
+        cpu: cpu!("../formats/iq1_s.yaml"),
         descriptor: Cow::Borrowed(include_str!("../../formats/iq1_s.yaml")),
     },
     Artifact {
@@ -11104,7 +11104,7 @@ pub static FORMATS: &[Artifact] = &[
                 },
             ],
         ),
-        decode: decoder!("../formats/iq2_s.yaml"),
+        cpu: cpu!("../formats/iq2_s.yaml"),
         descriptor: Cow::Borrowed(include_str!("../../formats/iq2_s.yaml")),
     },
     Artifact {
@@ -11403,7 +11403,7 @@ pub static FORMATS: &[Artifact] = &[
                 },
             ],
         ),
-        decode: decoder!("../formats/iq2_xs.yaml"),
+        cpu: cpu!("../formats/iq2_xs.yaml"),
         descriptor: Cow::Borrowed(include_str!("../../formats/iq2_xs.yaml")),
     },
     Artifact {
@@ -11702,7 +11702,7 @@ pub static FORMATS: &[Artifact] = &[
                 },
             ],
         ),
-        decode: decoder!("../formats/iq2_xxs.yaml"),
+        cpu: cpu!("../formats/iq2_xxs.yaml"),
         descriptor: Cow::Borrowed(include_str!("../../formats/iq2_xxs.yaml")),
     },
     Artifact {
@@ -12001,7 +12001,7 @@ pub static FORMATS: &[Artifact] = &[
                 },
             ],
         ),
-        decode: decoder!("../formats/iq3_s.yaml"),
+        cpu: cpu!("../formats/iq3_s.yaml"),
         descriptor: Cow::Borrowed(include_str!("../../formats/iq3_s.yaml")),
     },
     Artifact {
@@ -12300,7 +12300,7 @@ pub static FORMATS: &[Artifact] = &[
                 },
             ],
         ),
-        decode: decoder!("../formats/iq3_xxs.yaml"),
+        cpu: cpu!("../formats/iq3_xxs.yaml"),
         descriptor: Cow::Borrowed(include_str!("../../formats/iq3_xxs.yaml")),
     },
     Artifact {
@@ -12567,7 +12567,7 @@ pub static FORMATS: &[Artifact] = &[
                 },
             ],
         ),
-        decode: decoder!("../formats/iq4_nl.yaml"),
+        cpu: cpu!("../formats/iq4_nl.yaml"),
         descriptor: Cow::Borrowed(include_str!("../../formats/iq4_nl.yaml")),
     },
     Artifact {
@@ -12834,7 +12834,7 @@ pub static FORMATS: &[Artifact] = &[
                 },
             ],
         ),
-        decode: decoder!("../formats/iq4_xs.yaml"),
+        cpu: cpu!("../formats/iq4_xs.yaml"),
         descriptor: Cow::Borrowed(include_str!("../../formats/iq4_xs.yaml")),
     },
     Artifact {
@@ -12856,7 +12856,7 @@ pub static FORMATS: &[Artifact] = &[
             ],
         ),
         sizes: Cow::Borrowed(&[]),
-        tables: Cow::Borrowed(include!("tables/mxfp4.rs")),
+        tables: Cow::Borrowed(&[]),
         kernels: Cow::Borrowed(
             &[
                 Kernel {
@@ -12870,10 +12870,6 @@ pub static FORMATS: &[Artifact] = &[
                             Binding {
                                 name: Cow::Borrowed("blocks"),
                                 role: Role::Weights(0),
-                            },
-                            Binding {
-                                name: Cow::Borrowed("tables"),
-                                role: Role::Tables,
                             },
                             Binding {
                                 name: Cow::Borrowed("y"),
@@ -12906,10 +12902,6 @@ pub static FORMATS: &[Artifact] = &[
                                 role: Role::Weights(0),
                             },
                             Binding {
-                                name: Cow::Borrowed("tables"),
-                                role: Role::Tables,
-                            },
-                            Binding {
                                 name: Cow::Borrowed("y"),
                                 role: Role::Output,
                             },
@@ -12938,10 +12930,6 @@ pub static FORMATS: &[Artifact] = &[
                             Binding {
                                 name: Cow::Borrowed("blocks"),
                                 role: Role::Weights(0),
-                            },
-                            Binding {
-                                name: Cow::Borrowed("tables"),
-                                role: Role::Tables,
                             },
                             Binding {
                                 name: Cow::Borrowed("x"),
@@ -12974,10 +12962,6 @@ pub static FORMATS: &[Artifact] = &[
                                 role: Role::Weights(0),
                             },
                             Binding {
-                                name: Cow::Borrowed("tables"),
-                                role: Role::Tables,
-                            },
-                            Binding {
                                 name: Cow::Borrowed("x"),
                                 role: Role::Activations,
                             },
@@ -13006,10 +12990,6 @@ pub static FORMATS: &[Artifact] = &[
                             Binding {
                                 name: Cow::Borrowed("blocks"),
                                 role: Role::Weights(0),
-                            },
-                            Binding {
-                                name: Cow::Borrowed("tables"),
-                                role: Role::Tables,
                             },
                             Binding {
                                 name: Cow::Borrowed("y"),
@@ -13042,10 +13022,6 @@ pub static FORMATS: &[Artifact] = &[
                                 role: Role::Weights(0),
                             },
                             Binding {
-                                name: Cow::Borrowed("tables"),
-                                role: Role::Tables,
-                            },
-                            Binding {
                                 name: Cow::Borrowed("y"),
                                 role: Role::Output,
                             },
@@ -13074,10 +13050,6 @@ pub static FORMATS: &[Artifact] = &[
                             Binding {
                                 name: Cow::Borrowed("blocks"),
                                 role: Role::Weights(0),
-                            },
-                            Binding {
-                                name: Cow::Borrowed("tables"),
-                                role: Role::Tables,
                             },
                             Binding {
                                 name: Cow::Borrowed("x"),
@@ -13110,10 +13082,6 @@ pub static FORMATS: &[Artifact] = &[
                                 role: Role::Weights(0),
                             },
                             Binding {
-                                name: Cow::Borrowed("tables"),
-                                role: Role::Tables,
-                            },
-                            Binding {
                                 name: Cow::Borrowed("x"),
                                 role: Role::Activations,
                             },
@@ -13133,7 +13101,7 @@ pub static FORMATS: &[Artifact] = &[
                 },
             ],
         ),
-        decode: decoder!("../formats/mxfp4.yaml"),
+        cpu: cpu!("../formats/mxfp4.yaml"),
         descriptor: Cow::Borrowed(include_str!("../../formats/mxfp4.yaml")),
     },
     Artifact {
@@ -13454,7 +13422,7 @@ pub static FORMATS: &[Artifact] = &[
                 },
             ],
         ),
-        decode: decoder!("../formats/nf4.yaml"),
+        cpu: cpu!("../formats/nf4.yaml"),
         descriptor: Cow::Borrowed(include_str!("../../formats/nf4.yaml")),
     },
     Artifact {
@@ -13912,7 +13880,7 @@ pub static FORMATS: &[Artifact] = &[
                 },
             ],
         ),
-        decode: decoder!("../formats/nf4_nested.yaml"),
+        cpu: cpu!("../formats/nf4_nested.yaml"),
         descriptor: Cow::Borrowed(include_str!("../../formats/nf4_nested.yaml")),
     },
     Artifact {
@@ -14209,7 +14177,7 @@ pub static FORMATS: &[Artifact] = &[
                 },
             ],
         ),
-        decode: decoder!("../formats/nvfp4.yaml"),
+        cpu: cpu!("../formats/nvfp4.yaml"),
         descriptor: Cow::Borrowed(include_str!("../../formats/nvfp4.yaml")),
     },
     Artifact {
@@ -14474,7 +14442,7 @@ pub static FORMATS: &[Artifact] = &[
                 },
             ],
         ),
-        decode: decoder!("../formats/q1_0.yaml"),
+        cpu: cpu!("../formats/q1_0.yaml"),
         descriptor: Cow::Borrowed(include_str!("../../formats/q1_0.yaml")),
     },
     Artifact {
@@ -14739,7 +14707,7 @@ pub static FORMATS: &[Artifact] = &[
                 },
             ],
         ),
-        decode: decoder!("../formats/q2_0.yaml"),
+        cpu: cpu!("../formats/q2_0.yaml"),
         descriptor: Cow::Borrowed(include_str!("../../formats/q2_0.yaml")),
     },
     Artifact {
@@ -15006,7 +14974,7 @@ pub static FORMATS: &[Artifact] = &[
                 },
             ],
         ),
-        decode: decoder!("../formats/q2_k.yaml"),
+        cpu: cpu!("../formats/q2_k.yaml"),
         descriptor: Cow::Borrowed(include_str!("../../formats/q2_k.yaml")),
     },
     Artifact {
@@ -15271,7 +15239,7 @@ pub static FORMATS: &[Artifact] = &[
                 },
             ],
         ),
-        decode: decoder!("../formats/q3_k.yaml"),
+        cpu: cpu!("../formats/q3_k.yaml"),
         descriptor: Cow::Borrowed(include_str!("../../formats/q3_k.yaml")),
     },
     Artifact {
@@ -15536,7 +15504,7 @@ pub static FORMATS: &[Artifact] = &[
                 },
             ],
         ),
-        decode: decoder!("../formats/q4_0.yaml"),
+        cpu: cpu!("../formats/q4_0.yaml"),
         descriptor: Cow::Borrowed(include_str!("../../formats/q4_0.yaml")),
     },
     Artifact {
@@ -15803,7 +15771,7 @@ pub static FORMATS: &[Artifact] = &[
                 },
             ],
         ),
-        decode: decoder!("../formats/q4_0_f32.yaml"),
+        cpu: cpu!("../formats/q4_0_f32.yaml"),
         descriptor: Cow::Borrowed(include_str!("../../formats/q4_0_f32.yaml")),
     },
     Artifact {
@@ -16084,7 +16052,7 @@ pub static FORMATS: &[Artifact] = &[
                 },
             ],
         ),
-        decode: decoder!("../formats/q4_0_f32_halves.yaml"),
+        cpu: cpu!("../formats/q4_0_f32_halves.yaml"),
         descriptor: Cow::Borrowed(include_str!("../../formats/q4_0_f32_halves.yaml")),
     },
     Artifact {
@@ -16351,7 +16319,7 @@ pub static FORMATS: &[Artifact] = &[
                 },
             ],
         ),
-        decode: decoder!("../formats/q4_1.yaml"),
+        cpu: cpu!("../formats/q4_1.yaml"),
         descriptor: Cow::Borrowed(include_str!("../../formats/q4_1.yaml")),
     },
     Artifact {
@@ -16616,7 +16584,7 @@ pub static FORMATS: &[Artifact] = &[
                 },
             ],
         ),
-        decode: decoder!("../formats/q4_k.yaml"),
+        cpu: cpu!("../formats/q4_k.yaml"),
         descriptor: Cow::Borrowed(include_str!("../../formats/q4_k.yaml")),
     },
     Artifact {
@@ -16881,7 +16849,7 @@ pub static FORMATS: &[Artifact] = &[
                 },
             ],
         ),
-        decode: decoder!("../formats/q5_0.yaml"),
+        cpu: cpu!("../formats/q5_0.yaml"),
         descriptor: Cow::Borrowed(include_str!("../../formats/q5_0.yaml")),
     },
     Artifact {
@@ -17148,7 +17116,7 @@ pub static FORMATS: &[Artifact] = &[
                 },
             ],
         ),
-        decode: decoder!("../formats/q5_1.yaml"),
+        cpu: cpu!("../formats/q5_1.yaml"),
         descriptor: Cow::Borrowed(include_str!("../../formats/q5_1.yaml")),
     },
     Artifact {
@@ -17413,7 +17381,7 @@ pub static FORMATS: &[Artifact] = &[
                 },
             ],
         ),
-        decode: decoder!("../formats/q5_k.yaml"),
+        cpu: cpu!("../formats/q5_k.yaml"),
         descriptor: Cow::Borrowed(include_str!("../../formats/q5_k.yaml")),
     },
     Artifact {
@@ -17678,7 +17646,7 @@ pub static FORMATS: &[Artifact] = &[
                 },
             ],
         ),
-        decode: decoder!("../formats/q6_k.yaml"),
+        cpu: cpu!("../formats/q6_k.yaml"),
         descriptor: Cow::Borrowed(include_str!("../../formats/q6_k.yaml")),
     },
     Artifact {
@@ -17943,7 +17911,7 @@ pub static FORMATS: &[Artifact] = &[
                 },
             ],
         ),
-        decode: decoder!("../formats/q8_0.yaml"),
+        cpu: cpu!("../formats/q8_0.yaml"),
         descriptor: Cow::Borrowed(include_str!("../../formats/q8_0.yaml")),
     },
     Artifact {
@@ -18210,7 +18178,7 @@ pub static FORMATS: &[Artifact] = &[
                 },
             ],
         ),
-        decode: decoder!("../formats/q8_1.yaml"),
+        cpu: cpu!("../formats/q8_1.yaml"),
         descriptor: Cow::Borrowed(include_str!("../../formats/q8_1.yaml")),
     },
     Artifact {
@@ -18477,7 +18445,7 @@ pub static FORMATS: &[Artifact] = &[
                 },
             ],
         ),
-        decode: decoder!("../formats/q8_k.yaml"),
+        cpu: cpu!("../formats/q8_k.yaml"),
         descriptor: Cow::Borrowed(include_str!("../../formats/q8_k.yaml")),
     },
     Artifact {
@@ -18744,7 +18712,7 @@ pub static FORMATS: &[Artifact] = &[
                 },
             ],
         ),
-        decode: decoder!("../formats/super4.yaml"),
+        cpu: cpu!("../formats/super4.yaml"),
         descriptor: Cow::Borrowed(include_str!("../../formats/super4.yaml")),
     },
     Artifact {
@@ -19011,7 +18979,7 @@ pub static FORMATS: &[Artifact] = &[
                 },
             ],
         ),
-        decode: decoder!("../formats/super6.yaml"),
+        cpu: cpu!("../formats/super6.yaml"),
         descriptor: Cow::Borrowed(include_str!("../../formats/super6.yaml")),
     },
     Artifact {
@@ -19308,7 +19276,7 @@ pub static FORMATS: &[Artifact] = &[
                 },
             ],
         ),
-        decode: decoder!("../formats/tq1_0.yaml"),
+        cpu: cpu!("../formats/tq1_0.yaml"),
         descriptor: Cow::Borrowed(include_str!("../../formats/tq1_0.yaml")),
     },
     Artifact {
@@ -19573,7 +19541,7 @@ pub static FORMATS: &[Artifact] = &[
                 },
             ],
         ),
-        decode: decoder!("../formats/tq2_0.yaml"),
+        cpu: cpu!("../formats/tq2_0.yaml"),
         descriptor: Cow::Borrowed(include_str!("../../formats/tq2_0.yaml")),
     },
 ];

@@ -19,9 +19,11 @@ impl Device {
     }
 
     /// The CPU, all cores. Weights stay where they are, in the mapped file for instance.
+    ///
+    /// Products are exact and read native storage; module [`cpu`](crate::cpu) has the others.
     #[cfg(feature = "cpu")]
     pub fn cpu() -> Device {
-        Device::new(crate::cpu::Cpu)
+        crate::cpu::Cpu::new().into()
     }
 
     /// The fastest GPU that Vulkan, Metal or DirectX 12 offer, or a software one where there is
@@ -144,6 +146,13 @@ impl Weights {
         self.tensor.k
     }
 
+    /// The same weights as the CPU sees them, to compute into memory of your own; `None` where they lie
+    /// elsewhere.
+    #[cfg(feature = "cpu")]
+    pub fn on_cpu(&self) -> Option<&crate::cpu::CpuWeights> {
+        self.resident.on_cpu()
+    }
+
     /// The same weights as their GPU sees them, to record products into an encoder; `None` where
     /// they lie elsewhere.
     #[cfg(any(feature = "wgpu", feature = "web"))]
@@ -186,6 +195,11 @@ pub(crate) trait Resident: Shared {
     fn dequantize_f16(&self) -> Result<Vec<f16>>;
     fn matvec(&self, x: &[f32]) -> Result<Vec<f32>>;
     fn matmul(&self, x: &[f32], m: usize) -> Result<Vec<f32>>;
+
+    #[cfg(feature = "cpu")]
+    fn on_cpu(&self) -> Option<&crate::cpu::CpuWeights> {
+        None
+    }
 
     #[cfg(any(feature = "wgpu", feature = "web"))]
     fn on_gpu(&self) -> Option<&crate::gpu::GpuWeights> {

@@ -102,6 +102,13 @@ pub enum Error {
         problem: String,
     },
 
+    /// The environment variable `QUANTLOOM_ISA` names instructions that the processor has not.
+    #[error("instructions for CPU kernels: {problem}")]
+    Instructions {
+        /// What is wrong, and what would be right.
+        problem: String,
+    },
+
     /// A format has no decoder or kernel for a device.
     #[error("format `{format}` has no {what}{hint}")]
     Missing {

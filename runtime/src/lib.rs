@@ -39,7 +39,7 @@ extern crate self as quantloom;
 
 mod bytes;
 #[cfg(feature = "cpu")]
-mod cpu;
+pub mod cpu;
 #[cfg(feature = "compile")]
 mod descriptor;
 mod device;

@@ -4,6 +4,11 @@ use crate::{Error, Result};
 
 /// `len` zeros, or an error where the allocator does not have the room.
 pub(crate) fn zeros<T: Clone + Default>(len: usize, what: &str) -> Result<Vec<T>> {
+    filled(len, T::default(), what)
+}
+
+/// `len` items, or an error where the allocator does not have the room.
+pub(crate) fn filled<T: Clone>(len: usize, item: T, what: &str) -> Result<Vec<T>> {
     // Asking first turns an abort into an error; the zeroed allocation itself leaves the pages
     // untouched until a core writes its part.
     let mut probe = Vec::<T>::new();
@@ -12,7 +17,7 @@ pub(crate) fn zeros<T: Clone + Default>(len: usize, what: &str) -> Result<Vec<T>
         bytes: Some((len as u64).saturating_mul(size_of::<T>() as u64)),
     })?;
     drop(probe);
-    Ok(vec![T::default(); len])
+    Ok(vec![item; len])
 }
 
 /// `m * n`, or an error that says which shape overflows.

@@ -1,4 +1,4 @@
-//! What the compiler hands out for a format: its facts, its CPU decoder and its kernels, each with
+//! What the compiler hands out for a format: its facts, its CPU functions and its kernels, each with
 //! all a caller must know to launch it (entry point, workgroup, bindings, grid).
 //!
 //! This module has no dependencies. The compiler fills these types in, the runtime and importers
@@ -6,9 +6,13 @@
 //!
 //! Shapes: weights are `[n, k]` row-major, activations `[m, k]`, outputs `[m, n]`.
 
+mod cpu;
 mod launch;
 mod streams;
 
+pub use cpu::{
+    AVX2, AVX512, Coded, CodesFn, Cpu, DecodeFn, Header, ROWS, RowScalesFn, ScalesFn, Versions,
+};
 pub use launch::{Binding, Grid, Role, Shape};
 pub use streams::{Dims, Extent, Order, Stream, Units, bits_per_weight};
 
@@ -19,12 +23,6 @@ pub type List<T> = Cow<'static, [T]>;
 
 /// A text that is a constant in the checked-in manifest and owned when compiled at run time.
 pub type Text = Cow<'static, str>;
-
-/// Decodes consecutive blocks of a tensor, from block number `first` on (rows one after another)
-/// until `weights`, a multiple of the format's block, is full. `streams` are those of the whole
-/// tensor, `dims` its [`Dims::words`]. Where streams are too short weights keep their value or become
-/// those of zero bytes; the caller checks lengths first.
-pub type DecodeFn = fn(streams: &[&[u8]], dims: &[u32; 4], first: usize, weights: &mut [f32]);
 
 /// Everything generated for one format.
 #[derive(Clone, Debug, Default)]
@@ -49,8 +47,8 @@ pub struct Artifact {
     pub tables: List<u32>,
     /// Kernels for every kind and backend.
     pub kernels: List<Kernel>,
-    /// The CPU decoder, where it was compiled into the program.
-    pub decode: Option<DecodeFn>,
+    /// The functions for CPUs, where they were compiled into the program.
+    pub cpu: Option<Cpu>,
     /// The descriptor's own text.
     pub descriptor: Text,
 }

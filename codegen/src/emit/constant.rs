@@ -21,8 +21,8 @@ pub(super) struct Parts<'a> {
     pub source: &'a dyn Fn(&Kernel) -> TokenStream,
     /// Expression for the descriptor's text, `&'static str`.
     pub descriptor: TokenStream,
-    /// Expression for the decoder, `Option<DecodeFn>`.
-    pub decode: TokenStream,
+    /// Expression for the functions for CPUs, `Option<Cpu>`.
+    pub cpu: TokenStream,
     /// Expression for the words of the tables, `&'static [u32]`.
     pub tables: TokenStream,
 }
@@ -52,7 +52,7 @@ pub(super) fn artifact(artifact: &Artifact, parts: &Parts) -> TokenStream {
         quote!(Stream { name: #name, bytes: #bytes, units: #units })
     });
     let kernels = artifact.kernels.iter().map(|own| kernel(own, (parts.source)(own)));
-    let Parts { descriptor, decode, tables, .. } = parts;
+    let Parts { descriptor, cpu, tables, .. } = parts;
     quote! {
         Artifact {
             name: #name,
@@ -65,7 +65,7 @@ pub(super) fn artifact(artifact: &Artifact, parts: &Parts) -> TokenStream {
             sizes: Cow::Borrowed(&[#(#sizes),*]),
             tables: Cow::Borrowed(#tables),
             kernels: Cow::Borrowed(&[#(#kernels),*]),
-            decode: #decode,
+            cpu: #cpu,
             descriptor: Cow::Borrowed(#descriptor),
         }
     }

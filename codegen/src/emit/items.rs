@@ -6,7 +6,7 @@ use crate::{Compiled, Error, Format};
 use proc_macro2::{Ident, Literal, Span, TokenStream};
 use quote::quote;
 
-/// A unit struct for the format, with its decoder, facts and kernels. `path` is the descriptor's
+/// A unit struct for the format, with its functions, facts and kernels. `path` is the descriptor's
 /// absolute path: the compiler watches the file.
 ///
 /// The items refer to the crate `quantloom`.
@@ -15,7 +15,7 @@ use quote::quote;
 /// A defect of the lowering, never of a format.
 pub fn format(compiled: &Compiled, path: &str) -> Result<TokenStream, Error> {
     let Compiled { facts, artifact, format, .. } = compiled;
-    let decoder = cpu::of_format(format)?;
+    let cpu::Functions { items, value } = cpu::of_format(format)?;
     let name = type_name(&format.name);
     let format_name = &format.name;
     let summary = Literal::string(&format!(
@@ -34,7 +34,7 @@ pub fn format(compiled: &Compiled, path: &str) -> Result<TokenStream, Error> {
             quote!(#source)
         },
         descriptor: quote!(Self::DESCRIPTOR),
-        decode: quote!(Some(Self::decode_from)),
+        cpu: quote!(Some(Self::CPU)),
         tables: {
             let words = artifact.tables.iter().map(|&word| Literal::u32_unsuffixed(word));
             quote!(&[#(#words),*])
@@ -56,6 +56,9 @@ pub fn format(compiled: &Compiled, path: &str) -> Result<TokenStream, Error> {
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
         pub struct #name;
 
+        const _: () = {
+        #items
+
         impl #name {
             /// The format's name.
             pub const NAME: &'static str = #format_name;
@@ -71,7 +74,9 @@ pub fn format(compiled: &Compiled, path: &str) -> Result<TokenStream, Error> {
             pub const GROUP: usize = #run;
             /// The descriptor's text.
             pub const DESCRIPTOR: &'static str = include_str!(#path);
-            /// All of it as a value: facts, decoder, kernel texts and their launch facts.
+            /// The functions for CPUs.
+            pub const CPU: ::quantloom::artifact::Cpu = #value;
+            /// All of it as a value: facts, functions, kernel texts and their launch facts.
             pub const ARTIFACT: &'static ::quantloom::artifact::Artifact = {
                 #imports
                 &#artifact
@@ -86,26 +91,27 @@ pub fn format(compiled: &Compiled, path: &str) -> Result<TokenStream, Error> {
                 first: usize,
                 weights: &mut [f32],
             ) {
-                #decoder
                 decode(streams, dims, first, weights)
             }
 
             #plain
         }
+        };
     })
 }
 
-/// An expression of type [`DecodeFn`](crate::artifact::DecodeFn), usable in constants.
+/// An expression of type [`Cpu`](crate::artifact::Cpu), usable in constants. It refers to the crate
+/// `quantloom`.
 ///
 /// # Errors
 /// A defect of the lowering, never of a format.
-pub fn decoder(format: &Format, path: &str) -> Result<TokenStream, Error> {
-    let decoder = cpu::of_format(format)?;
+pub fn cpu(format: &Format, path: &str) -> Result<TokenStream, Error> {
+    let cpu::Functions { items, value } = cpu::of_format(format)?;
     Ok(quote! {
         {
             const _: &[u8] = include_bytes!(#path);
-            #decoder
-            decode
+            #items
+            #value
         }
     })
 }

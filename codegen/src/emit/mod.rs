@@ -158,7 +158,7 @@ fn kernel(
 fn weights(quad: &Quad) -> &[Value] {
     match &quad.lanes {
         Lanes::Weights(weights) => weights,
-        Lanes::Codes { .. } => &[],
+        Lanes::Codes(_) | Lanes::Scale { .. } => &[],
     }
 }
 

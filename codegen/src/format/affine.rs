@@ -145,6 +145,7 @@ fn add(left: Option<Formula>, right: Option<Formula>) -> Option<Formula> {
 fn mul(left: Option<Formula>, right: Option<Formula>) -> Option<Formula> {
     match (left?, right?) {
         (Formula::Number(1.0), other) | (other, Formula::Number(1.0)) => Some(other),
+        (Formula::Number(-1.0), other) | (other, Formula::Number(-1.0)) => Some(neg(other)),
         (left, right) => Some(Formula::Mul(Box::new(left), Box::new(right))),
     }
 }

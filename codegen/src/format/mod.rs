@@ -2,6 +2,7 @@
 
 mod affine;
 mod build;
+mod coding;
 mod coverage;
 mod expression;
 mod facts;
@@ -19,6 +20,7 @@ mod tables;
 mod types;
 
 pub use affine::Affine;
+pub use coding::{Byte, Coding};
 pub(crate) use facts::gcd;
 pub use facts::{Class, Facts};
 pub use formula::Formula;

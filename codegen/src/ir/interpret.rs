@@ -24,59 +24,92 @@ pub fn interpret(
     });
 }
 
-/// A weight as an integer dot product reads it: `scale · code + offset`.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Coded {
-    /// The code.
-    pub code: i8,
-    /// Factor.
-    pub scale: f32,
-    /// Summand.
-    pub offset: f32,
-}
-
-/// Like [`interpret`], for programs that hand out packed codes.
+/// Like [`interpret`], for programs that hand out a byte per weight.
 pub fn interpret_codes(
     decoder: &Verified<Decoder>,
     streams: &[&[u8]],
     dims: &Dims,
-    weights: &mut [Coded],
+    first: usize,
+    codes: &mut [u8],
 ) {
-    each_strip(decoder, streams, dims, 0, weights, |machine, weights| {
+    each_strip(decoder, streams, dims, first, codes, |machine, codes| {
         for quad in &machine.decoder.quads {
-            if let Lanes::Codes { codes, scale, offset } = quad.lanes {
+            if let Lanes::Codes(word) = quad.lanes {
                 let start = machine.bits(quad.start) as usize;
-                let (scale, offset) = (machine.f32(scale), machine.f32(offset));
-                let codes = machine.bits(codes).to_le_bytes();
-                for (weight, code) in weights[start..].iter_mut().zip(codes) {
-                    *weight = Coded { code: code as i8, scale, offset };
+                for (code, byte) in codes[start..].iter_mut().zip(machine.bits(word).to_le_bytes())
+                {
+                    *code = byte;
                 }
             }
         }
     });
 }
 
-/// Runs every strip of every block, and lets `store` write the results to the block's weights.
+/// Like [`interpret`], for programs that hand out scale and offset of every run.
+pub fn interpret_scales(
+    decoder: &Verified<Decoder>,
+    streams: &[&[u8]],
+    dims: &Dims,
+    first: usize,
+    runs: &mut [(f32, f32)],
+) {
+    each_strip(decoder, streams, dims, first, runs, |machine, runs| {
+        for quad in &machine.decoder.quads {
+            if let Lanes::Scale { scale, offset } = quad.lanes {
+                let start = machine.bits(quad.start) as usize;
+                if let Some(run) = runs.get_mut(start) {
+                    *run = (machine.f32(scale), machine.f32(offset));
+                }
+            }
+        }
+    });
+}
+
+/// The bits of every value in every strip, as far as they depend on nothing but the strip: those that
+/// [`Decoder::loaded`] tells apart mean nothing. `None` where units are not blocks, which depend on
+/// more, or where a load's address depends on what was loaded.
+pub(crate) fn by_strip(decoder: &Verified<Decoder>) -> Option<Vec<Vec<u32>>> {
+    let plain = decoder.streams.iter().all(|stream| stream.units.are_blocks());
+    let loaded = decoder.loaded();
+    let fixed = decoder.lets.iter().all(|stated| match stated.op {
+        Op::Load { offset, .. } => !loaded[offset.0 as usize],
+        _ => true,
+    });
+    if !plain || !fixed {
+        return None;
+    }
+    let dims = Dims { n: 1, blocks: 1, sizes: [1; 2] };
+    let slots = vec![0; decoder.lets.len()];
+    let mut machine = Machine { decoder, streams: &[], dims, row: 0, block: 0, strip: 0, slots };
+    let strips = (0..decoder.strips).map(|strip| {
+        machine.strip = strip;
+        machine.run();
+        machine.slots.clone()
+    });
+    Some(strips.collect())
+}
+
+/// Runs every strip of every block, and lets `store` write the block's results.
 fn each_strip<T>(
     decoder: &Verified<Decoder>,
     streams: &[&[u8]],
     dims: &Dims,
     first: usize,
-    weights: &mut [T],
+    results: &mut [T],
     store: impl Fn(&Machine, &mut [T]),
 ) {
     let slots = vec![0; decoder.lets.len()];
     let dims =
         Dims { blocks: dims.blocks.max(1), sizes: dims.sizes.map(|size| size.max(1)), ..*dims };
     let mut machine = Machine { decoder, streams, dims, row: 0, block: 0, strip: 0, slots };
-    for (index, weights) in weights.chunks_exact_mut(decoder.weights as usize).enumerate() {
+    for (index, results) in results.chunks_exact_mut(decoder.results() as usize).enumerate() {
         let number = first + index;
         machine.row = (number / dims.blocks as usize) as u32;
         machine.block = (number % dims.blocks as usize) as u32;
         for strip in 0..decoder.strips {
             machine.strip = strip;
             machine.run();
-            store(&machine, weights);
+            store(&machine, results);
         }
     }
 }

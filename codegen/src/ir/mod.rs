@@ -4,14 +4,16 @@
 //! A *strip* is an aligned word of the primary code plane and every weight in it; a block has
 //! [`Decoder::strips`] of them. The program's inputs are the row, the number of the block in it, the
 //! strip's number in the block, and the tensor's sizes. Inside a strip, weights come in *quads*: runs
-//! of up to 4 consecutive weights.
+//! of up to 4 consecutive weights. Programs that hand out scale and offset of a run have a strip for
+//! each run.
 
 mod interpret;
 mod interval;
 mod print;
 mod verify;
 
-pub use interpret::{Coded, interpret, interpret_codes};
+pub(crate) use interpret::by_strip;
+pub use interpret::{interpret, interpret_codes, interpret_scales};
 pub use verify::{Verified, VerifyError};
 
 use crate::artifact::Stream;
@@ -27,6 +29,8 @@ pub struct Decoder {
     pub format: String,
     /// Weights per block.
     pub weights: u32,
+    /// Consecutive weights that a result stands for: 1, or those that share scale and offset.
+    pub run: u32,
     /// Strips per block: the range of [`Op::Strip`].
     pub strips: u32,
     /// Rows that share units: what depends on the row's number does so modulo this one.
@@ -161,10 +165,10 @@ pub enum Unary {
     Rounded,
 }
 
-/// Up to 4 consecutive weights.
+/// Up to 4 consecutive results.
 #[derive(Clone, Debug)]
 pub struct Quad {
-    /// Index in the block of the first weight, u32.
+    /// Index in the block of the first result, u32.
     pub start: Value,
     /// What the program hands out for them.
     pub lanes: Lanes,
@@ -175,11 +179,10 @@ pub struct Quad {
 pub enum Lanes {
     /// One f32 per weight.
     Weights(Vec<Value>),
-    /// Four signed 8-bit codes in a u32, first weight lowest, and the f32 `scale` and `offset` that
-    /// they share: weight = scale · code + offset.
-    Codes {
-        /// The packed codes, u32.
-        codes: Value,
+    /// The codes of four weights in the bytes of a u32, first weight lowest.
+    Codes(Value),
+    /// What the weights of a run share: weight = scale · value of the code + offset.
+    Scale {
         /// Factor, f32.
         scale: Value,
         /// Summand, f32.
@@ -245,6 +248,21 @@ impl Decoder {
     pub fn strip_weights(&self) -> u32 {
         self.weights / self.strips.max(1)
     }
+
+    /// Results per block.
+    pub fn results(&self) -> u32 {
+        self.weights / self.run.max(1)
+    }
+
+    /// Which values are made of what is loaded.
+    pub fn loaded(&self) -> Vec<bool> {
+        let mut loaded = vec![false; self.lets.len()];
+        for (index, stated) in self.lets.iter().enumerate() {
+            loaded[index] = matches!(stated.op, Op::Load { .. })
+                || stated.op.operands().any(|operand| loaded[operand.0 as usize]);
+        }
+        loaded
+    }
 }
 
 impl Quad {
@@ -253,7 +271,8 @@ impl Quad {
         let mut values = vec![self.start];
         match &self.lanes {
             Lanes::Weights(weights) => values.extend(weights),
-            Lanes::Codes { codes, scale, offset } => values.extend([codes, scale, offset]),
+            Lanes::Codes(codes) => values.push(*codes),
+            Lanes::Scale { scale, offset } => values.extend([scale, offset]),
         }
         values
     }

@@ -43,12 +43,17 @@ impl fmt::Display for Decoder {
                         lanes.join(", ")
                     )?;
                 }
-                Lanes::Codes { codes, scale, offset } => writeln!(
+                Lanes::Codes(codes) => writeln!(
                     f,
-                    "  weights[{}..] = {} * i8x4 {} + {}",
+                    "  codes[{}..] = u8x4 {}",
+                    self.operand(quad.start),
+                    self.operand(*codes)
+                )?,
+                Lanes::Scale { scale, offset } => writeln!(
+                    f,
+                    "  run[{}] = {} * code + {}",
                     self.operand(quad.start),
                     self.operand(*scale),
-                    self.operand(*codes),
                     self.operand(*offset)
                 )?,
             }

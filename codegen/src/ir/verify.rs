@@ -45,7 +45,7 @@ impl Verified<Decoder> {
     /// Proves, for every strip: operands stand before their users and have the right types; loads
     /// stay inside a unit of their stream at the alignment they claim; shifts are below 32; lookups
     /// stay inside their table; integer arithmetic does not wrap; conversions to f32 are exact; and
-    /// the quads of all strips cover every weight of the block exactly once.
+    /// the quads of all strips cover every weight, or run, of the block exactly once.
     pub fn new(decoder: Decoder) -> Result<Verified<Decoder>, VerifyError> {
         match check(&decoder) {
             Ok(()) => Ok(Verified(decoder)),
@@ -61,7 +61,10 @@ fn check(decoder: &Decoder) -> Result<(), String> {
         }
         types(decoder, &stated.op, stated.ty).map_err(|error| format!("value {index}: {error}"))?;
     }
-    let mut covered = vec![false; decoder.weights as usize];
+    if decoder.run == 0 || !decoder.weights.is_multiple_of(decoder.run) {
+        return Err(format!("a block is no multiple of runs of {}", decoder.run));
+    }
+    let mut covered = vec![false; decoder.results() as usize];
     let mut intervals = vec![Interval::ANY; decoder.lets.len()];
     let tables: Vec<Interval> = decoder.tables.iter().map(|table| range(&table.entries)).collect();
     for (number, dims) in samples(decoder).into_iter().enumerate() {
@@ -149,11 +152,14 @@ fn cover(
             lanes.iter().try_for_each(|&lane| typed(lane, Type::F32))?;
             lanes.len()
         }
-        Lanes::Codes { codes, scale, offset } => {
+        Lanes::Codes(codes) => {
             typed(*codes, Type::U32)?;
+            4
+        }
+        Lanes::Scale { scale, offset } => {
             typed(*scale, Type::F32)?;
             typed(*offset, Type::F32)?;
-            4
+            1
         }
     };
     let Interval { low, high, .. } = intervals[quad.start.0 as usize];

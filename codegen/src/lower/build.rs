@@ -20,6 +20,7 @@ impl Builder {
         let decoder = Decoder {
             format: format.name.clone(),
             weights: format.weights,
+            run: strips.run,
             strips: strips.count,
             rows: format.rows(),
             streams: format.streams.iter().map(|stream| stream.artifact()).collect(),
@@ -252,11 +253,10 @@ impl Quad {
             start: number(self.start),
             lanes: match self.lanes {
                 Lanes::Weights(lanes) => Lanes::Weights(lanes.into_iter().map(number).collect()),
-                Lanes::Codes { codes, scale, offset } => Lanes::Codes {
-                    codes: number(codes),
-                    scale: number(scale),
-                    offset: number(offset),
-                },
+                Lanes::Codes(codes) => Lanes::Codes(number(codes)),
+                Lanes::Scale { scale, offset } => {
+                    Lanes::Scale { scale: number(scale), offset: number(offset) }
+                }
             },
         }
     }

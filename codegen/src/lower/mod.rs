@@ -4,6 +4,7 @@
 mod apart;
 mod build;
 mod codes;
+mod exponent;
 mod lookup;
 mod places;
 mod plane;
@@ -12,7 +13,7 @@ pub(crate) mod tables;
 mod units;
 mod weights;
 
-use crate::format::Format;
+use crate::format::{Coding, Format};
 use crate::ir::{Decoder, Verified, VerifyError};
 use strips::Strips;
 
@@ -23,24 +24,41 @@ use strips::Strips;
 /// layout is not made of words. Quads have 4 weights where the block's number of weights is a
 /// multiple of 4, else 1.
 pub fn weights(format: &Format, word: u32) -> Result<Verified<Decoder>, VerifyError> {
-    first(format, word, weights::lower)
+    first(format, strips::candidates(format, word), weights::lower)
 }
 
-/// Lowers a format to the program that hands out packed signed 8-bit codes and the scale and offset
-/// they share, for integer dot products. `None` where the codes are not integers, or where four
-/// consecutive weights do not share scale and offset.
-pub fn codes(format: &Format, word: u32) -> Option<Result<Verified<Decoder>, VerifyError>> {
-    codes::applies(format).then(|| first(format, word, codes::lower))
+/// The affine form of a format: weight = scale · value of the code + offset.
+#[derive(Clone, Debug)]
+pub struct Coded {
+    /// What a code is and what it means.
+    pub coding: Coding,
+    /// The program that hands out a byte per weight.
+    pub codes: Verified<Decoder>,
+    /// The program that hands out scale and offset of every run.
+    pub scales: Verified<Decoder>,
+}
+
+/// Lowers a format to the programs that hand out its affine form, for integer dot products and tables
+/// in registers. `word` is a wish as in [`weights`]. `None` where [`Format::coding`] is.
+pub fn coded(format: &Format, word: u32) -> Option<Result<Coded, VerifyError>> {
+    let coding = format.coding()?;
+    let codes = first(format, strips::candidates(format, word), |format, strips| {
+        codes::codes(format, strips, &coding)
+    });
+    let scales = first(format, strips::runs(format, coding.run), |format, strips| {
+        codes::scales(format, strips, &coding)
+    });
+    let both = codes.and_then(|codes| Ok((codes, scales?)));
+    Some(both.map(|(codes, scales)| Coded { coding, codes, scales }))
 }
 
 /// The first way to strip the block that lowers.
 fn first(
     format: &Format,
-    word: u32,
-    lower: fn(&Format, &Strips) -> Option<Decoder>,
+    candidates: Vec<Strips>,
+    lower: impl Fn(&Format, &Strips) -> Option<Decoder>,
 ) -> Result<Verified<Decoder>, VerifyError> {
-    let decoder = strips::candidates(format, word).iter().find_map(|strips| lower(format, strips));
-    match decoder {
+    match candidates.iter().find_map(|strips| lower(format, strips)) {
         Some(decoder) => Verified::new(decoder),
         None => Err(VerifyError {
             format: format.name.clone(),

@@ -166,7 +166,7 @@ impl Reader<'_> {
 
     /// The load that holds all wanted bits in every place. The primary plane is read by the words its
     /// strips are made of; others by whole aligned words where the unit is aligned (they are
-    /// shared), else by the smallest load that will do.
+    /// shared), else, or where strips ask for it, by the smallest load that will do.
     fn plan(&self, place: &Place, positions: &[u32], bits: u32) -> Option<LoadPlan> {
         let member = &self.format.members[place.plane.member];
         let size = self.format.streams[member.stream].unit;
@@ -185,6 +185,7 @@ impl Reader<'_> {
             holds.then_some(plan)
         };
         let words = || match (place.primary, size % 4) {
+            _ if self.strips.narrow => None,
             (true, _) => granules(32, member.offset * 8),
             (false, 0) => granules(32, 0),
             (false, _) => None,

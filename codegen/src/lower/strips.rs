@@ -12,6 +12,10 @@ pub(super) struct Strips {
     pub starts: Vec<Vec<u32>>,
     /// Weights per quad.
     pub lanes: u32,
+    /// Consecutive weights that a result stands for.
+    pub run: u32,
+    /// Whether loads are no wider than what they are for, so that few bytes are read.
+    pub narrow: bool,
     /// Field and plane whose words the strips follow, if they do.
     pub primary: Option<(usize, usize)>,
     /// Whether addresses may be looked up by strip, where they are no arithmetic on it.
@@ -28,11 +32,23 @@ pub(super) fn candidates(format: &Format, word: u32) -> Vec<Strips> {
             count: format.weights / lanes,
             starts: vec![(0..format.weights / lanes).map(|strip| strip * lanes).collect()],
             lanes,
+            run: 1,
+            narrow: false,
             primary: None,
             lookups,
         });
     }
     found
+}
+
+/// Ways to cut the block into runs of so many weights, one result each.
+pub(super) fn runs(format: &Format, run: u32) -> Vec<Strips> {
+    let count = format.weights / run;
+    let starts = || vec![(0..count).map(|number| number * run).collect()];
+    let narrow = format.is_plain();
+    let strips =
+        |lookups| Strips { count, starts: starts(), lanes: 1, run, narrow, primary: None, lookups };
+    vec![strips(false), strips(true)]
 }
 
 /// Strips that follow the words of the primary plane; `None` where a word does not hold the same
@@ -73,6 +89,8 @@ fn by_words(format: &Format, bytes: u32) -> Option<Strips> {
         count: words.len() as u32,
         starts: (0..quads).map(|quad| words.iter().map(|starts| starts[quad]).collect()).collect(),
         lanes: 4,
+        run: 1,
+        narrow: false,
         primary: Some((field, index)),
         lookups: false,
     })

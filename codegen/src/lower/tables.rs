@@ -1,6 +1,7 @@
 //! The tables of a format as programs read them: small ones in the program's text, large ones as words
 //! of a buffer that all kernels of the format share.
 
+use super::exponent;
 use crate::format::{Format, Scalar, Table, TableValues};
 use crate::ir::{self, Entries};
 
@@ -13,7 +14,7 @@ pub(super) fn of_format(format: &Format) -> Vec<ir::Table> {
         entries(table).map(|entries| ir::Table { name: table.name.clone(), at: None, entries })
     });
     let floats = format.fields.iter().filter_map(|field| match &field.scalar {
-        Scalar::Small(float) => {
+        Scalar::Small(float) if !exponent::applies(&field.scalar) => {
             let bits = float.table().into_iter().map(f32::to_bits);
             let entries = Entries::U32(bits.collect());
             Some(ir::Table { name: values_name(&field.name), at: None, entries })

@@ -3,7 +3,7 @@
 use super::build::Builder;
 use super::plane::Reader;
 use super::strips::Strips;
-use super::{apart, lookup, tables};
+use super::{apart, exponent, lookup, tables};
 use crate::format::{Field, Format, Formula, Scalar};
 use crate::ir::{Binary, Decoder, Lanes, Quad, Type, Unary, Value};
 
@@ -88,6 +88,10 @@ impl Values<'_> {
             Scalar::F16 => b.unary(Unary::F32FromF16, stored),
             Scalar::Bf16 => {
                 let bits = b.with(Binary::Shl, stored, 16);
+                b.unary(Unary::F32FromBits, bits)
+            }
+            Scalar::Small(ref float) if exponent::applies(&stated.scalar) => {
+                let bits = exponent::bits(b, float, stored);
                 b.unary(Unary::F32FromBits, bits)
             }
             Scalar::Small(_) => {

@@ -75,7 +75,10 @@ QL_DEVICE float bits_to_f32(ql_u32 bits) {
   return __builtin_bit_cast(float, bits);
 }
 
-constexpr ql_u32 scale_values_first = 0;  // word of the tables
+QL_DEVICE ql_u32 ql_min(ql_u32 a, ql_u32 b) {
+  return a < b ? a : b;
+}
+
 QL_CONSTANT int levels[] = {
   0,
   1,
@@ -114,7 +117,6 @@ QL_DEVICE Places places(ql_u32 strip) {
 
 QL_DEVICE Strip decode(
     const ql_u8* blocks,
-    const ql_u32* tables,
     const QlShape& shape,
     ql_u32 row,
     ql_u32 block,
@@ -123,7 +125,8 @@ QL_DEVICE Strip decode(
   const ql_u32 blocks_unit = row * per_row + block;
   const ql_u64 blocks_base = (ql_u64)blocks_unit * 17u;
   const ql_u32 qs_word = load_u32_a1(blocks, blocks_base + strip * 4u + 1u);
-  const float scale = bits_to_f32(tables[scale_values_first + load_u8_a1(blocks, blocks_base)]);
+  const ql_u32 e_byte = load_u8_a1(blocks, blocks_base);
+  const float scale = bits_to_f32((0x00200000u << ql_min(e_byte, 2u)) + ((253u - ql_min(255u - e_byte, 253u)) << 23u));
   const float w0 = float(levels[qs_word & 15u]) * scale;
   const float w1 = float(levels[(qs_word >> 8u) & 15u]) * scale;
   const float w2 = float(levels[(qs_word >> 16u) & 15u]) * scale;
@@ -146,7 +149,6 @@ QL_DEVICE void store_quad(Element* values, ql_u64 at, Quad quad) {
 
 QL_KERNEL(WORKGROUP) mxfp4_dequant_f32(
     const ql_u8* __restrict__ blocks,
-    const ql_u32* __restrict__ tables,
     Element* __restrict__ y,
     const QlShape shape) {
   const ql_u64 id = ql_group() * WORKGROUP + ql_thread();
@@ -158,7 +160,7 @@ QL_KERNEL(WORKGROUP) mxfp4_dequant_f32(
   const ql_u32 block = unit;
 
   const Places at = places(strip);
-  const Strip weights = decode(blocks, tables, shape, row, block, strip);
+  const Strip weights = decode(blocks, shape, row, block, strip);
   QL_UNROLL
   for (ql_u32 q = 0; q < QUADS; ++q) {
     store_quad(y, id / STRIPS * WEIGHTS + at.start[q], weights.quads[q]);

@@ -19,9 +19,8 @@ struct Shape {
 }
 
 @group(0) @binding(0) var<storage, read> blocks: array<u32>;
-@group(0) @binding(1) var<storage, read> tables: array<u32>;
-@group(0) @binding(2) var<storage, read_write> y: array<Quad>;
-@group(0) @binding(3) var<uniform> shape: Shape;
+@group(0) @binding(1) var<storage, read_write> y: array<Quad>;
+@group(0) @binding(2) var<uniform> shape: Shape;
 
 fn store_quad(index: u32, quad: Quad) {
     y[index >> 2u] = quad;
@@ -42,7 +41,6 @@ fn blocks_u32_a1(byte: u32) -> u32 {
     return (low >> shift) | ((high << 1u) << (31u - shift));
 }
 
-const scale_values_first = 0u; // word of the tables
 const levels = array<i32, 16>(
     0,
     1,
@@ -87,7 +85,8 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let blocks_unit = row * per_row + block;
     let blocks_base = blocks_unit * 17u;
     let qs_word = blocks_u32_a1(blocks_base + strip * 4u + 1u);
-    let scale = bitcast<f32>(tables[scale_values_first + blocks_u8_a1(blocks_base)]);
+    let e_byte = blocks_u8_a1(blocks_base);
+    let scale = bitcast<f32>((0x00200000u << min(e_byte, 2u)) + ((253u - min(255u - e_byte, 253u)) << 23u));
     let w0 = f32(levels[qs_word & 15u]) * scale;
     let w1 = f32(levels[(qs_word >> 8u) & 15u]) * scale;
     let w2 = f32(levels[(qs_word >> 16u) & 15u]) * scale;

@@ -69,7 +69,7 @@ fn wrong_activations_are_refused() {
 #[test]
 fn a_format_without_decoder_or_kernel_is_refused() {
     let mut bare = toy::blocked();
-    bare.decode = None;
+    bare.cpu = None;
     bare.kernels = vec![].into();
     let tensor = Tensor::new("w", Format::from(bare), 1, 4, [vec![1, 2]]).unwrap();
     for device in devices() {

@@ -2,8 +2,8 @@
 //! A weight is scale · code. One keeps both in a block, the other in two streams.
 
 use quantloom::artifact::{
-    Artifact, Backend, Binding, DecodeFn, Element, Grid, Kernel, Kind, Role, Stream, Units,
-    kernel_name,
+    Artifact, Backend, Binding, Cpu, DecodeFn, Element, Grid, Kernel, Kind, Role, Stream, Units,
+    Versions, kernel_name,
 };
 use quantloom::{Format, Tensor};
 
@@ -57,7 +57,8 @@ pub fn tensor(artifact: &Artifact, n: usize, k: usize) -> (Tensor, Vec<f32>) {
         .collect();
     let mut weights = vec![0.0; n * k];
     let slices: Vec<&[u8]> = streams.iter().map(Vec::as_slice).collect();
-    (artifact.decode.unwrap())(&slices, &[1; 4], 0, &mut weights);
+    // SAFETY: the portable version needs no instructions beyond the target's.
+    unsafe { (artifact.cpu.unwrap().decode.portable)(&slices, &[1; 4], 0, &mut weights) };
     let format = Format::from(artifact.clone());
     (Tensor::new("toy", format, n, k, streams).unwrap(), weights)
 }
@@ -135,7 +136,7 @@ fn artifact(
             .collect::<Vec<_>>()
             .into(),
         kernels: kernels.into(),
-        decode: Some(decode),
+        cpu: Some(Cpu { decode: Versions::only(decode), coded: None }),
         ..Artifact::default()
     }
 }

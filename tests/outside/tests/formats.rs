@@ -1,13 +1,13 @@
 //! What the macro makes of descriptors, seen from another crate.
 
-use quantloom::artifact::{Artifact, Backend, DecodeFn, Element, Grid, Kind, Role};
+use quantloom::artifact::{Artifact, Backend, Cpu, Element, Grid, Kind, Role};
 use quantloom::{Error, Format};
 use quantloom_outside::{GroupedB3, Lattice, Split, ThreeBits};
 
-/// The decoder alone, as a constant.
-const DECODE: DecodeFn = quantloom_macros::decoder!("formats/three_bits.yaml");
+/// The functions alone, as a constant.
+const CPU: Cpu = quantloom_macros::cpu!("formats/three_bits.yaml");
 /// The same of a descriptor with a parameter.
-const DECODE_GROUPED: DecodeFn = quantloom_macros::decoder!("formats/grouped.yaml", b = 4);
+const CPU_GROUPED: Cpu = quantloom_macros::cpu!("formats/grouped.yaml", b = 4);
 
 const ALL: [&Artifact; 4] =
     [ThreeBits::ARTIFACT, Split::ARTIFACT, GroupedB3::ARTIFACT, Lattice::ARTIFACT];
@@ -47,7 +47,8 @@ fn decodes_as_computed_by_hand() {
     assert_eq!(weights, expected);
 
     let mut weights = vec![0.0; ThreeBits::WEIGHTS];
-    DECODE(&[&blocks], &[2, 1, 0, 0], 1, &mut weights);
+    // SAFETY: the portable version needs no instructions beyond the target's.
+    unsafe { (CPU.decode.portable)(&[&blocks], &[2, 1, 0, 0], 1, &mut weights) };
     assert_eq!(weights, expected[128..]);
 }
 
@@ -71,7 +72,15 @@ fn decodes_groups_that_run_over_rows() {
     let zeros = 0x0000_0321u32.to_le_bytes(); // 1, 2, 3 for rows 0, 1, 2
     let scales: Vec<u8> = [0x3c00u16, 0x4000].iter().flat_map(|half| half.to_le_bytes()).collect();
     let mut weights = [0.0; 6 * 32];
-    DECODE_GROUPED(&[&codes, &zeros, &scales], &[n, blocks, size, 0], 0, &mut weights);
+    // SAFETY: the portable version needs no instructions beyond the target's.
+    unsafe {
+        (CPU_GROUPED.decode.portable)(
+            &[&codes, &zeros, &scales],
+            &[n, blocks, size, 0],
+            0,
+            &mut weights,
+        )
+    };
     for (number, block) in weights.chunks(32).enumerate() {
         let (row, column) = (number / 2, number % 2);
         let scale = if number < 3 { 1.0 } else { 2.0 };
@@ -116,7 +125,7 @@ fn states_its_facts() {
     assert_eq!(Lattice::BITS_PER_WEIGHT, 2.25);
     let format = Format::from(ThreeBits::ARTIFACT);
     assert_eq!(format.weights, 128);
-    assert!(format.decode.is_some());
+    assert!(format.cpu.is_some());
 }
 
 #[test]
@@ -163,7 +172,7 @@ fn the_constant_is_what_a_run_makes_of_the_descriptor() {
         assert_eq!(artifact.sizes, format.sizes);
         assert_eq!(artifact.tables, format.tables);
         assert_eq!(artifact.kernels, format.kernels);
-        assert!(format.decode.is_none());
+        assert!(format.cpu.is_none());
     }
 }
 

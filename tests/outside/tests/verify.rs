@@ -4,7 +4,7 @@
 mod devices;
 
 use devices::devices;
-use quantloom::artifact::{Artifact, Backend, Element, Kernel, Kind, List};
+use quantloom::artifact::{Artifact, Backend, Cpu, Element, Kernel, Kind, List, Versions};
 use quantloom::verify::{
     Case, Difference, Fault, Operation, Origin, Output, Vectors, random_cases, verify_vectors,
     verify_with_seed,
@@ -151,7 +151,8 @@ fn off_by_a_bit(streams: &[&[u8]], dims: &[u32; 4], first: usize, weights: &mut 
 
 #[test]
 fn a_wrong_cpu_decoder_is_found() {
-    let wrong = Artifact { decode: Some(off_by_a_bit), ..ThreeBits::ARTIFACT.clone() };
+    let cpu = Cpu { decode: Versions::only(off_by_a_bit), coded: None };
+    let wrong = Artifact { cpu: Some(cpu), ..ThreeBits::ARTIFACT.clone() };
     let error = verify_with_seed(&wrong.into(), &[Device::cpu()], 5).unwrap_err();
     let message = error.to_string();
     let Difference { call, fault } = difference(Err::<(), _>(error));

@@ -93,7 +93,7 @@ fn every_kernel() -> Result<(), Failed> {
             && (&wanted.sizes, &wanted.tables) == (&built_in.sizes, &built_in.tables)
             && wanted.kernels == built_in.kernels
             && wanted.descriptor == built_in.descriptor
-            && built_in.decode.is_some();
+            && built_in.cpu.is_some();
         if !same {
             return Err(format!("{} is built in differently", wanted.name).into());
         }

@@ -2,6 +2,7 @@
 
 mod browser;
 mod compiled;
+mod cpu;
 mod decode;
 mod facts;
 mod generated;
@@ -28,6 +29,7 @@ pub fn all() -> Vec<Trial> {
         generated::trials(),
         gguf::trials(),
         decode::trials(),
+        cpu::trials(),
         product::trials(),
         splitting::trials(),
         compiled::trials(),

@@ -49,6 +49,7 @@ fn program() -> Decoder {
     Decoder {
         format: "by_hand".into(),
         weights: 4,
+        run: 1,
         strips: 2,
         rows: 1,
         streams: vec![Stream { name: "blocks".into(), bytes: 8, units }],
@@ -163,9 +164,10 @@ const BROKEN: &[(&str, Break, &str)] = &[
     ("weight_that_is_missing", |d| d.quads[0].lanes = Lanes::Weights(vec![WEIGHT, Value(99)]), "missing"),
     ("start_that_is_missing", |d| d.quads[0].start = Value(99), "missing"),
     ("start_that_is_a_float", |d| d.quads[0].start = FLOAT, "not U32"),
-    ("codes_that_are_no_integer",
-        |d| d.quads[0].lanes = Lanes::Codes { codes: FLOAT, scale: FLOAT, offset: FLOAT }, "not U32"),
-    ("scale_that_is_no_float",
-        |d| d.quads[0].lanes = Lanes::Codes { codes: CODE, scale: CODE, offset: FLOAT }, "not F32"),
+    ("codes_that_are_no_integer", |d| d.quads[0].lanes = Lanes::Codes(FLOAT), "not U32"),
+    ("scale_that_is_no_float", |d| d.quads[0].lanes = Lanes::Scale { scale: CODE, offset: FLOAT }, "not F32"),
+    ("offset_that_is_no_float", |d| d.quads[0].lanes = Lanes::Scale { scale: FLOAT, offset: CODE }, "not F32"),
+    ("run_of_no_weights", |d| d.run = 0, "no multiple of runs of 0"),
+    ("run_that_does_not_divide_the_block", |d| d.run = d.weights + 1, "no multiple of runs of"),
     ("block_without_strips", |d| d.strips = 0, "weight 0 is not decoded"),
 ];

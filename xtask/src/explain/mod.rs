@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 /// Show what a format compiles to, stage by stage
 ///
 /// Stages: the block's layout as a picture, the derived facts, the decoder program (IR), the program
-/// for packed codes, and the decoders in Rust, WGSL and HIP.
+/// for codes and scales, and the decoders in Rust, WGSL and HIP.
 ///
 /// Examples:
 ///   cargo xtask explain q6_k
@@ -50,9 +50,9 @@ enum Stage {
     Facts,
     /// The decoder program
     Ir,
-    /// The program that hands out packed 8-bit codes
+    /// The programs that hand out codes of 8 bits, and scales
     Codes,
-    /// The decoder in Rust
+    /// The functions for CPUs in Rust
     Cpu,
     /// The kernel in WGSL
     Wgsl,
@@ -128,15 +128,15 @@ fn show(stage: Stage, kernel: Show, compiled: &Compiled, colours: bool) -> Outco
         Stage::Layout => picture::draw(&compiled.format, colours),
         Stage::Facts => facts::list(compiled),
         Stage::Ir => compiled.decoder.to_string(),
-        Stage::Codes => match &compiled.codes {
-            Some(codes) => codes.to_string(),
+        Stage::Codes => match &compiled.coded {
+            Some(coded) => format!("{}\n{}", *coded.codes, *coded.scales),
             None => {
-                "none: four consecutive weights do not share scale and offset, or their codes are \
-                     no integers of 8 bits\n"
+                "none: the formula is not affine in a code of 8 bits, or scale and offset change \
+                     within 8 weights\n"
                     .to_owned()
             }
         },
-        Stage::Cpu => emit::cpu::decoder_text(&compiled.decoder),
+        Stage::Cpu => emit::cpu::text_of_format(&compiled.format).map_err(Failure::input)?,
         Stage::Wgsl => kernel(Backend::Wgsl)?,
         Stage::Hip => kernel(Backend::Hip)?,
     })

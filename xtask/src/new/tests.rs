@@ -1,7 +1,7 @@
 use super::*;
 use quantloom_codegen::Compiled;
 use quantloom_codegen::artifact::Dims;
-use quantloom_codegen::ir::{self, Coded};
+use quantloom_codegen::ir;
 use safetensors::SafeTensors;
 use std::process::Command;
 
@@ -17,13 +17,18 @@ fn decoded(compiled: &Compiled, blocks: &[u8]) -> Vec<f32> {
     weights
 }
 
-/// Weights by the program that hands out packed codes.
+/// Weights by the programs that hand out codes and scales.
 fn from_codes(compiled: &Compiled, blocks: &[u8]) -> Vec<f32> {
     let count = blocks.len() / compiled.artifact.streams[0].bytes as usize;
-    let mut coded = vec![Coded::default(); count * compiled.format.weights as usize];
+    let coded = compiled.coded.as_ref().unwrap();
+    let mut codes = vec![0; count * compiled.format.weights as usize];
+    let mut runs = vec![(0.0, 0.0); codes.len() / coded.coding.run as usize];
     let dims = Dims { n: 1, blocks: count as u32, ..Dims::default() };
-    ir::interpret_codes(compiled.codes.as_ref().unwrap(), &[blocks], &dims, &mut coded);
-    coded.iter().map(|c| c.scale * f32::from(c.code) + c.offset).collect()
+    ir::interpret_codes(&coded.codes, &[blocks], &dims, 0, &mut codes);
+    ir::interpret_scales(&coded.scales, &[blocks], &dims, 0, &mut runs);
+    let runs = runs.iter().zip(codes.chunks(coded.coding.run as usize));
+    let weight = |&(scale, offset), code: &u8| scale * coded.coding.values[*code as usize] + offset;
+    runs.flat_map(|(run, codes)| codes.iter().map(move |code| weight(run, code))).collect()
 }
 
 #[test]
@@ -49,7 +54,7 @@ fn what_it_writes_compiles_and_decodes_as_its_comments_say() {
             (0..weights).map(|i| 0.5 * (f64::from(code(i)) - f64::from(1 << bits) / 2.0));
         let expected: Vec<f32> = expected.map(|weight| weight as f32).collect();
         assert_eq!(decoded(&compiled, &block), expected, "{name}");
-        if compiled.codes.is_some() {
+        if compiled.coded.is_some() {
             assert_eq!(from_codes(&compiled, &block), expected, "{name}");
         }
     }

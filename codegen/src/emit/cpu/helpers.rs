@@ -1,28 +1,55 @@
-//! The few functions every CPU decoder is written with; each decoder carries those it uses.
+//! The few functions that CPU functions are written with; each format carries those it uses.
 
 use crate::ir::{Decoder, Op, Unary};
 use proc_macro2::{Literal, TokenStream};
 use quote::{format_ident, quote};
 
-/// The helpers that a program calls.
-pub(super) fn used(decoder: &Decoder) -> Vec<TokenStream> {
-    let any = |test: &dyn Fn(&Op) -> bool| decoder.lets.iter().any(|stated| test(&stated.op));
-    let mut helpers = vec![store()];
-    for bits in [8, 16, 32] {
-        if any(&|op| matches!(op, Op::Load { bits: wanted, .. } if *wanted == bits)) {
-            helpers.push(load(bits));
+/// Helpers in use, by what they are for.
+#[derive(Default)]
+pub(super) struct Helpers {
+    loads: [bool; 3],
+    f16_to_f32: bool,
+    f32_to_f16: bool,
+    unit_at: bool,
+}
+
+/// Bits of a load.
+const LOADS: [u32; 3] = [8, 16, 32];
+
+impl Helpers {
+    /// Adds those that a program over blocks calls.
+    pub fn of_blocks(&mut self, decoder: &Decoder) {
+        for (used, wanted) in self.loads.iter_mut().zip(LOADS) {
+            *used |= any(decoder, |op| matches!(op, Op::Load { bits, .. } if *bits == wanted));
         }
+        self.unit_at |= decoder.streams.iter().any(|stream| !stream.units.are_blocks());
+        self.of_rows(decoder);
     }
-    if any(&|op| matches!(op, Op::Unary(Unary::F32FromF16, _))) {
-        helpers.push(f16_to_f32());
+
+    /// Adds those that a program over rows calls.
+    pub fn of_rows(&mut self, decoder: &Decoder) {
+        let calls = |wanted| any(decoder, |op| matches!(op, Op::Unary(op, _) if *op == wanted));
+        self.f16_to_f32 |= calls(Unary::F32FromF16);
+        self.f32_to_f16 |= calls(Unary::F16FromF32);
     }
-    if any(&|op| matches!(op, Op::Unary(Unary::F16FromF32, _))) {
-        helpers.push(f32_to_f16());
+
+    /// All of them.
+    pub fn items(&self) -> TokenStream {
+        let loads = self.loads.into_iter().zip(LOADS);
+        let loads = loads.filter(|(used, _)| *used).map(|(_, bits)| load(bits));
+        let others = [
+            (self.f16_to_f32, f16_to_f32 as fn() -> TokenStream),
+            (self.f32_to_f16, f32_to_f16),
+            (self.unit_at, unit_at),
+        ];
+        let others = others.into_iter().filter(|(used, _)| *used).map(|(_, helper)| helper());
+        let helpers = std::iter::once(store()).chain(loads).chain(others);
+        quote!(#(#helpers)*)
     }
-    if decoder.streams.iter().any(|stream| !stream.units.are_blocks()) {
-        helpers.push(unit_at());
-    }
-    helpers
+}
+
+fn any(decoder: &Decoder, test: impl Fn(&Op) -> bool) -> bool {
+    decoder.lets.iter().any(|stated| test(&stated.op))
 }
 
 fn unit_at() -> TokenStream {
@@ -59,10 +86,10 @@ fn f32_to_f16() -> TokenStream {
 
 fn store() -> TokenStream {
     quote! {
-        /// Writes consecutive weights.
+        /// Writes consecutive results.
         #[inline(always)]
-        fn store<const N: usize>(weights: &mut [f32], at: u32, values: [f32; N]) {
-            let place = weights.get_mut(at as usize..).and_then(|tail| tail.first_chunk_mut());
+        fn store<T, const N: usize>(list: &mut [T], at: u32, values: [T; N]) {
+            let place = list.get_mut(at as usize..).and_then(|tail| tail.first_chunk_mut());
             if let Some(place) = place {
                 *place = values;
             }

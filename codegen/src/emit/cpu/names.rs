@@ -1,11 +1,12 @@
-//! Which values of a program a CPU decoder gives a name, and which name.
+//! Which values of a program a CPU function gives a name, and which name.
 
 use super::super::names::{hints, unique};
+use super::constants::Constants;
 use crate::ir::{Decoder, Lanes, Op, Type};
 use proc_macro2::{Ident, Span};
 use std::collections::HashSet;
 
-/// Names in one decoder; all differ.
+/// Names in one function; all differ.
 pub(super) struct Names {
     /// Parameters, one per stream.
     pub streams: Vec<Ident>,
@@ -20,10 +21,11 @@ pub(super) struct Names {
 }
 
 impl Names {
-    pub fn new(decoder: &Decoder, plain: bool) -> Names {
+    pub fn new(decoder: &Decoder, plain: bool, constants: &mut Constants) -> Names {
         let mut taken = Taken::default();
         let streams = decoder.streams.iter().map(|stream| taken.ident(&stream.name)).collect();
-        let tables = decoder.tables.iter().map(|t| taken.ident(&t.name.to_uppercase())).collect();
+        let tables: Vec<Ident> = decoder.tables.iter().map(|t| constants.of(t)).collect();
+        taken.0.extend(tables.iter().map(Ident::to_string));
         let strip = taken.ident("strip");
         let varies = varies(decoder);
         let wanted = wanted(decoder, &varies, plain);
@@ -69,11 +71,6 @@ fn wanted(decoder: &Decoder, varies: &[bool], plain: bool) -> Vec<bool> {
             uses[value.0 as usize] += 1;
             in_loop[value.0 as usize] |= decoder.strips > 1;
         }
-        if let Lanes::Codes { codes, scale, offset } = quad.lanes {
-            for value in [codes, scale, offset] {
-                uses[value.0 as usize] += 3; // once per lane
-            }
-        }
         if let Lanes::Weights(lanes) = &quad.lanes {
             lanes.iter().for_each(|lane| results[lane.0 as usize] = true);
         }
@@ -92,11 +89,12 @@ fn wanted(decoder: &Decoder, varies: &[bool], plain: bool) -> Vec<bool> {
 #[derive(Default)]
 struct Taken(HashSet<String>);
 
-/// Names that decoders are written with.
+/// Names that functions are written with.
 #[rustfmt::skip]
-const RESERVED: [&str; 22] = [
-    "block", "per_row", "decode", "decode_block", "dims", "f16_to_f32", "f32", "f32_to_f16", "first", "place", "row", "rows",
-    "size_0", "size_1", "store", "streams", "u16_at", "u32_at", "u8_at", "unit_at", "usize", "weights",
+const RESERVED: [&str; 33] = [
+    "block", "codes", "decode", "decode_block", "decode_codes", "decode_codes_block", "decode_scales", "decode_scales_block",
+    "dims", "f16_to_f32", "f32", "f32_to_f16", "first", "header", "offsets", "per_row", "place", "row", "row_scales", "rows",
+    "scales", "size_0", "size_1", "store", "streams", "u16", "u16_at", "u32", "u32_at", "u8_at", "unit_at", "usize", "weights",
 ];
 
 impl Taken {

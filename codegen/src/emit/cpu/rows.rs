@@ -1,0 +1,122 @@
+//! Scales and offsets of many rows at once: the bytes of a block that they are made of lie row beside
+//! row, and all runs are computed in one loop over rows, which becomes straight vector code.
+
+use super::program::{OfRows, Program};
+use super::versions::Kind;
+use crate::artifact::ROWS;
+use crate::ir::{Decoder, Lanes, Op, Value, Verified, by_strip};
+use proc_macro2::{Literal, TokenStream};
+use quote::quote;
+
+/// Where a program reads a block.
+pub(super) struct Rows {
+    /// Bytes of the block that the program reads, ascending.
+    bytes: Vec<u32>,
+    /// For every strip, the bits of every value that depends on it alone.
+    strips: Vec<Vec<u32>>,
+}
+
+impl Rows {
+    /// For programs over one stream of blocks whose addresses depend on nothing but the strip.
+    pub fn new(decoder: &Verified<Decoder>) -> Option<Rows> {
+        let strips = by_strip(decoder).filter(|_| decoder.streams.len() == 1)?;
+        let mut bytes: Vec<u32> = Vec::new();
+        for stated in &decoder.lets {
+            if let Op::Load { bits, offset, .. } = stated.op {
+                let first = strips.iter().map(|values| values[offset.0 as usize]);
+                bytes.extend(first.flat_map(|first| first..first + bits / 8));
+            }
+        }
+        bytes.sort_unstable();
+        bytes.dedup();
+        Some(Rows { bytes, strips })
+    }
+
+    /// Places in the block of the bytes that are read, ascending.
+    pub fn bytes(&self) -> &[u32] {
+        &self.bytes
+    }
+
+    /// The function.
+    pub fn function(&self, mut program: Program) -> TokenStream {
+        let decoder = program.decoder;
+        let loaded = decoder.loaded();
+        let needed = needed(decoder);
+        let mut statements = Vec::new();
+        let mut shared = vec![false; decoder.lets.len()];
+        for values in &self.strips {
+            let fixed = values.iter().zip(&loaded).map(|(&bits, loaded)| (!loaded).then_some(bits));
+            program.rows =
+                Some(OfRows { loads: self.loads(decoder, values), fixed: fixed.collect() });
+            let varies = &program.names.varies;
+            let mut own: Vec<bool> = varies.iter().zip(&shared).map(|(v, s)| !v && *s).collect();
+            for index in (0..decoder.lets.len()).filter(|&index| needed[index] && loaded[index]) {
+                statements.extend(program.state(Value(index as u32), &mut own));
+            }
+            statements.extend(decoder.quads.iter().filter_map(|quad| match &quad.lanes {
+                Lanes::Scale { scale, offset } => {
+                    let run = program.value(quad.start).tokens;
+                    let (scale, offset) =
+                        (program.value(*scale).tokens, program.value(*offset).tokens);
+                    Some(quote! {
+                        scales[#run][row] = #scale;
+                        offsets[#run][row] = #offset;
+                    })
+                }
+                _ => None,
+            }));
+            shared = own;
+        }
+        let (name, rows) = (Kind::RowScales.name(), Literal::usize_unsuffixed(ROWS));
+        let bytes = Literal::usize_unsuffixed(self.bytes.len());
+        let runs = Literal::usize_unsuffixed(self.strips.len());
+        quote! {
+            /// Scales and offsets of a block of each row.
+            #[inline(always)]
+            fn #name(
+                header: &[[u8; #rows]],
+                scales: &mut [[f32; #rows]],
+                offsets: &mut [[f32; #rows]],
+            ) {
+                let Some(header) = header.first_chunk::<#bytes>() else { return };
+                let Some(scales) = scales.first_chunk_mut::<#runs>() else { return };
+                let Some(offsets) = offsets.first_chunk_mut::<#runs>() else { return };
+                for row in 0..#rows {
+                    #(#statements)*
+                }
+            }
+        }
+    }
+
+    /// For every load, the bytes it reads in a strip.
+    fn loads(&self, decoder: &Decoder, values: &[u32]) -> Vec<Vec<TokenStream>> {
+        let bytes = |op: &Op| match *op {
+            Op::Load { bits, offset, .. } => {
+                let first = values[offset.0 as usize];
+                (first..first + bits / 8).map(|byte| self.byte(byte)).collect()
+            }
+            _ => Vec::new(),
+        };
+        decoder.lets.iter().map(|stated| bytes(&stated.op)).collect()
+    }
+
+    /// A byte of the block.
+    fn byte(&self, byte: u32) -> TokenStream {
+        let place = Literal::usize_unsuffixed(self.bytes.binary_search(&byte).unwrap_or_default());
+        quote!(header[#place][row])
+    }
+}
+
+/// Values that are computed when bytes are at hand, and so no addresses.
+fn needed(decoder: &Decoder) -> Vec<bool> {
+    let mut needed = vec![false; decoder.lets.len()];
+    let mut open: Vec<Value> = decoder.quads.iter().flat_map(|quad| quad.values()).collect();
+    while let Some(value) = open.pop() {
+        let op = decoder.get(value).op;
+        let first = !std::mem::replace(&mut needed[value.0 as usize], true);
+        if first && !matches!(op, Op::Load { .. }) {
+            open.extend(op.operands());
+        }
+    }
+    needed
+}
