@@ -7,7 +7,7 @@ use crate::formats::{Listed, listed};
 use crate::ggml::Ggml;
 use crate::options::{Cpu, Kind, Shape};
 use crate::ours::Ours;
-use crate::report::{Measured, Row, Run};
+use crate::report::{Ceiling, Measured, Row, Run};
 use crate::timing::{Plan, measure};
 use crate::verdict::verdicts;
 use crate::weights::{Weights, nmse};
@@ -32,25 +32,21 @@ struct Asked {
 pub fn run(options: &Cpu, threads: usize) -> Result<Run> {
     let asked = asked(options, threads)?;
     let pools = Pools { all: pool(threads)?, one: pool(1)? };
+    let apart = ceilings::pool(threads)?;
     let ggml = Ggml::new(threads)?;
     let mut run = Run { threads, others: None, ceilings: Vec::new(), rows: Vec::new() };
     let load = machine::Load::now();
-    let plan = asked.plan(1);
-    run.ceilings = pools.all.install(|| ceilings::bandwidth(&plan, machine::cache(), threads))?;
-    for ceiling in &run.ceilings {
-        eprintln!("{}", table::ceiling(ceiling));
-    }
+    // Before and after: whatever else the machine does passes, and the better figure is what it can do.
+    run.add_ceilings(&asked, &apart)?;
     for &shape in &asked.shapes {
-        // With few rows an f32 product reads weights and little else.
-        for (_, m) in asked.products().filter(|(_, m)| *m >= 32) {
-            let ceiling = pools.all.install(|| ceilings::matmul(&plan, shape, m, threads))?;
-            eprintln!("{}", table::ceiling(&ceiling));
-            run.ceilings.push(ceiling);
-        }
         for format in &asked.formats {
             let weights = Weights::random(&Format::named(&format.name)?, shape)?;
             measure_tensor(&asked, format, &weights, &ggml, &pools, &mut run)?;
         }
+    }
+    run.add_ceilings(&asked, &apart)?;
+    for row in &mut run.rows {
+        row.verdicts = verdicts(row, &run.ceilings, threads);
     }
     run.others = load.and_then(|load| load.others_since());
     Ok(run)
@@ -91,9 +87,8 @@ impl Asked {
     }
 
     fn plan(&self, copies: usize) -> Plan {
-        // Spinning threads of the contender before would take time from the next.
-        let settle = Duration::from_millis(if self.threads > 1 { 15 } else { 0 });
-        Plan { budget: self.budget, settle, copies }
+        let warm = Duration::from_millis(if self.threads > 1 { 20 } else { 0 });
+        Plan { budget: self.budget, warm, copies }
     }
 }
 
@@ -171,6 +166,24 @@ fn measure_tensor(
 }
 
 impl Run {
+    /// Measures what the machine can do, with threads that stay apart.
+    fn add_ceilings(&mut self, asked: &Asked, apart: &ThreadPool) -> Result<()> {
+        let plan = asked.plan(1);
+        let mut add = |ceiling: Ceiling| {
+            eprintln!("{}", table::ceiling(&ceiling));
+            self.ceilings.push(ceiling);
+        };
+        let bandwidth = || ceilings::bandwidth(&plan, machine::cache(), asked.threads);
+        apart.install(bandwidth)?.into_iter().for_each(&mut add);
+        for &shape in &asked.shapes {
+            // With few rows an f32 product reads weights and little else.
+            for (_, m) in asked.products().filter(|(_, m)| *m >= 32) {
+                add(apart.install(|| ceilings::matmul(&plan, shape, m, asked.threads))?);
+            }
+        }
+        Ok(())
+    }
+
     /// Judges a row and tells of it.
     fn add(&mut self, mut row: Row) {
         row.verdicts = verdicts(&row, &self.ceilings, self.threads);

@@ -45,27 +45,28 @@ pub fn text(report: &Report) -> String {
 
 const LEGEND: &str = "
 Medians, quartiles in brackets. x: by how much ours is faster than the fastest peer, sample by sample.
-of: part of the machine's write bandwidth, read bandwidth or f32 matmul. !: the result is wrong, the
-figure does not count. GB/s of matvec count native bytes of the weights, whatever their storage.
+of: part of the machine's write bandwidth, read bandwidth or f32 matmul. r: ggml's repacked buffer.
+!: the result is wrong, the figure does not count. GB/s of matvec count the weights' native bytes,
+whatever their storage.
 ";
 
 fn table(rows: &[&Row], run: &Run) -> String {
     let mut table = Table::new();
     table.load_style(TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─')));
-    let mut header = vec![
-        "format", "weights", "m", "ours", "", "kernel", "ggml", "candle", "x", "of", "target", "",
-    ];
+    let mut header =
+        vec!["format", "weights", "m", "ours", "", "ggml", "candle", "x", "of", "target", ""];
     if run.threads > 1 {
         header.push("by one thread");
     }
-    let columns = header.len();
+    let numbers = 2..header.len();
+    header.push("kernel");
     table.set_header(header);
     for row in rows {
         for cells in cells(row, run) {
             table.add_row(cells);
         }
     }
-    for column in (2..columns).filter(|column| *column != 5) {
+    for column in numbers {
         if let Some(column) = table.column_mut(column) {
             column.set_cell_alignment(CellAlignment::Right);
         }
@@ -81,7 +82,7 @@ fn cells(row: &Row, run: &Run) -> Vec<Vec<String>> {
     let peers = [Engine::Ggml, Engine::Candle].map(|engine| peer(row, engine));
     if row.verdicts.is_empty() {
         let mut cells = start.to_vec();
-        cells.extend(["wrong !".to_owned(), String::new(), String::new()]);
+        cells.extend(["wrong !".to_owned(), String::new()]);
         cells.extend(peers);
         return vec![cells];
     }
@@ -90,7 +91,6 @@ fn cells(row: &Row, run: &Run) -> Vec<Vec<String>> {
         let mut cells = start.to_vec();
         cells.push(way(label).to_owned());
         cells.push(spread(&verdict.rate, 0));
-        cells.push(format!("{} {}", label.kernel, label.storage));
         cells.extend(peers.clone());
         cells.push(verdict.ratio.as_ref().map(|ratio| spread(ratio, 2)).unwrap_or_default());
         cells.push(verdict.of_ceiling.map(percent).unwrap_or_default());
@@ -105,6 +105,7 @@ fn cells(row: &Row, run: &Run) -> Vec<Vec<String>> {
         if run.threads > 1 {
             cells.push(verdict.scaling.as_ref().map(|s| spread(s, 2)).unwrap_or_default());
         }
+        cells.push(label.kernel.clone());
         cells
     };
     row.verdicts.iter().map(line).collect()
@@ -120,7 +121,8 @@ fn peer(row: &Row, engine: Engine) -> String {
     best.map_or("-".to_owned(), |(way, rate)| {
         let wrong = if way.right { "" } else { " !" };
         let repacked = if way.label.storage == "repacked" { " r" } else { "" };
-        format!("{rate:.0}{repacked}{wrong}")
+        let digits = if rate < 9.95 { 1 } else { 0 };
+        format!("{rate:.digits$}{repacked}{wrong}")
     })
 }
 

@@ -9,8 +9,10 @@ use std::time::{Duration, Instant};
 pub struct Plan {
     /// What all contenders share, after preparation.
     pub budget: Duration,
-    /// Pause before each sample, so that threads of the one before have gone to sleep.
-    pub settle: Duration,
+    /// For so long a contender runs untimed before each sample: until idle threads of the one before
+    /// have stopped spinning, and its own run on processors of their own. Never a pause: virtual
+    /// machines wake threads on the processor that wakes them, and take long to part them.
+    pub warm: Duration,
     /// Copies of the weights, which take turns.
     pub copies: usize,
 }
@@ -51,19 +53,22 @@ struct Entry<'a, 'b> {
     call: &'a mut Box<dyn Call + 'b>,
     /// Calls per sample.
     repeat: usize,
+    /// Whether one call takes so long that what comes before does not matter.
+    long: bool,
     next: usize,
     samples: Vec<f64>,
 }
 
 impl<'a, 'b> Entry<'a, 'b> {
     fn new(call: &'a mut Box<dyn Call + 'b>) -> Entry<'a, 'b> {
-        Entry { call, repeat: 1, next: 0, samples: Vec::new() }
+        Entry { call, repeat: 1, long: true, next: 0, samples: Vec::new() }
     }
 
     /// Touches all memory once and finds out how often to repeat the call.
     fn prepare(&mut self, plan: &Plan) -> Result<()> {
         let first = self.time(1, plan)?;
         if first < SAMPLE * 10.0 {
+            self.long = false;
             let seconds = self.time(plan.copies, plan)?;
             self.repeat = (SAMPLE / seconds).ceil().clamp(1.0, 1e6) as usize;
         }
@@ -71,9 +76,11 @@ impl<'a, 'b> Entry<'a, 'b> {
     }
 
     fn sample(&mut self, plan: &Plan) -> Result<()> {
-        std::thread::sleep(plan.settle);
-        if self.repeat > 1 {
-            self.time(1, plan)?; // wakes threads, warms code
+        let started = Instant::now();
+        let mut warm = self.long;
+        while !warm {
+            self.time(1, plan)?;
+            warm = started.elapsed() >= plan.warm;
         }
         let seconds = self.time(self.repeat, plan)?;
         self.samples.push(seconds);
@@ -114,7 +121,7 @@ mod tests {
         let sleeper =
             |ms| -> Box<dyn Call> { Box::new(Sleeper(Duration::from_millis(ms), vec![])) };
         let mut calls = [sleeper(2), sleeper(3), sleeper(20)];
-        let plan = Plan { budget: Duration::ZERO, settle: Duration::ZERO, copies: 3 };
+        let plan = Plan { budget: Duration::ZERO, warm: Duration::ZERO, copies: 3 };
         let samples = measure(&mut calls, &plan)?;
         assert_eq!(samples.iter().map(Vec::len).collect::<Vec<_>>(), [LEAST, LEAST, TRIAL]);
         assert!(samples.iter().flatten().all(|&seconds| seconds > 1.9e-3));

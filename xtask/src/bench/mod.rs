@@ -49,7 +49,7 @@ fn build(builds: &Path) -> Outcome {
     let mut flags = std::env::var("RUSTFLAGS").unwrap_or_default();
     flags.push_str(" -C target-cpu=native");
     let status = files::cargo()
-        .args(["build", "--release", "--locked", "--manifest-path"])
+        .args(["build", "--release", "--manifest-path"])
         .arg(files::root().join(PACKAGE))
         .arg("--target-dir")
         .arg(builds)

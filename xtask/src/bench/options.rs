@@ -10,8 +10,8 @@ use std::str::FromStr;
 ///
 /// Every product and dequantization is timed in turn with the same call of ggml (plain and repacked
 /// buffers) and candle, in one process for each number of threads. Weights come from memory: copies
-/// of a tensor, larger than the last-level cache together, take turns. Results are first compared with
-/// an f64 reference. Read and write bandwidth and an f32 matmul are measured in the same run.
+/// of a tensor, larger than the last-level cache together, take turns. Results are compared with an
+/// f64 reference. Read and write bandwidth and an f32 matmul are measured in the same run.
 ///
 /// The first run builds the peers in target/bench, about five minutes on two cores. That takes cmake,
 /// a C++ compiler and libclang (Debian: cmake g++ libclang-dev). All is built for this processor.
