@@ -56,7 +56,10 @@ impl CpuWeights {
         }
         let coded = Coded::new(tensor);
         let wanted = cpu.storage == Storage::Interleaved;
-        let interleaved = coded.as_ref().filter(|_| wanted);
+        // Exact products of weights that are rounded to f16 need the decoder.
+        let exact = cpu.activations == Activations::F32;
+        let useful = |coded: &&Coded| wanted && !(exact && coded.functions.halved);
+        let interleaved = coded.as_ref().filter(useful);
         let interleaved = interleaved.map(|coded| Interleaved::new(tensor, coded, isa));
         let interleaved = interleaved.transpose()?;
         let Cpu { activations, .. } = cpu;
@@ -165,6 +168,16 @@ impl CpuWeights {
             }
         });
         Ok(())
+    }
+
+    /// Weight rows.
+    pub fn n(&self) -> usize {
+        self.tensor.n()
+    }
+
+    /// Weights per row.
+    pub fn k(&self) -> usize {
+        self.tensor.k()
     }
 
     /// What computes products of `m` activation rows, for people.
