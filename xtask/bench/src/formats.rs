@@ -28,6 +28,11 @@ pub fn listed(names: &[String]) -> Result<Vec<Listed>> {
     Ok(names.iter().map(find).collect())
 }
 
+/// Refuses names that no format has.
+pub fn check(names: &[String]) -> Result<()> {
+    Ok(names.iter().try_for_each(|name| quantloom::Format::named(name).map(drop))?)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

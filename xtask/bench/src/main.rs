@@ -58,6 +58,7 @@ fn worker(options: &Cpu, threads: &str) -> Result<()> {
 /// Starts a process for each number of threads, since candle's is fixed with its first call, and
 /// reports what they found.
 fn parent(options: &Cpu) -> Result<ExitCode> {
+    formats::check(&options.format)?;
     let counts = if options.threads.is_empty() { &[1, 2][..] } else { &options.threads };
     let root = std::env::var_os("QUANTLOOM_ROOT").map_or_else(|| PathBuf::from("."), PathBuf::from);
     let file = |chosen: &Option<PathBuf>, name: &str| {

@@ -180,8 +180,9 @@ pub fn lines(row: &Row) -> Vec<String> {
     };
     let line = |verdict: &Verdict| {
         let label = &row.measured[verdict.ours].label;
-        let mut line =
-            format!("{} {}: {} {}", row.title(), way(label), spread(&verdict.rate, 1), row.unit());
+        let title = format!("{} {}", row.title(), way(label));
+        let rate = spread(&verdict.rate, 1);
+        let mut line = format!("{}: {rate} {}", title.trim_end(), row.unit());
         line += &peer(verdict).unwrap_or_default();
         if let (Some(false), Some(target)) = (verdict.met(), &verdict.target) {
             let _ = write!(line, "; wanted {:.0}", target.rate);

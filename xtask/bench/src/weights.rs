@@ -39,7 +39,8 @@ impl Weights {
             .filter(|pool| pool.n() >= 16 && shape.k.is_multiple_of(pool.k()) && whole_rows(pool));
         let pool = fitting.max_by_key(|pool| pool.k()).ok_or_else(|| {
             format!(
-                "rows of {} weights of format `{}`; take a multiple of 512",
+                "rows of {} weights of format `{}` cannot be put together from rows of 512, or units of \
+                 its bytes span more than that",
                 shape.k, format.name
             )
         })?;
