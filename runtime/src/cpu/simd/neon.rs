@@ -201,6 +201,7 @@ impl<D: Dot> Simd for Neon<D> {
     const NARROW: bool = D::SIGNED;
     // 16 registers of sums, 4 of codes and 1 of activations leave 11 of 32; with 6 rows it were 3,
     // and totals would be stored and loaded again after every run.
+    const DIRECT: bool = false; // a chunk takes 32 registers, as many as there are
     const TILE: usize = 4;
 
     #[inline(always)]
