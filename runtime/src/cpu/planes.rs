@@ -46,7 +46,13 @@ pub(super) const AHEAD: usize = 128;
 
 /// Unpacks chunks to a byte per code.
 #[inline(always)]
-pub(super) fn unpack<S: Simd>(simd: S, bits: usize, table: Option<&[u8; 16]>, from: &[Line], to: &mut [Line]) {
+pub(super) fn unpack<S: Simd>(
+    simd: S,
+    bits: usize,
+    table: Option<&[u8; 16]>,
+    from: &[Line],
+    to: &mut [Line],
+) {
     match (bits, table) {
         (1, None) => chunks::<S, 1, false>(simd, &[0; 16], from, to),
         (2, None) => chunks::<S, 2, false>(simd, &[0; 16], from, to),

@@ -50,9 +50,23 @@ pub(super) trait Arithmetic: Copy + Send + Sync {
     /// Packs activation rows; those up to `rows` that `x` has not are zeros.
     fn pack<'x>(&self, tile: &mut Self::Tile, rows: usize, x: impl Iterator<Item = &'x [f32]>);
     /// Decodes chunks of a group for the product with `m` rows.
-    fn fill<S: Simd>(&self, simd: S, panel: &mut Self::Panel, group: usize, chunks: Range<usize>, m: usize);
+    fn fill<S: Simd>(
+        &self,
+        simd: S,
+        panel: &mut Self::Panel,
+        group: usize,
+        chunks: Range<usize>,
+        m: usize,
+    );
     /// `y[row of the tile]` += panel times tile.
-    fn multiply<S: Simd>(&self, simd: S, panel: &Self::Panel, tile: &Self::Tile, chunks: Range<usize>, y: &mut [Floats]);
+    fn multiply<S: Simd>(
+        &self,
+        simd: S,
+        panel: &Self::Panel,
+        tile: &Self::Tile,
+        chunks: Range<usize>,
+        y: &mut [Floats],
+    );
     /// What a thread keeps from one product to the next.
     fn workspace() -> &'static LocalKey<Cell<Workspace<Self::Tile, Self::Panel>>>;
 }

@@ -189,7 +189,9 @@ impl CpuWeights {
                 let bits = coded.codebook.bits;
                 format!("{isa} int8 tile, {storage} {bits}-bit codes, runs of {}", coded.run)
             }
-            (None, Some(_)) if m <= super::exact::FEW => format!("{isa} f32 tile of {storage} codes"),
+            (None, Some(_)) if m <= super::exact::FEW => {
+                format!("{isa} f32 tile of {storage} codes")
+            }
             (None, Some(_)) => format!("{isa} f32 tile, {storage} codes decoded"),
             (None, None) if m < MANY => format!("{isa} f32 rows, decoded"),
             (None, None) => format!("{isa} f32 tile, rows decoded"),
@@ -254,10 +256,10 @@ impl CpuWeights {
     fn check<T>(&self, y: &[T], wanted: usize, shape: &str) -> Result<()> {
         match y.len() == wanted {
             true => Ok(()),
-            false => Err(self.argument(
-                "the output",
-                format!("{} values; {shape} are {wanted}", y.len()),
-            )),
+            false => {
+                Err(self
+                    .argument("the output", format!("{} values; {shape} are {wanted}", y.len())))
+            }
         }
     }
 

@@ -165,7 +165,13 @@ impl Operations {
         let got = stored_floats(simd, simd.mul_add(fa, fb, fc));
         for i in 0..ROWS {
             let allowed = [a[i].mul_add(b[i], c[i]), a[i] * b[i] + c[i]].map(f32::to_bits);
-            assert!(allowed.contains(&got[i].to_bits()), "{isa}: mul_add {} {} {}", a[i], b[i], c[i]);
+            assert!(
+                allowed.contains(&got[i].to_bits()),
+                "{isa}: mul_add {} {} {}",
+                a[i],
+                b[i],
+                c[i]
+            );
         }
         let found = simd.lookup_float(simd.load_floats(&Floats(table)), simd.load(&line));
         let expected = lanes(&line).map(|lane| table[lane as usize & 15]);

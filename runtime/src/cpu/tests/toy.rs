@@ -139,13 +139,8 @@ fn number(byte: u8) -> f32 {
     f32::from(byte as i8)
 }
 
-impl<
-    const BITS: usize,
-    const KIND: u8,
-    const WEIGHTS: usize,
-    const RUN: usize,
-    const HEADER: bool,
-> Functions<BITS, KIND, WEIGHTS, RUN, HEADER>
+impl<const BITS: usize, const KIND: u8, const WEIGHTS: usize, const RUN: usize, const HEADER: bool>
+    Functions<BITS, KIND, WEIGHTS, RUN, HEADER>
 {
     const OFFSET: bool = KIND <= SIGNED;
     const RUNS: usize = WEIGHTS / RUN;
@@ -217,11 +212,7 @@ impl<
         }
     }
 
-    fn row_scales(
-        header: &[[u8; ROWS]],
-        scales: &mut [[f32; ROWS]],
-        offsets: &mut [[f32; ROWS]],
-    ) {
+    fn row_scales(header: &[[u8; ROWS]], scales: &mut [[f32; ROWS]], offsets: &mut [[f32; ROWS]]) {
         for run in 0..Self::RUNS {
             scales[run] = header[run].map(scale);
             offsets[run] = header.get(Self::RUNS + run).map_or([0.0; ROWS], |row| row.map(number));
