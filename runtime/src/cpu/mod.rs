@@ -34,6 +34,8 @@ mod quantize;
 mod rows;
 mod simd;
 mod storage;
+#[cfg(test)]
+mod tests;
 mod tile;
 mod weights;
 

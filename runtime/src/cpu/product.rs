@@ -78,7 +78,7 @@ impl<T, P> Default for Workspace<T, P> {
 }
 
 /// Chunks of a step where one tile takes all activations: what follows is fetched meanwhile.
-const SHORT: usize = 8;
+const SHORT: usize = 16;
 /// Chunks of a step, and groups of a task, where panels are used again.
 const LONG: usize = 32;
 const GROUPS: usize = 4;

@@ -76,6 +76,7 @@ impl Simd for Avx2 {
     type Words = Words;
     type Floats = Lanes;
     const NARROW: bool = true;
+    const DIRECT: bool = true;
     const TILE: usize = 4;
 
     #[inline(always)]

@@ -7,10 +7,18 @@ use std::array::from_fn;
 #[derive(Clone, Copy)]
 pub(in super::super) struct Portable;
 
+impl Portable {
+    /// Always there.
+    pub fn detect() -> Option<Portable> {
+        Some(Portable)
+    }
+}
+
 impl Simd for Portable {
     type Words = [u32; ROWS];
     type Floats = [f32; ROWS];
     const NARROW: bool = false;
+    const DIRECT: bool = false;
     const TILE: usize = 4;
 
     #[inline(always)]
