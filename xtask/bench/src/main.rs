@@ -19,9 +19,11 @@ mod weights;
 
 use clap::Parser;
 use options::Cpu;
-use report::{Report, Run};
+use report::{Finding, Report, Run};
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
+use verdict::verdicts;
 
 /// Anything that keeps it from measuring.
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
@@ -48,11 +50,13 @@ fn main() -> ExitCode {
     })
 }
 
-/// Measures, and hands its findings to the parent.
+/// Measures, and hands every finding to the parent at once.
 fn worker(options: &Cpu, threads: &str) -> Result<()> {
-    let run = run::run(options, threads.parse()?)?;
-    serde_json::to_writer(std::io::stdout(), &run)?;
-    Ok(())
+    run::run(options, threads.parse()?, &mut |finding| {
+        let mut line = serde_json::to_vec(&finding)?;
+        line.push(b'\n');
+        Ok(std::io::stdout().write_all(&line)?)
+    })
 }
 
 /// Starts a process for each number of threads, since candle's is fixed with its first call, and
@@ -66,6 +70,9 @@ fn parent(options: &Cpu) -> Result<ExitCode> {
     };
     let (json, plot) =
         (file(&options.json, "bench-cpu.json"), file(&options.plot, "bench-cpu.svg"));
+    if counts.contains(&0) {
+        return Err("0 threads measure nothing".into());
+    }
     let runs = counts.iter().map(|&threads| measure(threads)).collect::<Result<Vec<Run>>>()?;
     let report = Report { machine: machine::machine(), runs };
     print!("{}", table::text(&report));
@@ -77,25 +84,46 @@ fn parent(options: &Cpu) -> Result<ExitCode> {
     std::fs::write(&json, serde_json::to_vec_pretty(&report)?)?;
     plot::draw(&report, &plot)?;
     println!("\nwritten: {}, {}", json.display(), plot.display());
-    Ok(ExitCode::from(u8::from(report.ours_wrong())))
+    let failures: Vec<&str> = report.runs.iter().filter_map(|run| run.failure.as_deref()).collect();
+    match failures.as_slice() {
+        [] => Ok(ExitCode::from(u8::from(report.ours_wrong()))),
+        failures => Err(failures.join("; ").into()),
+    }
 }
 
-/// The same arguments in a process that measures with so many threads.
+/// The same arguments in a process that measures with so many threads. What it found counts even where
+/// it fails later.
 fn measure(threads: usize) -> Result<Run> {
-    if threads == 0 {
-        return Err("0 threads measure nothing".into());
-    }
     eprintln!("== {threads} thread{}", if threads == 1 { "" } else { "s" });
+    let mut run = Run { threads, others: None, ceilings: vec![], rows: vec![], failure: None };
     let number = threads.to_string();
-    let output = Command::new(std::env::current_exe()?)
+    let mut process = Command::new(std::env::current_exe()?)
         .args(std::env::args_os().skip(1))
         .env(THREADS, &number)
         .env("RAYON_NUM_THREADS", &number)
         .env("CANDLE_NUM_THREADS", &number)
-        .stderr(Stdio::inherit())
-        .output()?;
-    match output.status.success() {
-        true => Ok(serde_json::from_slice(&output.stdout)?),
-        false => Err(format!("the process with {number} threads failed: {}", output.status).into()),
+        .stdout(Stdio::piped())
+        .spawn()?;
+    for line in process.stdout.take().into_iter().flat_map(|out| BufReader::new(out).lines()) {
+        match serde_json::from_str(&line?)? {
+            Finding::Others(others) => run.others = Some(others),
+            Finding::Ceiling(ceiling) => {
+                eprintln!("{}", table::ceiling(&ceiling));
+                run.ceilings.push(ceiling);
+            }
+            Finding::Row(mut row) => {
+                row.verdicts = verdicts(&row, &run.ceilings, threads);
+                table::lines(&row).iter().for_each(|line| eprintln!("{line}"));
+                run.rows.push(row);
+            }
+        }
     }
+    let status = process.wait()?;
+    if !status.success() {
+        run.failure = Some(format!("the process with {number} threads failed: {status}"));
+    }
+    for row in &mut run.rows {
+        row.verdicts = verdicts(row, &run.ceilings, threads);
+    }
+    Ok(run)
 }

@@ -25,13 +25,25 @@ pub struct Machine {
 }
 
 /// What one process measured.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize)]
 pub struct Run {
     pub threads: usize,
     /// Share of the processor's time that other processes took meanwhile; figures suffer from it.
     pub others: Option<f64>,
     pub ceilings: Vec<Ceiling>,
     pub rows: Vec<Row>,
+    /// Why it ended early.
+    pub failure: Option<String>,
+}
+
+/// What a process tells the one that started it, a line of JSON each.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Finding {
+    Ceiling(Ceiling),
+    Row(Row),
+    /// See [`Run::others`].
+    Others(f64),
 }
 
 /// What the machine can do at best: GB/s of memory, or GFLOPS.

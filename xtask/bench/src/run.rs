@@ -7,11 +7,10 @@ use crate::formats::{Listed, listed};
 use crate::ggml::Ggml;
 use crate::options::{Cpu, Kind, Shape};
 use crate::ours::Ours;
-use crate::report::{Ceiling, Measured, Row, Run};
+use crate::report::{Finding, Measured, Row};
 use crate::timing::{Plan, measure};
-use crate::verdict::verdicts;
 use crate::weights::{Weights, nmse};
-use crate::{Result, machine, table};
+use crate::{Result, machine};
 use quantloom::Format;
 use quantloom::verify::random::Rng;
 use rayon::{ThreadPool, ThreadPoolBuilder};
@@ -28,29 +27,30 @@ struct Asked {
     threads: usize,
 }
 
-/// Measures with so many threads. Environment variables have told candle the number before.
-pub fn run(options: &Cpu, threads: usize) -> Result<Run> {
+/// Measures with so many threads, and tells what it finds as it finds it. Environment variables have
+/// told candle the number before.
+pub fn run(options: &Cpu, threads: usize, tell: &mut Tell) -> Result<()> {
     let asked = asked(options, threads)?;
-    let pools = Pools { all: pool(threads)?, one: pool(1)? };
-    let apart = ceilings::pool(threads)?;
+    let pools = Pools { all: pool(threads)?, one: pool(1)?, apart: ceilings::pool(threads)? };
     let ggml = Ggml::new(threads)?;
-    let mut run = Run { threads, others: None, ceilings: Vec::new(), rows: Vec::new() };
     let load = machine::Load::now();
     // Before and after: whatever else the machine does passes, and the better figure is what it can do.
-    run.add_ceilings(&asked, &apart)?;
+    measure_machine(&asked, &pools, tell)?;
     for &shape in &asked.shapes {
         for format in &asked.formats {
             let weights = Weights::random(&Format::named(&format.name)?, shape)?;
-            measure_tensor(&asked, format, &weights, &ggml, &pools, &mut run)?;
+            measure_tensor(&asked, format, &weights, &ggml, &pools, tell)?;
         }
     }
-    run.add_ceilings(&asked, &apart)?;
-    for row in &mut run.rows {
-        row.verdicts = verdicts(row, &run.ceilings, threads);
+    measure_machine(&asked, &pools, tell)?;
+    match load.and_then(|load| load.others_since()) {
+        Some(others) => tell(Finding::Others(others)),
+        None => Ok(()),
     }
-    run.others = load.and_then(|load| load.others_since());
-    Ok(run)
 }
+
+/// Who hears of findings.
+type Tell<'a> = dyn FnMut(Finding) -> Result<()> + 'a;
 
 fn asked(options: &Cpu, threads: usize) -> Result<Asked> {
     let or = |given: &[usize], default: &[usize]| match given {
@@ -92,14 +92,31 @@ impl Asked {
     }
 }
 
-/// Threads for ours, and for what peers leave to us.
+/// Threads for ours, one for ours, and threads that stay apart to find out what the machine can do.
 struct Pools {
     all: ThreadPool,
     one: ThreadPool,
+    apart: ThreadPool,
 }
 
 fn pool(threads: usize) -> Result<ThreadPool> {
     Ok(ThreadPoolBuilder::new().num_threads(threads).build()?)
+}
+
+fn measure_machine(asked: &Asked, pools: &Pools, tell: &mut Tell) -> Result<()> {
+    let (plan, threads) = (asked.plan(1), asked.threads);
+    let bandwidth = || ceilings::bandwidth(&plan, machine::cache(), threads);
+    for ceiling in pools.apart.install(bandwidth)? {
+        tell(Finding::Ceiling(ceiling))?;
+    }
+    for &shape in &asked.shapes {
+        // With few rows an f32 product reads weights and little else.
+        for (_, m) in asked.products().filter(|(_, m)| *m >= 32) {
+            let matmul = || ceilings::matmul(&plan, shape, m, threads);
+            tell(Finding::Ceiling(pools.apart.install(matmul)?))?;
+        }
+    }
+    Ok(())
 }
 
 fn measure_tensor(
@@ -108,7 +125,7 @@ fn measure_tensor(
     weights: &Weights,
     ggml: &Ggml,
     pools: &Pools,
-    run: &mut Run,
+    tell: &mut Tell,
 ) -> Result<()> {
     // Together they are far larger than the last cache: who comes round finds it full of others.
     let copies = (4 * machine::cache()).div_ceil(weights.bytes()).max(2);
@@ -129,16 +146,18 @@ fn measure_tensor(
             Err(reason) => absent.push(format!("{}: {reason}", Engine::Ggml.name())),
         }
     }
-    let row = |kind, m, measured| Row {
-        format: format.name.clone(),
-        kind,
-        shape: weights.shape,
-        m,
-        bytes: weights.bytes(),
-        run: format.run,
-        measured,
-        absent: absent.clone(),
-        verdicts: Vec::new(),
+    let row = |kind, m, measured| {
+        Finding::Row(Row {
+            format: format.name.clone(),
+            kind,
+            shape: weights.shape,
+            m,
+            bytes: weights.bytes(),
+            run: format.run,
+            measured,
+            absent: absent.clone(),
+            verdicts: Vec::new(),
+        })
     };
     for (kind, half) in [(Kind::Dequantize, false), (Kind::DequantizeF16, true)] {
         if asked.wants(kind) {
@@ -147,7 +166,7 @@ fn measure_tensor(
                 contenders.extend(peer.dequantize(half)?);
             }
             let expected = || weights.decoded().map(f64::from);
-            run.add(row(kind, 0, samples(contenders, &plan, expected)?));
+            tell(row(kind, 0, samples(contenders, &plan, expected)?))?;
         }
     }
     for (kind, m) in asked.products() {
@@ -160,38 +179,9 @@ fn measure_tensor(
         for peer in &peers {
             contenders.extend(peer.product(&x, m)?);
         }
-        run.add(row(kind, m, samples(contenders, &plan, || expected.iter().copied())?));
+        tell(row(kind, m, samples(contenders, &plan, || expected.iter().copied())?))?;
     }
     Ok(())
-}
-
-impl Run {
-    /// Measures what the machine can do, with threads that stay apart.
-    fn add_ceilings(&mut self, asked: &Asked, apart: &ThreadPool) -> Result<()> {
-        let plan = asked.plan(1);
-        let mut add = |ceiling: Ceiling| {
-            eprintln!("{}", table::ceiling(&ceiling));
-            self.ceilings.push(ceiling);
-        };
-        let bandwidth = || ceilings::bandwidth(&plan, machine::cache(), asked.threads);
-        apart.install(bandwidth)?.into_iter().for_each(&mut add);
-        for &shape in &asked.shapes {
-            // With few rows an f32 product reads weights and little else.
-            for (_, m) in asked.products().filter(|(_, m)| *m >= 32) {
-                add(apart.install(|| ceilings::matmul(&plan, shape, m, asked.threads))?);
-            }
-        }
-        Ok(())
-    }
-
-    /// Judges a row and tells of it.
-    fn add(&mut self, mut row: Row) {
-        row.verdicts = verdicts(&row, &self.ceilings, self.threads);
-        for line in table::lines(&row) {
-            eprintln!("{line}");
-        }
-        self.rows.push(row);
-    }
 }
 
 /// Loose: what is measured must be the product that is meant, not the last bit of it.
