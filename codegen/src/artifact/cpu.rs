@@ -55,6 +55,8 @@ pub struct Coded {
     pub values: List<f32>,
     /// Whether there is an offset that is not zero.
     pub offset: bool,
+    /// Whether the format rounds weights to f16, which the affine form does not.
+    pub halved: bool,
     /// A byte per weight.
     pub codes: Versions<CodesFn>,
     /// Scales and offsets of a row's blocks.

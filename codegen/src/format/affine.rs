@@ -12,44 +12,65 @@ pub struct Affine {
     pub scale: Formula,
     /// Summand, constant over a run; a number 0 where there is none.
     pub offset: Formula,
+    /// Whether the formula rounds to f16 what it made of the code.
+    pub halved: bool,
+}
+
+/// What is found in a formula on the way.
+#[derive(Default)]
+struct Found {
+    code: Option<Formula>,
+    halved: bool,
 }
 
 impl Format {
     /// Solves the formula for its code; `None` where it is not affine in one.
     pub(super) fn affine(&self) -> Option<Affine> {
-        let mut code = None;
-        let (scale, offset) = self.split(&self.value, &mut code)?;
-        Some(Affine { code: code?, scale: scale?, offset: offset.unwrap_or(Formula::Number(0.0)) })
+        let mut found = Found::default();
+        let (scale, offset) = self.split(&self.value, &mut found)?;
+        Some(Affine {
+            code: found.code?,
+            scale: scale?,
+            offset: offset.unwrap_or(Formula::Number(0.0)),
+            halved: found.halved,
+        })
     }
 
     /// Factor and summand of the code in `formula`; a missing one is zero.
-    fn split(&self, formula: &Formula, code: &mut Option<Formula>) -> Option<Parts> {
+    fn split(&self, formula: &Formula, found: &mut Found) -> Option<Parts> {
         if self.is_code(formula) {
-            if code.as_ref().is_some_and(|other| other != formula) {
+            if found.code.as_ref().is_some_and(|other| other != formula) {
                 return None; // two codes
             }
-            *code = Some(formula.clone());
+            found.code = Some(formula.clone());
             return Some((Some(Formula::Number(1.0)), None));
         }
         match formula {
             Formula::Number(_) | Formula::Field(_) | Formula::Lookup { .. } => {
                 Some((None, Some(formula.clone())))
             }
-            Formula::Half(inner) | Formula::Apart(inner) => self.split(inner, code),
+            Formula::Half(inner) => match self.split(inner, found)? {
+                (None, _) => Some((None, Some(formula.clone()))),
+                parts => {
+                    found.halved = true;
+                    Some(parts)
+                }
+            },
+            Formula::Apart(inner) => self.split(inner, found),
             Formula::Neg(inner) => {
-                let (scale, offset) = self.split(inner, code)?;
+                let (scale, offset) = self.split(inner, found)?;
                 Some((scale.map(neg), offset.map(neg)))
             }
             Formula::Add(left, right) => {
-                let ((a, b), (c, d)) = (self.split(left, code)?, self.split(right, code)?);
+                let ((a, b), (c, d)) = (self.split(left, found)?, self.split(right, found)?);
                 Some((add(a, c), add(b, d)))
             }
             Formula::Sub(left, right) => {
-                let ((a, b), (c, d)) = (self.split(left, code)?, self.split(right, code)?);
+                let ((a, b), (c, d)) = (self.split(left, found)?, self.split(right, found)?);
                 Some((add(a, c.map(neg)), add(b, d.map(neg))))
             }
             Formula::Mul(left, right) => {
-                let ((a, b), (c, d)) = (self.split(left, code)?, self.split(right, code)?);
+                let ((a, b), (c, d)) = (self.split(left, found)?, self.split(right, found)?);
                 match (a, c) {
                     (Some(_), Some(_)) => None, // a square
                     (Some(a), None) => Some((mul(Some(a), d.clone()), mul(b, d))),

@@ -9,17 +9,71 @@ use super::simd::{Kernel, Simd};
 use crate::artifact::Versions;
 use crate::{Error, Result};
 
+#[cfg(all(target_arch = "aarch64", target_endian = "little"))]
+use super::simd::neon::{Dotprod, I8mm, Neon, Products};
 #[cfg(target_arch = "x86_64")]
 use super::simd::{avx2::Avx2, avx512::Avx512};
 
-/// A level of instructions that this processor has.
-#[derive(Clone, Copy)]
-pub(crate) enum Isa {
-    Portable(Portable),
+/// All that depends on which levels there are: a target, a name, the proof that the processor has it,
+/// and its version of generated functions. The simplest stand first.
+macro_rules! levels {
+    ($($(#[$target:meta])? $name:literal $level:ident($proof:ty) |$of:ident| $version:expr;)+) => {
+        /// A level of instructions that this processor has.
+        #[derive(Clone, Copy)]
+        pub(crate) enum Isa {
+            $($(#[$target])? $level($proof),)+
+        }
+
+        impl Isa {
+            /// Every level this processor has, the simplest first.
+            pub fn all() -> Vec<Isa> {
+                let all = [$($(#[$target])? <$proof>::detect().map(Isa::$level),)+];
+                all.into_iter().flatten().collect()
+            }
+
+            /// Runs a kernel with these instructions.
+            #[inline]
+            pub fn run<K: Kernel>(self, kernel: K) -> K::Output {
+                match self {
+                    $($(#[$target])? Isa::$level(simd) => simd.vectorize(kernel),)+
+                }
+            }
+
+            /// The version of a generated function for these instructions. It is unsafe to call in
+            /// general; with what this returns it is not.
+            pub fn version<F: Copy>(self, versions: &Versions<F>) -> F {
+                match self {
+                    $($(#[$target])? Isa::$level(_) => {
+                        let $of = versions;
+                        $version
+                    })+
+                }
+            }
+        }
+
+        impl fmt::Display for Isa {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(match self {
+                    $($(#[$target])? Isa::$level(_) => $name,)+
+                })
+            }
+        }
+    };
+}
+
+// NEON belongs to AArch64, so portable functions are compiled with it.
+levels! {
+    "portable" Portable(Portable) |of| of.portable;
     #[cfg(target_arch = "x86_64")]
-    Avx2(Avx2),
+    "avx2" Avx2(Avx2) |of| of.avx2.unwrap_or(of.portable);
     #[cfg(target_arch = "x86_64")]
-    Avx512(Avx512),
+    "avx512" Avx512(Avx512) |of| of.avx512.or(of.avx2).unwrap_or(of.portable);
+    #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
+    "neon" Neon(Neon<Products>) |of| of.portable;
+    #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
+    "dotprod" Dotprod(Neon<Dotprod>) |of| of.portable;
+    #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
+    "i8mm" I8mm(Neon<I8mm>) |of| of.portable;
 }
 
 impl Isa {
@@ -34,16 +88,7 @@ impl Isa {
     }
 
     fn best() -> Isa {
-        #[cfg(target_arch = "x86_64")]
-        {
-            if let Some(avx512) = Avx512::detect() {
-                return Isa::Avx512(avx512);
-            }
-            if let Some(avx2) = Avx2::detect() {
-                return Isa::Avx2(avx2);
-            }
-        }
-        Isa::Portable(Portable)
+        Isa::all().pop().unwrap_or(Isa::Portable(Portable))
     }
 
     /// The level of this name; the error says what would be right.
@@ -53,53 +98,6 @@ impl Isa {
         found.copied().ok_or_else(|| {
             let known = crate::format::list(levels.iter().map(Isa::to_string));
             format!("`{name}` is no level of instructions that this processor has; it has {known}")
-        })
-    }
-
-    /// Every level this processor has, the simplest first.
-    pub fn all() -> Vec<Isa> {
-        let mut all = vec![Isa::Portable(Portable)];
-        #[cfg(target_arch = "x86_64")]
-        {
-            all.extend(Avx2::detect().map(Isa::Avx2));
-            all.extend(Avx512::detect().map(Isa::Avx512));
-        }
-        all
-    }
-
-    /// Runs a kernel with these instructions.
-    #[inline]
-    pub fn run<K: Kernel>(self, kernel: K) -> K::Output {
-        match self {
-            Isa::Portable(simd) => simd.vectorize(kernel),
-            #[cfg(target_arch = "x86_64")]
-            Isa::Avx2(simd) => simd.vectorize(kernel),
-            #[cfg(target_arch = "x86_64")]
-            Isa::Avx512(simd) => simd.vectorize(kernel),
-        }
-    }
-
-    /// The version of a generated function for these instructions. It is unsafe to call in general;
-    /// with what this returns it is not.
-    pub fn version<F: Copy>(self, versions: &Versions<F>) -> F {
-        match self {
-            Isa::Portable(_) => versions.portable,
-            #[cfg(target_arch = "x86_64")]
-            Isa::Avx2(_) => versions.avx2.unwrap_or(versions.portable),
-            #[cfg(target_arch = "x86_64")]
-            Isa::Avx512(_) => versions.avx512.or(versions.avx2).unwrap_or(versions.portable),
-        }
-    }
-}
-
-impl fmt::Display for Isa {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Isa::Portable(_) => "portable",
-            #[cfg(target_arch = "x86_64")]
-            Isa::Avx2(_) => "avx2",
-            #[cfg(target_arch = "x86_64")]
-            Isa::Avx512(_) => "avx512",
         })
     }
 }

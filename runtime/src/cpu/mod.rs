@@ -34,6 +34,8 @@ mod quantize;
 mod rows;
 mod simd;
 mod storage;
+#[cfg(test)]
+mod tests;
 mod tile;
 mod weights;
 
@@ -49,7 +51,8 @@ use isa::Isa;
 ///
 /// What a format does not have is replaced by what it has, and [`CpuWeights::kernel`] says by what:
 /// weights whose codes have more than 8 bits, or whose scales are not shared by at least 8 neighbours,
-/// have no interleaved storage and no integer products.
+/// have no interleaved storage and no integer products; nor have exact products of weights that are
+/// rounded to f16 interleaved storage.
 #[derive(Clone, Copy)]
 pub struct Cpu {
     /// None: chosen when weights are uploaded, so that making a device cannot fail.

@@ -1,5 +1,7 @@
 //! A tensor on the CPU: everything that can be computed with it, into buffers of the caller's.
 
+use std::cell::Cell;
+
 use half::slice::HalfFloatSliceExt;
 use rayon::prelude::*;
 
@@ -39,6 +41,13 @@ const TASK: usize = 16 * 1024;
 /// Activation rows from which on decoded weights are interleaved.
 pub(super) const MANY: usize = 8;
 
+thread_local! {
+    /// Activation rows, sorted by their matrix.
+    static ORDER: Cell<Vec<u32>> = Cell::default();
+    /// Decoded weights, before they are rounded.
+    static DECODED: Cell<Vec<f32>> = Cell::default();
+}
+
 impl CpuWeights {
     pub(super) fn new(cpu: Cpu, tensor: &Tensor) -> Result<CpuWeights> {
         let isa = cpu.isa()?;
@@ -56,7 +65,10 @@ impl CpuWeights {
         }
         let coded = Coded::new(tensor);
         let wanted = cpu.storage == Storage::Interleaved;
-        let interleaved = coded.as_ref().filter(|_| wanted);
+        // Exact products of weights that are rounded to f16 need the decoder.
+        let exact = cpu.activations == Activations::F32;
+        let useful = |coded: &&Coded| wanted && !(exact && coded.functions.halved);
+        let interleaved = coded.as_ref().filter(useful);
         let interleaved = interleaved.map(|coded| Interleaved::new(tensor, coded, isa));
         let interleaved = interleaved.transpose()?;
         let Cpu { activations, .. } = cpu;
@@ -101,13 +113,17 @@ impl CpuWeights {
         }
         let n = n / matrices;
         self.check(y, elements(m, n, "the output")?, "[m, n / matrices]")?;
-        let mut order: Vec<u32> = (0..m as u32).collect();
-        order.sort_by_key(|&row| experts.get(row as usize));
+        // Rows with the same matrix stand together.
+        let mut order = ORDER.take();
+        order.clear();
+        order.extend(0..m as u32);
+        order.sort_unstable_by_key(|&row| (experts.get(row as usize), row));
         for rows in order.chunk_by(|&a, &b| experts.get(a as usize) == experts.get(b as usize)) {
             let expert = rows.first().and_then(|&row| experts.get(row as usize));
             let first = expert.map_or(0, |&expert| expert as usize) * n;
             self.product(x, Rows::These(rows), first..first + n, y);
         }
+        ORDER.set(order);
         Ok(())
     }
 
@@ -133,15 +149,14 @@ impl CpuWeights {
         self.check(y, self.tensor.n() * self.tensor.k(), "[n, k]")?;
         let per_task = self.run(RUN);
         self.with_decoded(|decoded| {
-            let length = per_task * decoded.block;
-            y.par_chunks_mut(length).enumerate().for_each_init(
-                || vec![0.0; length],
-                |room, (task, weights)| {
-                    let Some(room) = room.get_mut(..weights.len()) else { return };
-                    decoded.blocks(task * per_task, room);
-                    weights.convert_from_f32_slice(room);
-                },
-            );
+            let tasks = y.par_chunks_mut(per_task * decoded.block).enumerate();
+            tasks.for_each(|(task, weights)| {
+                let mut room = DECODED.take();
+                room.resize(weights.len(), 0.0);
+                decoded.blocks(task * per_task, &mut room);
+                weights.convert_from_f32_slice(&room);
+                DECODED.set(room);
+            });
         });
         Ok(())
     }
@@ -167,6 +182,16 @@ impl CpuWeights {
         Ok(())
     }
 
+    /// Weight rows.
+    pub fn n(&self) -> usize {
+        self.tensor.n()
+    }
+
+    /// Weights per row.
+    pub fn k(&self) -> usize {
+        self.tensor.k()
+    }
+
     /// What computes products of `m` activation rows, for people.
     pub fn kernel(&self, m: usize) -> String {
         let isa = self.isa;
@@ -176,7 +201,9 @@ impl CpuWeights {
                 let bits = coded.codebook.bits;
                 format!("{isa} int8 tile, {storage} {bits}-bit codes, runs of {}", coded.run)
             }
-            (None, Some(_)) if m <= super::exact::FEW => format!("{isa} f32 tile of {storage} codes"),
+            (None, Some(_)) if m <= super::exact::FEW => {
+                format!("{isa} f32 tile of {storage} codes")
+            }
             (None, Some(_)) => format!("{isa} f32 tile, {storage} codes decoded"),
             (None, None) if m < MANY => format!("{isa} f32 rows, decoded"),
             (None, None) => format!("{isa} f32 tile, rows decoded"),
@@ -241,10 +268,10 @@ impl CpuWeights {
     fn check<T>(&self, y: &[T], wanted: usize, shape: &str) -> Result<()> {
         match y.len() == wanted {
             true => Ok(()),
-            false => Err(self.argument(
-                "the output",
-                format!("{} values; {shape} are {wanted}", y.len()),
-            )),
+            false => {
+                Err(self
+                    .argument("the output", format!("{} values; {shape} are {wanted}", y.len())))
+            }
         }
     }
 

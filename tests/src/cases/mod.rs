@@ -7,6 +7,7 @@ mod decode;
 mod facts;
 mod generated;
 mod gguf;
+mod kernels;
 mod lowering;
 mod messages;
 mod mutation;
@@ -29,6 +30,7 @@ pub fn all() -> Vec<Trial> {
         generated::trials(),
         gguf::trials(),
         decode::trials(),
+        kernels::trials(),
         cpu::trials(),
         product::trials(),
         splitting::trials(),

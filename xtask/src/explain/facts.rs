@@ -28,7 +28,7 @@ pub fn lines(compiled: &Compiled) -> Vec<(&'static str, String)> {
         ("value", value(format)),
     ];
     match &facts.affine {
-        Some(Affine { code, scale, offset }) => {
+        Some(Affine { code, scale, offset, .. }) => {
             lines.push(("affine form", "value = scale · code + offset".into()));
             lines.push(("  code", text(format, code)));
             lines.push(("  scale", text(format, scale)));

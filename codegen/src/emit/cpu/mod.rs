@@ -198,12 +198,14 @@ impl Writer {
             false => float(value).tokens,
         });
         let offset = coded.coding.affine.offset != Formula::Number(0.0);
+        let halved = coded.coding.affine.halved;
         quote! {
             ::quantloom::artifact::Coded {
                 run: #run,
                 spans: ::std::borrow::Cow::Borrowed(&[#(#spans),*]),
                 values: ::std::borrow::Cow::Borrowed(&[#(#values),*]),
                 offset: #offset,
+                halved: #halved,
                 codes: #codes,
                 scales: #scales,
                 header: #header,

@@ -7,9 +7,11 @@
 pub(super) mod avx2;
 #[cfg(target_arch = "x86_64")]
 pub(super) mod avx512;
-#[cfg(target_arch = "aarch64")]
+#[cfg(all(target_arch = "aarch64", target_endian = "little"))]
 pub(super) mod neon;
 pub(super) mod portable;
+#[cfg(test)]
+mod tests;
 
 pub(super) use crate::artifact::ROWS;
 
@@ -61,6 +63,8 @@ pub(super) trait Simd: Copy + Send + Sync + 'static {
     /// Whether [`Simd::dot`] needs codes below 128, and [`Simd::dot_wide`] serves the others.
     const NARROW: bool;
 
+    /// Whether a chunk fits in registers, so that kernels straight from storage pay.
+    const DIRECT: bool;
     /// Activation rows that a tile can have without running out of registers.
     const TILE: usize;
 
