@@ -69,18 +69,8 @@ pub fn interpret_scales(
 }
 
 /// The bits of every value in every strip, as far as they depend on nothing but the strip: those that
-/// [`Decoder::loaded`] tells apart mean nothing. `None` where units are not blocks, which depend on
-/// more, or where a load's address depends on what was loaded.
-pub(crate) fn by_strip(decoder: &Verified<Decoder>) -> Option<Vec<Vec<u32>>> {
-    let plain = decoder.streams.iter().all(|stream| stream.units.are_blocks());
-    let loaded = decoder.loaded();
-    let fixed = decoder.lets.iter().all(|stated| match stated.op {
-        Op::Load { offset, .. } => !loaded[offset.0 as usize],
-        _ => true,
-    });
-    if !plain || !fixed {
-        return None;
-    }
+/// [`Decoder::unfixed`] tells apart mean nothing.
+pub(crate) fn by_strip(decoder: &Verified<Decoder>) -> Vec<Vec<u32>> {
     let dims = Dims { n: 1, blocks: 1, sizes: [1; 2] };
     let slots = vec![0; decoder.lets.len()];
     let mut machine = Machine { decoder, streams: &[], dims, row: 0, block: 0, strip: 0, slots };
@@ -89,7 +79,7 @@ pub(crate) fn by_strip(decoder: &Verified<Decoder>) -> Option<Vec<Vec<u32>>> {
         machine.run();
         machine.slots.clone()
     });
-    Some(strips.collect())
+    strips.collect()
 }
 
 /// Runs every strip of every block, and lets `store` write the block's results.

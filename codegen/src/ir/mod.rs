@@ -256,14 +256,17 @@ impl Decoder {
         self.weights / self.run.max(1)
     }
 
-    /// Which values are made of what is loaded.
-    pub fn loaded(&self) -> Vec<bool> {
-        let mut loaded = vec![false; self.lets.len()];
+    /// Which values depend on more than the strip: on what is loaded, or on the place of the block.
+    pub fn unfixed(&self) -> Vec<bool> {
+        let mut unfixed = vec![false; self.lets.len()];
         for (index, stated) in self.lets.iter().enumerate() {
-            loaded[index] = matches!(stated.op, Op::Load { .. })
-                || stated.op.operands().any(|operand| loaded[operand.0 as usize]);
+            let own = matches!(
+                stated.op,
+                Op::Load { .. } | Op::Row | Op::Block | Op::Rows | Op::Blocks | Op::Size(_)
+            );
+            unfixed[index] = own || stated.op.operands().any(|operand| unfixed[operand.0 as usize]);
         }
-        loaded
+        unfixed
     }
 }
 

@@ -53,7 +53,8 @@ pub(super) fn runs(format: &Format, run: u32) -> Vec<Strips> {
 
 /// A strip for each weight.
 pub(super) fn singles(format: &Format) -> Vec<Strips> {
-    runs(format, 1)
+    let narrow = |strips| Strips { narrow: true, ..strips };
+    runs(format, 1).into_iter().map(narrow).collect()
 }
 
 /// Strips that follow the words of the primary plane; `None` where a word does not hold the same

@@ -13,6 +13,7 @@ pub(super) struct Helpers {
     unit_at: bool,
     store: bool,
     padded: bool,
+    units_at: bool,
 }
 
 /// Bits of a load.
@@ -31,8 +32,16 @@ impl Helpers {
 
     /// Adds those that a function over several blocks calls.
     pub fn of_several(&mut self, decoder: &Decoder, times: u32) {
-        self.padded |= times > 1;
-        self.of_rows(decoder);
+        match decoder.streams.iter().all(|stream| stream.units.are_blocks()) {
+            true => {
+                self.padded |= times > 1;
+                self.of_rows(decoder);
+            }
+            false => {
+                self.units_at |= decoder.streams.iter().any(|stream| stream.units.are_blocks());
+                self.of_blocks(decoder);
+            }
+        }
     }
 
     /// Adds those that a program over rows calls.
@@ -52,6 +61,7 @@ impl Helpers {
             (self.unit_at, unit_at),
             (self.store, store),
             (self.padded, padded),
+            (self.units_at, units_at),
         ];
         let others = others.into_iter().filter(|(used, _)| *used).map(|(_, helper)| helper());
         let helpers = loads.chain(others);
@@ -69,6 +79,24 @@ fn unit_at() -> TokenStream {
         #[inline(always)]
         fn unit_at<const N: usize>(stream: &[u8], unit: u32) -> &[u8; N] {
             stream.as_chunks().0.get(unit as usize).unwrap_or(const { &[0; N] })
+        }
+    }
+}
+
+fn units_at() -> TokenStream {
+    quote! {
+        /// `N` bytes of a stream of blocks from a block on; zeros where it is too short.
+        #[inline(always)]
+        fn units_at<const BYTES: usize, const N: usize>(
+            stream: &[u8],
+            row: u32,
+            per_row: u32,
+            block: u32,
+        ) -> &[u8; N] {
+            let number = row as u64 * per_row as u64 + block as u64;
+            let bytes = usize::try_from(number).ok().and_then(|number| number.checked_mul(BYTES));
+            let tail = bytes.and_then(|first| stream.get(first..));
+            tail.and_then(|tail| tail.first_chunk()).unwrap_or(const { &[0; N] })
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Loops over consecutive weights that are computed alike, from a program for single weights.
 //!
-//! A block is cut into segments: in each, what differs from weight to weight is only what bytes that
+//! Blocks are cut into segments: in each, what differs from weight to weight is only what bytes that
 //! follow one another hold, shifts and addresses of all else being the same. All segments are written
 //! out in one loop over the weights of a segment. It has no shuffles and no branches, and is large
 //! enough to become straight vector code instead of being unrolled. What does not fit that pattern is
@@ -8,58 +8,53 @@
 
 use super::super::names::hints;
 use super::constants::Constants;
-use super::expression::Strength;
+use super::expression::{Side, Strength};
 use super::names::Names;
 use super::pick::Picks;
 use super::program::{Known, Program};
+use super::segments::{Blocks, Class};
 use super::side::Packed;
 use super::versions::Kind;
-use crate::ir::{Decoder, Lanes, Op, Value, Verified, by_strip};
+use crate::ir::{Decoder, Op, Value, Verified};
 use proc_macro2::{Ident, Literal, TokenStream};
 use quote::quote;
 use std::collections::HashMap;
 
-/// The statements that compute a block; `None` where it has no such segments.
+/// What computes several blocks.
+pub(super) struct Body<'a> {
+    pub program: Program<'a>,
+    /// The statements. Streams of blocks are arrays of all blocks' bytes; the place is that of the
+    /// first block.
+    pub statements: TokenStream,
+    /// Numbers of units that all blocks must share, from the place of one.
+    pub units: Vec<TokenStream>,
+}
+
+/// The statements that compute `times` blocks; `None` where they have no such segments.
 pub(super) fn body<'a>(
     decoder: &'a Verified<Decoder>,
+    times: u32,
     kind: Kind,
     constants: &mut Constants,
     picks: &mut Picks,
-) -> Option<(Program<'a>, TokenStream)> {
-    let mut writer = Writer::new(decoder, picks, constants)?;
+) -> Option<Body<'a>> {
+    let mut writer = Writer::new(decoder, times, picks, constants)?;
     writer.arrays(picks)?;
     let (list, _) = kind.lists().into_iter().next()?;
-    let result = writer.result;
+    let result = writer.blocks.result;
     let cast = match kind {
         Kind::Codes => quote!(as u8),
         _ => quote!(),
     };
     writer.fill(&list, result, &cast)?;
+    let units = writer.units();
     let Writer { program, statements, .. } = writer;
-    Some((program, quote!(#(#statements)*)))
-}
-
-/// How long segments may be, best first.
-const LENGTHS: [u32; 4] = [64, 32, 16, 8];
-
-/// How a value behaves in a segment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Class {
-    /// Known when the program is written.
-    Fixed,
-    /// The same for all weights.
-    Shared,
-    /// One for each weight.
-    Own,
+    Some(Body { program, statements: quote!(#(#statements)*), units })
 }
 
 struct Writer<'a> {
     program: Program<'a>,
-    /// For every weight, the bits of every value that is not made of what is loaded.
-    weights: Vec<Vec<u32>>,
-    loaded: Vec<bool>,
-    /// What the program hands out.
-    result: Value,
+    blocks: Blocks<'a>,
     /// Values that lie in arrays.
     arrays: Vec<Option<Array>>,
     /// Weights of a segment.
@@ -74,7 +69,7 @@ struct Writer<'a> {
     statements: Vec<TokenStream>,
 }
 
-/// A value of every weight of the block.
+/// A value of every weight.
 #[derive(Clone)]
 struct Array {
     name: Ident,
@@ -85,32 +80,22 @@ struct Array {
 impl<'a> Writer<'a> {
     fn new(
         decoder: &'a Verified<Decoder>,
+        times: u32,
         picks: &Picks,
         constants: &mut Constants,
     ) -> Option<Writer<'a>> {
-        let weights = by_strip(decoder)?;
-        let result = match &*decoder.quads {
-            [quad] => match &quad.lanes {
-                Lanes::Weights(lanes) => *lanes.first()?,
-                Lanes::Code(code) => *code,
-                _ => return None,
-            },
-            _ => return None,
-        };
-        let loaded = decoder.loaded();
+        let blocks = Blocks::new(decoder, times)?;
         let mut tables = vec![false; decoder.tables.len()];
-        for (stated, _) in decoder.lets.iter().zip(&loaded).filter(|(_, loaded)| **loaded) {
+        for (stated, _) in decoder.lets.iter().zip(&blocks.unfixed).filter(|(_, open)| **open) {
             if let Op::Lookup { table, .. } = stated.op {
                 tables[table as usize] |= !picks.takes(&decoder.tables[table as usize]);
             }
         }
         let names = Names::new(decoder, true, &tables, constants);
         let wanted = names.lets.clone();
+        let plain = decoder.streams.iter().all(|stream| stream.units.are_blocks());
         Some(Writer {
-            program: Program { decoder, names, plain: true, known: None },
-            weights,
-            loaded,
-            result,
+            program: Program { decoder, names, plain, known: None },
             arrays: vec![None; decoder.lets.len()],
             length: 0,
             free: wanted.clone(),
@@ -118,37 +103,29 @@ impl<'a> Writer<'a> {
             hints: hints(decoder),
             shared: HashMap::new(),
             statements: Vec::new(),
+            blocks,
         })
-    }
-
-    fn decoder(&self) -> &'a Decoder {
-        self.program.decoder
     }
 
     /// Computes what needs an array, and settles the length of segments.
     fn arrays(&mut self, picks: &mut Picks) -> Option<()> {
-        let decoder = self.decoder();
-        let count = self.weights.len();
-        for value in self.needed(self.result) {
-            if let Some(packed) = Packed::new(decoder, &self.weights, value) {
+        let decoder = self.blocks.decoder;
+        for value in self.blocks.needed(self.blocks.result) {
+            if let Some(packed) = Packed::new(&self.blocks, value) {
                 let name = self.program.names.taken.ident(&self.hints[value.0 as usize]);
                 let names = &mut self.program.names;
-                self.statements.push(packed.statements(&name, names, count));
-                self.arrays[value.0 as usize] = Some(Array { name, cast: quote!(as u32) });
+                self.statements.push(packed.statements(&name, names, self.blocks.count()));
+                self.keep(value, Array { name, cast: quote!(as u32) });
             }
         }
-        let fits = |&length: &u32| {
-            count.is_multiple_of(length as usize)
-                && (0..count as u32 / length).all(|number| self.classes(number, length).is_some())
-        };
-        self.length = LENGTHS.into_iter().find(fits)?;
+        self.length = self.blocks.length()?;
         let mut own = vec![false; decoder.lets.len()];
-        for number in 0..count as u32 / self.length {
-            let classes = self.classes(number, self.length)?;
+        for first in (0..self.blocks.count()).step_by(self.length as usize) {
+            let classes = self.blocks.classes(first, self.length)?;
             own.iter_mut().zip(classes).for_each(|(own, class)| *own |= class == Class::Own);
         }
         self.free.iter_mut().zip(&own).filter(|(_, own)| **own).for_each(|(name, _)| *name = None);
-        for value in self.needed(self.result) {
+        for value in self.blocks.needed(self.blocks.result) {
             let Op::Lookup { table, index } = decoder.get(value).op else { continue };
             let table = &decoder.tables[table as usize];
             if !own[value.0 as usize] || !picks.takes(table) {
@@ -172,29 +149,34 @@ impl<'a> Writer<'a> {
                     *value = #function(code);
                 }
             });
-            self.arrays[value.0 as usize] = Some(Array { name, cast: pick.cast.clone() });
+            let cast = pick.cast.clone();
+            self.keep(value, Array { name, cast });
         }
         Some(())
     }
 
+    fn keep(&mut self, value: Value, array: Array) {
+        self.arrays[value.0 as usize] = Some(array);
+        self.blocks.at_hand[value.0 as usize] = true;
+    }
+
     fn declare(&mut self, name: &Ident, zero: &TokenStream) {
-        let count = Literal::usize_unsuffixed(self.weights.len());
+        let count = Literal::u32_unsuffixed(self.blocks.count());
         self.statements.push(quote!(let mut #name = [#zero; #count];));
     }
 
-    /// Computes a value for every weight of the block.
+    /// Computes a value for every weight.
     fn fill(&mut self, list: &Ident, value: Value, cast: &TokenStream) -> Option<()> {
         let mut body = Vec::new();
-        for number in 0..self.weights.len() as u32 / self.length {
-            let classes = self.classes(number, self.length)?;
-            let first = number * self.length;
+        for first in (0..self.blocks.count()).step_by(self.length as usize) {
+            let classes = self.blocks.classes(first, self.length)?;
             self.enter(first, &classes);
-            let needed = self.needed(value);
+            let needed = self.blocks.needed(value);
             let mut hoisted = vec![false; classes.len()];
             for &user in &needed {
                 if classes[user.0 as usize] == Class::Own && self.arrays[user.0 as usize].is_none()
                 {
-                    self.operands(user).for_each(|value| hoisted[value.0 as usize] = true);
+                    self.blocks.operands(user).for_each(|value| hoisted[value.0 as usize] = true);
                 }
             }
             self.program.names.lets = vec![None; classes.len()];
@@ -216,7 +198,7 @@ impl<'a> Writer<'a> {
             let expression = self.program.value(value);
             let expression = match cast.is_empty() {
                 true => expression.tokens,
-                false => expression.inside(Strength::As, super::expression::Side::Left),
+                false => expression.inside(Strength::As, Side::Left),
             };
             body.push(quote!(#list[#at] = #expression #cast;));
         }
@@ -246,25 +228,25 @@ impl<'a> Writer<'a> {
 
     /// Makes the program that of a segment.
     fn enter(&mut self, first: u32, classes: &[Class]) {
-        let decoder = self.decoder();
-        let fixed = &self.weights[first as usize];
-        let loads = |index: usize| match decoder.lets[index].op {
-            Op::Load { stream, bits, offset, .. } => {
-                let stream = &self.program.names.streams[stream as usize];
-                let offset = fixed[offset.0 as usize];
-                let byte = |byte: u32| match classes[index] {
-                    Class::Own => {
-                        let at = at(offset + byte, bits / 8);
-                        quote!(#stream[#at])
-                    }
-                    _ => {
-                        let at = Literal::u32_unsuffixed(offset + byte);
-                        quote!(#stream[#at])
-                    }
-                };
-                (0..bits / 8).map(byte).collect()
-            }
-            _ => Vec::new(),
+        let decoder = self.blocks.decoder;
+        let fixed = self.blocks.fixed(first);
+        let loads = |index: usize| {
+            let Op::Load { stream, bits, .. } = decoder.lets[index].op else { return Vec::new() };
+            let Some(address) = self.blocks.address(first, Value(index as u32)) else {
+                return Vec::new();
+            };
+            let stream = &self.program.names.streams[stream as usize];
+            let byte = |byte: u32| match classes[index] {
+                Class::Own => {
+                    let at = at(address + byte, bits / 8);
+                    quote!(#stream[#at])
+                }
+                _ => {
+                    let at = Literal::u32_unsuffixed(address + byte);
+                    quote!(#stream[#at])
+                }
+            };
+            (0..bits / 8).map(byte).collect()
         };
         let given = self.arrays.iter().map(|array| {
             let Array { name, cast } = array.as_ref()?;
@@ -274,66 +256,27 @@ impl<'a> Writer<'a> {
         });
         let known = Known {
             loads: (0..classes.len()).map(loads).collect(),
-            fixed: (fixed.iter().zip(&self.loaded))
-                .map(|(&bits, loaded)| (!loaded).then_some(bits))
+            fixed: (fixed.iter().zip(&self.blocks.unfixed))
+                .map(|(&bits, unfixed)| (!unfixed).then_some(bits))
                 .collect(),
             given: given.collect(),
         };
         self.program.known = Some(known);
     }
 
-    /// How every value that the result needs behaves in a segment; `None` where the segment's weights
-    /// are not computed alike.
-    fn classes(&self, number: u32, length: u32) -> Option<Vec<Class>> {
-        let segment = &self.weights[(number * length) as usize..][..length as usize];
-        let first = &segment[0];
-        let mut classes = vec![Class::Fixed; first.len()];
-        for value in self.needed(self.result) {
-            let index = value.0 as usize;
-            let same = |value: Value| {
-                let index = value.0 as usize;
-                segment.iter().all(|weight| weight[index] == first[index])
-            };
-            classes[index] = match self.decoder().get(value).op {
-                _ if self.arrays[index].is_some() => Class::Own,
-                _ if !self.loaded[index] => same(value).then_some(Class::Fixed)?,
-                Op::Load { offset, .. } if same(offset) => Class::Shared,
-                Op::Load { offset, bits, .. } => {
-                    let offset = offset.0 as usize;
-                    let follows = |(weight, lane): (&Vec<u32>, u32)| {
-                        weight[offset] == first[offset] + lane * (bits / 8)
-                    };
-                    segment.iter().zip(0..).all(follows).then_some(Class::Own)?
-                }
-                _ if self.operands(value).any(|value| classes[value.0 as usize] == Class::Own) => {
-                    Class::Own
-                }
-                _ => Class::Shared,
-            };
-        }
-        Some(classes)
-    }
-
-    /// What a value is computed from when bytes are at hand; ascending, itself last.
-    fn needed(&self, value: Value) -> Vec<Value> {
-        let mut needed = vec![false; self.loaded.len()];
-        let mut open = vec![value];
-        while let Some(value) = open.pop() {
-            if !std::mem::replace(&mut needed[value.0 as usize], true) {
-                open.extend(self.operands(value));
+    /// Numbers of the units that blocks share, as expressions of their own.
+    fn units(&mut self) -> Vec<TokenStream> {
+        self.program.names.lets = vec![None; self.wanted.len()];
+        let mut units: Vec<Value> = Vec::new();
+        for value in self.blocks.needed(self.blocks.result) {
+            if let Op::Load { unit, .. } = self.blocks.decoder.get(value).op
+                && self.blocks.address(0, value).is_none()
+                && !units.contains(&unit)
+            {
+                units.push(unit);
             }
         }
-        (0..needed.len()).filter(|&index| needed[index]).map(|index| Value(index as u32)).collect()
-    }
-
-    /// The operands of a value that are not at hand.
-    fn operands(&self, value: Value) -> impl Iterator<Item = Value> + use<> {
-        let index = value.0 as usize;
-        let op = self.decoder().get(value).op;
-        let given =
-            !self.loaded[index] || self.arrays[index].is_some() || matches!(op, Op::Load { .. });
-        let operands: Vec<Value> = op.operands().filter(|_| !given).collect();
-        operands.into_iter()
+        units.into_iter().map(|unit| self.program.value(unit).tokens).collect()
     }
 }
 

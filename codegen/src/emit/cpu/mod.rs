@@ -1,8 +1,9 @@
 //! A format's functions for CPUs in Rust: weights, codes, scales.
 //!
 //! The text is made to be read (`explain` prints it) and to become vector code without intrinsics:
-//! blocks are fixed-size arrays, what does not depend on the strip is computed before the loop over
-//! strips, and every quad is stored at once. Each function is compiled for several levels of
+//! blocks are fixed-size arrays, and weights that are computed alike are computed in one loop. Where
+//! there are none, what does not depend on the strip is computed before a loop over strips, and every
+//! quad is stored at once. Each function is compiled for several levels of
 //! instructions; a level's version is a safe function that calls the one body.
 
 mod constants;
@@ -14,12 +15,14 @@ mod names;
 mod pick;
 mod program;
 mod rows;
+mod segments;
+mod several;
 mod side;
 mod versions;
 
 use crate::artifact::Extent;
 use crate::format::{Format, Formula};
-use crate::ir::{Decoder, Verified, VerifyError};
+use crate::ir::{Decoder, Op, Verified, VerifyError};
 use crate::lower;
 use constants::Constants;
 use expression::float;
@@ -48,14 +51,13 @@ pub struct Functions {
 pub fn of_format(format: &Format) -> Result<Functions, VerifyError> {
     let weights = lower::weights(format, STRIP_BYTES)?;
     let coded = lower::coded(format, STRIP_BYTES).transpose()?;
-    let several = Several::new(format, coded.as_ref())?;
+    let single = Single::new(format, lower::single_weights(format)?);
     let mut writer = Writer::default();
-    let single = several.as_ref().map(|several| (&several.weights, several.times));
-    let decode = writer.function(&weights, single, Kind::Weights);
+    let decode = writer.function(&weights, single.as_ref(), Kind::Weights);
     let coded = match &coded {
         Some(coded) => {
-            let single = several.as_ref().and_then(|all| Some((all.codes.as_ref()?, all.times)));
-            let value = writer.coded(coded, single);
+            let single = Single::new(format, lower::single_codes(format, &coded.coding)?);
+            let value = writer.coded(coded, single.as_ref());
             quote!(Some(&#value))
         }
         None => quote!(None),
@@ -105,28 +107,35 @@ const STRIP_BYTES: u32 = 16;
 /// before they become vectors.
 const TOGETHER: u32 = 128;
 
-/// Programs for the single weights of several blocks taken as one.
-struct Several {
-    /// Blocks.
+/// A program for the single weights of a format, and how many blocks are computed together.
+struct Single {
+    decoder: Verified<Decoder>,
     times: u32,
-    weights: Verified<Decoder>,
-    codes: Option<Verified<Decoder>>,
 }
 
-impl Several {
-    /// `None` where a unit is not a block.
-    fn new(format: &Format, coded: Option<&lower::Coded>) -> Result<Option<Several>, VerifyError> {
-        if !format.is_plain() {
-            return Ok(None);
+impl Single {
+    /// `None` where too few blocks share their units.
+    fn new(format: &Format, decoder: Verified<Decoder>) -> Option<Single> {
+        if format.is_plain() {
+            let times = TOGETHER.div_ceil(format.weights).next_power_of_two();
+            return Some(Single { decoder, times });
         }
-        let times = TOGETHER.div_ceil(format.weights).next_power_of_two();
-        let repeated = match times {
-            1 => format.clone(),
-            times => format.repeated(times),
+        let shared = |stream: u32| match decoder.streams[stream as usize].units.blocks {
+            _ if decoder.streams[stream as usize].units.are_blocks() => u32::MAX,
+            Extent::Blocks(1) => 1,
+            Extent::Blocks(blocks) => blocks,
+            Extent::Sizes { size, times } => {
+                format.sizes[size as usize].default * times / format.weights
+            }
+            Extent::Row => u32::MAX,
         };
-        let weights = lower::single_weights(&repeated)?;
-        let codes = coded.map(|coded| lower::single_codes(&repeated, &coded.coding)).transpose()?;
-        Ok(Some(Several { times, weights, codes }))
+        let loads = decoder.lets.iter().filter_map(|stated| match stated.op {
+            Op::Load { stream, .. } => Some(shared(stream)),
+            _ => None,
+        });
+        let times = loads.fold(TOGETHER / format.weights, u32::min);
+        let times = times.checked_ilog2().map_or(1, |log| 1 << log);
+        (times > 1 && decoder.rows == 1).then_some(Single { decoder, times })
     }
 }
 
@@ -141,19 +150,27 @@ struct Writer {
 
 impl Writer {
     /// Adds a function over blocks and its versions; returns the expression of them. Where weights
-    /// are alike, it is made from the program for the single weights of several blocks.
+    /// are alike, it is made from the program for single weights.
     fn function(
         &mut self,
         decoder: &Verified<Decoder>,
-        single: Option<(&Verified<Decoder>, u32)>,
+        single: Option<&Single>,
         kind: Kind,
     ) -> TokenStream {
-        if let Some((single, times)) = single
-            && let Some((program, body)) =
-                lanes::body(single, kind, &mut self.constants, &mut self.picks)
+        let Writer { constants, picks, helpers, .. } = self;
+        if let Some(Single { decoder: single, times }) = single
+            && let Some(body) = lanes::body(single, *times, kind, constants, picks)
         {
-            self.helpers.of_several(single, times);
-            self.functions.push(function::over_several(&program, kind, &body, times));
+            helpers.of_several(single, *times);
+            let function = match body.program.plain {
+                true => several::of_blocks(&body, kind, *times),
+                false => {
+                    helpers.of_blocks(decoder);
+                    let one = Program::new(decoder, constants);
+                    several::of_units(&body, &one, kind, *times)
+                }
+            };
+            self.functions.push(function);
             return self.versions(kind);
         }
         self.helpers.of_blocks(decoder);
@@ -168,11 +185,7 @@ impl Writer {
     }
 
     /// Adds the functions of an affine form; returns the expression of what it is.
-    fn coded(
-        &mut self,
-        coded: &lower::Coded,
-        single: Option<(&Verified<Decoder>, u32)>,
-    ) -> TokenStream {
+    fn coded(&mut self, coded: &lower::Coded, single: Option<&Single>) -> TokenStream {
         let codes = self.function(&coded.codes, single, Kind::Codes);
         let scales = self.function(&coded.scales, None, Kind::Scales);
         let header = match rows::Rows::new(&coded.scales) {

@@ -72,15 +72,14 @@ impl Pick {
             true => (quote!(u8), quote!(i8), 7u32),
             false => (quote!(u32), quote!(i32), 31),
         };
-        let widen = if small { quote!() } else { quote!(as u32) };
+        let code = if small { quote!(code) } else { quote!((code as u32)) };
         let mut row: Vec<TokenStream> =
             words.iter().map(|&entry| unsigned(if small { entry & 0xff } else { entry })).collect();
         let mut statements = Vec::new();
         for bit in 0..row.len().next_power_of_two().trailing_zeros() {
             let mask = format_ident!("bit_{bit}");
             let (up, down) = (unsigned(top - bit), unsigned(top));
-            statements
-                .push(quote! { let #mask = ((code #widen << #up) as #number >> #down) as #word; });
+            statements.push(quote! { let #mask = ((#code << #up) as #number >> #down) as #word; });
             row = (row.chunks(2).enumerate())
                 .map(|(index, pair)| match pair {
                     [low, high] if low.to_string() != high.to_string() => {

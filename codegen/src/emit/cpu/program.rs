@@ -21,7 +21,7 @@ pub(super) struct Program<'a> {
 
 /// What is known of the values of a strip.
 pub(super) struct Known {
-    /// For every load, the bytes it reads, lowest first.
+    /// For every load, the bytes it reads, lowest first; none where its unit is elsewhere.
     pub loads: Vec<Vec<TokenStream>>,
     /// The bits of every value that is not made of what is loaded.
     pub fixed: Vec<Option<u32>>,
@@ -149,7 +149,10 @@ impl Program<'_> {
             Op::I32(number) => constant(stated.ty, number as u32),
             Op::Load { stream, bits, unit, offset, .. } => match &self.known {
                 None => self.load(stream, bits, unit, offset),
-                Some(known) => joined(bits, &known.loads[value.0 as usize]),
+                Some(known) if !known.loads[value.0 as usize].is_empty() => {
+                    joined(bits, &known.loads[value.0 as usize])
+                }
+                Some(_) => self.load(stream, bits, unit, offset),
             },
             Op::Lookup { table, index } => {
                 let table = &self.names.tables[table as usize];

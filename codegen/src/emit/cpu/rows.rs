@@ -19,7 +19,16 @@ pub(super) struct Rows {
 impl Rows {
     /// For programs over one stream of blocks whose addresses depend on nothing but the strip.
     pub fn new(decoder: &Verified<Decoder>) -> Option<Rows> {
-        let strips = by_strip(decoder).filter(|_| decoder.streams.len() == 1)?;
+        let unfixed = decoder.unfixed();
+        let fits = decoder.lets.iter().all(|stated| match stated.op {
+            Op::Load { offset, .. } => !unfixed[offset.0 as usize],
+            _ => true,
+        });
+        let [stream] = &*decoder.streams else { return None };
+        if !fits || !stream.units.are_blocks() {
+            return None;
+        }
+        let strips = by_strip(decoder);
         let mut bytes: Vec<u32> = Vec::new();
         for stated in &decoder.lets {
             if let Op::Load { bits, offset, .. } = stated.op {
@@ -40,12 +49,13 @@ impl Rows {
     /// The function.
     pub fn function(&self, mut program: Program) -> TokenStream {
         let decoder = program.decoder;
-        let loaded = decoder.loaded();
+        let unfixed = decoder.unfixed();
         let needed = needed(decoder);
         let mut statements = Vec::new();
         let mut shared = vec![false; decoder.lets.len()];
         for values in &self.strips {
-            let fixed = values.iter().zip(&loaded).map(|(&bits, loaded)| (!loaded).then_some(bits));
+            let fixed =
+                values.iter().zip(&unfixed).map(|(&bits, unfixed)| (!unfixed).then_some(bits));
             program.known = Some(Known {
                 loads: self.loads(decoder, values),
                 fixed: fixed.collect(),
@@ -53,7 +63,7 @@ impl Rows {
             });
             let varies = &program.names.varies;
             let mut own: Vec<bool> = varies.iter().zip(&shared).map(|(v, s)| !v && *s).collect();
-            for index in (0..decoder.lets.len()).filter(|&index| needed[index] && loaded[index]) {
+            for index in (0..decoder.lets.len()).filter(|&index| needed[index] && unfixed[index]) {
                 statements.extend(program.state(Value(index as u32), &mut own));
             }
             statements.extend(decoder.quads.iter().filter_map(|quad| match &quad.lanes {
