@@ -35,8 +35,10 @@ pub struct Sample {
 }
 
 impl Toy {
-    pub fn sample(&self, n: usize, blocks: usize, random: &mut Random) -> Sample {
+    /// `n` rows of at least so many weights.
+    pub fn sample(&self, n: usize, about: usize, random: &mut Random) -> Sample {
         let Toy { name, bits, weights, run, offset, .. } = *self;
+        let blocks = about.div_ceil(weights);
         let runs = weights / run;
         let header = if offset { 2 * runs } else { runs };
         let mut bytes = Vec::new();
@@ -66,11 +68,6 @@ impl Toy {
         });
         let tensor = Tensor::new(name, format, n, blocks * weights, [bytes]).unwrap();
         Sample { tensor, weights: terms }
-    }
-
-    /// Whether products in 8 bits can be had.
-    pub fn name(&self) -> &str {
-        self.name
     }
 }
 
@@ -139,13 +136,8 @@ fn number(byte: u8) -> f32 {
     f32::from(byte as i8)
 }
 
-impl<
-    const BITS: usize,
-    const KIND: u8,
-    const WEIGHTS: usize,
-    const RUN: usize,
-    const HEADER: bool,
-> Functions<BITS, KIND, WEIGHTS, RUN, HEADER>
+impl<const BITS: usize, const KIND: u8, const WEIGHTS: usize, const RUN: usize, const HEADER: bool>
+    Functions<BITS, KIND, WEIGHTS, RUN, HEADER>
 {
     const OFFSET: bool = KIND <= SIGNED;
     const RUNS: usize = WEIGHTS / RUN;
@@ -217,11 +209,7 @@ impl<
         }
     }
 
-    fn row_scales(
-        header: &[[u8; ROWS]],
-        scales: &mut [[f32; ROWS]],
-        offsets: &mut [[f32; ROWS]],
-    ) {
+    fn row_scales(header: &[[u8; ROWS]], scales: &mut [[f32; ROWS]], offsets: &mut [[f32; ROWS]]) {
         for run in 0..Self::RUNS {
             scales[run] = header[run].map(scale);
             offsets[run] = header.get(Self::RUNS + run).map_or([0.0; ROWS], |row| row.map(number));
