@@ -214,9 +214,9 @@ pub(super) fn multiply<S: Simd>(
 ) {
     let (x_values, _) = x.chunks(chunks);
     match x.m {
-        12 => by::<S, 12>(simd, weights, x_values, y),
-        8 => by::<S, 8>(simd, weights, x_values, y),
-        6 => by::<S, 6>(simd, weights, x_values, y),
+        12 if S::TILE >= 12 => by::<S, 12>(simd, weights, x_values, y),
+        8 if S::TILE >= 8 => by::<S, 8>(simd, weights, x_values, y),
+        6 if S::TILE >= 6 => by::<S, 6>(simd, weights, x_values, y),
         4 => by::<S, 4>(simd, weights, x_values, y),
         3 => by::<S, 3>(simd, weights, x_values, y),
         2 => by::<S, 2>(simd, weights, x_values, y),

@@ -43,9 +43,9 @@ pub(super) fn multiply<S: Simd>(simd: S, panel: Panel, x: Tile, y: &mut [Floats]
 #[inline(always)]
 fn runs<S: Simd, const Q: usize>(simd: S, panel: Panel, x: Tile, y: &mut [Floats]) {
     match x.m {
-        12 => rows_of::<S, Q, 12>(simd, panel, x, y),
-        8 => rows_of::<S, Q, 8>(simd, panel, x, y),
-        6 => rows_of::<S, Q, 6>(simd, panel, x, y),
+        12 if S::TILE >= 12 => rows_of::<S, Q, 12>(simd, panel, x, y),
+        8 if S::TILE >= 8 => rows_of::<S, Q, 8>(simd, panel, x, y),
+        6 if S::TILE >= 6 => rows_of::<S, Q, 6>(simd, panel, x, y),
         4 => rows_of::<S, Q, 4>(simd, panel, x, y),
         3 => rows_of::<S, Q, 3>(simd, panel, x, y),
         2 => rows_of::<S, Q, 2>(simd, panel, x, y),
