@@ -1,6 +1,7 @@
 //! Quantloom's commands. `cargo xtask --help` lists them.
 
 pub mod atlas;
+mod bench;
 mod decode;
 mod demo;
 mod engine;
@@ -27,6 +28,7 @@ pub fn run() -> ExitCode {
         Command::Explain(args) => explain::run(&args),
         Command::Atlas(args) => atlas::run(&args),
         Command::Test(args) => suite::run(&args),
+        Command::Bench(args) => bench::run(&args),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -62,6 +64,7 @@ enum Command {
     Explain(explain::Args),
     Atlas(atlas::Args),
     Test(suite::Args),
+    Bench(bench::Args),
 }
 
 #[cfg(test)]

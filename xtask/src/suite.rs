@@ -1,7 +1,7 @@
 //! `test`: everything that proves the project, one step after the other.
 
 use crate::failure::{Failure, Outcome};
-use crate::{files, generate, print};
+use crate::{bench, files, generate, print};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -47,7 +47,10 @@ pub fn run(args: &Args) -> Outcome {
     if lint {
         steps.run("rustfmt", || {
             finish(&mut cargo(&["fmt", "--all", "--check"]))?;
-            finish(cargo(&["fmt", "--check", "--manifest-path"]).arg(OUTSIDE))
+            for package in [OUTSIDE, bench::PACKAGE] {
+                finish(cargo(&["fmt", "--check", "--manifest-path"]).arg(package))?;
+            }
+            Ok(Done::All)
         });
         steps.run("clippy", || {
             let workspace =

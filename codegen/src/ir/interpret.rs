@@ -34,12 +34,15 @@ pub fn interpret_codes(
 ) {
     each_strip(decoder, streams, dims, first, codes, |machine, codes| {
         for quad in &machine.decoder.quads {
-            if let Lanes::Codes(word) = quad.lanes {
-                let start = machine.bits(quad.start) as usize;
-                for (code, byte) in codes[start..].iter_mut().zip(machine.bits(word).to_le_bytes())
-                {
-                    *code = byte;
-                }
+            let (word, count) = match quad.lanes {
+                Lanes::Codes(word) => (word, 4),
+                Lanes::Code(word) => (word, 1),
+                _ => continue,
+            };
+            let start = machine.bits(quad.start) as usize;
+            let bytes = machine.bits(word).to_le_bytes();
+            for (code, byte) in codes[start..].iter_mut().zip(bytes).take(count) {
+                *code = byte;
             }
         }
     });

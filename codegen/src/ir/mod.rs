@@ -181,6 +181,8 @@ pub enum Lanes {
     Weights(Vec<Value>),
     /// The codes of four weights in the bytes of a u32, first weight lowest.
     Codes(Value),
+    /// The code of one weight, u32 below 256.
+    Code(Value),
     /// What the weights of a run share: weight = scale · value of the code + offset.
     Scale {
         /// Factor, f32.
@@ -271,7 +273,7 @@ impl Quad {
         let mut values = vec![self.start];
         match &self.lanes {
             Lanes::Weights(weights) => values.extend(weights),
-            Lanes::Codes(codes) => values.push(*codes),
+            Lanes::Codes(codes) | Lanes::Code(codes) => values.push(*codes),
             Lanes::Scale { scale, offset } => values.extend([scale, offset]),
         }
         values

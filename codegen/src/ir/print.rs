@@ -49,6 +49,9 @@ impl fmt::Display for Decoder {
                     self.operand(quad.start),
                     self.operand(*codes)
                 )?,
+                Lanes::Code(code) => {
+                    writeln!(f, "  codes[{}] = {}", self.operand(quad.start), self.operand(*code))?
+                }
                 Lanes::Scale { scale, offset } => writeln!(
                     f,
                     "  run[{}] = {} * code + {}",

@@ -156,6 +156,14 @@ fn cover(
             typed(*codes, Type::U32)?;
             4
         }
+        Lanes::Code(code) => {
+            typed(*code, Type::U32)?;
+            let Interval { low, high, .. } = intervals[code.0 as usize];
+            if low < 0 || high > 255 {
+                return Err("a code is no byte".into());
+            }
+            1
+        }
         Lanes::Scale { scale, offset } => {
             typed(*scale, Type::F32)?;
             typed(*offset, Type::F32)?;

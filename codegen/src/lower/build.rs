@@ -254,6 +254,7 @@ impl Quad {
             lanes: match self.lanes {
                 Lanes::Weights(lanes) => Lanes::Weights(lanes.into_iter().map(number).collect()),
                 Lanes::Codes(codes) => Lanes::Codes(number(codes)),
+                Lanes::Code(code) => Lanes::Code(number(code)),
                 Lanes::Scale { scale, offset } => {
                     Lanes::Scale { scale: number(scale), offset: number(offset) }
                 }

@@ -10,20 +10,25 @@ use crate::ir::{Binary, Decoder, Lanes, Quad, Type, Unary, Value};
 
 /// The program that hands out codes; `None` where these strips do not fit the layouts.
 pub(super) fn codes(format: &Format, strips: &Strips, coding: &Coding) -> Option<Decoder> {
-    if strips.lanes != 4 {
-        return None;
-    }
     let mut b = Builder::new(format, strips);
     let reader = Reader { format, strips };
     let mut quads = Vec::new();
     for (quad, starts) in strips.starts.iter().enumerate() {
         let start = b.of_place(starts)?;
-        let codes = match coding.byte {
-            Byte::Stored(field) => stored(&mut b, &reader, field, quad)?,
-            Byte::Value => value(&mut b, &reader, &coding.affine.code, quad)?,
+        let lanes = match (strips.lanes, coding.byte) {
+            (4, Byte::Stored(field)) => Lanes::Codes(stored(&mut b, &reader, field, quad)?),
+            (4, Byte::Value) => Lanes::Codes(value(&mut b, &reader, &coding.affine.code, quad)?),
+            (1, Byte::Stored(field)) => Lanes::Code(reader.stored(&mut b, field, quad, 0)?),
+            (1, Byte::Value) => {
+                let values = Values { reader: &reader, quad, lane: 0 };
+                Lanes::Code(byte(&mut b, &values, &coding.affine.code)?)
+            }
+            _ => return None,
         };
-        b.name(codes, "codes");
-        quads.push(Quad { start, lanes: Lanes::Codes(codes) });
+        if let Lanes::Codes(codes) | Lanes::Code(codes) = lanes {
+            b.name(codes, "codes");
+        }
+        quads.push(Quad { start, lanes });
     }
     Some(b.finish(quads))
 }

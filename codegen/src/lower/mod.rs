@@ -52,6 +52,17 @@ pub fn coded(format: &Format, word: u32) -> Option<Result<Coded, VerifyError>> {
     Some(both.map(|(codes, scales)| Coded { coding, codes, scales }))
 }
 
+/// Like [`weights`], a strip for each weight and loads as narrow as they can be: for backends that find
+/// out which weights are alike.
+pub fn single_weights(format: &Format) -> Result<Verified<Decoder>, VerifyError> {
+    first(format, strips::singles(format), weights::lower)
+}
+
+/// The codes of [`coded`] in the same way.
+pub fn single_codes(format: &Format, coding: &Coding) -> Result<Verified<Decoder>, VerifyError> {
+    first(format, strips::singles(format), |format, strips| codes::codes(format, strips, coding))
+}
+
 /// The first way to strip the block that lowers.
 fn first(
     format: &Format,

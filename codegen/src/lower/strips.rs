@@ -51,6 +51,11 @@ pub(super) fn runs(format: &Format, run: u32) -> Vec<Strips> {
     vec![strips(false), strips(true)]
 }
 
+/// A strip for each weight.
+pub(super) fn singles(format: &Format) -> Vec<Strips> {
+    runs(format, 1)
+}
+
 /// Strips that follow the words of the primary plane; `None` where a word does not hold the same
 /// number of whole quads everywhere.
 fn by_words(format: &Format, bytes: u32) -> Option<Strips> {

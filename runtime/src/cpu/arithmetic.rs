@@ -38,15 +38,29 @@ impl Arithmetic for Int8<'_> {
     }
 
     #[inline(always)]
-    fn fill<S: Simd>(&self, simd: S, panel: &mut Buffers, group: usize, chunks: Range<usize>, m: usize) {
-        panel.fill(simd, &self.0, (m > 1).then_some(Bytes::Integers), group, chunks);
+    fn fill<S: Simd>(
+        &self,
+        simd: S,
+        panel: &mut Buffers,
+        group: usize,
+        chunks: Range<usize>,
+        m: usize,
+    ) {
+        panel.fill(simd, &self.0, (m > 1 || !S::DIRECT).then_some(Bytes::Integers), group, chunks);
     }
 
     #[inline(always)]
-    fn multiply<S: Simd>(&self, simd: S, panel: &Buffers, x: &Quantized, chunks: Range<usize>, y: &mut [Floats]) {
+    fn multiply<S: Simd>(
+        &self,
+        simd: S,
+        panel: &Buffers,
+        x: &Quantized,
+        chunks: Range<usize>,
+        y: &mut [Floats],
+    ) {
         let x = x.tile(chunks.clone());
         match (panel.stored(&self.0, chunks), y) {
-            (Some(stored), [y]) => {
+            (Some(stored), [y]) if S::DIRECT => {
                 storage::multiply_int8(simd, stored, self.0.coded.codebook.bytes(), x, y);
             }
             (_, y) => tile::multiply(simd, panel.panel(self.0.coded), x, y),
@@ -104,9 +118,22 @@ impl Arithmetic for Codes<'_> {
     }
 
     #[inline(always)]
-    fn fill<S: Simd>(&self, simd: S, panel: &mut Both, group: usize, chunks: Range<usize>, m: usize) {
+    fn fill<S: Simd>(
+        &self,
+        simd: S,
+        panel: &mut Both,
+        group: usize,
+        chunks: Range<usize>,
+        m: usize,
+    ) {
         let weights = chunks.len() * CHUNK;
-        panel.codes.fill(simd, &self.0, (m > 1).then_some(Bytes::Indices), group, chunks);
+        panel.codes.fill(
+            simd,
+            &self.0,
+            (m > 1 || !S::DIRECT).then_some(Bytes::Indices),
+            group,
+            chunks,
+        );
         if m > exact::FEW {
             panel.weights.resize(weights, Floats::ZERO);
             let Both { codes, weights } = panel;
@@ -117,10 +144,17 @@ impl Arithmetic for Codes<'_> {
     }
 
     #[inline(always)]
-    fn multiply<S: Simd>(&self, simd: S, panel: &Both, x: &Packed, chunks: Range<usize>, y: &mut [Floats]) {
+    fn multiply<S: Simd>(
+        &self,
+        simd: S,
+        panel: &Both,
+        x: &Packed,
+        chunks: Range<usize>,
+        y: &mut [Floats],
+    ) {
         let stored = panel.codes.stored(&self.0, chunks.clone());
         match (stored, y) {
-            (Some(stored), [y]) => {
+            (Some(stored), [y]) if S::DIRECT => {
                 let values = self.0.coded.codebook.values();
                 storage::multiply_f32(simd, stored, &values, x, chunks.start, y);
             }
@@ -173,7 +207,14 @@ impl Arithmetic for Weights<'_> {
     }
 
     #[inline(always)]
-    fn multiply<S: Simd>(&self, simd: S, panel: &Plain, x: &Packed, chunks: Range<usize>, y: &mut [Floats]) {
+    fn multiply<S: Simd>(
+        &self,
+        simd: S,
+        panel: &Plain,
+        x: &Packed,
+        chunks: Range<usize>,
+        y: &mut [Floats],
+    ) {
         exact::multiply(simd, &panel.weights, x, chunks, y);
     }
 

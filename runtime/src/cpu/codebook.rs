@@ -65,7 +65,8 @@ impl Codebook {
         distinct.dedup_by(|a, b| a.to_bits() == b.to_bits());
         let (&low, &high) = (distinct.first()?, distinct.last()?);
         let whole = |value: &f32| value.fract() == 0.0 && value.to_bits() != (-0.0f32).to_bits();
-        let integers = distinct.iter().all(whole) && low >= -255.0 && high <= 255.0 && high - low < 256.0;
+        let integers =
+            distinct.iter().all(whole) && low >= -255.0 && high <= 255.0 && high - low < 256.0;
         let few = distinct.len() <= 16;
         let span = bits((high - low) as u32);
         let narrow = bits(distinct.len() as u32 - 1);
@@ -121,7 +122,9 @@ impl Codebook {
     /// Whether bytes of an integer panel may be 128 or more.
     pub fn is_wide(&self) -> bool {
         match &self.meaning {
-            Meaning::Table { bytes, .. } | Meaning::Float { bytes, .. } => bytes.iter().any(|&byte| byte >= 128),
+            Meaning::Table { bytes, .. } | Meaning::Float { bytes, .. } => {
+                bytes.iter().any(|&byte| byte >= 128)
+            }
             _ => self.bits > 7,
         }
     }

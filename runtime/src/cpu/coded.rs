@@ -98,7 +98,13 @@ impl Reader<'_> {
     }
 
     /// Scale and offset of every run of the blocks from `first` on; they fill both lists.
-    pub fn scales(&self, coded: &artifact::Coded, first: usize, scales: &mut [f32], offsets: &mut [f32]) {
+    pub fn scales(
+        &self,
+        coded: &artifact::Coded,
+        first: usize,
+        scales: &mut [f32],
+        offsets: &mut [f32],
+    ) {
         let function = self.isa.version(&coded.scales);
         // SAFETY: as above.
         unsafe { function(self.streams, &self.dims, first, scales, offsets) }

@@ -40,7 +40,13 @@ impl Decoded<'_> {
     }
 
     /// Chunks of a group of rows: `weights[k]`; zeros where there are no rows or columns.
-    pub fn panel(&self, group: usize, chunks: Range<usize>, row: &mut Vec<f32>, weights: &mut Vec<Floats>) {
+    pub fn panel(
+        &self,
+        group: usize,
+        chunks: Range<usize>,
+        row: &mut Vec<f32>,
+        weights: &mut Vec<Floats>,
+    ) {
         let per_row = self.k / self.block;
         let first = chunks.start * CHUNK / self.block;
         let last = (chunks.end * CHUNK).div_ceil(self.block).min(per_row);

@@ -78,7 +78,12 @@ impl Interleaved {
 
     /// Lines per chunk, and the lines of chunks of a group of rows.
     #[inline(always)]
-    pub fn lines(&self, coded: &Coded, group: usize, chunks: Range<usize>) -> Option<(usize, &[Line])> {
+    pub fn lines(
+        &self,
+        coded: &Coded,
+        group: usize,
+        chunks: Range<usize>,
+    ) -> Option<(usize, &[Line])> {
         let first = group * coded.chunks();
         let lines = (first + chunks.start) * self.bits..(first + chunks.end) * self.bits;
         Some((self.bits, self.codes.get(lines)?))
@@ -157,7 +162,8 @@ impl Scales {
         let length = header.bytes.len();
         let blocks = reader.streams.first().copied().unwrap_or_default();
         let unit = blocks.len() / (coded.n * per_row).max(1);
-        let mut bytes = filled(coded.row_groups() * per_row * length, [0; ROWS], "interleaved scales")?;
+        let mut bytes =
+            filled(coded.row_groups() * per_row * length, [0; ROWS], "interleaved scales")?;
         // A format may have no stored scale.
         bytes.par_chunks_mut((per_row * length).max(1)).enumerate().for_each(|(group, bytes)| {
             for row in 0..ROWS.min(coded.n - group * ROWS) {
@@ -179,21 +185,32 @@ impl Scales {
         let has_offsets = coded.functions.offset;
         let mut scales = filled(len, Floats::ZERO, "interleaved scales")?;
         let mut offsets = filled(len, Floats::ZERO, "interleaved offsets")?;
-        scales.par_chunks_mut(per_row).zip(offsets.par_chunks_mut(per_row)).enumerate().for_each_init(
-            || (vec![0.0; coded.k / coded.functions.run as usize], vec![0.0; coded.k / coded.functions.run as usize]),
-            |(row_scales, row_offsets), (group, (scales, offsets))| {
-                let step = coded.group / coded.functions.run as usize;
-                for row in 0..ROWS.min(coded.n - group * ROWS) {
-                    let first = (group * ROWS + row) * (coded.k / coded.block);
-                    reader.scales(coded.functions, first, row_scales, row_offsets);
-                    for (lists, to) in [(&row_scales, &mut *scales), (&row_offsets, &mut *offsets)] {
-                        for (from, to) in lists.iter().step_by(step.max(1)).zip(to) {
-                            to.0[row] = *from;
+        scales
+            .par_chunks_mut(per_row)
+            .zip(offsets.par_chunks_mut(per_row))
+            .enumerate()
+            .for_each_init(
+                || {
+                    (
+                        vec![0.0; coded.k / coded.functions.run as usize],
+                        vec![0.0; coded.k / coded.functions.run as usize],
+                    )
+                },
+                |(row_scales, row_offsets), (group, (scales, offsets))| {
+                    let step = coded.group / coded.functions.run as usize;
+                    for row in 0..ROWS.min(coded.n - group * ROWS) {
+                        let first = (group * ROWS + row) * (coded.k / coded.block);
+                        reader.scales(coded.functions, first, row_scales, row_offsets);
+                        for (lists, to) in
+                            [(&row_scales, &mut *scales), (&row_offsets, &mut *offsets)]
+                        {
+                            for (from, to) in lists.iter().step_by(step.max(1)).zip(to) {
+                                to.0[row] = *from;
+                            }
                         }
                     }
-                }
-            },
-        );
+                },
+            );
         if !has_offsets {
             offsets = Vec::new();
         }
@@ -202,7 +219,14 @@ impl Scales {
 }
 
 /// Interleaves the codes of a group of rows; `row` has room for one.
-fn pack_group(coded: &Coded, reader: &Reader, group: usize, row: &mut [u8], bits: usize, lines: &mut [Line]) {
+fn pack_group(
+    coded: &Coded,
+    reader: &Reader,
+    group: usize,
+    row: &mut [u8],
+    bits: usize,
+    lines: &mut [Line],
+) {
     let index = &coded.codebook.index;
     // Rows and weights that are not there have the code of index 0; their activations are zeros.
     let mut chunks = vec![[Line::ZERO; QUADS]; coded.chunks()];

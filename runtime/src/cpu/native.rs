@@ -38,7 +38,9 @@ pub(super) fn codes<S: Simd>(
     match &coded.codebook.mapping {
         Mapping::Add(0) | Mapping::Table(_) => {}
         Mapping::Add(by) => rows.codes.iter_mut().for_each(|code| *code = code.wrapping_add(*by)),
-        Mapping::Any(table) => rows.codes.iter_mut().for_each(|code| *code = table[usize::from(*code)]),
+        Mapping::Any(table) => {
+            rows.codes.iter_mut().for_each(|code| *code = table[usize::from(*code)])
+        }
     }
     interleave(simd, &rows.codes, stride, to);
     if let Mapping::Table(table) = &coded.codebook.mapping {

@@ -41,9 +41,18 @@ pub(super) fn pack(codes: &[Line; QUADS], bits: usize, to: &mut [Line]) {
     }
 }
 
-/// Unpacks chunks to a byte per code, and fetches as many chunks that follow: the next panel's.
+/// Lines after which memory has had time to answer: 8 KiB take 200 ns at 40 GB/s.
+pub(super) const AHEAD: usize = 128;
+
+/// Unpacks chunks to a byte per code.
 #[inline(always)]
-pub(super) fn unpack<S: Simd>(simd: S, bits: usize, table: Option<&[u8; 16]>, from: &[Line], to: &mut [Line]) {
+pub(super) fn unpack<S: Simd>(
+    simd: S,
+    bits: usize,
+    table: Option<&[u8; 16]>,
+    from: &[Line],
+    to: &mut [Line],
+) {
     match (bits, table) {
         (1, None) => chunks::<S, 1, false>(simd, &[0; 16], from, to),
         (2, None) => chunks::<S, 2, false>(simd, &[0; 16], from, to),
@@ -67,12 +76,11 @@ fn chunks<S: Simd, const BITS: usize, const TABLE: bool>(
     to: &mut [Line],
 ) {
     let table = simd.table(table);
-    let ahead = from.len();
     let (from, _) = from.as_chunks::<BITS>();
     let (to, _) = to.as_chunks_mut::<QUADS>();
     for (from, to) in from.iter().zip(to) {
         for line in from {
-            simd.prefetch(std::ptr::from_ref(line).wrapping_add(ahead));
+            simd.prefetch(std::ptr::from_ref(line).wrapping_add(AHEAD));
         }
         let quads = quads::<S, BITS>(simd, from);
         for (quad, to) in quads.into_iter().zip(to) {

@@ -50,9 +50,23 @@ pub(super) trait Arithmetic: Copy + Send + Sync {
     /// Packs activation rows; those up to `rows` that `x` has not are zeros.
     fn pack<'x>(&self, tile: &mut Self::Tile, rows: usize, x: impl Iterator<Item = &'x [f32]>);
     /// Decodes chunks of a group for the product with `m` rows.
-    fn fill<S: Simd>(&self, simd: S, panel: &mut Self::Panel, group: usize, chunks: Range<usize>, m: usize);
+    fn fill<S: Simd>(
+        &self,
+        simd: S,
+        panel: &mut Self::Panel,
+        group: usize,
+        chunks: Range<usize>,
+        m: usize,
+    );
     /// `y[row of the tile]` += panel times tile.
-    fn multiply<S: Simd>(&self, simd: S, panel: &Self::Panel, tile: &Self::Tile, chunks: Range<usize>, y: &mut [Floats]);
+    fn multiply<S: Simd>(
+        &self,
+        simd: S,
+        panel: &Self::Panel,
+        tile: &Self::Tile,
+        chunks: Range<usize>,
+        y: &mut [Floats],
+    );
     /// What a thread keeps from one product to the next.
     fn workspace() -> &'static LocalKey<Cell<Workspace<Self::Tile, Self::Panel>>>;
 }
@@ -78,7 +92,7 @@ impl<T, P> Default for Workspace<T, P> {
 }
 
 /// Chunks of a step where one tile takes all activations: what follows is fetched meanwhile.
-const SHORT: usize = 8;
+const SHORT: usize = 16;
 /// Chunks of a step, and groups of a task, where panels are used again.
 const LONG: usize = 32;
 const GROUPS: usize = 4;

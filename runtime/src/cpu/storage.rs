@@ -2,8 +2,7 @@
 //! the registers. A panel would cost as much as the product.
 
 use super::exact::{self, Packed};
-use super::planes;
-use super::quantize::{CHUNK, QUADS};
+use super::planes::{self, AHEAD};
 use super::simd::{Floats, Kernel, Line, Simd};
 use super::tile::Tile;
 
@@ -75,62 +74,67 @@ impl<const BITS: usize, const TABLE: bool> Kernel for Int8<'_, BITS, TABLE> {
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
+        match (self.stored.runs, self.stored.offsets.is_empty()) {
+            (1, true) => self.chunks::<S, 1, 8, false>(simd),
+            (1, false) => self.chunks::<S, 1, 8, true>(simd),
+            (2, true) => self.chunks::<S, 2, 4, false>(simd),
+            (2, false) => self.chunks::<S, 2, 4, true>(simd),
+            (_, true) => self.chunks::<S, 4, 2, false>(simd),
+            (_, false) => self.chunks::<S, 4, 2, true>(simd),
+        }
+    }
+}
+
+impl<const BITS: usize, const TABLE: bool> Int8<'_, BITS, TABLE> {
+    /// A chunk has `R` runs of `Q` quads.
+    #[inline(always)]
+    fn chunks<S: Simd, const R: usize, const Q: usize, const OFFSET: bool>(self, simd: S) {
         let Int8 { stored, table, x, y } = self;
         let table = simd.table(table);
-        let ahead = stored.lines.len();
         let (lines, _) = stored.lines.as_chunks::<BITS>();
-        let (words, _) = x.words.as_chunks::<QUADS>();
+        let (words, _) = x.words.as_chunks::<Q>();
+        let (words, _) = words.as_chunks::<R>();
+        let (scales, _) = stored.scales.as_chunks::<R>();
+        let (offsets, _) = stored.offsets.as_chunks::<R>();
+        let (x_scales, _) = x.scales.as_chunks::<R>();
+        let (starts, _) = x.starts.as_chunks::<R>();
+        let (sums, _) = x.sums.as_chunks::<R>();
+        let chunks = lines.len().min(words.len()).min(scales.len());
+        let chunks = chunks.min(x_scales.len()).min(starts.len()).min(sums.len());
+        let chunks = if OFFSET { chunks.min(offsets.len()) } else { chunks };
         let mut total = simd.load_floats(y);
-        for (chunk, (lines, words)) in lines.iter().zip(words).enumerate() {
-            for line in lines {
-                simd.prefetch(std::ptr::from_ref(line).wrapping_add(ahead));
+        for chunk in 0..chunks {
+            for line in &lines[chunk] {
+                simd.prefetch(std::ptr::from_ref(line).wrapping_add(AHEAD));
             }
-            let mut quads = planes::quads::<S, BITS>(simd, lines);
+            let mut quads = planes::quads::<S, BITS>(simd, &lines[chunk]);
             if TABLE {
                 for quad in &mut quads {
                     *quad = simd.lookup(table, *quad);
                 }
             }
-            total = match stored.runs {
-                1 => scaled::<S, 8>(simd, chunk, &quads, words, &stored, &x, total),
-                2 => scaled::<S, 4>(simd, chunk, &quads, words, &stored, &x, total),
-                _ => scaled::<S, 2>(simd, chunk, &quads, words, &stored, &x, total),
-            };
+            // Activations share a scale in all runs of a chunk.
+            let mut scaled = simd.splat_float(0.0);
+            for run in 0..R {
+                let mut dot = simd.splat(starts[chunk][run]);
+                for quad in 0..Q {
+                    dot = simd.dot_wide(dot, quads[run * Q + quad], words[chunk][run][quad]);
+                }
+                let dot = simd.to_floats(dot);
+                let scale = simd.load_floats(&scales[chunk][run]);
+                scaled = match run {
+                    0 => simd.mul(scale, dot),
+                    _ => simd.mul_add(scale, dot, scaled),
+                };
+                if OFFSET {
+                    let offset = simd.load_floats(&offsets[chunk][run]);
+                    total = simd.mul_add(offset, simd.splat_float(sums[chunk][run]), total);
+                }
+            }
+            total = simd.mul_add(scaled, simd.splat_float(x_scales[chunk][0]), total);
         }
         simd.store_floats(total, y);
     }
-}
-
-/// Adds the products of a chunk; `Q` quads are a run.
-#[inline(always)]
-fn scaled<S: Simd, const Q: usize>(
-    simd: S,
-    chunk: usize,
-    quads: &[S::Words; QUADS],
-    words: &[i32; QUADS],
-    stored: &Stored,
-    x: &Tile,
-    mut total: S::Floats,
-) -> S::Floats {
-    let (quads, _) = quads.as_chunks::<Q>();
-    let (words, _) = words.as_chunks::<Q>();
-    for (run, (quads, words)) in (chunk * (QUADS / Q)..).zip(quads.iter().zip(words)) {
-        let (Some(scale), Some(x_scale), Some(start), Some(sum)) =
-            (stored.scales.get(run), x.scales.get(run), x.starts.get(run), x.sums.get(run))
-        else {
-            return total;
-        };
-        let mut dot = simd.splat(*start);
-        for (quad, word) in quads.iter().zip(words) {
-            dot = simd.dot_wide(dot, *quad, *word);
-        }
-        let scale = simd.mul(simd.load_floats(scale), simd.splat_float(*x_scale));
-        total = simd.mul_add(scale, simd.to_floats(dot), total);
-        if let Some(offset) = stored.offsets.get(run) {
-            total = simd.mul_add(simd.load_floats(offset), simd.splat_float(*sum), total);
-        }
-    }
-    total
 }
 
 /// `y` += weights times activations, `first` the number of the first chunk; `values` are those of
@@ -173,42 +177,58 @@ impl<const BITS: usize> Kernel for F32<'_, BITS> {
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
+        match (self.stored.runs, self.stored.offsets.is_empty()) {
+            (1, true) => self.chunks::<S, 1, 8, false>(simd),
+            (1, false) => self.chunks::<S, 1, 8, true>(simd),
+            (2, true) => self.chunks::<S, 2, 4, false>(simd),
+            (2, false) => self.chunks::<S, 2, 4, true>(simd),
+            (_, true) => self.chunks::<S, 4, 2, false>(simd),
+            (_, false) => self.chunks::<S, 4, 2, true>(simd),
+        }
+    }
+}
+
+impl<const BITS: usize> F32<'_, BITS> {
+    /// A chunk has `R` runs of `Q` quads.
+    #[inline(always)]
+    fn chunks<S: Simd, const R: usize, const Q: usize, const OFFSET: bool>(self, simd: S) {
         let F32 { stored, values, x, first, y } = self;
         let values = simd.load_floats(values);
-        let ahead = stored.lines.len();
         let (lines, _) = stored.lines.as_chunks::<BITS>();
-        let (x_chunks, sums) = x.chunks(first..first + lines.len());
-        let (x_chunks, _) = x_chunks.as_chunks::<CHUNK>();
+        let (x, sums) = x.chunks(first..first + lines.len());
+        let (x, _) = x.as_chunks::<4>();
+        let (x, _) = x.as_chunks::<Q>();
+        let (x, _) = x.as_chunks::<R>();
+        let (scales, _) = stored.scales.as_chunks::<R>();
+        let (offsets, _) = stored.offsets.as_chunks::<R>();
+        let (sums, _) = sums.as_chunks::<R>();
+        let chunks = lines.len().min(x.len()).min(scales.len()).min(sums.len());
+        let chunks = if OFFSET { chunks.min(offsets.len()) } else { chunks };
         let mut total = simd.load_floats(y);
-        for (chunk, (lines, x)) in lines.iter().zip(x_chunks).enumerate() {
-            for line in lines {
-                simd.prefetch(std::ptr::from_ref(line).wrapping_add(ahead));
+        for chunk in 0..chunks {
+            for line in &lines[chunk] {
+                simd.prefetch(std::ptr::from_ref(line).wrapping_add(AHEAD));
             }
-            let quads = planes::quads::<S, BITS>(simd, lines);
-            let quads_per_run = QUADS / stored.runs;
-            let (x, _) = x.as_chunks::<4>();
-            let mut dots = [simd.splat_float(0.0); 2];
-            for quad in 0..QUADS {
-                let weights = match BITS <= 4 {
-                    true => exact::quad::<S, true>(simd, values, quads[quad]),
-                    false => exact::quad::<S, false>(simd, values, quads[quad]),
-                };
-                for byte in 0..4 {
-                    let x = simd.splat_float(x[quad][byte]);
-                    dots[byte % 2] = simd.mul_add(weights[byte], x, dots[byte % 2]);
-                }
-                if (quad + 1) % quads_per_run == 0 {
-                    let run = chunk * stored.runs + quad / quads_per_run;
-                    let (Some(scale), Some(sum)) = (stored.scales.get(run), sums.get(run)) else {
-                        return;
+            let quads = planes::quads::<S, BITS>(simd, &lines[chunk]);
+            for run in 0..R {
+                // Several sums, so that none waits for the one before.
+                let mut dots = [simd.splat_float(0.0); 4];
+                for quad in 0..Q {
+                    let words = quads[run * Q + quad];
+                    let weights = match BITS <= 4 {
+                        true => exact::quad::<S, true>(simd, values, words),
+                        false => exact::quad::<S, false>(simd, values, words),
                     };
-                    let dot = simd.add(dots[0], dots[1]);
-                    dots = [simd.splat_float(0.0); 2];
-                    total = simd.mul_add(simd.load_floats(scale), dot, total);
-                    if let Some(offset) = stored.offsets.get(run) {
-                        let sum = simd.splat_float(*sum);
-                        total = simd.mul_add(simd.load_floats(offset), sum, total);
+                    for byte in 0..4 {
+                        let x = simd.splat_float(x[chunk][run][quad][byte]);
+                        dots[byte] = simd.mul_add(weights[byte], x, dots[byte]);
                     }
+                }
+                let dot = simd.add(simd.add(dots[0], dots[1]), simd.add(dots[2], dots[3]));
+                total = simd.mul_add(simd.load_floats(&scales[chunk][run]), dot, total);
+                if OFFSET {
+                    let offset = simd.load_floats(&offsets[chunk][run]);
+                    total = simd.mul_add(offset, simd.splat_float(sums[chunk][run]), total);
                 }
             }
         }

@@ -1,5 +1,7 @@
 //! A tensor on the CPU: everything that can be computed with it, into buffers of the caller's.
 
+use std::cell::Cell;
+
 use half::slice::HalfFloatSliceExt;
 use rayon::prelude::*;
 
@@ -38,6 +40,13 @@ const RUN: usize = 1024;
 const TASK: usize = 16 * 1024;
 /// Activation rows from which on decoded weights are interleaved.
 pub(super) const MANY: usize = 8;
+
+thread_local! {
+    /// Activation rows, sorted by their matrix.
+    static ORDER: Cell<Vec<u32>> = Cell::default();
+    /// Decoded weights, before they are rounded.
+    static DECODED: Cell<Vec<f32>> = Cell::default();
+}
 
 impl CpuWeights {
     pub(super) fn new(cpu: Cpu, tensor: &Tensor) -> Result<CpuWeights> {
@@ -104,13 +113,17 @@ impl CpuWeights {
         }
         let n = n / matrices;
         self.check(y, elements(m, n, "the output")?, "[m, n / matrices]")?;
-        let mut order: Vec<u32> = (0..m as u32).collect();
-        order.sort_by_key(|&row| experts.get(row as usize));
+        // Rows with the same matrix stand together.
+        let mut order = ORDER.take();
+        order.clear();
+        order.extend(0..m as u32);
+        order.sort_unstable_by_key(|&row| (experts.get(row as usize), row));
         for rows in order.chunk_by(|&a, &b| experts.get(a as usize) == experts.get(b as usize)) {
             let expert = rows.first().and_then(|&row| experts.get(row as usize));
             let first = expert.map_or(0, |&expert| expert as usize) * n;
             self.product(x, Rows::These(rows), first..first + n, y);
         }
+        ORDER.set(order);
         Ok(())
     }
 
@@ -136,15 +149,14 @@ impl CpuWeights {
         self.check(y, self.tensor.n() * self.tensor.k(), "[n, k]")?;
         let per_task = self.run(RUN);
         self.with_decoded(|decoded| {
-            let length = per_task * decoded.block;
-            y.par_chunks_mut(length).enumerate().for_each_init(
-                || vec![0.0; length],
-                |room, (task, weights)| {
-                    let Some(room) = room.get_mut(..weights.len()) else { return };
-                    decoded.blocks(task * per_task, room);
-                    weights.convert_from_f32_slice(room);
-                },
-            );
+            let tasks = y.par_chunks_mut(per_task * decoded.block).enumerate();
+            tasks.for_each(|(task, weights)| {
+                let mut room = DECODED.take();
+                room.resize(weights.len(), 0.0);
+                decoded.blocks(task * per_task, &mut room);
+                weights.convert_from_f32_slice(&room);
+                DECODED.set(room);
+            });
         });
         Ok(())
     }
@@ -189,7 +201,9 @@ impl CpuWeights {
                 let bits = coded.codebook.bits;
                 format!("{isa} int8 tile, {storage} {bits}-bit codes, runs of {}", coded.run)
             }
-            (None, Some(_)) if m <= super::exact::FEW => format!("{isa} f32 tile of {storage} codes"),
+            (None, Some(_)) if m <= super::exact::FEW => {
+                format!("{isa} f32 tile of {storage} codes")
+            }
             (None, Some(_)) => format!("{isa} f32 tile, {storage} codes decoded"),
             (None, None) if m < MANY => format!("{isa} f32 rows, decoded"),
             (None, None) => format!("{isa} f32 tile, rows decoded"),
@@ -254,10 +268,10 @@ impl CpuWeights {
     fn check<T>(&self, y: &[T], wanted: usize, shape: &str) -> Result<()> {
         match y.len() == wanted {
             true => Ok(()),
-            false => Err(self.argument(
-                "the output",
-                format!("{} values; {shape} are {wanted}", y.len()),
-            )),
+            false => {
+                Err(self
+                    .argument("the output", format!("{} values; {shape} are {wanted}", y.len())))
+            }
         }
     }
 

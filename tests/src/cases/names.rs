@@ -6,7 +6,7 @@ use libtest_mimic::Trial;
 use std::path::{Path, PathBuf};
 
 /// Where no format may be named.
-const SOURCES: [&str; 10] = [
+const SOURCES: [&str; 11] = [
     "codegen/src",
     "codegen/templates",
     "macros/src",
@@ -15,6 +15,7 @@ const SOURCES: [&str; 10] = [
     "tests/browser",
     "tests/src",
     "tests/tests",
+    "xtask/bench/src",
     "xtask/src",
     "xtask/templates",
 ];

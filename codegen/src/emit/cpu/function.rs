@@ -40,6 +40,69 @@ impl Lists {
     }
 }
 
+/// Where a program takes `times` blocks as one.
+pub(super) fn over_several(
+    program: &Program,
+    kind: Kind,
+    body: &TokenStream,
+    times: u32,
+) -> TokenStream {
+    let streams = &program.names.streams;
+    let sizes = || program.decoder.streams.iter().map(|stream| stream.bytes);
+    let bytes: Vec<_> = sizes().map(Literal::u32_unsuffixed).collect();
+    let block_bytes = sizes().map(|bytes| Literal::u32_unsuffixed(bytes / times));
+    let lists = Lists::of(program, kind);
+    let block_parameters = lists.parameters();
+    let Lists { names, types, count } = &lists;
+    let parameters = bytes.iter().zip(streams).map(|(bytes, name)| quote!(#name: &[u8; #bytes]));
+    let (name, block) = (kind.name(), format_ident!("{}_block", kind.name()));
+    let (list, ty) = (&names[0], &types[0]);
+    let pattern = streams.iter().fold(list.to_token_stream(), |all, one| quote!((#all, #one)));
+    let (call_last, last) = match times {
+        1 => (quote!(), quote!()),
+        _ => {
+            let last = format_ident!("{}_last", kind.name());
+            let call = quote! {
+                if !last.is_empty() {
+                    #last(#(#streams.get(whole.len() * #bytes..).unwrap_or_default(),)* last);
+                }
+            };
+            let function = quote! {
+                /// The blocks at the end, fewer than are computed together.
+                #[inline(never)]
+                fn #last(#(#streams: &[u8],)* #list: &mut [#ty]) {
+                    let mut room = [#ty::default(); #count];
+                    #block(#(&padded(#streams),)* &mut room);
+                    #list.iter_mut().zip(room).for_each(|(to, from)| *to = from);
+                }
+            };
+            (call, function)
+        }
+    };
+    let rest = if times == 1 { quote!(_) } else { quote!(last) };
+    quote! {
+        /// The blocks from number `first` on, as many as the streams and the list hold.
+        #[inline(always)]
+        fn #name(streams: &[&[u8]], _: &[u32; 4], first: usize, #list: &mut [#ty]) {
+            let &[#(#streams,)* ..] = streams else { return };
+            #(let #streams = #streams.get(first.saturating_mul(#block_bytes)..).unwrap_or_default();)*
+            let (whole, #rest) = #list.as_chunks_mut::<#count>();
+            for #pattern in whole.iter_mut()#(.zip(#streams.as_chunks::<#bytes>().0))* {
+                #block(#(#streams,)* #list);
+            }
+            #call_last
+        }
+
+        #[inline(always)]
+        #[allow(clippy::needless_range_loop)]
+        fn #block(#(#parameters,)* #block_parameters) {
+            #body
+        }
+
+        #last
+    }
+}
+
 /// Where units are blocks: a block is an array of bytes.
 fn of_blocks(program: &Program, kind: Kind) -> TokenStream {
     let streams = &program.names.streams;

@@ -11,6 +11,8 @@ pub(super) struct Helpers {
     f16_to_f32: bool,
     f32_to_f16: bool,
     unit_at: bool,
+    store: bool,
+    padded: bool,
 }
 
 /// Bits of a load.
@@ -23,6 +25,13 @@ impl Helpers {
             *used |= any(decoder, |op| matches!(op, Op::Load { bits, .. } if *bits == wanted));
         }
         self.unit_at |= decoder.streams.iter().any(|stream| !stream.units.are_blocks());
+        self.store = true;
+        self.of_rows(decoder);
+    }
+
+    /// Adds those that a function over several blocks calls.
+    pub fn of_several(&mut self, decoder: &Decoder, times: u32) {
+        self.padded |= times > 1;
         self.of_rows(decoder);
     }
 
@@ -41,9 +50,11 @@ impl Helpers {
             (self.f16_to_f32, f16_to_f32 as fn() -> TokenStream),
             (self.f32_to_f16, f32_to_f16),
             (self.unit_at, unit_at),
+            (self.store, store),
+            (self.padded, padded),
         ];
         let others = others.into_iter().filter(|(used, _)| *used).map(|(_, helper)| helper());
-        let helpers = std::iter::once(store()).chain(loads).chain(others);
+        let helpers = loads.chain(others);
         quote!(#(#helpers)*)
     }
 }
@@ -58,6 +69,17 @@ fn unit_at() -> TokenStream {
         #[inline(always)]
         fn unit_at<const N: usize>(stream: &[u8], unit: u32) -> &[u8; N] {
             stream.as_chunks().0.get(unit as usize).unwrap_or(const { &[0; N] })
+        }
+    }
+}
+
+fn padded() -> TokenStream {
+    quote! {
+        /// The first bytes of a list, zeros behind them.
+        fn padded<const N: usize>(bytes: &[u8]) -> [u8; N] {
+            let mut padded = [0; N];
+            padded.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
+            padded
         }
     }
 }

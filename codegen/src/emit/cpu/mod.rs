@@ -9,9 +9,12 @@ mod constants;
 mod expression;
 mod function;
 mod helpers;
+mod lanes;
 mod names;
+mod pick;
 mod program;
 mod rows;
+mod side;
 mod versions;
 
 use crate::artifact::Extent;
@@ -21,6 +24,7 @@ use crate::lower;
 use constants::Constants;
 use expression::float;
 use helpers::Helpers;
+use pick::Picks;
 use proc_macro2::{Literal, TokenStream};
 use program::Program;
 use quote::quote;
@@ -44,19 +48,22 @@ pub struct Functions {
 pub fn of_format(format: &Format) -> Result<Functions, VerifyError> {
     let weights = lower::weights(format, STRIP_BYTES)?;
     let coded = lower::coded(format, STRIP_BYTES).transpose()?;
+    let several = Several::new(format, coded.as_ref())?;
     let mut writer = Writer::default();
-    let decode = writer.function(&weights, Kind::Weights);
+    let single = several.as_ref().map(|several| (&several.weights, several.times));
+    let decode = writer.function(&weights, single, Kind::Weights);
     let coded = match &coded {
         Some(coded) => {
-            let value = writer.coded(coded);
+            let single = several.as_ref().and_then(|all| Some((all.codes.as_ref()?, all.times)));
+            let value = writer.coded(coded, single);
             quote!(Some(&#value))
         }
         None => quote!(None),
     };
-    let Writer { functions, constants, helpers } = writer;
-    let (constants, helpers) = (constants.items(), helpers.items());
+    let Writer { functions, constants, helpers, picks } = writer;
+    let (constants, helpers, picks) = (constants.items(), helpers.items(), picks.items());
     Ok(Functions {
-        items: quote! { #(#functions)* #constants #helpers },
+        items: quote! { #(#functions)* #constants #picks #helpers },
         value: quote! { ::quantloom::artifact::Cpu { decode: #decode, coded: #coded } },
     })
 }
@@ -94,17 +101,61 @@ pub(super) fn file(items: TokenStream) -> String {
 /// compiler unrolls them into vector code.
 const STRIP_BYTES: u32 = 16;
 
+/// Weights that a function over several blocks computes together, at least: fewer would be unrolled
+/// before they become vectors.
+const TOGETHER: u32 = 128;
+
+/// Programs for the single weights of several blocks taken as one.
+struct Several {
+    /// Blocks.
+    times: u32,
+    weights: Verified<Decoder>,
+    codes: Option<Verified<Decoder>>,
+}
+
+impl Several {
+    /// `None` where a unit is not a block.
+    fn new(format: &Format, coded: Option<&lower::Coded>) -> Result<Option<Several>, VerifyError> {
+        if !format.is_plain() {
+            return Ok(None);
+        }
+        let times = TOGETHER.div_ceil(format.weights).next_power_of_two();
+        let repeated = match times {
+            1 => format.clone(),
+            times => format.repeated(times),
+        };
+        let weights = lower::single_weights(&repeated)?;
+        let codes = coded.map(|coded| lower::single_codes(&repeated, &coded.coding)).transpose()?;
+        Ok(Some(Several { times, weights, codes }))
+    }
+}
+
 /// Functions, and what they share.
 #[derive(Default)]
 struct Writer {
     functions: Vec<TokenStream>,
     constants: Constants,
     helpers: Helpers,
+    picks: Picks,
 }
 
 impl Writer {
-    /// Adds a function over blocks and its versions; returns the expression of them.
-    fn function(&mut self, decoder: &Verified<Decoder>, kind: Kind) -> TokenStream {
+    /// Adds a function over blocks and its versions; returns the expression of them. Where weights
+    /// are alike, it is made from the program for the single weights of several blocks.
+    fn function(
+        &mut self,
+        decoder: &Verified<Decoder>,
+        single: Option<(&Verified<Decoder>, u32)>,
+        kind: Kind,
+    ) -> TokenStream {
+        if let Some((single, times)) = single
+            && let Some((program, body)) =
+                lanes::body(single, kind, &mut self.constants, &mut self.picks)
+        {
+            self.helpers.of_several(single, times);
+            self.functions.push(function::over_several(&program, kind, &body, times));
+            return self.versions(kind);
+        }
         self.helpers.of_blocks(decoder);
         let program = Program::new(decoder, &mut self.constants);
         self.functions.push(function::over_blocks(&program, kind));
@@ -117,9 +168,13 @@ impl Writer {
     }
 
     /// Adds the functions of an affine form; returns the expression of what it is.
-    fn coded(&mut self, coded: &lower::Coded) -> TokenStream {
-        let codes = self.function(&coded.codes, Kind::Codes);
-        let scales = self.function(&coded.scales, Kind::Scales);
+    fn coded(
+        &mut self,
+        coded: &lower::Coded,
+        single: Option<(&Verified<Decoder>, u32)>,
+    ) -> TokenStream {
+        let codes = self.function(&coded.codes, single, Kind::Codes);
+        let scales = self.function(&coded.scales, None, Kind::Scales);
         let header = match rows::Rows::new(&coded.scales) {
             Some(rows) => {
                 self.helpers.of_rows(&coded.scales);

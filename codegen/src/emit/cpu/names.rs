@@ -10,22 +10,32 @@ use std::collections::HashSet;
 pub(super) struct Names {
     /// Parameters, one per stream.
     pub streams: Vec<Ident>,
-    /// Constants, one per table.
-    pub tables: Vec<Ident>,
+    /// Constants, one per table that is looked up while the function runs.
+    pub tables: Vec<Option<Ident>>,
     /// The loop variable.
     pub strip: Ident,
     /// The variable of every value that gets one.
     pub lets: Vec<Option<Ident>>,
     /// Whether the value differs from strip to strip.
     pub varies: Vec<bool>,
+    /// All of them.
+    pub taken: Taken,
 }
 
 impl Names {
-    pub fn new(decoder: &Decoder, plain: bool, constants: &mut Constants) -> Names {
+    /// `tables` says which tables are looked up.
+    pub fn new(
+        decoder: &Decoder,
+        plain: bool,
+        tables: &[bool],
+        constants: &mut Constants,
+    ) -> Names {
         let mut taken = Taken::default();
         let streams = decoder.streams.iter().map(|stream| taken.ident(&stream.name)).collect();
-        let tables: Vec<Ident> = decoder.tables.iter().map(|t| constants.of(t)).collect();
-        taken.0.extend(tables.iter().map(Ident::to_string));
+        let tables: Vec<Option<Ident>> = (decoder.tables.iter().zip(tables))
+            .map(|(table, used)| used.then(|| constants.of(table)))
+            .collect();
+        taken.0.extend(tables.iter().flatten().map(Ident::to_string));
         let strip = taken.ident("strip");
         let varies = varies(decoder);
         let wanted = wanted(decoder, &varies, plain);
@@ -33,7 +43,7 @@ impl Names {
         let lets = (0..decoder.lets.len())
             .map(|index| wanted[index].then(|| taken.ident(&hints[index])))
             .collect();
-        Names { streams, tables, strip, lets, varies }
+        Names { streams, tables, strip, lets, varies, taken }
     }
 }
 
@@ -87,19 +97,21 @@ fn wanted(decoder: &Decoder, varies: &[bool], plain: bool) -> Vec<bool> {
 
 /// Names in use.
 #[derive(Default)]
-struct Taken(HashSet<String>);
+pub(super) struct Taken(HashSet<String>);
 
 /// Names that functions are written with.
 #[rustfmt::skip]
-const RESERVED: [&str; 33] = [
-    "block", "codes", "decode", "decode_block", "decode_codes", "decode_codes_block", "decode_scales", "decode_scales_block",
-    "dims", "f16_to_f32", "f32", "f32_to_f16", "first", "header", "offsets", "per_row", "place", "row", "row_scales", "rows",
-    "scales", "size_0", "size_1", "store", "streams", "u16", "u16_at", "u32", "u32_at", "u8_at", "unit_at", "usize", "weights",
+const RESERVED: [&str; 43] = [
+    "block", "codes", "decode", "decode_block", "decode_codes", "decode_codes_block", "decode_codes_last",
+    "decode_last", "decode_scales", "decode_scales_block", "dims", "f16_to_f32", "f32", "f32_to_f16", "first",
+    "header", "lane", "last", "offsets", "padded", "per_row", "place", "room", "row", "row_scales", "rows", "scales",
+    "size_0", "size_1", "store", "streams", "u16", "u16_at", "u32", "u32_at", "u8", "u8_at", "unit_at", "usize",
+    "value", "values", "weights", "whole",
 ];
 
 impl Taken {
     /// The wished name, or one like it that is free and no keyword.
-    fn ident(&mut self, wish: &str) -> Ident {
+    pub fn ident(&mut self, wish: &str) -> Ident {
         let mut wish = wish.trim_matches('_').replace(|c: char| !c.is_ascii_alphanumeric(), "_");
         if !wish.starts_with(|c: char| c.is_ascii_alphabetic()) {
             wish.insert(0, 'v');

@@ -15,24 +15,26 @@ pub(super) struct Program<'a> {
     pub names: Names,
     /// Whether units are blocks.
     pub plain: bool,
-    /// Values of many rows, where the program is written for them.
-    pub rows: Option<OfRows>,
+    /// Values that the function has at hand, where it is written for a certain strip.
+    pub known: Option<Known>,
 }
 
-/// A strip of a block of several rows, in a loop over `row`.
-#[derive(Default)]
-pub(super) struct OfRows {
+/// What is known of the values of a strip.
+pub(super) struct Known {
     /// For every load, the bytes it reads, lowest first.
     pub loads: Vec<Vec<TokenStream>>,
-    /// The bits of every value that is the same in all rows.
+    /// The bits of every value that is not made of what is loaded.
     pub fixed: Vec<Option<u32>>,
+    /// Values that were computed before: text and strength.
+    pub given: Vec<Option<(TokenStream, Strength)>>,
 }
 
 impl Program<'_> {
     pub fn new<'a>(decoder: &'a Decoder, constants: &mut Constants) -> Program<'a> {
         let plain = decoder.streams.iter().all(|stream| stream.units.are_blocks());
-        let names = Names::new(decoder, plain, constants);
-        Program { decoder, names, plain, rows: None }
+        let looked_up = vec![true; decoder.tables.len()];
+        let names = Names::new(decoder, plain, &looked_up, constants);
+        Program { decoder, names, plain, known: None }
     }
 
     /// The statements that decode a block, strip after strip.
@@ -72,6 +74,10 @@ impl Program<'_> {
                 let lanes = lanes.iter().map(|&lane| self.value(lane).tokens);
                 vec![quote!([#(#lanes),*])]
             }
+            Lanes::Code(code) => {
+                let code = self.value(*code).inside(Strength::As, Side::Left);
+                vec![quote!([#code as u8])]
+            }
             Lanes::Codes(codes) => {
                 let codes = self.value(*codes).inside(Strength::Atom, Side::Left);
                 vec![quote!(#codes.to_le_bytes())]
@@ -107,6 +113,9 @@ impl Program<'_> {
         if let Some(bits) = self.fixed(value) {
             return constant(self.decoder.get(value).ty, bits);
         }
+        if let Some((tokens, strength)) = self.given(value) {
+            return Expression { tokens: tokens.clone(), strength: *strength };
+        }
         match &self.names.lets[value.0 as usize] {
             Some(name) => Expression::atom(quote!(#name)),
             None => self.operation(value),
@@ -115,7 +124,11 @@ impl Program<'_> {
 
     /// The bits of a value where they are known.
     fn fixed(&self, value: Value) -> Option<u32> {
-        self.rows.as_ref().and_then(|rows| rows.fixed[value.0 as usize])
+        self.known.as_ref().and_then(|known| known.fixed[value.0 as usize])
+    }
+
+    fn given(&self, value: Value) -> Option<&(TokenStream, Strength)> {
+        self.known.as_ref().and_then(|known| known.given[value.0 as usize].as_ref())
     }
 
     pub fn operation(&self, value: Value) -> Expression {
@@ -134,9 +147,9 @@ impl Program<'_> {
             Op::Size(_) => Expression::atom(quote!(size_1)),
             Op::U32(bits) | Op::F32(bits) => constant(stated.ty, bits),
             Op::I32(number) => constant(stated.ty, number as u32),
-            Op::Load { stream, bits, unit, offset, .. } => match &self.rows {
+            Op::Load { stream, bits, unit, offset, .. } => match &self.known {
                 None => self.load(stream, bits, unit, offset),
-                Some(rows) => joined(bits, &rows.loads[value.0 as usize]),
+                Some(known) => joined(bits, &known.loads[value.0 as usize]),
             },
             Op::Lookup { table, index } => {
                 let table = &self.names.tables[table as usize];

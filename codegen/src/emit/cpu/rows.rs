@@ -1,7 +1,7 @@
 //! Scales and offsets of many rows at once: the bytes of a block that they are made of lie row beside
 //! row, and all runs are computed in one loop over rows, which becomes straight vector code.
 
-use super::program::{OfRows, Program};
+use super::program::{Known, Program};
 use super::versions::Kind;
 use crate::artifact::ROWS;
 use crate::ir::{Decoder, Lanes, Op, Value, Verified, by_strip};
@@ -46,8 +46,11 @@ impl Rows {
         let mut shared = vec![false; decoder.lets.len()];
         for values in &self.strips {
             let fixed = values.iter().zip(&loaded).map(|(&bits, loaded)| (!loaded).then_some(bits));
-            program.rows =
-                Some(OfRows { loads: self.loads(decoder, values), fixed: fixed.collect() });
+            program.known = Some(Known {
+                loads: self.loads(decoder, values),
+                fixed: fixed.collect(),
+                given: vec![None; decoder.lets.len()],
+            });
             let varies = &program.names.varies;
             let mut own: Vec<bool> = varies.iter().zip(&shared).map(|(v, s)| !v && *s).collect();
             for index in (0..decoder.lets.len()).filter(|&index| needed[index] && loaded[index]) {

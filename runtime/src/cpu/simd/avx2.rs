@@ -76,6 +76,7 @@ impl Simd for Avx2 {
     type Words = Words;
     type Floats = Lanes;
     const NARROW: bool = true;
+    const DIRECT: bool = true;
     const TILE: usize = 4;
 
     #[inline(always)]
@@ -156,23 +157,23 @@ impl Simd for Avx2 {
     fn dot(self, sum: Words, codes: Words, x: i32) -> Words {
         // Two products of codes below 128 stay within 16 bits.
         both!(|half| {
-                let pairs = _mm256_maddubs_epi16(codes[half], _mm256_set1_epi32(x));
-                let quads = _mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
-                _mm256_add_epi32(sum[half], quads)
-            })
+            let pairs = _mm256_maddubs_epi16(codes[half], _mm256_set1_epi32(x));
+            let quads = _mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
+            _mm256_add_epi32(sum[half], quads)
+        })
     }
     #[inline(always)]
     fn dot_wide(self, sum: Words, codes: Words, x: i32) -> Words {
         both!(|half| {
-                let x = _mm256_set1_epi32(x);
-                let even_x = _mm256_srai_epi16::<8>(_mm256_slli_epi16::<8>(x));
-                let odd_x = _mm256_srai_epi16::<8>(x);
-                let even = _mm256_and_si256(codes[half], _mm256_set1_epi16(0xff));
-                let odd = _mm256_srli_epi16::<8>(codes[half]);
-                let even = _mm256_madd_epi16(even, even_x);
-                let odd = _mm256_madd_epi16(odd, odd_x);
-                _mm256_add_epi32(sum[half], _mm256_add_epi32(even, odd))
-            })
+            let x = _mm256_set1_epi32(x);
+            let even_x = _mm256_srai_epi16::<8>(_mm256_slli_epi16::<8>(x));
+            let odd_x = _mm256_srai_epi16::<8>(x);
+            let even = _mm256_and_si256(codes[half], _mm256_set1_epi16(0xff));
+            let odd = _mm256_srli_epi16::<8>(codes[half]);
+            let even = _mm256_madd_epi16(even, even_x);
+            let odd = _mm256_madd_epi16(odd, odd_x);
+            _mm256_add_epi32(sum[half], _mm256_add_epi32(even, odd))
+        })
     }
     #[inline(always)]
     fn to_floats(self, words: Words) -> Lanes {
@@ -214,11 +215,11 @@ impl Simd for Avx2 {
     #[inline(always)]
     fn lookup_float(self, table: Lanes, lanes: Words) -> Lanes {
         both!(|half| {
-                // A permutation reads three bits; the fourth chooses between the halves.
-                let low = _mm256_permutevar8x32_ps(table[0], lanes[half]);
-                let high = _mm256_permutevar8x32_ps(table[1], lanes[half]);
-                _mm256_blendv_ps(low, high, _mm256_castsi256_ps(_mm256_slli_epi32::<28>(lanes[half])))
-            })
+            // A permutation reads three bits; the fourth chooses between the halves.
+            let low = _mm256_permutevar8x32_ps(table[0], lanes[half]);
+            let high = _mm256_permutevar8x32_ps(table[1], lanes[half]);
+            _mm256_blendv_ps(low, high, _mm256_castsi256_ps(_mm256_slli_epi32::<28>(lanes[half])))
+        })
     }
     #[inline(always)]
     fn prefetch(self, line: *const Line) {

@@ -40,6 +40,7 @@ impl Simd for Avx512 {
     type Words = __m512i;
     type Floats = __m512;
     const NARROW: bool = false;
+    const DIRECT: bool = true;
     const TILE: usize = 12;
 
     #[inline(always)]

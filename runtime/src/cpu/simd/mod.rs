@@ -63,6 +63,8 @@ pub(super) trait Simd: Copy + Send + Sync + 'static {
     /// Whether [`Simd::dot`] needs codes below 128, and [`Simd::dot_wide`] serves the others.
     const NARROW: bool;
 
+    /// Whether a chunk fits in registers, so that kernels straight from storage pay.
+    const DIRECT: bool;
     /// Activation rows that a tile can have without running out of registers.
     const TILE: usize;
 

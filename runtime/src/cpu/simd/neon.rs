@@ -203,6 +203,7 @@ impl<D: Dot> Simd for Neon<D> {
     type Words = Words;
     type Floats = Lanes;
     const NARROW: bool = D::SIGNED;
+    const DIRECT: bool = false; // a chunk takes 32 registers, as many as there are
     // Of 32 registers 16 hold sums, 4 codes and 4 activations; totals wait in memory for the end of
     // a run.
     const TILE: usize = 4;

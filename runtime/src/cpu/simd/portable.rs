@@ -18,6 +18,7 @@ impl Simd for Portable {
     type Words = [u32; ROWS];
     type Floats = [f32; ROWS];
     const NARROW: bool = false;
+    const DIRECT: bool = false;
     const TILE: usize = 4;
 
     #[inline(always)]
@@ -84,8 +85,7 @@ impl Simd for Portable {
         let x = x.to_le_bytes().map(|byte| i32::from(byte as i8));
         from_fn(|lane| {
             let byte = |number: u32| (codes[lane] >> (8 * number) & 0xff) as i32;
-            let products =
-                byte(0) * x[0] + byte(1) * x[1] + byte(2) * x[2] + byte(3) * x[3];
+            let products = byte(0) * x[0] + byte(1) * x[1] + byte(2) * x[2] + byte(3) * x[3];
             sum[lane].wrapping_add(products as u32)
         })
     }
