@@ -99,7 +99,7 @@ impl Operations {
         assert_eq!(stored(simd, simd.and(wa, wb)).0, expected, "{isa}: and");
         let expected: [u8; 64] = from_fn(|i| a.0[i] | b.0[i]);
         assert_eq!(stored(simd, simd.or(wa, wb)).0, expected, "{isa}: or");
-        for by in 0..32 {
+        for by in (0..32).step_by(if cfg!(miri) { 7 } else { 1 }) {
             let left = lanes(&stored(simd, simd.shl(wa, by)));
             assert_eq!(left, lanes(&a).map(|lane| lane << by), "{isa}: shl {by}");
             let right = lanes(&stored(simd, simd.shr(wa, by)));

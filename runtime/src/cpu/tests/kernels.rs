@@ -12,7 +12,7 @@ use crate::cpu::{Activations, Cpu, CpuWeights, Storage, instructions};
 #[test]
 fn planes_give_back_what_they_were_given() {
     let random = &mut Random(1);
-    for bits in 1..=8 {
+    for &bits in BITS {
         let stored = stored_bits(bits);
         assert!((bits as usize..=8).contains(&stored));
         let mut codes = Vec::new();
@@ -78,6 +78,9 @@ const SHAPES: &[(usize, usize, &[usize])] = if cfg!(miri) {
 } else {
     &[(1, 1, &[1, 5]), (35, 40, &[1, 2, 3, 4, 6, 7, 12, 13]), (17, 1100, &[1, 2, 5])]
 };
+/// Each plane, alone and with another.
+const BITS: &[u32] = if cfg!(miri) { &[3, 5, 8] } else { &[1, 2, 3, 4, 5, 6, 7, 8] };
+/// From one format to the next.
 const STEP: usize = if cfg!(miri) { 11 } else { 1 };
 const CHUNKS: usize = if cfg!(miri) { 1 } else { 3 };
 
