@@ -26,8 +26,9 @@ pub type ScalesFn = unsafe fn(
 /// Rows that are prepared together: a vector has a lane for each.
 pub const ROWS: usize = 16;
 
-/// Scales and offsets of one block of [`ROWS`] rows: `header[i]` is byte [`Header::bytes`]`[i]` of
-/// each row's block, `scales[r]` and `offsets[r]` are those of run `r`.
+/// Scales and offsets of consecutive blocks of [`ROWS`] rows: `header[b, i]` is byte
+/// [`Header::bytes`]`[i]` of each row's block `b`, `scales[b, r]` and `offsets[b, r]` are those of its
+/// run `r`. As many blocks as all lists hold.
 pub type RowScalesFn =
     unsafe fn(header: &[[u8; ROWS]], scales: &mut [[f32; ROWS]], offsets: &mut [[f32; ROWS]]);
 

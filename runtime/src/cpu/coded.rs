@@ -111,7 +111,7 @@ impl Reader<'_> {
     }
 }
 
-/// Scales and offsets of one block of [`ROWS`] rows, from its header.
+/// Scales and offsets of blocks of [`ROWS`] rows, from their headers.
 #[inline(always)]
 pub(super) fn row_scales(
     isa: Isa,

@@ -108,8 +108,12 @@ impl Interleaved {
                 let blocks = (group * per_row + first) * length..(group + 1) * per_row * length;
                 let Some(bytes) = bytes.get(blocks) else { return };
                 let repeated = coded.functions.run as usize / coded.run;
+                if repeated == 1 {
+                    return row_scales(isa, header, bytes, scales, offsets);
+                }
                 let outputs = scales.chunks_mut(runs).zip(offsets.chunks_mut(runs));
-                for (bytes, (scales, offsets)) in bytes.chunks_exact(length).zip(outputs) {
+                for (block, (scales, offsets)) in outputs.enumerate() {
+                    let bytes = bytes.get(block * length..(block + 1) * length).unwrap_or_default();
                     row_scales(isa, header, bytes, scales, offsets);
                     repeat(repeated, scales);
                     repeat(repeated, offsets);

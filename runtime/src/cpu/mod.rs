@@ -34,6 +34,7 @@ mod quantize;
 mod rows;
 mod simd;
 mod storage;
+mod stream;
 #[cfg(test)]
 mod tests;
 mod tile;

@@ -13,6 +13,7 @@ use super::isa::Isa;
 use super::panel::Source;
 use super::product::{Product, Rows};
 use super::rows::RowProduct;
+use super::stream;
 use super::{Activations, Cpu, Storage};
 use crate::device::{Resident, check_activations};
 use crate::memory::{elements, zeros};
@@ -135,8 +136,12 @@ impl CpuWeights {
         self.check(y, self.tensor.n() * self.tensor.k(), "[n, k]")?;
         let per_task = self.run(TASK);
         self.with_decoded(|decoded| {
+            let large = y.len() >= stream::LARGE;
             let tasks = y.par_chunks_mut(per_task * decoded.block).enumerate();
-            tasks.for_each(|(task, weights)| decoded.blocks(task * per_task, weights));
+            tasks.for_each(|(task, weights)| match large {
+                true => stream::blocks(&decoded, task * per_task, weights),
+                false => decoded.blocks(task * per_task, weights),
+            });
         });
         Ok(())
     }

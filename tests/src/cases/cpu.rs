@@ -231,7 +231,7 @@ impl Tensor<'_> {
         Ok(())
     }
 
-    /// Scales and offsets of all rows at once, block after block.
+    /// Scales and offsets of all rows and blocks at once.
     fn rows(
         &self,
         header: &Header,
@@ -241,28 +241,26 @@ impl Tensor<'_> {
     ) -> Result<(), Failed> {
         let (bytes, per_row) = (self.subject.format.streams[0].bytes, self.dims.blocks as usize);
         let decode = self.level.of(&header.scales)?;
-        for block in 0..per_row {
-            let byte = |place: u32, row: usize| {
-                self.streams[0][(row * per_row + block) * bytes as usize + place as usize]
-            };
-            let places = header.bytes.iter();
-            let list: Vec<[u8; ROWS]> =
-                places.map(|&place| std::array::from_fn(|row| byte(place, row))).collect();
-            let mut of_rows = vec![[f32::from_bits(0x7fc0_dead); ROWS]; runs];
-            let mut moved = of_rows.clone();
-            // SAFETY: the test runs where the processor has the level's instructions.
-            unsafe { decode(&list, &mut of_rows, &mut moved) };
-            for (what, found, one_by_one) in
-                [("scales", &of_rows, scales), ("offsets", &moved, offsets)]
-            {
-                let expected = (0..runs).flat_map(|run| {
-                    (0..ROWS).map(move |row| one_by_one[(row * per_row + block) * runs + run])
-                });
-                let expected: Vec<f32> = expected.collect();
-                let found = Decoded::compare(found.as_flattened(), &expected);
-                if found != Decoded::default() {
-                    return Err(format!("{what} of all rows, block {block}: {found:?}").into());
-                }
+        let byte = |block: usize, place: u32, row: usize| {
+            self.streams[0][(row * per_row + block) * bytes as usize + place as usize]
+        };
+        let list: Vec<[u8; ROWS]> = (0..per_row)
+            .flat_map(|block| header.bytes.iter().map(move |&place| (block, place)))
+            .map(|(block, place)| std::array::from_fn(|row| byte(block, place, row)))
+            .collect();
+        let mut of_rows = vec![[f32::from_bits(0x7fc0_dead); ROWS]; per_row * runs];
+        let mut moved = of_rows.clone();
+        // SAFETY: the test runs where the processor has the level's instructions.
+        unsafe { decode(&list, &mut of_rows, &mut moved) };
+        for (what, found, one_by_one) in
+            [("scales", &of_rows, scales), ("offsets", &moved, offsets)]
+        {
+            let expected = (0..per_row * runs)
+                .flat_map(|run| (0..ROWS).map(move |row| one_by_one[row * per_row * runs + run]));
+            let expected: Vec<f32> = expected.collect();
+            let found = Decoded::compare(found.as_flattened(), &expected);
+            if found != Decoded::default() {
+                return Err(format!("{what} of all rows: {found:?}").into());
             }
         }
         Ok(())

@@ -177,9 +177,13 @@ fn of_units(program: &Program, kind: Kind) -> TokenStream {
             let dims = dims.map(|size| size.max(1));
             let per_row = dims[1] as usize;
             #list_chunks
-            for (number, #results) in (first..).zip(#first.iter_mut()#(.zip(#rest))*) {
-                let place = [(number / per_row) as u32, (number % per_row) as u32];
+            let mut place = [(first / per_row) as u32, (first % per_row) as u32];
+            for #results in #first.iter_mut()#(.zip(#rest))* {
                 #block(streams, dims, place, #(#names),*);
+                place = match place {
+                    [row, block] if block + 1 == dims[1] => [row.wrapping_add(1), 0],
+                    [row, block] => [row, block + 1],
+                };
             }
         }
 

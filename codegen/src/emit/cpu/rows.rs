@@ -73,19 +73,28 @@ impl Rows {
         let (name, rows) = (Kind::RowScales.name(), Literal::usize_unsuffixed(ROWS));
         let bytes = Literal::usize_unsuffixed(self.bytes.len());
         let runs = Literal::usize_unsuffixed(self.strips.len());
+        // A format may have no stored scale.
+        let (pattern, zip) = match self.bytes.is_empty() {
+            true => (quote!((scales, offsets)), quote!()),
+            false => {
+                (quote!(((scales, offsets), header)), quote!(.zip(header.as_chunks::<#bytes>().0)))
+            }
+        };
+        let header = if self.bytes.is_empty() { quote!(_) } else { quote!(header) };
         quote! {
-            /// Scales and offsets of a block of each row.
+            /// Scales and offsets of blocks of each row.
             #[inline(always)]
             fn #name(
-                header: &[[u8; #rows]],
+                #header: &[[u8; #rows]],
                 scales: &mut [[f32; #rows]],
                 offsets: &mut [[f32; #rows]],
             ) {
-                let Some(header) = header.first_chunk::<#bytes>() else { return };
-                let Some(scales) = scales.first_chunk_mut::<#runs>() else { return };
-                let Some(offsets) = offsets.first_chunk_mut::<#runs>() else { return };
-                for row in 0..#rows {
-                    #(#statements)*
+                let (scales, _) = scales.as_chunks_mut::<#runs>();
+                let (offsets, _) = offsets.as_chunks_mut::<#runs>();
+                for #pattern in scales.iter_mut().zip(offsets)#zip {
+                    for row in 0..#rows {
+                        #(#statements)*
+                    }
                 }
             }
         }

@@ -225,4 +225,15 @@ impl Simd for Avx2 {
     fn prefetch(self, line: *const Line) {
         intrinsics!(_mm_prefetch::<_MM_HINT_T0>(line.cast()))
     }
+    #[inline(always)]
+    fn stream(self, floats: Lanes, to: &mut Floats) {
+        let (halves, _) = to.0.as_chunks_mut::<8>();
+        for (half, floats) in halves.iter_mut().zip(floats) {
+            intrinsics!(_mm256_stream_ps(half.as_mut_ptr(), floats));
+        }
+    }
+    #[inline(always)]
+    fn fence(self) {
+        intrinsics!(_mm_sfence())
+    }
 }

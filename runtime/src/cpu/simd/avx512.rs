@@ -172,4 +172,12 @@ impl Simd for Avx512 {
     fn prefetch(self, line: *const Line) {
         intrinsics!(_mm_prefetch::<_MM_HINT_T0>(line.cast()))
     }
+    #[inline(always)]
+    fn stream(self, floats: __m512, to: &mut Floats) {
+        intrinsics!(_mm512_stream_ps(to.0.as_mut_ptr(), floats))
+    }
+    #[inline(always)]
+    fn fence(self) {
+        intrinsics!(_mm_sfence())
+    }
 }

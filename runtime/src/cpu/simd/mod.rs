@@ -110,4 +110,13 @@ pub(super) trait Simd: Copy + Send + Sync + 'static {
     fn lookup_float(self, table: Self::Floats, lanes: Self::Words) -> Self::Floats;
     /// Fetches what is likely read soon, wherever that is.
     fn prefetch(self, _: *const Line) {}
+    /// Stores past the caches where that is possible; [`Simd::fence`] must follow before other threads
+    /// may read.
+    #[inline(always)]
+    fn stream(self, floats: Self::Floats, to: &mut Floats) {
+        self.store_floats(floats, to);
+    }
+    /// Waits for [`Simd::stream`].
+    #[inline(always)]
+    fn fence(self) {}
 }

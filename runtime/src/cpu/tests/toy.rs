@@ -210,9 +210,14 @@ impl<const BITS: usize, const KIND: u8, const WEIGHTS: usize, const RUN: usize, 
     }
 
     fn row_scales(header: &[[u8; ROWS]], scales: &mut [[f32; ROWS]], offsets: &mut [[f32; ROWS]]) {
-        for run in 0..Self::RUNS {
-            scales[run] = header[run].map(scale);
-            offsets[run] = header.get(Self::RUNS + run).map_or([0.0; ROWS], |row| row.map(number));
+        let bytes = Self::RUNS * if Self::OFFSET { 2 } else { 1 };
+        let runs = scales.chunks_mut(Self::RUNS).zip(offsets.chunks_mut(Self::RUNS));
+        for (header, (scales, offsets)) in header.chunks(bytes).zip(runs) {
+            for run in 0..Self::RUNS {
+                scales[run] = header[run].map(scale);
+                let moved = header.get(Self::RUNS + run);
+                offsets[run] = moved.map_or([0.0; ROWS], |row| row.map(number));
+            }
         }
     }
 }
