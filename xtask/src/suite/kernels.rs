@@ -7,8 +7,9 @@ use quantloom_codegen::artifact::AVX512;
 use std::process::{Command, Stdio};
 
 /// The steps by name, as `REQUIRE` may list them.
-pub const STEPS: [(&str, fn(&Toolchains) -> Step); 3] =
-    [("neon", neon), ("miri", miri), ("asan", asan)];
+pub const STEPS: [(&str, Run); 3] = [("neon", neon), ("miri", miri), ("asan", asan)];
+
+type Run = fn(&Toolchains) -> Step;
 
 /// What may be installed, and what must not be skipped.
 pub struct Toolchains {

@@ -166,7 +166,10 @@ impl Simd for Avx512 {
     }
     #[inline(always)]
     fn lookup_float(self, table: __m512, lanes: __m512i) -> __m512 {
-        intrinsics!(_mm512_castsi512_ps(_mm512_permutexvar_epi32(lanes, _mm512_castps_si512(table))))
+        intrinsics!(_mm512_castsi512_ps(_mm512_permutexvar_epi32(
+            lanes,
+            _mm512_castps_si512(table)
+        )))
     }
     #[inline(always)]
     fn prefetch(self, line: *const Line) {

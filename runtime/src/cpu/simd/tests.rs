@@ -156,6 +156,13 @@ impl Operations {
         let (fa, fb) = (simd.load_floats(&Floats(a)), simd.load_floats(&Floats(b)));
         let fc = simd.load_floats(&Floats(c));
         assert_eq!(bits(stored_floats(simd, fa)), bits(a), "{isa}: load_floats");
+        // Miri has no such stores.
+        if !cfg!(miri) {
+            let mut to = Floats::ZERO;
+            simd.stream(fb, &mut to);
+            simd.fence();
+            assert_eq!(bits(to.0), bits(b), "{isa}: stream");
+        }
         let odd = values.as_flattened()[1..].first_chunk().unwrap();
         assert_eq!(bits(stored_floats(simd, simd.load_row(odd))), bits(*odd), "{isa}: load_row");
         let same = stored_floats(simd, simd.splat_float(a[0]));

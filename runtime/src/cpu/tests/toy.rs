@@ -210,13 +210,12 @@ impl<const BITS: usize, const KIND: u8, const WEIGHTS: usize, const RUN: usize, 
     }
 
     fn row_scales(header: &[[u8; ROWS]], scales: &mut [[f32; ROWS]], offsets: &mut [[f32; ROWS]]) {
-        let bytes = Self::RUNS * if Self::OFFSET { 2 } else { 1 };
         let runs = scales.chunks_mut(Self::RUNS).zip(offsets.chunks_mut(Self::RUNS));
-        for (header, (scales, offsets)) in header.chunks(bytes).zip(runs) {
+        for (block, (scales, offsets)) in header.chunks(Self::FIRST).zip(runs) {
             for run in 0..Self::RUNS {
-                scales[run] = header[run].map(scale);
-                let moved = header.get(Self::RUNS + run);
-                offsets[run] = moved.map_or([0.0; ROWS], |row| row.map(number));
+                scales[run] = block[run].map(scale);
+                let offset = block.get(Self::RUNS + run);
+                offsets[run] = offset.map_or([0.0; ROWS], |row| row.map(number));
             }
         }
     }
