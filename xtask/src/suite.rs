@@ -1,5 +1,7 @@
 //! `test`: everything that proves the project, one step after the other.
 
+mod kernels;
+
 use crate::failure::{Failure, Outcome};
 use crate::{bench, files, generate, print};
 use std::process::{Command, Stdio};
@@ -7,8 +9,9 @@ use std::time::{Duration, Instant};
 
 /// Run everything: generated files, tests of every engine, lints
 ///
-/// Installs the Debian packages that the tests of GPU kernels and of pages need where it may (root
-/// and apt-get); elsewhere it names them, and what cannot run is skipped by name.
+/// Installs the Debian packages that the tests of GPU kernels, of AArch64 and of pages need where it may
+/// (root and apt-get), and with rustup what they need of Rust; elsewhere it names them, and what cannot
+/// run is skipped by name.
 ///
 /// Examples:
 ///   cargo xtask test
@@ -16,7 +19,7 @@ use std::time::{Duration, Instant};
 #[derive(clap::Args)]
 #[command(verbatim_doc_comment)]
 pub struct Args {
-    /// What must not be skipped: wgsl, hip, amdgpu, browser [default: the environment's REQUIRE]
+    /// What must not be skipped: wgsl, hip, amdgpu, browser, neon, miri, asan [default: the environment's REQUIRE]
     #[arg(long, value_delimiter = ',', value_name = "LIST")]
     require: Vec<String>,
     /// Also run rustfmt and clippy [default where the environment has CI=true]
@@ -36,14 +39,18 @@ pub fn run(args: &Args) -> Outcome {
         Ok(()) => Ok(Done::All),
         Err(failure) => Err(format!("exit code {}", failure.tell())),
     });
-    let test = |mut command: Command| {
-        if !args.require.is_empty() {
-            command.env("REQUIRE", args.require.join(","));
-        }
-        finish(&mut command)
+    let required = match args.require.is_empty() {
+        true => std::env::var("REQUIRE").unwrap_or_default(),
+        false => args.require.join(","),
     };
+    let test = |mut command: Command| finish(command.env("REQUIRE", &required));
     steps.run("tests", || test(cargo(&["test", "--workspace", "--features", "xtask/engines"])));
     steps.run("outside", || test(outside("test")?));
+    let required = required.split(',').map(|name| name.trim().to_owned()).collect();
+    let toolchains = kernels::Toolchains { install: !args.no_install, required };
+    for (name, step) in kernels::STEPS {
+        steps.run(name, || step(&toolchains));
+    }
     if lint {
         steps.run("rustfmt", || {
             finish(&mut cargo(&["fmt", "--all", "--check"]))?;
@@ -140,13 +147,16 @@ fn finish(command: &mut Command) -> Step {
 }
 
 /// Debian packages, and what cannot be tested without them.
-const PACKAGES: [(&str, &str); 6] = [
+const PACKAGES: [(&str, &str); 9] = [
     ("g++", "HIP kernels on the CPU"),
     ("clang-19", "HIP kernels as AMD code objects"),
     ("lld-19", "HIP kernels as AMD code objects"),
     ("libvulkan1", "WGSL kernels"),
     ("mesa-vulkan-drivers", "WGSL kernels on software Vulkan"),
     ("chromium", "the atlas, and WGSL kernels, in a browser"),
+    ("gcc-aarch64-linux-gnu", "CPU kernels on AArch64"),
+    ("libc6-dev-arm64-cross", "CPU kernels on AArch64"),
+    ("qemu-user", "CPU kernels on AArch64"),
 ];
 
 /// Installs what is missing, or names it. Missing packages alone are no failure: the tests say what

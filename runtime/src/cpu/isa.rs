@@ -107,3 +107,18 @@ impl fmt::Debug for Isa {
         write!(f, "Isa({self})")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Isa;
+
+    /// Run on emulated processors with `QUANTLOOM_ISA` naming what each has.
+    #[test]
+    fn the_chosen_level_is_one_that_there_is() {
+        let (chosen, all) = (Isa::chosen().unwrap().to_string(), Isa::all());
+        let named = std::env::var("QUANTLOOM_ISA").unwrap_or_default();
+        let wanted = if named.is_empty() { all[all.len() - 1].to_string() } else { named };
+        assert_eq!(chosen, wanted);
+        assert!(Isa::named("").is_err());
+    }
+}

@@ -11,7 +11,7 @@ use quantloom::verify::compare::{Exact, worst};
 use quantloom::{Device, Error, Tensor, Weights, f16};
 
 /// Levels of instructions; `REQUIRE` may name them.
-const LEVELS: [&str; 6] = ["portable", "avx2", "avx512", "neon", "dotprod", "i8mm"];
+pub const LEVELS: [&str; 6] = ["portable", "avx2", "avx512", "neon", "dotprod", "i8mm"];
 
 /// Largest error of exact products, of Σ|w·x|.
 const EXACT: f64 = 1e-5;

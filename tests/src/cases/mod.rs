@@ -16,6 +16,7 @@ mod product;
 mod splitting;
 mod verifier;
 
+pub use kernels::LEVELS;
 use libtest_mimic::Trial;
 
 /// All of them.

@@ -110,11 +110,11 @@ impl Simd for Avx512 {
     }
     #[inline(always)]
     fn shl(self, a: __m512i, by: u32) -> __m512i {
-        intrinsics!(_mm512_sll_epi32(a, _mm_cvtsi32_si128(by as i32)))
+        intrinsics!(_mm512_sllv_epi32(a, _mm512_set1_epi32(by as i32)))
     }
     #[inline(always)]
     fn shr(self, a: __m512i, by: u32) -> __m512i {
-        intrinsics!(_mm512_srl_epi32(a, _mm_cvtsi32_si128(by as i32)))
+        intrinsics!(_mm512_srlv_epi32(a, _mm512_set1_epi32(by as i32)))
     }
     #[inline(always)]
     fn table(self, entries: &[u8; 16]) -> __m512i {
@@ -166,7 +166,10 @@ impl Simd for Avx512 {
     }
     #[inline(always)]
     fn lookup_float(self, table: __m512, lanes: __m512i) -> __m512 {
-        intrinsics!(_mm512_permutexvar_ps(lanes, table))
+        intrinsics!(_mm512_castsi512_ps(_mm512_permutexvar_epi32(
+            lanes,
+            _mm512_castps_si512(table)
+        )))
     }
     #[inline(always)]
     fn prefetch(self, line: *const Line) {

@@ -54,6 +54,7 @@ pub(in super::super) trait Dot: Copy + Send + Sync + 'static {
     const SIGNED: bool;
 
     fn detect() -> Option<Self>;
+    /// Runs a kernel in a function of its own: inlined into each other, kernels spill registers.
     fn vectorize<K: Kernel>(simd: Neon<Self>, kernel: K) -> K::Output;
     /// Adds to every lane of `sum`. No byte of `x` is -128.
     fn dot(self, sum: int32x4_t, codes: uint32x4_t, x: int8x16_t) -> int32x4_t;
@@ -72,6 +73,7 @@ impl Dot for Products {
 
     #[inline(always)]
     fn vectorize<K: Kernel>(simd: Neon<Products>, kernel: K) -> K::Output {
+        #[inline(never)]
         #[target_feature(enable = "neon")]
         fn inner<K: Kernel>(simd: Neon<Products>, kernel: K) -> K::Output {
             kernel.run(simd)
@@ -103,6 +105,7 @@ impl Dot for Dotprod {
 
     #[inline(always)]
     fn vectorize<K: Kernel>(simd: Neon<Dotprod>, kernel: K) -> K::Output {
+        #[inline(never)]
         #[target_feature(enable = "neon,dotprod")]
         fn inner<K: Kernel>(simd: Neon<Dotprod>, kernel: K) -> K::Output {
             kernel.run(simd)
@@ -146,6 +149,7 @@ impl Dot for I8mm {
 
     #[inline(always)]
     fn vectorize<K: Kernel>(simd: Neon<I8mm>, kernel: K) -> K::Output {
+        #[inline(never)]
         #[target_feature(enable = "neon,i8mm")]
         fn inner<K: Kernel>(simd: Neon<I8mm>, kernel: K) -> K::Output {
             kernel.run(simd)
@@ -199,9 +203,9 @@ impl<D: Dot> Simd for Neon<D> {
     type Words = Words;
     type Floats = Lanes;
     const NARROW: bool = D::SIGNED;
-    // 16 registers of sums, 4 of codes and 1 of activations leave 11 of 32; with 6 rows it were 3,
-    // and totals would be stored and loaded again after every run.
     const DIRECT: bool = false; // a chunk takes 32 registers, as many as there are
+    // Of 32 registers 16 hold sums, 4 codes and 4 activations; totals wait in memory for the end of
+    // a run.
     const TILE: usize = 4;
 
     #[inline(always)]

@@ -4,7 +4,9 @@
 use super::Random;
 use super::kernels::devices;
 use crate::artifact::Artifact;
-use crate::cpu::{Activations, Cpu, CpuWeights};
+use crate::cpu::decoded::Decoded;
+use crate::cpu::isa::Isa;
+use crate::cpu::{Activations, Cpu, CpuWeights, stream};
 use crate::{Format, Tensor, f16, formats};
 
 #[test]
@@ -53,18 +55,36 @@ fn decoded(tensor: &Tensor) -> Vec<f32> {
         let rows: Vec<u32> = (0..n as u32).rev().collect();
         let mut gathered = vec![0.0; n * k];
         weights.gather_into(&rows, &mut gathered).unwrap();
+        let streamed = streamed(tensor, Isa::named(&isa).unwrap());
         let same = |a: f32, b: f32| a.to_bits() == b.to_bits() || a.is_nan() && b.is_nan();
         let first = all.get_or_insert_with(|| floats.clone());
         for (at, &weight) in first.iter().enumerate() {
             let (row, column) = (at / k, at % k);
             let name = format!("{tensor:?} on {isa}, weight {at}: {weight}");
             assert!(same(weight, floats[at]), "{name}, {}", floats[at]);
+            assert!(same(weight, streamed[at]), "{name}: streamed");
             assert!(same(weight, gathered[(n - 1 - row) * k + column]), "{name}: gathered");
             let half = f16::from_f32(weight);
             assert!(same(half.to_f32(), halves[at].to_f32()), "{name}, {}", halves[at]);
         }
     }
     all.unwrap_or_default()
+}
+
+/// The weights, written past the caches to memory that is not aligned.
+fn streamed(tensor: &Tensor, isa: Isa) -> Vec<f32> {
+    let decoded = Decoded {
+        streams: &tensor.stream_bytes(),
+        dims: tensor.layout().words(),
+        isa,
+        functions: tensor.format().cpu.as_ref().unwrap(),
+        n: tensor.n(),
+        k: tensor.k(),
+        block: tensor.format().weights as usize,
+    };
+    let mut weights = vec![0.0; tensor.n() * tensor.k() + 1];
+    stream::blocks(&decoded, 0, &mut weights[1..]);
+    weights.split_off(1)
 }
 
 /// Compares outputs where weights are no larger than f32 can multiply and sum; how many.

@@ -35,8 +35,10 @@ pub struct Sample {
 }
 
 impl Toy {
-    pub fn sample(&self, n: usize, blocks: usize, random: &mut Random) -> Sample {
+    /// `n` rows of at least so many weights.
+    pub fn sample(&self, n: usize, about: usize, random: &mut Random) -> Sample {
         let Toy { name, bits, weights, run, offset, .. } = *self;
+        let blocks = about.div_ceil(weights);
         let runs = weights / run;
         let header = if offset { 2 * runs } else { runs };
         let mut bytes = Vec::new();
@@ -66,11 +68,6 @@ impl Toy {
         });
         let tensor = Tensor::new(name, format, n, blocks * weights, [bytes]).unwrap();
         Sample { tensor, weights: terms }
-    }
-
-    /// Whether products in 8 bits can be had.
-    pub fn name(&self) -> &str {
-        self.name
     }
 }
 
@@ -213,13 +210,12 @@ impl<const BITS: usize, const KIND: u8, const WEIGHTS: usize, const RUN: usize, 
     }
 
     fn row_scales(header: &[[u8; ROWS]], scales: &mut [[f32; ROWS]], offsets: &mut [[f32; ROWS]]) {
-        let bytes = Self::RUNS * if Self::OFFSET { 2 } else { 1 };
         let runs = scales.chunks_mut(Self::RUNS).zip(offsets.chunks_mut(Self::RUNS));
-        for (header, (scales, offsets)) in header.chunks(bytes).zip(runs) {
+        for (block, (scales, offsets)) in header.chunks(Self::FIRST).zip(runs) {
             for run in 0..Self::RUNS {
-                scales[run] = header[run].map(scale);
-                let moved = header.get(Self::RUNS + run);
-                offsets[run] = moved.map_or([0.0; ROWS], |row| row.map(number));
+                scales[run] = block[run].map(scale);
+                let offset = block.get(Self::RUNS + run);
+                offsets[run] = offset.map_or([0.0; ROWS], |row| row.map(number));
             }
         }
     }
