@@ -12,12 +12,15 @@ pub struct Engine {
     device: LazyLock<Result<Device, String>>,
 }
 
-/// All engines: the interpreter of the IR, the CPU, WGSL through wgpu, HIP through the host shim.
-pub static ENGINES: [Engine; 4] = [
+/// All engines: the interpreter of the IR, the CPU, WGSL through wgpu, HIP through the host shim, and
+/// HIP on GPUs of AMD and NVIDIA.
+pub static ENGINES: [Engine; 6] = [
     Engine { name: "reference", device: LazyLock::new(|| Ok(Device::reference())) },
     Engine { name: "cpu", device: LazyLock::new(|| Ok(Device::cpu())) },
     Engine { name: "wgsl", device: LazyLock::new(|| opened(Device::wgpu())) },
     Engine { name: "hip", device: LazyLock::new(|| opened(Device::hip_host())) },
+    Engine { name: "amd", device: LazyLock::new(|| opened(Device::amd())) },
+    Engine { name: "cuda", device: LazyLock::new(|| opened(Device::cuda())) },
 ];
 
 fn opened(device: quantloom::Result<Device>) -> Result<Device, String> {

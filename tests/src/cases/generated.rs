@@ -4,9 +4,11 @@
 use crate::amdgpu::{Clang, TARGETS};
 use crate::engine::skip;
 use crate::nvptx;
+use crate::nvrtc;
 use crate::subject::{Subject, repository, subjects};
 use crate::{Failed, test};
 use libtest_mimic::{Completion, Trial};
+use quantloom::hip::Compiler;
 use quantloom_codegen::artifact::{Artifact, Backend, Element, Kind};
 use quantloom_codegen::{compile_with, emit, validate};
 use std::collections::BTreeMap;
@@ -27,6 +29,8 @@ pub fn trials() -> Vec<Trial> {
         trials.push(amdgpu(name, |clang| compiles(subject, clang)));
         let name = format!("nvptx/{}", subject.name);
         trials.push(amdgpu(name, |clang| compiles_for_nvidia(subject, clang)));
+        let name = format!("nvrtc/{}", subject.name);
+        trials.push(nvrtc(name, |compiler| compiles_with_nvrtc(subject, compiler)));
     }
     trials
 }
@@ -211,6 +215,37 @@ fn compiles_for_nvidia(subject: &Subject, clang: &Clang) -> Result<(), Failed> {
     match nvptx::compile(clang, "kernel", broken) {
         Err(_) => Ok(()),
         Ok(_) => Err("a broken kernel passes".into()),
+    }
+}
+
+/// A test that needs NVIDIA's compiler.
+fn nvrtc(
+    name: String,
+    test: impl FnOnce(&Compiler) -> Result<(), Failed> + Send + 'static,
+) -> Trial {
+    static NVRTC: LazyLock<Result<Compiler, String>> =
+        LazyLock::new(|| Compiler::cuda().map_err(|error| error.to_string()));
+    Trial::ignorable_test(name, move || match &*NVRTC {
+        Ok(compiler) => test(compiler).map(|()| Completion::Completed),
+        Err(reason) => skip("nvrtc", reason),
+    })
+}
+
+/// NVIDIA's own compiler makes code of every HIP kernel.
+fn compiles_with_nvrtc(subject: &Subject, compiler: &Compiler) -> Result<(), Failed> {
+    let artifact = subject.built_in()?;
+    // Of formats that share a descriptor one is compiled for every target.
+    let targets = if subject.leads_family() { &nvrtc::TARGETS[..] } else { &nvrtc::TARGETS[..1] };
+    for kernel in artifact.kernels.iter().filter(|kernel| kernel.backend == Backend::Hip) {
+        nvrtc::compile(compiler, kernel, targets)?;
+    }
+    let mut broken = artifact.kernels.iter().find(|kernel| kernel.backend == Backend::Hip).cloned();
+    let broken = broken.as_mut().ok_or("it has no HIP kernel")?;
+    broken.source = format!("{}\nfloat broken() {{ return nonsense; }}\n", broken.source).into();
+    match nvrtc::compile(compiler, broken, &nvrtc::TARGETS[..1]) {
+        Err(message) if message.contains("nonsense") => Ok(()),
+        Err(message) => Err(message.into()),
+        Ok(()) => Err("a broken kernel passes".into()),
     }
 }
 

@@ -4,6 +4,7 @@ mod browser;
 mod compiled;
 mod cpu;
 mod decode;
+mod drivers;
 mod facts;
 mod generated;
 mod gguf;
@@ -34,6 +35,7 @@ pub fn all() -> Vec<Trial> {
         kernels::trials(),
         cpu::trials(),
         product::trials(),
+        drivers::trials(),
         splitting::trials(),
         compiled::trials(),
         browser::trials(),

@@ -1,0 +1,73 @@
+//! Shared libraries that may be there or not.
+#![allow(unsafe_code)]
+
+use std::path::PathBuf;
+
+use libloading::Library;
+
+/// Opens the first library that is there of `names`, which the system looks for; or in one of
+/// `directories`.
+///
+/// # Errors
+/// The names, and what the system says.
+pub(in crate::hip) fn open(names: &[&str], directories: &[PathBuf]) -> Result<Library, String> {
+    let mut problem = None;
+    let known = names.iter().map(PathBuf::from);
+    let elsewhere =
+        directories.iter().flat_map(|folder| names.iter().map(|name| folder.join(name)));
+    for path in known.chain(elsewhere) {
+        // SAFETY: what such a library does when it is loaded is its vendor's business; it is the one
+        // that every program for these GPUs loads.
+        match unsafe { Library::new(&path) } {
+            Ok(library) => return Ok(library),
+            // One that is there and cannot be loaded says more than all that are not there.
+            Err(error) if path.exists() => problem = Some(error.to_string()),
+            Err(error) => problem = problem.or(Some(error.to_string())),
+        }
+    }
+    let folders: Vec<String> = directories.iter().map(|path| path.display().to_string()).collect();
+    let folders = match folders.as_slice() {
+        [] => String::new(),
+        folders => format!(", also not from {}", folders.join(", ")),
+    };
+    Err(format!(
+        "none of {} can be loaded{folders} ({})",
+        names.join(", "),
+        problem.unwrap_or_default()
+    ))
+}
+
+/// Functions of a library, all there or an error.
+macro_rules! functions {
+    (
+        $(#[$about:meta])*
+        $visibility:vis struct $Functions:ident {
+            $(fn $name:ident $(or $other:ident)? ($($argument:ty),*) -> $result:ty;)*
+        }
+    ) => {
+        $(#[$about])*
+        #[allow(non_snake_case)]
+        $visibility struct $Functions {
+            $($name: unsafe extern "C" fn($($argument),*) -> $result,)*
+            /// Holds the code that the pointers point to.
+            _library: libloading::Library,
+        }
+
+        impl $Functions {
+            /// # Safety
+            /// Where the library has functions of these names, they have these types.
+            unsafe fn load(library: libloading::Library) -> Result<$Functions, String> {
+                Ok($Functions {
+                    $($name: {
+                        let names = [stringify!($name) $(, stringify!($other))?];
+                        // SAFETY: see above.
+                        let found = names.into_iter().find_map(|name| unsafe { library.get(name) }.ok());
+                        *found.ok_or_else(|| format!("it has no function {}", names.join(" or ")))?
+                    },)*
+                    _library: library,
+                })
+            }
+        }
+    };
+}
+pub(in crate::hip) use functions;
