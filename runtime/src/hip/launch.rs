@@ -4,6 +4,7 @@
 use std::ffi::c_void;
 use std::ops::Range;
 use std::ptr;
+use std::sync::Arc;
 
 use super::context::Function;
 use super::weights::Part;
@@ -69,7 +70,8 @@ impl HipWeights {
     /// [`HipWeights::launch_matvec`], with `n · k` elements.
     ///
     /// # Errors
-    /// As for [`HipWeights::launch_matvec`].
+    /// As for [`HipWeights::launch_matvec`]; also where the tensor is split so that a part's output would
+    /// not be aligned, of which earlier parts may be launched.
     pub fn launch_dequant<'a>(
         &self,
         stream: &Stream,
@@ -81,8 +83,15 @@ impl HipWeights {
             for blocks in self.pieces(part, element, u64::MAX)? {
                 let first =
                     part.rows.start * self.k + blocks.start * u64::from(self.format.weights);
-                let y = y + first * element.bytes();
-                self.launch_piece(stream, part, &blocks, y, element)?;
+                let offset = first * element.bytes();
+                if !offset.is_multiple_of(ALIGNMENT) {
+                    return Err(self.argument("output", format!(
+                        "the tensor is split after row {}, whose output begins at byte {offset}, which is not a \
+                         multiple of {ALIGNMENT}; fetch the result with dequantize instead",
+                        part.rows.start
+                    )));
+                }
+                self.launch_piece(stream, part, &blocks, y + offset, element)?;
             }
         }
         Ok(())
@@ -223,7 +232,7 @@ impl HipWeights {
         stream.check(context)?;
         let elements = u128::from(rows) * u128::from(columns);
         let needed = elements.next_multiple_of(4) * u128::from(element.bytes());
-        let problem = if view.context.is_some_and(|owner| !std::sync::Arc::ptr_eq(owner, context)) {
+        let problem = if view.context.is_some_and(|owner| !Arc::ptr_eq(owner, context)) {
             "a buffer of another device, or of a device opened twice".to_owned()
         } else if u128::from(view.bytes) < needed {
             format!(

@@ -7,6 +7,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::context::Context;
+use super::driver::Handle;
 use super::{Hip, Stream};
 use crate::{Error, Result};
 
@@ -90,12 +91,7 @@ impl Buffer {
         )
     }
 
-    pub(super) fn copy_in(
-        &self,
-        stream: super::driver::Handle,
-        at: u64,
-        bytes: &[u8],
-    ) -> Result<()> {
+    pub(super) fn copy_in(&self, stream: Handle, at: u64, bytes: &[u8]) -> Result<()> {
         let during = || format!("copying {} bytes to the device", bytes.len());
         self.check(at, bytes.len(), &during)?;
         // SAFETY: both sides have as many bytes, and the borrow outlives the copy, which is waited for
@@ -106,7 +102,7 @@ impl Buffer {
         })
     }
 
-    pub(super) fn copy_out(&self, stream: super::driver::Handle, bytes: &mut [u8]) -> Result<()> {
+    pub(super) fn copy_out(&self, stream: Handle, bytes: &mut [u8]) -> Result<()> {
         let during = || "copying from the device".to_owned();
         self.check(0, bytes.len(), &during)?;
         // SAFETY: as above.

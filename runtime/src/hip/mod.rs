@@ -86,7 +86,7 @@ impl Hip {
         let device = Amd::open(ordinal);
         let device =
             device.map_err(|problem| Error::NoAdapter { problem, hint: hint.to_owned() })?;
-        Hip::new(Context::new(Vendor::Amd, device)?)
+        Ok(Hip::new(Context::new(Vendor::Amd, device)?))
     }
 
     /// NVIDIA's GPU number `ordinal`, as CUDA counts them, in its primary context.
@@ -98,13 +98,13 @@ impl Hip {
         let device = Cuda::open(ordinal);
         let device =
             device.map_err(|problem| Error::NoAdapter { problem, hint: hint.to_owned() })?;
-        Hip::new(Context::new(Vendor::Cuda, device)?)
+        Ok(Hip::new(Context::new(Vendor::Cuda, device)?))
     }
 
-    fn new(context: Context) -> Result<Hip> {
-        // Drivers allow more workgroups in x and NVIDIA's no more in y.
+    fn new(context: Context) -> Hip {
+        // Drivers allow more workgroups in x, NVIDIA's no more in y.
         let limits = Limits { binding: u64::MAX, alignment: 16, workgroups: 65_535 };
-        Ok(Hip { context: Arc::new(context), limits })
+        Hip { context: Arc::new(context), limits }
     }
 
     /// The same device, pretending that kernels count at most so many bytes: larger tensors are split

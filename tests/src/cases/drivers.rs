@@ -29,12 +29,15 @@ const VENDORS: [Vendor; 2] = [
     Vendor { name: "cuda", open: Hip::cuda, compiler: Compiler::cuda, library: "libcuda.so" },
 ];
 
+type Test = fn(&Vendor) -> Result<(), Failed>;
+
 pub fn trials() -> Vec<Trial> {
     let mut trials = Vec::new();
     for vendor in &VENDORS {
         let own = |what: &str| format!("drivers/{}/{what}", vendor.name);
-        trials.push(test(own("says_what_is_missing"), || says_what_is_missing(vendor)));
-        let tests: [(&str, fn(&Vendor) -> Result<(), Failed>); 5] = [
+        let name = format!("drivers/says_what_is_missing_{}", vendor.name);
+        trials.push(test(name, || says_what_is_missing(vendor)));
+        let tests: [(&str, Test); 5] = [
             ("streams_and_memory", streams_and_memory),
             ("arguments", arguments),
             ("small_limits", small_limits),
@@ -47,7 +50,7 @@ pub fn trials() -> Vec<Trial> {
                 Err(reason) => skip(vendor.name, &reason.to_string()),
             }));
         }
-        let name = format!("stand_in/{}", vendor.name);
+        let name = format!("drivers/stand_in_{}", vendor.name);
         trials.push(Trial::ignorable_test(name, || stand_in(vendor)));
     }
     trials

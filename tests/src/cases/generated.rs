@@ -4,8 +4,8 @@
 use crate::amdgpu::{Clang, TARGETS};
 use crate::engine::skip;
 use crate::nvptx;
-use crate::nvrtc;
 use crate::subject::{Subject, repository, subjects};
+use crate::vendors::{self, VENDORS, Vendor};
 use crate::{Failed, test};
 use libtest_mimic::{Completion, Trial};
 use quantloom::hip::Compiler;
@@ -29,8 +29,10 @@ pub fn trials() -> Vec<Trial> {
         trials.push(amdgpu(name, |clang| compiles(subject, clang)));
         let name = format!("nvptx/{}", subject.name);
         trials.push(amdgpu(name, |clang| compiles_for_nvidia(subject, clang)));
-        let name = format!("nvrtc/{}", subject.name);
-        trials.push(nvrtc(name, |compiler| compiles_with_nvrtc(subject, compiler)));
+        for own in &VENDORS {
+            let name = format!("{}/{}", own.name, subject.name);
+            trials.push(vendor(own, name, |compiler| compiles_with(own, subject, compiler)));
+        }
     }
     trials
 }
@@ -218,31 +220,30 @@ fn compiles_for_nvidia(subject: &Subject, clang: &Clang) -> Result<(), Failed> {
     }
 }
 
-/// A test that needs NVIDIA's compiler.
-fn nvrtc(
+/// A test that needs a vendor's own compiler.
+fn vendor(
+    vendor: &'static Vendor,
     name: String,
     test: impl FnOnce(&Compiler) -> Result<(), Failed> + Send + 'static,
 ) -> Trial {
-    static NVRTC: LazyLock<Result<Compiler, String>> =
-        LazyLock::new(|| Compiler::cuda().map_err(|error| error.to_string()));
-    Trial::ignorable_test(name, move || match &*NVRTC {
+    Trial::ignorable_test(name, move || match &*vendor.compiler {
         Ok(compiler) => test(compiler).map(|()| Completion::Completed),
-        Err(reason) => skip("nvrtc", reason),
+        Err(reason) => skip(vendor.name, reason),
     })
 }
 
-/// NVIDIA's own compiler makes code of every HIP kernel.
-fn compiles_with_nvrtc(subject: &Subject, compiler: &Compiler) -> Result<(), Failed> {
+/// A vendor's own compiler makes code of every HIP kernel.
+fn compiles_with(vendor: &Vendor, subject: &Subject, compiler: &Compiler) -> Result<(), Failed> {
     let artifact = subject.built_in()?;
     // Of formats that share a descriptor one is compiled for every target.
-    let targets = if subject.leads_family() { &nvrtc::TARGETS[..] } else { &nvrtc::TARGETS[..1] };
-    for kernel in artifact.kernels.iter().filter(|kernel| kernel.backend == Backend::Hip) {
-        nvrtc::compile(compiler, kernel, targets)?;
+    let targets = if subject.leads_family() { vendor.targets } else { &vendor.targets[..1] };
+    let hip = || artifact.kernels.iter().filter(|kernel| kernel.backend == Backend::Hip);
+    for kernel in hip() {
+        vendors::compile(compiler, kernel, targets)?;
     }
-    let mut broken = artifact.kernels.iter().find(|kernel| kernel.backend == Backend::Hip).cloned();
-    let broken = broken.as_mut().ok_or("it has no HIP kernel")?;
+    let mut broken = hip().next().cloned().ok_or("it has no HIP kernel")?;
     broken.source = format!("{}\nfloat broken() {{ return nonsense; }}\n", broken.source).into();
-    match nvrtc::compile(compiler, broken, &nvrtc::TARGETS[..1]) {
+    match vendors::compile(compiler, &broken, &vendor.targets[..1]) {
         Err(message) if message.contains("nonsense") => Ok(()),
         Err(message) => Err(message.into()),
         Ok(()) => Err("a broken kernel passes".into()),

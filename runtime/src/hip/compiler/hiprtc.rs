@@ -3,7 +3,7 @@
 
 use std::ffi::{CString, c_char, c_int, c_void};
 use std::ptr;
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use super::{Library, Refusal};
 use crate::hip::driver::amd::{directories, version};
@@ -125,6 +125,9 @@ impl Library for Hiprtc {
         text: &CString,
         options: &[CString],
     ) -> Result<Vec<u8>, Refusal> {
+        // Release 5.2 crashes where two threads compile at once.
+        static ONE: Mutex<()> = Mutex::new(());
+        let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
         let program = self.program(name, text)?;
         let options: Vec<*const c_char> = options.iter().map(|option| option.as_ptr()).collect();
         // SAFETY: the program is alive, and so are the options.
