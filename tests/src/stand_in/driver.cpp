@@ -66,9 +66,15 @@ const char* name_of(int code) {
 constexpr int DEVICES = 2;
 constexpr size_t MEMORY = size_t{1} << 34;  // of a device
 
+// Work that waits, and the addresses it will use.
+struct Work {
+  std::vector<uint64_t> addresses;
+  std::function<int()> run;
+};
+
 struct Stream {
   int device;
-  std::vector<std::function<int()>> work;
+  std::vector<Work> work;
 };
 
 struct Memory {
@@ -118,7 +124,7 @@ struct Api {
   int run(Stream& stream) {
     int code = Success;
     for (const auto& work : stream.work) {
-      if (code == Success) code = work();
+      if (code == Success) code = work.run();
     }
     stream.work.clear();
     return code;
@@ -132,11 +138,20 @@ struct Api {
     return code;
   }
 
-  bool idle(int device) {
-    for (const auto& [stream, own] : streams) {
-      if (own == device && !stream->work.empty()) return false;
+  // Whether work waits that uses this memory.
+  bool in_use(uint64_t start, size_t bytes) {
+    const auto uses = [=](const Stream& stream) {
+      for (const auto& work : stream.work) {
+        for (const uint64_t address : work.addresses) {
+          if (address >= start && address - start < bytes) return true;
+        }
+      }
+      return false;
+    };
+    for (const auto& [stream, device] : streams) {
+      if (uses(*stream)) return true;
     }
-    return null[device].work.empty();
+    return uses(null[0]) || uses(null[1]);
   }
 
   int allocate(uint64_t* address, size_t bytes, int device) {
@@ -152,7 +167,7 @@ struct Api {
   int release(uint64_t address) {
     const auto found = memory.find(address);
     if (found == memory.end()) misuse("memory is freed that is not allocated");
-    if (!idle(found->second.device)) misuse("memory is freed while work waits");
+    if (in_use(address, found->second.bytes)) misuse("memory is freed while work waits that uses it");
     std::free((void*)address);
     memory.erase(found);
     return Success;
@@ -162,7 +177,7 @@ struct Api {
     Stream* stream = this->stream(handle, device);
     if (!stream) return InvalidHandle;
     if (!has(on_device, bytes, device)) return InvalidValue;
-    stream->work.push_back([=] { return std::memcpy(to, from, bytes), (int)Success; });
+    stream->work.push_back({{on_device}, [=] { return std::memcpy(to, from, bytes), (int)Success; }});
     return Success;
   }
 
@@ -170,7 +185,7 @@ struct Api {
     Stream* stream = this->stream(handle, device);
     if (!stream) return InvalidHandle;
     if (!has(to, bytes, device)) return InvalidValue;
-    stream->work.push_back([=] { return std::memset((void*)to, byte, bytes), (int)Success; });
+    stream->work.push_back({{to}, [=] { return std::memset((void*)to, byte, bytes), (int)Success; }});
     return Success;
   }
 
@@ -203,6 +218,7 @@ struct Api {
     if (grid[0] == 0 || grid[1] == 0 || grid[1] > 65535 || threads[0] > 1024) return InvalidValue;
     // Arguments are copied now, and memory is touched later.
     std::vector<std::vector<char>> values;
+    std::vector<uint64_t> addresses;
     for (const uint32_t* size = function->sizes; *size; ++size) {
       const char* value = (const char*)arguments[values.size()];
       values.emplace_back(value, value + *size);
@@ -210,16 +226,18 @@ struct Api {
       uint64_t address;
       std::memcpy(&address, value, sizeof address);
       if (!has(address, 1, device)) misuse("a kernel is given an address that is not allocated");
+      addresses.push_back(address);
     }
     Launch launch = {grid[0], grid[1], threads[0], 0, 0, {}};
-    stream->work.push_back([launch, values, work = function->work]() mutable {
+    const auto run = [launch, values, work = function->work]() mutable {
       std::vector<void*> arguments;
       for (auto& value : values) arguments.push_back(value.data());
       const bool ready = work(&launch, arguments.data());
       if (ready && !launch.failed) return (int)Success;
       std::fprintf(stderr, "stand-in driver: %s\n", launch.message);
       return (int)LaunchFailure;
-    });
+    };
+    stream->work.push_back({addresses, run});
     return Success;
   }
 };

@@ -1,6 +1,7 @@
 //! Shared libraries that may be there or not.
 #![allow(unsafe_code)]
 
+use std::error::Error;
 use std::path::PathBuf;
 
 use libloading::Library;
@@ -11,18 +12,20 @@ use libloading::Library;
 /// # Errors
 /// The names, and what the system says.
 pub(in crate::hip) fn open(names: &[&str], directories: &[PathBuf]) -> Result<Library, String> {
-    let mut problem = None;
+    let mut problem = String::new();
     let known = names.iter().map(PathBuf::from);
     let elsewhere =
         directories.iter().flat_map(|folder| names.iter().map(|name| folder.join(name)));
     for path in known.chain(elsewhere) {
         // SAFETY: what such a library does when it is loaded is its vendor's business; it is the one
         // that every program for these GPUs loads.
-        match unsafe { Library::new(&path) } {
+        let error = match unsafe { Library::new(&path) } {
             Ok(library) => return Ok(library),
-            // One that is there and cannot be loaded says more than all that are not there.
-            Err(error) if path.exists() => problem = Some(error.to_string()),
-            Err(error) => problem = problem.or(Some(error.to_string())),
+            Err(error) => error.source().map_or(error.to_string(), ToString::to_string),
+        };
+        // One that is there, and needs another that is not, says more than all that are not there.
+        if problem.is_empty() || !error.starts_with(&*path.to_string_lossy()) {
+            problem = error;
         }
     }
     let folders: Vec<String> = directories.iter().map(|path| path.display().to_string()).collect();
@@ -30,11 +33,7 @@ pub(in crate::hip) fn open(names: &[&str], directories: &[PathBuf]) -> Result<Li
         [] => String::new(),
         folders => format!(", also not from {}", folders.join(", ")),
     };
-    Err(format!(
-        "none of {} can be loaded{folders} ({})",
-        names.join(", "),
-        problem.unwrap_or_default()
-    ))
+    Err(format!("none of {} can be loaded{folders} ({})", names.join(", "), problem))
 }
 
 /// Functions of a library, all there or an error.
