@@ -179,6 +179,7 @@ fn streams_and_memory(vendor: &Vendor) -> Result<(), Failed> {
         let values = floats(&bytes, n * k);
         passed(case.compare("caller's memory, f32", Output::Weights(&values)))?;
         weights.launch_dequant(&stream, &decoded, Element::F16)?;
+        drop(weights); // which waits for the work that reads them
         let mut bytes = vec![0; 2 * n * k];
         decoded.read(&own, &mut bytes)?;
         let values: Vec<f16> =
