@@ -77,7 +77,7 @@ impl Buffers {
                     };
                     stored.codes(simd, coded, table, group, chunks.clone(), &mut self.codes);
                 }
-                stored.scales(reader.isa, coded, group, chunks.clone(), scales, offsets);
+                stored.scales(simd, reader.isa, coded, group, chunks.clone(), scales, offsets);
             }
             None => {
                 self.codes.resize(chunks.len() * QUADS, Line::ZERO);
