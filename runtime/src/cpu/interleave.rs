@@ -98,8 +98,7 @@ impl Interleaved {
         coded: &Coded,
         group: usize,
         chunks: Range<usize>,
-        scales: &mut [Floats],
-        offsets: &mut [Floats],
+        [scales, offsets]: [&mut [Floats]; 2],
     ) {
         // As far ahead as the codes are fetched, counted in calls like this one.
         let calls = planes::AHEAD.div_ceil((chunks.len() * self.bits).max(1));
