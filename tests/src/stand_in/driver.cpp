@@ -15,6 +15,7 @@
 #include <atomic>
 #include <cstdio>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <functional>
 #include <map>
@@ -242,6 +243,10 @@ struct Api {
   }
 };
 
+std::string temporary(const std::string& name) {
+  return std::filesystem::temp_directory_path() / ("stand-in-" + name);
+}
+
 int load(void** handle, const void* image, int device, const char* target) {
   Elf64_Ehdr header;
   if (std::memcmp(image, ELFMAG, SELFMAG) != 0) return InvalidImage;
@@ -249,7 +254,7 @@ int load(void** handle, const void* image, int device, const char* target) {
   const size_t bytes = header.e_shoff + size_t{header.e_shnum} * header.e_shentsize;
   // Under a name of its own: libraries that are not unloaded in truth are known by theirs.
   static std::atomic<int> loaded = 0;
-  const std::string path = "/tmp/stand-in-" + std::to_string(getpid()) + "-" + std::to_string(++loaded);
+  const std::string path = temporary(std::to_string(getpid()) + "-" + std::to_string(++loaded));
   std::ofstream(path, std::ios::binary).write((const char*)image, bytes);
   void* library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
   unlink(path.c_str());
@@ -305,9 +310,8 @@ std::string entry(const std::string& text) {
 
 bool compile(Program& program, const std::string& target) {
   const std::string name = entry(program.text);
-  char folder[] = "/tmp/stand-in-XXXXXX";
-  if (!mkdtemp(folder)) return false;
-  const std::string at = folder;
+  std::string at = temporary("XXXXXX");
+  if (!mkdtemp(at.data())) return false;
   std::ofstream(at + "/kernel.hip") << program.text;
   std::ofstream(at + "/main.cpp") << "#include \"" QL_SHIM "\"\nnamespace kernel_0 {\n#include \"kernel.hip\"\n}\n"
                                   << "QL_EXPORT(kernel_0, " << name << ")\n"
