@@ -158,7 +158,7 @@ fn kernel(
 fn weights(quad: &Quad) -> &[Value] {
     match &quad.lanes {
         Lanes::Weights(weights) => weights,
-        Lanes::Codes(_) | Lanes::Code(_) | Lanes::Scale { .. } => &[],
+        Lanes::Codes(_) | Lanes::Code(_) | Lanes::Dot { .. } | Lanes::Scale { .. } => &[],
     }
 }
 

@@ -68,6 +68,28 @@ pub fn interpret_scales(
     });
 }
 
+/// Like [`interpret`], for programs that hand out signed bytes with their scale and offset: every
+/// weight's three numbers.
+pub fn interpret_dots(
+    decoder: &Verified<Decoder>,
+    streams: &[&[u8]],
+    dims: &Dims,
+    first: usize,
+    weights: &mut [(i8, f32, f32)],
+) {
+    each_strip(decoder, streams, dims, first, weights, |machine, weights| {
+        for quad in &machine.decoder.quads {
+            let Lanes::Dot { codes, scale, offset } = quad.lanes else { continue };
+            let start = machine.bits(quad.start) as usize;
+            let (scale, offset) = (machine.f32(scale), machine.f32(offset));
+            let bytes = machine.bits(codes).to_le_bytes();
+            for (weight, byte) in weights[start..].iter_mut().zip(bytes) {
+                *weight = (byte as i8, scale, offset);
+            }
+        }
+    });
+}
+
 /// The bits of every value in every strip, as far as they depend on nothing but the strip: those that
 /// [`Decoder::unfixed`] tells apart mean nothing.
 pub(crate) fn by_strip(decoder: &Verified<Decoder>) -> Vec<Vec<u32>> {

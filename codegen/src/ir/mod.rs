@@ -13,7 +13,7 @@ mod print;
 mod verify;
 
 pub(crate) use interpret::by_strip;
-pub use interpret::{interpret, interpret_codes, interpret_scales};
+pub use interpret::{interpret, interpret_codes, interpret_dots, interpret_scales};
 pub use verify::{Verified, VerifyError};
 
 use crate::artifact::Stream;
@@ -183,6 +183,16 @@ pub enum Lanes {
     Codes(Value),
     /// The code of one weight, u32 below 256.
     Code(Value),
+    /// The codes of four weights as signed bytes, and what these four share: weight = scale · code +
+    /// offset, but for what the format subtracts from every code.
+    Dot {
+        /// The bytes of a u32, first weight lowest.
+        codes: Value,
+        /// Factor, f32.
+        scale: Value,
+        /// Summand, f32.
+        offset: Value,
+    },
     /// What the weights of a run share: weight = scale · value of the code + offset.
     Scale {
         /// Factor, f32.
@@ -277,6 +287,7 @@ impl Quad {
         match &self.lanes {
             Lanes::Weights(weights) => values.extend(weights),
             Lanes::Codes(codes) | Lanes::Code(codes) => values.push(*codes),
+            Lanes::Dot { codes, scale, offset } => values.extend([codes, scale, offset]),
             Lanes::Scale { scale, offset } => values.extend([scale, offset]),
         }
         values

@@ -52,6 +52,14 @@ impl fmt::Display for Decoder {
                 Lanes::Code(code) => {
                     writeln!(f, "  codes[{}] = {}", self.operand(quad.start), self.operand(*code))?
                 }
+                Lanes::Dot { codes, scale, offset } => writeln!(
+                    f,
+                    "  weights[{}..] = {} * i8x4 {} + {}",
+                    self.operand(quad.start),
+                    self.operand(*scale),
+                    self.operand(*codes),
+                    self.operand(*offset)
+                )?,
                 Lanes::Scale { scale, offset } => writeln!(
                     f,
                     "  run[{}] = {} * code + {}",

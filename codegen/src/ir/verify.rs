@@ -164,6 +164,12 @@ fn cover(
             }
             1
         }
+        Lanes::Dot { codes, scale, offset } => {
+            typed(*codes, Type::U32)?;
+            typed(*scale, Type::F32)?;
+            typed(*offset, Type::F32)?;
+            4
+        }
         Lanes::Scale { scale, offset } => {
             typed(*scale, Type::F32)?;
             typed(*offset, Type::F32)?;

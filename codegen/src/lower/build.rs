@@ -255,6 +255,11 @@ impl Quad {
                 Lanes::Weights(lanes) => Lanes::Weights(lanes.into_iter().map(number).collect()),
                 Lanes::Codes(codes) => Lanes::Codes(number(codes)),
                 Lanes::Code(code) => Lanes::Code(number(code)),
+                Lanes::Dot { codes, scale, offset } => Lanes::Dot {
+                    codes: number(codes),
+                    scale: number(scale),
+                    offset: number(offset),
+                },
                 Lanes::Scale { scale, offset } => {
                     Lanes::Scale { scale: number(scale), offset: number(offset) }
                 }

@@ -4,6 +4,7 @@
 mod apart;
 mod build;
 mod codes;
+mod dots;
 mod exponent;
 mod lookup;
 mod places;
@@ -13,7 +14,7 @@ pub(crate) mod tables;
 mod units;
 mod weights;
 
-use crate::format::{Coding, Format};
+use crate::format::{Coding, Format, Formula, Signed};
 use crate::ir::{Decoder, Verified, VerifyError};
 use strips::Strips;
 
@@ -50,6 +51,30 @@ pub fn coded(format: &Format, word: u32) -> Option<Result<Coded, VerifyError>> {
     });
     let both = codes.and_then(|codes| Ok((codes, scales?)));
     Some(both.map(|(codes, scales)| Coded { coding, codes, scales }))
+}
+
+/// The affine form of a format for dot products of signed bytes:
+/// weight = scale · (code - [`Signed::zero`](crate::format::Signed::zero)) + offset.
+#[derive(Clone, Debug)]
+pub struct Dots {
+    /// How bytes are made signed.
+    pub signed: Signed,
+    /// Whether there is an offset that is not 0.
+    pub offset: bool,
+    /// The program that hands out four codes at a time, with scale and offset.
+    pub program: Verified<Decoder>,
+}
+
+/// Lowers a format to the program that hands out signed bytes, with as much of a row in a strip as
+/// registers hold well. `None` where [`Format::coding`] is, or its codes are no 8-bit numbers.
+pub fn dots(format: &Format) -> Option<Result<Dots, VerifyError>> {
+    let coding = format.coding()?;
+    let signed = coding.signed()?;
+    let offset = coding.affine.offset != Formula::Number(0.0);
+    let program = first(format, strips::wide(format), |format, strips| {
+        dots::lower(format, strips, &coding, &signed)
+    });
+    Some(program.map(|program| Dots { signed, offset, program }))
 }
 
 /// Like [`weights`], a strip for each weight and loads as narrow as they can be: for backends that find

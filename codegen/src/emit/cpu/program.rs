@@ -82,7 +82,7 @@ impl Program<'_> {
                 let codes = self.value(*codes).inside(Strength::Atom, Side::Left);
                 vec![quote!(#codes.to_le_bytes())]
             }
-            Lanes::Scale { scale, offset } => {
+            Lanes::Dot { codes: _, scale, offset } | Lanes::Scale { scale, offset } => {
                 let one = |value: &Value| {
                     let value = self.value(*value).tokens;
                     quote!([#value])
