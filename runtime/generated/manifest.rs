@@ -109,7 +109,7 @@ pub static FORMATS: &[Artifact] = &[
                         strips: 1,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("wgsl/awq_dequant_f32.wgsl")),
                 },
                 Kernel {
@@ -147,7 +147,7 @@ pub static FORMATS: &[Artifact] = &[
                         strips: 1,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("wgsl/awq_dequant_f16.wgsl")),
                 },
                 Kernel {
@@ -185,7 +185,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("wgsl/awq_matvec_f32.wgsl")),
                 },
                 Kernel {
@@ -223,7 +223,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("wgsl/awq_matmul_f32.wgsl")),
                 },
                 Kernel {
@@ -261,7 +261,7 @@ pub static FORMATS: &[Artifact] = &[
                         strips: 1,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/awq_dequant_f32.hip")),
                 },
                 Kernel {
@@ -299,7 +299,7 @@ pub static FORMATS: &[Artifact] = &[
                         strips: 1,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/awq_dequant_f16.hip")),
                 },
                 Kernel {
@@ -337,7 +337,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/awq_matvec_f32.hip")),
                 },
                 Kernel {
@@ -375,7 +375,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/awq_matmul_f32.hip")),
                 },
             ],
@@ -430,7 +430,7 @@ pub static FORMATS: &[Artifact] = &[
                         strips: 1,
                         per_workgroup: 64,
                     },
-                    padding: 10,
+                    padding: 22,
                     source: Cow::Borrowed(include_str!("wgsl/bf16_dequant_f32.wgsl")),
                 },
                 Kernel {
@@ -460,7 +460,7 @@ pub static FORMATS: &[Artifact] = &[
                         strips: 1,
                         per_workgroup: 64,
                     },
-                    padding: 10,
+                    padding: 22,
                     source: Cow::Borrowed(include_str!("wgsl/bf16_dequant_f16.wgsl")),
                 },
                 Kernel {
@@ -490,7 +490,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("wgsl/bf16_matvec_f32.wgsl")),
                 },
                 Kernel {
@@ -520,7 +520,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("wgsl/bf16_matmul_f32.wgsl")),
                 },
                 Kernel {
@@ -550,7 +550,7 @@ pub static FORMATS: &[Artifact] = &[
                         strips: 1,
                         per_workgroup: 64,
                     },
-                    padding: 10,
+                    padding: 22,
                     source: Cow::Borrowed(include_str!("hip/bf16_dequant_f32.hip")),
                 },
                 Kernel {
@@ -580,7 +580,7 @@ pub static FORMATS: &[Artifact] = &[
                         strips: 1,
                         per_workgroup: 64,
                     },
-                    padding: 10,
+                    padding: 22,
                     source: Cow::Borrowed(include_str!("hip/bf16_dequant_f16.hip")),
                 },
                 Kernel {
@@ -610,7 +610,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/bf16_matvec_f32.hip")),
                 },
                 Kernel {
@@ -640,7 +640,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/bf16_matmul_f32.hip")),
                 },
             ],
@@ -711,7 +711,7 @@ pub static FORMATS: &[Artifact] = &[
                         strips: 1,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("wgsl/bnb_int8_dequant_f32.wgsl")),
                 },
                 Kernel {
@@ -745,7 +745,7 @@ pub static FORMATS: &[Artifact] = &[
                         strips: 1,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("wgsl/bnb_int8_dequant_f16.wgsl")),
                 },
                 Kernel {
@@ -779,7 +779,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("wgsl/bnb_int8_matvec_f32.wgsl")),
                 },
                 Kernel {
@@ -813,7 +813,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("wgsl/bnb_int8_matmul_f32.wgsl")),
                 },
                 Kernel {
@@ -847,7 +847,7 @@ pub static FORMATS: &[Artifact] = &[
                         strips: 1,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/bnb_int8_dequant_f32.hip")),
                 },
                 Kernel {
@@ -881,7 +881,7 @@ pub static FORMATS: &[Artifact] = &[
                         strips: 1,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/bnb_int8_dequant_f16.hip")),
                 },
                 Kernel {
@@ -915,7 +915,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/bnb_int8_matvec_f32.hip")),
                 },
                 Kernel {
@@ -949,7 +949,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/bnb_int8_matmul_f32.hip")),
                 },
             ],
@@ -1004,7 +1004,7 @@ pub static FORMATS: &[Artifact] = &[
                         strips: 1,
                         per_workgroup: 64,
                     },
-                    padding: 10,
+                    padding: 22,
                     source: Cow::Borrowed(include_str!("wgsl/f16_dequant_f32.wgsl")),
                 },
                 Kernel {
@@ -1034,7 +1034,7 @@ pub static FORMATS: &[Artifact] = &[
                         strips: 1,
                         per_workgroup: 64,
                     },
-                    padding: 10,
+                    padding: 22,
                     source: Cow::Borrowed(include_str!("wgsl/f16_dequant_f16.wgsl")),
                 },
                 Kernel {
@@ -1064,7 +1064,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("wgsl/f16_matvec_f32.wgsl")),
                 },
                 Kernel {
@@ -1094,7 +1094,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("wgsl/f16_matmul_f32.wgsl")),
                 },
                 Kernel {
@@ -1124,7 +1124,7 @@ pub static FORMATS: &[Artifact] = &[
                         strips: 1,
                         per_workgroup: 64,
                     },
-                    padding: 10,
+                    padding: 22,
                     source: Cow::Borrowed(include_str!("hip/f16_dequant_f32.hip")),
                 },
                 Kernel {
@@ -1154,7 +1154,7 @@ pub static FORMATS: &[Artifact] = &[
                         strips: 1,
                         per_workgroup: 64,
                     },
-                    padding: 10,
+                    padding: 22,
                     source: Cow::Borrowed(include_str!("hip/f16_dequant_f16.hip")),
                 },
                 Kernel {
@@ -1184,7 +1184,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/f16_matvec_f32.hip")),
                 },
                 Kernel {
@@ -1214,7 +1214,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/f16_matmul_f32.hip")),
                 },
             ],
@@ -1269,7 +1269,7 @@ pub static FORMATS: &[Artifact] = &[
                         strips: 1,
                         per_workgroup: 64,
                     },
-                    padding: 16,
+                    padding: 28,
                     source: Cow::Borrowed(include_str!("wgsl/f32_dequant_f32.wgsl")),
                 },
                 Kernel {
@@ -1299,7 +1299,7 @@ pub static FORMATS: &[Artifact] = &[
                         strips: 1,
                         per_workgroup: 64,
                     },
-                    padding: 16,
+                    padding: 28,
                     source: Cow::Borrowed(include_str!("wgsl/f32_dequant_f16.wgsl")),
                 },
                 Kernel {
@@ -1329,7 +1329,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("wgsl/f32_matvec_f32.wgsl")),
                 },
                 Kernel {
@@ -1359,7 +1359,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("wgsl/f32_matmul_f32.wgsl")),
                 },
                 Kernel {
@@ -1389,7 +1389,7 @@ pub static FORMATS: &[Artifact] = &[
                         strips: 1,
                         per_workgroup: 64,
                     },
-                    padding: 16,
+                    padding: 28,
                     source: Cow::Borrowed(include_str!("hip/f32_dequant_f32.hip")),
                 },
                 Kernel {
@@ -1419,7 +1419,7 @@ pub static FORMATS: &[Artifact] = &[
                         strips: 1,
                         per_workgroup: 64,
                     },
-                    padding: 16,
+                    padding: 28,
                     source: Cow::Borrowed(include_str!("hip/f32_dequant_f16.hip")),
                 },
                 Kernel {
@@ -1449,7 +1449,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/f32_matvec_f32.hip")),
                 },
                 Kernel {
@@ -1479,7 +1479,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/f32_matmul_f32.hip")),
                 },
             ],
@@ -1562,7 +1562,7 @@ pub static FORMATS: &[Artifact] = &[
                         strips: 1,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("wgsl/fp4_dequant_f32.wgsl")),
                 },
                 Kernel {
@@ -1596,7 +1596,7 @@ pub static FORMATS: &[Artifact] = &[
                         strips: 1,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("wgsl/fp4_dequant_f16.wgsl")),
                 },
                 Kernel {
@@ -1630,7 +1630,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("wgsl/fp4_matvec_f32.wgsl")),
                 },
                 Kernel {
@@ -1664,7 +1664,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("wgsl/fp4_matmul_f32.wgsl")),
                 },
                 Kernel {
@@ -1698,7 +1698,7 @@ pub static FORMATS: &[Artifact] = &[
                         strips: 1,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/fp4_dequant_f32.hip")),
                 },
                 Kernel {
@@ -1732,7 +1732,7 @@ pub static FORMATS: &[Artifact] = &[
                         strips: 1,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/fp4_dequant_f16.hip")),
                 },
                 Kernel {
@@ -1766,7 +1766,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/fp4_matvec_f32.hip")),
                 },
                 Kernel {
@@ -1800,7 +1800,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/fp4_matmul_f32.hip")),
                 },
             ],
@@ -1928,7 +1928,7 @@ pub static FORMATS: &[Artifact] = &[
                         strips: 1,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(
                         include_str!("wgsl/fp4_nested_dequant_f32.wgsl"),
                     ),
@@ -1976,7 +1976,7 @@ pub static FORMATS: &[Artifact] = &[
                         strips: 1,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(
                         include_str!("wgsl/fp4_nested_dequant_f16.wgsl"),
                     ),
@@ -2024,7 +2024,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(
                         include_str!("wgsl/fp4_nested_matvec_f32.wgsl"),
                     ),
@@ -2072,7 +2072,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(
                         include_str!("wgsl/fp4_nested_matmul_f32.wgsl"),
                     ),
@@ -2120,7 +2120,7 @@ pub static FORMATS: &[Artifact] = &[
                         strips: 1,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/fp4_nested_dequant_f32.hip")),
                 },
                 Kernel {
@@ -2166,7 +2166,7 @@ pub static FORMATS: &[Artifact] = &[
                         strips: 1,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/fp4_nested_dequant_f16.hip")),
                 },
                 Kernel {
@@ -2212,7 +2212,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/fp4_nested_matvec_f32.hip")),
                 },
                 Kernel {
@@ -2258,7 +2258,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/fp4_nested_matmul_f32.hip")),
                 },
             ],
@@ -2376,7 +2376,7 @@ pub static FORMATS: &[Artifact] = &[
                         strips: 8,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(
                         include_str!("wgsl/gptq_act_order_b2_dequant_f32.wgsl"),
                     ),
@@ -2420,7 +2420,7 @@ pub static FORMATS: &[Artifact] = &[
                         strips: 8,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(
                         include_str!("wgsl/gptq_act_order_b2_dequant_f16.wgsl"),
                     ),
@@ -2464,7 +2464,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(
                         include_str!("wgsl/gptq_act_order_b2_matvec_f32.wgsl"),
                     ),
@@ -2508,7 +2508,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(
                         include_str!("wgsl/gptq_act_order_b2_matmul_f32.wgsl"),
                     ),
@@ -2552,7 +2552,7 @@ pub static FORMATS: &[Artifact] = &[
                         strips: 8,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(
                         include_str!("hip/gptq_act_order_b2_dequant_f32.hip"),
                     ),
@@ -2596,7 +2596,7 @@ pub static FORMATS: &[Artifact] = &[
                         strips: 8,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(
                         include_str!("hip/gptq_act_order_b2_dequant_f16.hip"),
                     ),
@@ -2640,7 +2640,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(
                         include_str!("hip/gptq_act_order_b2_matvec_f32.hip"),
                     ),
@@ -2684,7 +2684,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(
                         include_str!("hip/gptq_act_order_b2_matmul_f32.hip"),
                     ),
@@ -2804,7 +2804,7 @@ pub static FORMATS: &[Artifact] = &[
                         strips: 8,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(
                         include_str!("wgsl/gptq_act_order_b3_dequant_f32.wgsl"),
                     ),
@@ -2848,7 +2848,7 @@ pub static FORMATS: &[Artifact] = &[
                         strips: 8,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(
                         include_str!("wgsl/gptq_act_order_b3_dequant_f16.wgsl"),
                     ),
@@ -2892,7 +2892,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(
                         include_str!("wgsl/gptq_act_order_b3_matvec_f32.wgsl"),
                     ),
@@ -2936,7 +2936,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(
                         include_str!("wgsl/gptq_act_order_b3_matmul_f32.wgsl"),
                     ),
@@ -2980,7 +2980,7 @@ pub static FORMATS: &[Artifact] = &[
                         strips: 8,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(
                         include_str!("hip/gptq_act_order_b3_dequant_f32.hip"),
                     ),
@@ -3024,7 +3024,7 @@ pub static FORMATS: &[Artifact] = &[
                         strips: 8,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(
                         include_str!("hip/gptq_act_order_b3_dequant_f16.hip"),
                     ),
@@ -3068,7 +3068,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(
                         include_str!("hip/gptq_act_order_b3_matvec_f32.hip"),
                     ),
@@ -3112,7 +3112,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(
                         include_str!("hip/gptq_act_order_b3_matmul_f32.hip"),
                     ),
@@ -3232,7 +3232,7 @@ pub static FORMATS: &[Artifact] = &[
                         strips: 8,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(
                         include_str!("wgsl/gptq_act_order_b4_dequant_f32.wgsl"),
                     ),
@@ -3276,7 +3276,7 @@ pub static FORMATS: &[Artifact] = &[
                         strips: 8,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(
                         include_str!("wgsl/gptq_act_order_b4_dequant_f16.wgsl"),
                     ),
@@ -3320,7 +3320,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(
                         include_str!("wgsl/gptq_act_order_b4_matvec_f32.wgsl"),
                     ),
@@ -3364,7 +3364,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(
                         include_str!("wgsl/gptq_act_order_b4_matmul_f32.wgsl"),
                     ),
@@ -3408,7 +3408,7 @@ pub static FORMATS: &[Artifact] = &[
                         strips: 8,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(
                         include_str!("hip/gptq_act_order_b4_dequant_f32.hip"),
                     ),
@@ -3452,7 +3452,7 @@ pub static FORMATS: &[Artifact] = &[
                         strips: 8,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(
                         include_str!("hip/gptq_act_order_b4_dequant_f16.hip"),
                     ),
@@ -3496,7 +3496,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(
                         include_str!("hip/gptq_act_order_b4_matvec_f32.hip"),
                     ),
@@ -3540,7 +3540,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(
                         include_str!("hip/gptq_act_order_b4_matmul_f32.hip"),
                     ),
@@ -3660,7 +3660,7 @@ pub static FORMATS: &[Artifact] = &[
                         strips: 8,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(
                         include_str!("wgsl/gptq_act_order_b8_dequant_f32.wgsl"),
                     ),
@@ -3704,7 +3704,7 @@ pub static FORMATS: &[Artifact] = &[
                         strips: 8,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(
                         include_str!("wgsl/gptq_act_order_b8_dequant_f16.wgsl"),
                     ),
@@ -3748,7 +3748,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(
                         include_str!("wgsl/gptq_act_order_b8_matvec_f32.wgsl"),
                     ),
@@ -3792,7 +3792,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(
                         include_str!("wgsl/gptq_act_order_b8_matmul_f32.wgsl"),
                     ),
@@ -3836,7 +3836,7 @@ pub static FORMATS: &[Artifact] = &[
                         strips: 8,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(
                         include_str!("hip/gptq_act_order_b8_dequant_f32.hip"),
                     ),
@@ -3880,7 +3880,7 @@ pub static FORMATS: &[Artifact] = &[
                         strips: 8,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(
                         include_str!("hip/gptq_act_order_b8_dequant_f16.hip"),
                     ),
@@ -3924,7 +3924,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(
                         include_str!("hip/gptq_act_order_b8_matvec_f32.hip"),
                     ),
@@ -3968,7 +3968,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(
                         include_str!("hip/gptq_act_order_b8_matmul_f32.hip"),
                     ),
@@ -4088,7 +4088,7 @@ pub static FORMATS: &[Artifact] = &[
                         strips: 8,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(
                         include_str!("wgsl/gptq_act_order_v2_b2_dequant_f32.wgsl"),
                     ),
@@ -4132,7 +4132,7 @@ pub static FORMATS: &[Artifact] = &[
                         strips: 8,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(
                         include_str!("wgsl/gptq_act_order_v2_b2_dequant_f16.wgsl"),
                     ),
@@ -4176,7 +4176,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(
                         include_str!("wgsl/gptq_act_order_v2_b2_matvec_f32.wgsl"),
                     ),
@@ -4220,7 +4220,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(
                         include_str!("wgsl/gptq_act_order_v2_b2_matmul_f32.wgsl"),
                     ),
@@ -4264,7 +4264,7 @@ pub static FORMATS: &[Artifact] = &[
                         strips: 8,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(
                         include_str!("hip/gptq_act_order_v2_b2_dequant_f32.hip"),
                     ),
@@ -4308,7 +4308,7 @@ pub static FORMATS: &[Artifact] = &[
                         strips: 8,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(
                         include_str!("hip/gptq_act_order_v2_b2_dequant_f16.hip"),
                     ),
@@ -4352,7 +4352,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(
                         include_str!("hip/gptq_act_order_v2_b2_matvec_f32.hip"),
                     ),
@@ -4396,7 +4396,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(
                         include_str!("hip/gptq_act_order_v2_b2_matmul_f32.hip"),
                     ),
@@ -4516,7 +4516,7 @@ pub static FORMATS: &[Artifact] = &[
                         strips: 8,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(
                         include_str!("wgsl/gptq_act_order_v2_b3_dequant_f32.wgsl"),
                     ),
@@ -4560,7 +4560,7 @@ pub static FORMATS: &[Artifact] = &[
                         strips: 8,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(
                         include_str!("wgsl/gptq_act_order_v2_b3_dequant_f16.wgsl"),
                     ),
@@ -4604,7 +4604,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(
                         include_str!("wgsl/gptq_act_order_v2_b3_matvec_f32.wgsl"),
                     ),
@@ -4648,7 +4648,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(
                         include_str!("wgsl/gptq_act_order_v2_b3_matmul_f32.wgsl"),
                     ),
@@ -4692,7 +4692,7 @@ pub static FORMATS: &[Artifact] = &[
                         strips: 8,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(
                         include_str!("hip/gptq_act_order_v2_b3_dequant_f32.hip"),
                     ),
@@ -4736,7 +4736,7 @@ pub static FORMATS: &[Artifact] = &[
                         strips: 8,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(
                         include_str!("hip/gptq_act_order_v2_b3_dequant_f16.hip"),
                     ),
@@ -4780,7 +4780,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(
                         include_str!("hip/gptq_act_order_v2_b3_matvec_f32.hip"),
                     ),
@@ -4824,7 +4824,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(
                         include_str!("hip/gptq_act_order_v2_b3_matmul_f32.hip"),
                     ),
@@ -4944,7 +4944,7 @@ pub static FORMATS: &[Artifact] = &[
                         strips: 8,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(
                         include_str!("wgsl/gptq_act_order_v2_b4_dequant_f32.wgsl"),
                     ),
@@ -4988,7 +4988,7 @@ pub static FORMATS: &[Artifact] = &[
                         strips: 8,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(
                         include_str!("wgsl/gptq_act_order_v2_b4_dequant_f16.wgsl"),
                     ),
@@ -5032,7 +5032,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(
                         include_str!("wgsl/gptq_act_order_v2_b4_matvec_f32.wgsl"),
                     ),
@@ -5076,7 +5076,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(
                         include_str!("wgsl/gptq_act_order_v2_b4_matmul_f32.wgsl"),
                     ),
@@ -5120,7 +5120,7 @@ pub static FORMATS: &[Artifact] = &[
                         strips: 8,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(
                         include_str!("hip/gptq_act_order_v2_b4_dequant_f32.hip"),
                     ),
@@ -5164,7 +5164,7 @@ pub static FORMATS: &[Artifact] = &[
                         strips: 8,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(
                         include_str!("hip/gptq_act_order_v2_b4_dequant_f16.hip"),
                     ),
@@ -5208,7 +5208,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(
                         include_str!("hip/gptq_act_order_v2_b4_matvec_f32.hip"),
                     ),
@@ -5252,7 +5252,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(
                         include_str!("hip/gptq_act_order_v2_b4_matmul_f32.hip"),
                     ),
@@ -5372,7 +5372,7 @@ pub static FORMATS: &[Artifact] = &[
                         strips: 8,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(
                         include_str!("wgsl/gptq_act_order_v2_b8_dequant_f32.wgsl"),
                     ),
@@ -5416,7 +5416,7 @@ pub static FORMATS: &[Artifact] = &[
                         strips: 8,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(
                         include_str!("wgsl/gptq_act_order_v2_b8_dequant_f16.wgsl"),
                     ),
@@ -5460,7 +5460,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(
                         include_str!("wgsl/gptq_act_order_v2_b8_matvec_f32.wgsl"),
                     ),
@@ -5504,7 +5504,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(
                         include_str!("wgsl/gptq_act_order_v2_b8_matmul_f32.wgsl"),
                     ),
@@ -5548,7 +5548,7 @@ pub static FORMATS: &[Artifact] = &[
                         strips: 8,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(
                         include_str!("hip/gptq_act_order_v2_b8_dequant_f32.hip"),
                     ),
@@ -5592,7 +5592,7 @@ pub static FORMATS: &[Artifact] = &[
                         strips: 8,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(
                         include_str!("hip/gptq_act_order_v2_b8_dequant_f16.hip"),
                     ),
@@ -5636,7 +5636,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(
                         include_str!("hip/gptq_act_order_v2_b8_matvec_f32.hip"),
                     ),
@@ -5680,7 +5680,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(
                         include_str!("hip/gptq_act_order_v2_b8_matmul_f32.hip"),
                     ),
@@ -5784,7 +5784,7 @@ pub static FORMATS: &[Artifact] = &[
                         strips: 2,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("wgsl/gptq_b2_dequant_f32.wgsl")),
                 },
                 Kernel {
@@ -5822,7 +5822,7 @@ pub static FORMATS: &[Artifact] = &[
                         strips: 2,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("wgsl/gptq_b2_dequant_f16.wgsl")),
                 },
                 Kernel {
@@ -5860,7 +5860,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("wgsl/gptq_b2_matvec_f32.wgsl")),
                 },
                 Kernel {
@@ -5898,7 +5898,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("wgsl/gptq_b2_matmul_f32.wgsl")),
                 },
                 Kernel {
@@ -5936,7 +5936,7 @@ pub static FORMATS: &[Artifact] = &[
                         strips: 2,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/gptq_b2_dequant_f32.hip")),
                 },
                 Kernel {
@@ -5974,7 +5974,7 @@ pub static FORMATS: &[Artifact] = &[
                         strips: 2,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/gptq_b2_dequant_f16.hip")),
                 },
                 Kernel {
@@ -6012,7 +6012,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/gptq_b2_matvec_f32.hip")),
                 },
                 Kernel {
@@ -6050,7 +6050,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/gptq_b2_matmul_f32.hip")),
                 },
             ],
@@ -6149,10 +6149,10 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                     grid: Grid::Strips {
                         weights: 32,
-                        strips: 1,
+                        strips: 8,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("wgsl/gptq_b3_dequant_f32.wgsl")),
                 },
                 Kernel {
@@ -6187,10 +6187,10 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                     grid: Grid::Strips {
                         weights: 32,
-                        strips: 1,
+                        strips: 8,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("wgsl/gptq_b3_dequant_f16.wgsl")),
                 },
                 Kernel {
@@ -6228,7 +6228,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("wgsl/gptq_b3_matvec_f32.wgsl")),
                 },
                 Kernel {
@@ -6266,7 +6266,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("wgsl/gptq_b3_matmul_f32.wgsl")),
                 },
                 Kernel {
@@ -6301,10 +6301,10 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                     grid: Grid::Strips {
                         weights: 32,
-                        strips: 1,
+                        strips: 8,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/gptq_b3_dequant_f32.hip")),
                 },
                 Kernel {
@@ -6339,10 +6339,10 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                     grid: Grid::Strips {
                         weights: 32,
-                        strips: 1,
+                        strips: 8,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/gptq_b3_dequant_f16.hip")),
                 },
                 Kernel {
@@ -6380,7 +6380,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/gptq_b3_matvec_f32.hip")),
                 },
                 Kernel {
@@ -6418,7 +6418,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/gptq_b3_matmul_f32.hip")),
                 },
             ],
@@ -6517,10 +6517,10 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                     grid: Grid::Strips {
                         weights: 32,
-                        strips: 4,
+                        strips: 2,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("wgsl/gptq_b4_dequant_f32.wgsl")),
                 },
                 Kernel {
@@ -6555,10 +6555,10 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                     grid: Grid::Strips {
                         weights: 32,
-                        strips: 4,
+                        strips: 2,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("wgsl/gptq_b4_dequant_f16.wgsl")),
                 },
                 Kernel {
@@ -6596,7 +6596,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("wgsl/gptq_b4_matvec_f32.wgsl")),
                 },
                 Kernel {
@@ -6634,7 +6634,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("wgsl/gptq_b4_matmul_f32.wgsl")),
                 },
                 Kernel {
@@ -6669,10 +6669,10 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                     grid: Grid::Strips {
                         weights: 32,
-                        strips: 4,
+                        strips: 2,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/gptq_b4_dequant_f32.hip")),
                 },
                 Kernel {
@@ -6707,10 +6707,10 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                     grid: Grid::Strips {
                         weights: 32,
-                        strips: 4,
+                        strips: 2,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/gptq_b4_dequant_f16.hip")),
                 },
                 Kernel {
@@ -6748,7 +6748,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/gptq_b4_matvec_f32.hip")),
                 },
                 Kernel {
@@ -6786,7 +6786,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/gptq_b4_matmul_f32.hip")),
                 },
             ],
@@ -6885,10 +6885,10 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                     grid: Grid::Strips {
                         weights: 32,
-                        strips: 8,
+                        strips: 2,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("wgsl/gptq_b8_dequant_f32.wgsl")),
                 },
                 Kernel {
@@ -6923,10 +6923,10 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                     grid: Grid::Strips {
                         weights: 32,
-                        strips: 8,
+                        strips: 2,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("wgsl/gptq_b8_dequant_f16.wgsl")),
                 },
                 Kernel {
@@ -6964,7 +6964,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("wgsl/gptq_b8_matvec_f32.wgsl")),
                 },
                 Kernel {
@@ -7002,7 +7002,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("wgsl/gptq_b8_matmul_f32.wgsl")),
                 },
                 Kernel {
@@ -7037,10 +7037,10 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                     grid: Grid::Strips {
                         weights: 32,
-                        strips: 8,
+                        strips: 2,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/gptq_b8_dequant_f32.hip")),
                 },
                 Kernel {
@@ -7075,10 +7075,10 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                     grid: Grid::Strips {
                         weights: 32,
-                        strips: 8,
+                        strips: 2,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/gptq_b8_dequant_f16.hip")),
                 },
                 Kernel {
@@ -7116,7 +7116,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/gptq_b8_matvec_f32.hip")),
                 },
                 Kernel {
@@ -7154,7 +7154,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/gptq_b8_matmul_f32.hip")),
                 },
             ],
@@ -7258,7 +7258,7 @@ pub static FORMATS: &[Artifact] = &[
                         strips: 2,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(
                         include_str!("wgsl/gptq_masked_b2_dequant_f32.wgsl"),
                     ),
@@ -7298,7 +7298,7 @@ pub static FORMATS: &[Artifact] = &[
                         strips: 2,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(
                         include_str!("wgsl/gptq_masked_b2_dequant_f16.wgsl"),
                     ),
@@ -7338,7 +7338,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(
                         include_str!("wgsl/gptq_masked_b2_matvec_f32.wgsl"),
                     ),
@@ -7378,7 +7378,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(
                         include_str!("wgsl/gptq_masked_b2_matmul_f32.wgsl"),
                     ),
@@ -7418,7 +7418,7 @@ pub static FORMATS: &[Artifact] = &[
                         strips: 2,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(
                         include_str!("hip/gptq_masked_b2_dequant_f32.hip"),
                     ),
@@ -7458,7 +7458,7 @@ pub static FORMATS: &[Artifact] = &[
                         strips: 2,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(
                         include_str!("hip/gptq_masked_b2_dequant_f16.hip"),
                     ),
@@ -7498,7 +7498,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(
                         include_str!("hip/gptq_masked_b2_matvec_f32.hip"),
                     ),
@@ -7538,7 +7538,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(
                         include_str!("hip/gptq_masked_b2_matmul_f32.hip"),
                     ),
@@ -7641,10 +7641,10 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                     grid: Grid::Strips {
                         weights: 32,
-                        strips: 1,
+                        strips: 8,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(
                         include_str!("wgsl/gptq_masked_b3_dequant_f32.wgsl"),
                     ),
@@ -7681,10 +7681,10 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                     grid: Grid::Strips {
                         weights: 32,
-                        strips: 1,
+                        strips: 8,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(
                         include_str!("wgsl/gptq_masked_b3_dequant_f16.wgsl"),
                     ),
@@ -7724,7 +7724,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(
                         include_str!("wgsl/gptq_masked_b3_matvec_f32.wgsl"),
                     ),
@@ -7764,7 +7764,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(
                         include_str!("wgsl/gptq_masked_b3_matmul_f32.wgsl"),
                     ),
@@ -7801,10 +7801,10 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                     grid: Grid::Strips {
                         weights: 32,
-                        strips: 1,
+                        strips: 8,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(
                         include_str!("hip/gptq_masked_b3_dequant_f32.hip"),
                     ),
@@ -7841,10 +7841,10 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                     grid: Grid::Strips {
                         weights: 32,
-                        strips: 1,
+                        strips: 8,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(
                         include_str!("hip/gptq_masked_b3_dequant_f16.hip"),
                     ),
@@ -7884,7 +7884,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(
                         include_str!("hip/gptq_masked_b3_matvec_f32.hip"),
                     ),
@@ -7924,7 +7924,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(
                         include_str!("hip/gptq_masked_b3_matmul_f32.hip"),
                     ),
@@ -8027,10 +8027,10 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                     grid: Grid::Strips {
                         weights: 32,
-                        strips: 4,
+                        strips: 2,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(
                         include_str!("wgsl/gptq_masked_b4_dequant_f32.wgsl"),
                     ),
@@ -8067,10 +8067,10 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                     grid: Grid::Strips {
                         weights: 32,
-                        strips: 4,
+                        strips: 2,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(
                         include_str!("wgsl/gptq_masked_b4_dequant_f16.wgsl"),
                     ),
@@ -8110,7 +8110,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(
                         include_str!("wgsl/gptq_masked_b4_matvec_f32.wgsl"),
                     ),
@@ -8150,7 +8150,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(
                         include_str!("wgsl/gptq_masked_b4_matmul_f32.wgsl"),
                     ),
@@ -8187,10 +8187,10 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                     grid: Grid::Strips {
                         weights: 32,
-                        strips: 4,
+                        strips: 2,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(
                         include_str!("hip/gptq_masked_b4_dequant_f32.hip"),
                     ),
@@ -8227,10 +8227,10 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                     grid: Grid::Strips {
                         weights: 32,
-                        strips: 4,
+                        strips: 2,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(
                         include_str!("hip/gptq_masked_b4_dequant_f16.hip"),
                     ),
@@ -8270,7 +8270,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(
                         include_str!("hip/gptq_masked_b4_matvec_f32.hip"),
                     ),
@@ -8310,7 +8310,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(
                         include_str!("hip/gptq_masked_b4_matmul_f32.hip"),
                     ),
@@ -8413,10 +8413,10 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                     grid: Grid::Strips {
                         weights: 32,
-                        strips: 8,
+                        strips: 2,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(
                         include_str!("wgsl/gptq_masked_b8_dequant_f32.wgsl"),
                     ),
@@ -8453,10 +8453,10 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                     grid: Grid::Strips {
                         weights: 32,
-                        strips: 8,
+                        strips: 2,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(
                         include_str!("wgsl/gptq_masked_b8_dequant_f16.wgsl"),
                     ),
@@ -8496,7 +8496,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(
                         include_str!("wgsl/gptq_masked_b8_matvec_f32.wgsl"),
                     ),
@@ -8536,7 +8536,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(
                         include_str!("wgsl/gptq_masked_b8_matmul_f32.wgsl"),
                     ),
@@ -8573,10 +8573,10 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                     grid: Grid::Strips {
                         weights: 32,
-                        strips: 8,
+                        strips: 2,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(
                         include_str!("hip/gptq_masked_b8_dequant_f32.hip"),
                     ),
@@ -8613,10 +8613,10 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                     grid: Grid::Strips {
                         weights: 32,
-                        strips: 8,
+                        strips: 2,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(
                         include_str!("hip/gptq_masked_b8_dequant_f16.hip"),
                     ),
@@ -8656,7 +8656,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(
                         include_str!("hip/gptq_masked_b8_matvec_f32.hip"),
                     ),
@@ -8696,7 +8696,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(
                         include_str!("hip/gptq_masked_b8_matmul_f32.hip"),
                     ),
@@ -8800,7 +8800,7 @@ pub static FORMATS: &[Artifact] = &[
                         strips: 2,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(
                         include_str!("wgsl/gptq_v2_b2_dequant_f32.wgsl"),
                     ),
@@ -8840,7 +8840,7 @@ pub static FORMATS: &[Artifact] = &[
                         strips: 2,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(
                         include_str!("wgsl/gptq_v2_b2_dequant_f16.wgsl"),
                     ),
@@ -8880,7 +8880,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(
                         include_str!("wgsl/gptq_v2_b2_matvec_f32.wgsl"),
                     ),
@@ -8920,7 +8920,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(
                         include_str!("wgsl/gptq_v2_b2_matmul_f32.wgsl"),
                     ),
@@ -8960,7 +8960,7 @@ pub static FORMATS: &[Artifact] = &[
                         strips: 2,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/gptq_v2_b2_dequant_f32.hip")),
                 },
                 Kernel {
@@ -8998,7 +8998,7 @@ pub static FORMATS: &[Artifact] = &[
                         strips: 2,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/gptq_v2_b2_dequant_f16.hip")),
                 },
                 Kernel {
@@ -9036,7 +9036,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/gptq_v2_b2_matvec_f32.hip")),
                 },
                 Kernel {
@@ -9074,7 +9074,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/gptq_v2_b2_matmul_f32.hip")),
                 },
             ],
@@ -9173,10 +9173,10 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                     grid: Grid::Strips {
                         weights: 32,
-                        strips: 1,
+                        strips: 8,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(
                         include_str!("wgsl/gptq_v2_b3_dequant_f32.wgsl"),
                     ),
@@ -9213,10 +9213,10 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                     grid: Grid::Strips {
                         weights: 32,
-                        strips: 1,
+                        strips: 8,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(
                         include_str!("wgsl/gptq_v2_b3_dequant_f16.wgsl"),
                     ),
@@ -9256,7 +9256,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(
                         include_str!("wgsl/gptq_v2_b3_matvec_f32.wgsl"),
                     ),
@@ -9296,7 +9296,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(
                         include_str!("wgsl/gptq_v2_b3_matmul_f32.wgsl"),
                     ),
@@ -9333,10 +9333,10 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                     grid: Grid::Strips {
                         weights: 32,
-                        strips: 1,
+                        strips: 8,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/gptq_v2_b3_dequant_f32.hip")),
                 },
                 Kernel {
@@ -9371,10 +9371,10 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                     grid: Grid::Strips {
                         weights: 32,
-                        strips: 1,
+                        strips: 8,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/gptq_v2_b3_dequant_f16.hip")),
                 },
                 Kernel {
@@ -9412,7 +9412,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/gptq_v2_b3_matvec_f32.hip")),
                 },
                 Kernel {
@@ -9450,7 +9450,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/gptq_v2_b3_matmul_f32.hip")),
                 },
             ],
@@ -9549,10 +9549,10 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                     grid: Grid::Strips {
                         weights: 32,
-                        strips: 4,
+                        strips: 2,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(
                         include_str!("wgsl/gptq_v2_b4_dequant_f32.wgsl"),
                     ),
@@ -9589,10 +9589,10 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                     grid: Grid::Strips {
                         weights: 32,
-                        strips: 4,
+                        strips: 2,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(
                         include_str!("wgsl/gptq_v2_b4_dequant_f16.wgsl"),
                     ),
@@ -9632,7 +9632,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(
                         include_str!("wgsl/gptq_v2_b4_matvec_f32.wgsl"),
                     ),
@@ -9672,7 +9672,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(
                         include_str!("wgsl/gptq_v2_b4_matmul_f32.wgsl"),
                     ),
@@ -9709,10 +9709,10 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                     grid: Grid::Strips {
                         weights: 32,
-                        strips: 4,
+                        strips: 2,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/gptq_v2_b4_dequant_f32.hip")),
                 },
                 Kernel {
@@ -9747,10 +9747,10 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                     grid: Grid::Strips {
                         weights: 32,
-                        strips: 4,
+                        strips: 2,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/gptq_v2_b4_dequant_f16.hip")),
                 },
                 Kernel {
@@ -9788,7 +9788,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/gptq_v2_b4_matvec_f32.hip")),
                 },
                 Kernel {
@@ -9826,7 +9826,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/gptq_v2_b4_matmul_f32.hip")),
                 },
             ],
@@ -9925,10 +9925,10 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                     grid: Grid::Strips {
                         weights: 32,
-                        strips: 8,
+                        strips: 2,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(
                         include_str!("wgsl/gptq_v2_b8_dequant_f32.wgsl"),
                     ),
@@ -9965,10 +9965,10 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                     grid: Grid::Strips {
                         weights: 32,
-                        strips: 8,
+                        strips: 2,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(
                         include_str!("wgsl/gptq_v2_b8_dequant_f16.wgsl"),
                     ),
@@ -10008,7 +10008,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(
                         include_str!("wgsl/gptq_v2_b8_matvec_f32.wgsl"),
                     ),
@@ -10048,7 +10048,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(
                         include_str!("wgsl/gptq_v2_b8_matmul_f32.wgsl"),
                     ),
@@ -10085,10 +10085,10 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                     grid: Grid::Strips {
                         weights: 32,
-                        strips: 8,
+                        strips: 2,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/gptq_v2_b8_dequant_f32.hip")),
                 },
                 Kernel {
@@ -10123,10 +10123,10 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                     grid: Grid::Strips {
                         weights: 32,
-                        strips: 8,
+                        strips: 2,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/gptq_v2_b8_dequant_f16.hip")),
                 },
                 Kernel {
@@ -10164,7 +10164,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/gptq_v2_b8_matvec_f32.hip")),
                 },
                 Kernel {
@@ -10202,7 +10202,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/gptq_v2_b8_matmul_f32.hip")),
                 },
             ],
@@ -10260,10 +10260,10 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                     grid: Grid::Strips {
                         weights: 256,
-                        strips: 8,
+                        strips: 64,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("wgsl/iq1_m_dequant_f32.wgsl")),
                 },
                 Kernel {
@@ -10294,10 +10294,10 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                     grid: Grid::Strips {
                         weights: 256,
-                        strips: 8,
+                        strips: 64,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("wgsl/iq1_m_dequant_f16.wgsl")),
                 },
                 Kernel {
@@ -10331,7 +10331,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("wgsl/iq1_m_matvec_f32.wgsl")),
                 },
                 Kernel {
@@ -10365,7 +10365,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("wgsl/iq1_m_matmul_f32.wgsl")),
                 },
                 Kernel {
@@ -10396,10 +10396,10 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                     grid: Grid::Strips {
                         weights: 256,
-                        strips: 8,
+                        strips: 64,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/iq1_m_dequant_f32.hip")),
                 },
                 Kernel {
@@ -10430,10 +10430,10 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                     grid: Grid::Strips {
                         weights: 256,
-                        strips: 8,
+                        strips: 64,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/iq1_m_dequant_f16.hip")),
                 },
                 Kernel {
@@ -10467,7 +10467,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/iq1_m_matvec_f32.hip")),
                 },
                 Kernel {
@@ -10501,7 +10501,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/iq1_m_matmul_f32.hip")),
                 },
             ],
@@ -10559,10 +10559,10 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                     grid: Grid::Strips {
                         weights: 256,
-                        strips: 8,
+                        strips: 64,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("wgsl/iq1_s_dequant_f32.wgsl")),
                 },
                 Kernel {
@@ -10593,10 +10593,10 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                     grid: Grid::Strips {
                         weights: 256,
-                        strips: 8,
+                        strips: 64,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("wgsl/iq1_s_dequant_f16.wgsl")),
                 },
                 Kernel {
@@ -10630,7 +10630,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("wgsl/iq1_s_matvec_f32.wgsl")),
                 },
                 Kernel {
@@ -10664,7 +10664,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("wgsl/iq1_s_matmul_f32.wgsl")),
                 },
                 Kernel {
@@ -10695,10 +10695,10 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                     grid: Grid::Strips {
                         weights: 256,
-                        strips: 8,
+                        strips: 64,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/iq1_s_dequant_f32.hip")),
                 },
                 Kernel {
@@ -10729,10 +10729,10 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                     grid: Grid::Strips {
                         weights: 256,
-                        strips: 8,
+                        strips: 64,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/iq1_s_dequant_f16.hip")),
                 },
                 Kernel {
@@ -10766,7 +10766,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/iq1_s_matvec_f32.hip")),
                 },
                 Kernel {
@@ -10800,7 +10800,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/iq1_s_matmul_f32.hip")),
                 },
             ],
@@ -10858,10 +10858,10 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                     grid: Grid::Strips {
                         weights: 256,
-                        strips: 8,
+                        strips: 64,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("wgsl/iq2_s_dequant_f32.wgsl")),
                 },
                 Kernel {
@@ -10892,10 +10892,10 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                     grid: Grid::Strips {
                         weights: 256,
-                        strips: 8,
+                        strips: 64,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("wgsl/iq2_s_dequant_f16.wgsl")),
                 },
                 Kernel {
@@ -10929,7 +10929,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("wgsl/iq2_s_matvec_f32.wgsl")),
                 },
                 Kernel {
@@ -10963,7 +10963,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("wgsl/iq2_s_matmul_f32.wgsl")),
                 },
                 Kernel {
@@ -10994,10 +10994,10 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                     grid: Grid::Strips {
                         weights: 256,
-                        strips: 8,
+                        strips: 64,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/iq2_s_dequant_f32.hip")),
                 },
                 Kernel {
@@ -11028,10 +11028,10 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                     grid: Grid::Strips {
                         weights: 256,
-                        strips: 8,
+                        strips: 64,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/iq2_s_dequant_f16.hip")),
                 },
                 Kernel {
@@ -11065,7 +11065,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/iq2_s_matvec_f32.hip")),
                 },
                 Kernel {
@@ -11099,7 +11099,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/iq2_s_matmul_f32.hip")),
                 },
             ],
@@ -11160,7 +11160,7 @@ pub static FORMATS: &[Artifact] = &[
                         strips: 16,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("wgsl/iq2_xs_dequant_f32.wgsl")),
                 },
                 Kernel {
@@ -11194,7 +11194,7 @@ pub static FORMATS: &[Artifact] = &[
                         strips: 16,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("wgsl/iq2_xs_dequant_f16.wgsl")),
                 },
                 Kernel {
@@ -11228,7 +11228,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("wgsl/iq2_xs_matvec_f32.wgsl")),
                 },
                 Kernel {
@@ -11262,7 +11262,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("wgsl/iq2_xs_matmul_f32.wgsl")),
                 },
                 Kernel {
@@ -11296,7 +11296,7 @@ pub static FORMATS: &[Artifact] = &[
                         strips: 16,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/iq2_xs_dequant_f32.hip")),
                 },
                 Kernel {
@@ -11330,7 +11330,7 @@ pub static FORMATS: &[Artifact] = &[
                         strips: 16,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/iq2_xs_dequant_f16.hip")),
                 },
                 Kernel {
@@ -11364,7 +11364,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/iq2_xs_matvec_f32.hip")),
                 },
                 Kernel {
@@ -11398,7 +11398,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/iq2_xs_matmul_f32.hip")),
                 },
             ],
@@ -11456,10 +11456,10 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                     grid: Grid::Strips {
                         weights: 256,
-                        strips: 8,
+                        strips: 64,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("wgsl/iq2_xxs_dequant_f32.wgsl")),
                 },
                 Kernel {
@@ -11490,10 +11490,10 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                     grid: Grid::Strips {
                         weights: 256,
-                        strips: 8,
+                        strips: 64,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("wgsl/iq2_xxs_dequant_f16.wgsl")),
                 },
                 Kernel {
@@ -11527,7 +11527,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("wgsl/iq2_xxs_matvec_f32.wgsl")),
                 },
                 Kernel {
@@ -11561,7 +11561,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("wgsl/iq2_xxs_matmul_f32.wgsl")),
                 },
                 Kernel {
@@ -11592,10 +11592,10 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                     grid: Grid::Strips {
                         weights: 256,
-                        strips: 8,
+                        strips: 64,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/iq2_xxs_dequant_f32.hip")),
                 },
                 Kernel {
@@ -11626,10 +11626,10 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                     grid: Grid::Strips {
                         weights: 256,
-                        strips: 8,
+                        strips: 64,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/iq2_xxs_dequant_f16.hip")),
                 },
                 Kernel {
@@ -11663,7 +11663,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/iq2_xxs_matvec_f32.hip")),
                 },
                 Kernel {
@@ -11697,7 +11697,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/iq2_xxs_matmul_f32.hip")),
                 },
             ],
@@ -11758,7 +11758,7 @@ pub static FORMATS: &[Artifact] = &[
                         strips: 16,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("wgsl/iq3_s_dequant_f32.wgsl")),
                 },
                 Kernel {
@@ -11792,7 +11792,7 @@ pub static FORMATS: &[Artifact] = &[
                         strips: 16,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("wgsl/iq3_s_dequant_f16.wgsl")),
                 },
                 Kernel {
@@ -11826,7 +11826,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("wgsl/iq3_s_matvec_f32.wgsl")),
                 },
                 Kernel {
@@ -11860,7 +11860,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("wgsl/iq3_s_matmul_f32.wgsl")),
                 },
                 Kernel {
@@ -11894,7 +11894,7 @@ pub static FORMATS: &[Artifact] = &[
                         strips: 16,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/iq3_s_dequant_f32.hip")),
                 },
                 Kernel {
@@ -11928,7 +11928,7 @@ pub static FORMATS: &[Artifact] = &[
                         strips: 16,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/iq3_s_dequant_f16.hip")),
                 },
                 Kernel {
@@ -11962,7 +11962,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/iq3_s_matvec_f32.hip")),
                 },
                 Kernel {
@@ -11996,7 +11996,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/iq3_s_matmul_f32.hip")),
                 },
             ],
@@ -12057,7 +12057,7 @@ pub static FORMATS: &[Artifact] = &[
                         strips: 16,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("wgsl/iq3_xxs_dequant_f32.wgsl")),
                 },
                 Kernel {
@@ -12091,7 +12091,7 @@ pub static FORMATS: &[Artifact] = &[
                         strips: 16,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("wgsl/iq3_xxs_dequant_f16.wgsl")),
                 },
                 Kernel {
@@ -12125,7 +12125,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("wgsl/iq3_xxs_matvec_f32.wgsl")),
                 },
                 Kernel {
@@ -12159,7 +12159,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("wgsl/iq3_xxs_matmul_f32.wgsl")),
                 },
                 Kernel {
@@ -12193,7 +12193,7 @@ pub static FORMATS: &[Artifact] = &[
                         strips: 16,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/iq3_xxs_dequant_f32.hip")),
                 },
                 Kernel {
@@ -12227,7 +12227,7 @@ pub static FORMATS: &[Artifact] = &[
                         strips: 16,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/iq3_xxs_dequant_f16.hip")),
                 },
                 Kernel {
@@ -12261,7 +12261,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/iq3_xxs_matvec_f32.hip")),
                 },
                 Kernel {
@@ -12295,7 +12295,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/iq3_xxs_matmul_f32.hip")),
                 },
             ],
@@ -12349,10 +12349,10 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                     grid: Grid::Strips {
                         weights: 32,
-                        strips: 4,
+                        strips: 2,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("wgsl/iq4_nl_dequant_f32.wgsl")),
                 },
                 Kernel {
@@ -12379,10 +12379,10 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                     grid: Grid::Strips {
                         weights: 32,
-                        strips: 4,
+                        strips: 2,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("wgsl/iq4_nl_dequant_f16.wgsl")),
                 },
                 Kernel {
@@ -12412,7 +12412,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("wgsl/iq4_nl_matvec_f32.wgsl")),
                 },
                 Kernel {
@@ -12442,7 +12442,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("wgsl/iq4_nl_matmul_f32.wgsl")),
                 },
                 Kernel {
@@ -12469,10 +12469,10 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                     grid: Grid::Strips {
                         weights: 32,
-                        strips: 4,
+                        strips: 2,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/iq4_nl_dequant_f32.hip")),
                 },
                 Kernel {
@@ -12499,10 +12499,10 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                     grid: Grid::Strips {
                         weights: 32,
-                        strips: 4,
+                        strips: 2,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/iq4_nl_dequant_f16.hip")),
                 },
                 Kernel {
@@ -12532,7 +12532,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/iq4_nl_matvec_f32.hip")),
                 },
                 Kernel {
@@ -12562,7 +12562,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/iq4_nl_matmul_f32.hip")),
                 },
             ],
@@ -12616,10 +12616,10 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                     grid: Grid::Strips {
                         weights: 256,
-                        strips: 32,
+                        strips: 16,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("wgsl/iq4_xs_dequant_f32.wgsl")),
                 },
                 Kernel {
@@ -12646,10 +12646,10 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                     grid: Grid::Strips {
                         weights: 256,
-                        strips: 32,
+                        strips: 16,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("wgsl/iq4_xs_dequant_f16.wgsl")),
                 },
                 Kernel {
@@ -12679,7 +12679,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("wgsl/iq4_xs_matvec_f32.wgsl")),
                 },
                 Kernel {
@@ -12709,7 +12709,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("wgsl/iq4_xs_matmul_f32.wgsl")),
                 },
                 Kernel {
@@ -12736,10 +12736,10 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                     grid: Grid::Strips {
                         weights: 256,
-                        strips: 32,
+                        strips: 16,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/iq4_xs_dequant_f32.hip")),
                 },
                 Kernel {
@@ -12766,10 +12766,10 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                     grid: Grid::Strips {
                         weights: 256,
-                        strips: 32,
+                        strips: 16,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/iq4_xs_dequant_f16.hip")),
                 },
                 Kernel {
@@ -12799,7 +12799,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/iq4_xs_matvec_f32.hip")),
                 },
                 Kernel {
@@ -12829,7 +12829,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/iq4_xs_matmul_f32.hip")),
                 },
             ],
@@ -12883,10 +12883,10 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                     grid: Grid::Strips {
                         weights: 32,
-                        strips: 4,
+                        strips: 2,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("wgsl/mxfp4_dequant_f32.wgsl")),
                 },
                 Kernel {
@@ -12913,10 +12913,10 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                     grid: Grid::Strips {
                         weights: 32,
-                        strips: 4,
+                        strips: 2,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("wgsl/mxfp4_dequant_f16.wgsl")),
                 },
                 Kernel {
@@ -12946,7 +12946,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("wgsl/mxfp4_matvec_f32.wgsl")),
                 },
                 Kernel {
@@ -12976,7 +12976,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("wgsl/mxfp4_matmul_f32.wgsl")),
                 },
                 Kernel {
@@ -13003,10 +13003,10 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                     grid: Grid::Strips {
                         weights: 32,
-                        strips: 4,
+                        strips: 2,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/mxfp4_dequant_f32.hip")),
                 },
                 Kernel {
@@ -13033,10 +13033,10 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                     grid: Grid::Strips {
                         weights: 32,
-                        strips: 4,
+                        strips: 2,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/mxfp4_dequant_f16.hip")),
                 },
                 Kernel {
@@ -13066,7 +13066,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/mxfp4_matvec_f32.hip")),
                 },
                 Kernel {
@@ -13096,7 +13096,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/mxfp4_matmul_f32.hip")),
                 },
             ],
@@ -13179,7 +13179,7 @@ pub static FORMATS: &[Artifact] = &[
                         strips: 1,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("wgsl/nf4_dequant_f32.wgsl")),
                 },
                 Kernel {
@@ -13213,7 +13213,7 @@ pub static FORMATS: &[Artifact] = &[
                         strips: 1,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("wgsl/nf4_dequant_f16.wgsl")),
                 },
                 Kernel {
@@ -13247,7 +13247,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("wgsl/nf4_matvec_f32.wgsl")),
                 },
                 Kernel {
@@ -13281,7 +13281,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("wgsl/nf4_matmul_f32.wgsl")),
                 },
                 Kernel {
@@ -13315,7 +13315,7 @@ pub static FORMATS: &[Artifact] = &[
                         strips: 1,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/nf4_dequant_f32.hip")),
                 },
                 Kernel {
@@ -13349,7 +13349,7 @@ pub static FORMATS: &[Artifact] = &[
                         strips: 1,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/nf4_dequant_f16.hip")),
                 },
                 Kernel {
@@ -13383,7 +13383,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/nf4_matvec_f32.hip")),
                 },
                 Kernel {
@@ -13417,7 +13417,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/nf4_matmul_f32.hip")),
                 },
             ],
@@ -13545,7 +13545,7 @@ pub static FORMATS: &[Artifact] = &[
                         strips: 1,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(
                         include_str!("wgsl/nf4_nested_dequant_f32.wgsl"),
                     ),
@@ -13593,7 +13593,7 @@ pub static FORMATS: &[Artifact] = &[
                         strips: 1,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(
                         include_str!("wgsl/nf4_nested_dequant_f16.wgsl"),
                     ),
@@ -13641,7 +13641,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(
                         include_str!("wgsl/nf4_nested_matvec_f32.wgsl"),
                     ),
@@ -13689,7 +13689,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(
                         include_str!("wgsl/nf4_nested_matmul_f32.wgsl"),
                     ),
@@ -13737,7 +13737,7 @@ pub static FORMATS: &[Artifact] = &[
                         strips: 1,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/nf4_nested_dequant_f32.hip")),
                 },
                 Kernel {
@@ -13783,7 +13783,7 @@ pub static FORMATS: &[Artifact] = &[
                         strips: 1,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/nf4_nested_dequant_f16.hip")),
                 },
                 Kernel {
@@ -13829,7 +13829,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/nf4_nested_matvec_f32.hip")),
                 },
                 Kernel {
@@ -13875,7 +13875,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/nf4_nested_matmul_f32.hip")),
                 },
             ],
@@ -13931,10 +13931,10 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                     grid: Grid::Strips {
                         weights: 64,
-                        strips: 8,
+                        strips: 4,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("wgsl/nvfp4_dequant_f32.wgsl")),
                 },
                 Kernel {
@@ -13965,10 +13965,10 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                     grid: Grid::Strips {
                         weights: 64,
-                        strips: 8,
+                        strips: 4,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("wgsl/nvfp4_dequant_f16.wgsl")),
                 },
                 Kernel {
@@ -14002,7 +14002,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("wgsl/nvfp4_matvec_f32.wgsl")),
                 },
                 Kernel {
@@ -14036,7 +14036,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("wgsl/nvfp4_matmul_f32.wgsl")),
                 },
                 Kernel {
@@ -14067,10 +14067,10 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                     grid: Grid::Strips {
                         weights: 64,
-                        strips: 8,
+                        strips: 4,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/nvfp4_dequant_f32.hip")),
                 },
                 Kernel {
@@ -14101,10 +14101,10 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                     grid: Grid::Strips {
                         weights: 64,
-                        strips: 8,
+                        strips: 4,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/nvfp4_dequant_f16.hip")),
                 },
                 Kernel {
@@ -14138,7 +14138,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/nvfp4_matvec_f32.hip")),
                 },
                 Kernel {
@@ -14172,7 +14172,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/nvfp4_matmul_f32.hip")),
                 },
             ],
@@ -14224,10 +14224,10 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                     grid: Grid::Strips {
                         weights: 128,
-                        strips: 4,
+                        strips: 32,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("wgsl/q1_0_dequant_f32.wgsl")),
                 },
                 Kernel {
@@ -14254,10 +14254,10 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                     grid: Grid::Strips {
                         weights: 128,
-                        strips: 4,
+                        strips: 32,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("wgsl/q1_0_dequant_f16.wgsl")),
                 },
                 Kernel {
@@ -14287,7 +14287,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("wgsl/q1_0_matvec_f32.wgsl")),
                 },
                 Kernel {
@@ -14317,7 +14317,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("wgsl/q1_0_matmul_f32.wgsl")),
                 },
                 Kernel {
@@ -14344,10 +14344,10 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                     grid: Grid::Strips {
                         weights: 128,
-                        strips: 4,
+                        strips: 32,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/q1_0_dequant_f32.hip")),
                 },
                 Kernel {
@@ -14374,10 +14374,10 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                     grid: Grid::Strips {
                         weights: 128,
-                        strips: 4,
+                        strips: 32,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/q1_0_dequant_f16.hip")),
                 },
                 Kernel {
@@ -14407,7 +14407,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/q1_0_matvec_f32.hip")),
                 },
                 Kernel {
@@ -14437,7 +14437,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/q1_0_matmul_f32.hip")),
                 },
             ],
@@ -14492,7 +14492,7 @@ pub static FORMATS: &[Artifact] = &[
                         strips: 4,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("wgsl/q2_0_dequant_f32.wgsl")),
                 },
                 Kernel {
@@ -14522,7 +14522,7 @@ pub static FORMATS: &[Artifact] = &[
                         strips: 4,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("wgsl/q2_0_dequant_f16.wgsl")),
                 },
                 Kernel {
@@ -14552,7 +14552,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("wgsl/q2_0_matvec_f32.wgsl")),
                 },
                 Kernel {
@@ -14582,7 +14582,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("wgsl/q2_0_matmul_f32.wgsl")),
                 },
                 Kernel {
@@ -14612,7 +14612,7 @@ pub static FORMATS: &[Artifact] = &[
                         strips: 4,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/q2_0_dequant_f32.hip")),
                 },
                 Kernel {
@@ -14642,7 +14642,7 @@ pub static FORMATS: &[Artifact] = &[
                         strips: 4,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/q2_0_dequant_f16.hip")),
                 },
                 Kernel {
@@ -14672,7 +14672,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/q2_0_matvec_f32.hip")),
                 },
                 Kernel {
@@ -14702,7 +14702,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/q2_0_matmul_f32.hip")),
                 },
             ],
@@ -14759,7 +14759,7 @@ pub static FORMATS: &[Artifact] = &[
                         strips: 16,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("wgsl/q2_k_dequant_f32.wgsl")),
                 },
                 Kernel {
@@ -14789,7 +14789,7 @@ pub static FORMATS: &[Artifact] = &[
                         strips: 16,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("wgsl/q2_k_dequant_f16.wgsl")),
                 },
                 Kernel {
@@ -14819,7 +14819,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("wgsl/q2_k_matvec_f32.wgsl")),
                 },
                 Kernel {
@@ -14849,7 +14849,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("wgsl/q2_k_matmul_f32.wgsl")),
                 },
                 Kernel {
@@ -14879,7 +14879,7 @@ pub static FORMATS: &[Artifact] = &[
                         strips: 16,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/q2_k_dequant_f32.hip")),
                 },
                 Kernel {
@@ -14909,7 +14909,7 @@ pub static FORMATS: &[Artifact] = &[
                         strips: 16,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/q2_k_dequant_f16.hip")),
                 },
                 Kernel {
@@ -14939,7 +14939,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/q2_k_matvec_f32.hip")),
                 },
                 Kernel {
@@ -14969,7 +14969,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/q2_k_matmul_f32.hip")),
                 },
             ],
@@ -15024,7 +15024,7 @@ pub static FORMATS: &[Artifact] = &[
                         strips: 16,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("wgsl/q3_k_dequant_f32.wgsl")),
                 },
                 Kernel {
@@ -15054,7 +15054,7 @@ pub static FORMATS: &[Artifact] = &[
                         strips: 16,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("wgsl/q3_k_dequant_f16.wgsl")),
                 },
                 Kernel {
@@ -15084,7 +15084,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("wgsl/q3_k_matvec_f32.wgsl")),
                 },
                 Kernel {
@@ -15114,7 +15114,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("wgsl/q3_k_matmul_f32.wgsl")),
                 },
                 Kernel {
@@ -15144,7 +15144,7 @@ pub static FORMATS: &[Artifact] = &[
                         strips: 16,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/q3_k_dequant_f32.hip")),
                 },
                 Kernel {
@@ -15174,7 +15174,7 @@ pub static FORMATS: &[Artifact] = &[
                         strips: 16,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/q3_k_dequant_f16.hip")),
                 },
                 Kernel {
@@ -15204,7 +15204,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/q3_k_matvec_f32.hip")),
                 },
                 Kernel {
@@ -15234,7 +15234,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/q3_k_matmul_f32.hip")),
                 },
             ],
@@ -15286,10 +15286,10 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                     grid: Grid::Strips {
                         weights: 32,
-                        strips: 4,
+                        strips: 2,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("wgsl/q4_0_dequant_f32.wgsl")),
                 },
                 Kernel {
@@ -15316,10 +15316,10 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                     grid: Grid::Strips {
                         weights: 32,
-                        strips: 4,
+                        strips: 2,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("wgsl/q4_0_dequant_f16.wgsl")),
                 },
                 Kernel {
@@ -15349,7 +15349,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("wgsl/q4_0_matvec_f32.wgsl")),
                 },
                 Kernel {
@@ -15379,7 +15379,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("wgsl/q4_0_matmul_f32.wgsl")),
                 },
                 Kernel {
@@ -15406,10 +15406,10 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                     grid: Grid::Strips {
                         weights: 32,
-                        strips: 4,
+                        strips: 2,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/q4_0_dequant_f32.hip")),
                 },
                 Kernel {
@@ -15436,10 +15436,10 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                     grid: Grid::Strips {
                         weights: 32,
-                        strips: 4,
+                        strips: 2,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/q4_0_dequant_f16.hip")),
                 },
                 Kernel {
@@ -15469,7 +15469,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/q4_0_matvec_f32.hip")),
                 },
                 Kernel {
@@ -15499,7 +15499,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/q4_0_matmul_f32.hip")),
                 },
             ],
@@ -15553,10 +15553,10 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                     grid: Grid::Strips {
                         weights: 32,
-                        strips: 4,
+                        strips: 2,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("wgsl/q4_0_f32_dequant_f32.wgsl")),
                 },
                 Kernel {
@@ -15583,10 +15583,10 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                     grid: Grid::Strips {
                         weights: 32,
-                        strips: 4,
+                        strips: 2,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("wgsl/q4_0_f32_dequant_f16.wgsl")),
                 },
                 Kernel {
@@ -15616,7 +15616,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("wgsl/q4_0_f32_matvec_f32.wgsl")),
                 },
                 Kernel {
@@ -15646,7 +15646,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("wgsl/q4_0_f32_matmul_f32.wgsl")),
                 },
                 Kernel {
@@ -15673,10 +15673,10 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                     grid: Grid::Strips {
                         weights: 32,
-                        strips: 4,
+                        strips: 2,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/q4_0_f32_dequant_f32.hip")),
                 },
                 Kernel {
@@ -15703,10 +15703,10 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                     grid: Grid::Strips {
                         weights: 32,
-                        strips: 4,
+                        strips: 2,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/q4_0_f32_dequant_f16.hip")),
                 },
                 Kernel {
@@ -15736,7 +15736,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/q4_0_f32_matvec_f32.hip")),
                 },
                 Kernel {
@@ -15766,7 +15766,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/q4_0_f32_matmul_f32.hip")),
                 },
             ],
@@ -15818,10 +15818,10 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                     grid: Grid::Strips {
                         weights: 32,
-                        strips: 4,
+                        strips: 2,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(
                         include_str!("wgsl/q4_0_f32_halves_dequant_f32.wgsl"),
                     ),
@@ -15850,10 +15850,10 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                     grid: Grid::Strips {
                         weights: 32,
-                        strips: 4,
+                        strips: 2,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(
                         include_str!("wgsl/q4_0_f32_halves_dequant_f16.wgsl"),
                     ),
@@ -15885,7 +15885,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(
                         include_str!("wgsl/q4_0_f32_halves_matvec_f32.wgsl"),
                     ),
@@ -15917,7 +15917,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(
                         include_str!("wgsl/q4_0_f32_halves_matmul_f32.wgsl"),
                     ),
@@ -15946,10 +15946,10 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                     grid: Grid::Strips {
                         weights: 32,
-                        strips: 4,
+                        strips: 2,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(
                         include_str!("hip/q4_0_f32_halves_dequant_f32.hip"),
                     ),
@@ -15978,10 +15978,10 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                     grid: Grid::Strips {
                         weights: 32,
-                        strips: 4,
+                        strips: 2,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(
                         include_str!("hip/q4_0_f32_halves_dequant_f16.hip"),
                     ),
@@ -16013,7 +16013,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(
                         include_str!("hip/q4_0_f32_halves_matvec_f32.hip"),
                     ),
@@ -16045,7 +16045,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(
                         include_str!("hip/q4_0_f32_halves_matmul_f32.hip"),
                     ),
@@ -16101,10 +16101,10 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                     grid: Grid::Strips {
                         weights: 32,
-                        strips: 4,
+                        strips: 2,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("wgsl/q4_1_dequant_f32.wgsl")),
                 },
                 Kernel {
@@ -16131,10 +16131,10 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                     grid: Grid::Strips {
                         weights: 32,
-                        strips: 4,
+                        strips: 2,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("wgsl/q4_1_dequant_f16.wgsl")),
                 },
                 Kernel {
@@ -16164,7 +16164,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("wgsl/q4_1_matvec_f32.wgsl")),
                 },
                 Kernel {
@@ -16194,7 +16194,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("wgsl/q4_1_matmul_f32.wgsl")),
                 },
                 Kernel {
@@ -16221,10 +16221,10 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                     grid: Grid::Strips {
                         weights: 32,
-                        strips: 4,
+                        strips: 2,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/q4_1_dequant_f32.hip")),
                 },
                 Kernel {
@@ -16251,10 +16251,10 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                     grid: Grid::Strips {
                         weights: 32,
-                        strips: 4,
+                        strips: 2,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/q4_1_dequant_f16.hip")),
                 },
                 Kernel {
@@ -16284,7 +16284,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/q4_1_matvec_f32.hip")),
                 },
                 Kernel {
@@ -16314,7 +16314,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/q4_1_matmul_f32.hip")),
                 },
             ],
@@ -16366,10 +16366,10 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                     grid: Grid::Strips {
                         weights: 256,
-                        strips: 32,
+                        strips: 16,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("wgsl/q4_k_dequant_f32.wgsl")),
                 },
                 Kernel {
@@ -16396,10 +16396,10 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                     grid: Grid::Strips {
                         weights: 256,
-                        strips: 32,
+                        strips: 16,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("wgsl/q4_k_dequant_f16.wgsl")),
                 },
                 Kernel {
@@ -16429,7 +16429,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("wgsl/q4_k_matvec_f32.wgsl")),
                 },
                 Kernel {
@@ -16459,7 +16459,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("wgsl/q4_k_matmul_f32.wgsl")),
                 },
                 Kernel {
@@ -16486,10 +16486,10 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                     grid: Grid::Strips {
                         weights: 256,
-                        strips: 32,
+                        strips: 16,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/q4_k_dequant_f32.hip")),
                 },
                 Kernel {
@@ -16516,10 +16516,10 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                     grid: Grid::Strips {
                         weights: 256,
-                        strips: 32,
+                        strips: 16,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/q4_k_dequant_f16.hip")),
                 },
                 Kernel {
@@ -16549,7 +16549,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/q4_k_matvec_f32.hip")),
                 },
                 Kernel {
@@ -16579,7 +16579,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/q4_k_matmul_f32.hip")),
                 },
             ],
@@ -16631,10 +16631,10 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                     grid: Grid::Strips {
                         weights: 32,
-                        strips: 4,
+                        strips: 2,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("wgsl/q5_0_dequant_f32.wgsl")),
                 },
                 Kernel {
@@ -16661,10 +16661,10 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                     grid: Grid::Strips {
                         weights: 32,
-                        strips: 4,
+                        strips: 2,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("wgsl/q5_0_dequant_f16.wgsl")),
                 },
                 Kernel {
@@ -16694,7 +16694,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("wgsl/q5_0_matvec_f32.wgsl")),
                 },
                 Kernel {
@@ -16724,7 +16724,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("wgsl/q5_0_matmul_f32.wgsl")),
                 },
                 Kernel {
@@ -16751,10 +16751,10 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                     grid: Grid::Strips {
                         weights: 32,
-                        strips: 4,
+                        strips: 2,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/q5_0_dequant_f32.hip")),
                 },
                 Kernel {
@@ -16781,10 +16781,10 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                     grid: Grid::Strips {
                         weights: 32,
-                        strips: 4,
+                        strips: 2,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/q5_0_dequant_f16.hip")),
                 },
                 Kernel {
@@ -16814,7 +16814,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/q5_0_matvec_f32.hip")),
                 },
                 Kernel {
@@ -16844,7 +16844,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/q5_0_matmul_f32.hip")),
                 },
             ],
@@ -16898,10 +16898,10 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                     grid: Grid::Strips {
                         weights: 32,
-                        strips: 4,
+                        strips: 2,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("wgsl/q5_1_dequant_f32.wgsl")),
                 },
                 Kernel {
@@ -16928,10 +16928,10 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                     grid: Grid::Strips {
                         weights: 32,
-                        strips: 4,
+                        strips: 2,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("wgsl/q5_1_dequant_f16.wgsl")),
                 },
                 Kernel {
@@ -16961,7 +16961,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("wgsl/q5_1_matvec_f32.wgsl")),
                 },
                 Kernel {
@@ -16991,7 +16991,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("wgsl/q5_1_matmul_f32.wgsl")),
                 },
                 Kernel {
@@ -17018,10 +17018,10 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                     grid: Grid::Strips {
                         weights: 32,
-                        strips: 4,
+                        strips: 2,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/q5_1_dequant_f32.hip")),
                 },
                 Kernel {
@@ -17048,10 +17048,10 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                     grid: Grid::Strips {
                         weights: 32,
-                        strips: 4,
+                        strips: 2,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/q5_1_dequant_f16.hip")),
                 },
                 Kernel {
@@ -17081,7 +17081,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/q5_1_matvec_f32.hip")),
                 },
                 Kernel {
@@ -17111,7 +17111,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/q5_1_matmul_f32.hip")),
                 },
             ],
@@ -17163,10 +17163,10 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                     grid: Grid::Strips {
                         weights: 256,
-                        strips: 32,
+                        strips: 16,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("wgsl/q5_k_dequant_f32.wgsl")),
                 },
                 Kernel {
@@ -17193,10 +17193,10 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                     grid: Grid::Strips {
                         weights: 256,
-                        strips: 32,
+                        strips: 16,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("wgsl/q5_k_dequant_f16.wgsl")),
                 },
                 Kernel {
@@ -17226,7 +17226,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("wgsl/q5_k_matvec_f32.wgsl")),
                 },
                 Kernel {
@@ -17256,7 +17256,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("wgsl/q5_k_matmul_f32.wgsl")),
                 },
                 Kernel {
@@ -17283,10 +17283,10 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                     grid: Grid::Strips {
                         weights: 256,
-                        strips: 32,
+                        strips: 16,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/q5_k_dequant_f32.hip")),
                 },
                 Kernel {
@@ -17313,10 +17313,10 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                     grid: Grid::Strips {
                         weights: 256,
-                        strips: 32,
+                        strips: 16,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/q5_k_dequant_f16.hip")),
                 },
                 Kernel {
@@ -17346,7 +17346,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/q5_k_matvec_f32.hip")),
                 },
                 Kernel {
@@ -17376,7 +17376,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/q5_k_matmul_f32.hip")),
                 },
             ],
@@ -17428,10 +17428,10 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                     grid: Grid::Strips {
                         weights: 256,
-                        strips: 32,
+                        strips: 16,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("wgsl/q6_k_dequant_f32.wgsl")),
                 },
                 Kernel {
@@ -17458,10 +17458,10 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                     grid: Grid::Strips {
                         weights: 256,
-                        strips: 32,
+                        strips: 16,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("wgsl/q6_k_dequant_f16.wgsl")),
                 },
                 Kernel {
@@ -17491,7 +17491,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("wgsl/q6_k_matvec_f32.wgsl")),
                 },
                 Kernel {
@@ -17521,7 +17521,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("wgsl/q6_k_matmul_f32.wgsl")),
                 },
                 Kernel {
@@ -17548,10 +17548,10 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                     grid: Grid::Strips {
                         weights: 256,
-                        strips: 32,
+                        strips: 16,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/q6_k_dequant_f32.hip")),
                 },
                 Kernel {
@@ -17578,10 +17578,10 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                     grid: Grid::Strips {
                         weights: 256,
-                        strips: 32,
+                        strips: 16,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/q6_k_dequant_f16.hip")),
                 },
                 Kernel {
@@ -17611,7 +17611,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/q6_k_matvec_f32.hip")),
                 },
                 Kernel {
@@ -17641,7 +17641,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/q6_k_matmul_f32.hip")),
                 },
             ],
@@ -17693,10 +17693,10 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                     grid: Grid::Strips {
                         weights: 32,
-                        strips: 8,
+                        strips: 2,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("wgsl/q8_0_dequant_f32.wgsl")),
                 },
                 Kernel {
@@ -17723,10 +17723,10 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                     grid: Grid::Strips {
                         weights: 32,
-                        strips: 8,
+                        strips: 2,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("wgsl/q8_0_dequant_f16.wgsl")),
                 },
                 Kernel {
@@ -17756,7 +17756,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("wgsl/q8_0_matvec_f32.wgsl")),
                 },
                 Kernel {
@@ -17786,7 +17786,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("wgsl/q8_0_matmul_f32.wgsl")),
                 },
                 Kernel {
@@ -17813,10 +17813,10 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                     grid: Grid::Strips {
                         weights: 32,
-                        strips: 8,
+                        strips: 2,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/q8_0_dequant_f32.hip")),
                 },
                 Kernel {
@@ -17843,10 +17843,10 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                     grid: Grid::Strips {
                         weights: 32,
-                        strips: 8,
+                        strips: 2,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/q8_0_dequant_f16.hip")),
                 },
                 Kernel {
@@ -17876,7 +17876,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/q8_0_matvec_f32.hip")),
                 },
                 Kernel {
@@ -17906,7 +17906,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/q8_0_matmul_f32.hip")),
                 },
             ],
@@ -17960,10 +17960,10 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                     grid: Grid::Strips {
                         weights: 32,
-                        strips: 8,
+                        strips: 2,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("wgsl/q8_1_dequant_f32.wgsl")),
                 },
                 Kernel {
@@ -17990,10 +17990,10 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                     grid: Grid::Strips {
                         weights: 32,
-                        strips: 8,
+                        strips: 2,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("wgsl/q8_1_dequant_f16.wgsl")),
                 },
                 Kernel {
@@ -18023,7 +18023,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("wgsl/q8_1_matvec_f32.wgsl")),
                 },
                 Kernel {
@@ -18053,7 +18053,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("wgsl/q8_1_matmul_f32.wgsl")),
                 },
                 Kernel {
@@ -18080,10 +18080,10 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                     grid: Grid::Strips {
                         weights: 32,
-                        strips: 8,
+                        strips: 2,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/q8_1_dequant_f32.hip")),
                 },
                 Kernel {
@@ -18110,10 +18110,10 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                     grid: Grid::Strips {
                         weights: 32,
-                        strips: 8,
+                        strips: 2,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/q8_1_dequant_f16.hip")),
                 },
                 Kernel {
@@ -18143,7 +18143,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/q8_1_matvec_f32.hip")),
                 },
                 Kernel {
@@ -18173,7 +18173,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/q8_1_matmul_f32.hip")),
                 },
             ],
@@ -18227,10 +18227,10 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                     grid: Grid::Strips {
                         weights: 256,
-                        strips: 64,
+                        strips: 16,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("wgsl/q8_k_dequant_f32.wgsl")),
                 },
                 Kernel {
@@ -18257,10 +18257,10 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                     grid: Grid::Strips {
                         weights: 256,
-                        strips: 64,
+                        strips: 16,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("wgsl/q8_k_dequant_f16.wgsl")),
                 },
                 Kernel {
@@ -18290,7 +18290,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("wgsl/q8_k_matvec_f32.wgsl")),
                 },
                 Kernel {
@@ -18320,7 +18320,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("wgsl/q8_k_matmul_f32.wgsl")),
                 },
                 Kernel {
@@ -18347,10 +18347,10 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                     grid: Grid::Strips {
                         weights: 256,
-                        strips: 64,
+                        strips: 16,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/q8_k_dequant_f32.hip")),
                 },
                 Kernel {
@@ -18377,10 +18377,10 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                     grid: Grid::Strips {
                         weights: 256,
-                        strips: 64,
+                        strips: 16,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/q8_k_dequant_f16.hip")),
                 },
                 Kernel {
@@ -18410,7 +18410,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/q8_k_matvec_f32.hip")),
                 },
                 Kernel {
@@ -18440,7 +18440,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/q8_k_matmul_f32.hip")),
                 },
             ],
@@ -18494,10 +18494,10 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                     grid: Grid::Strips {
                         weights: 256,
-                        strips: 32,
+                        strips: 16,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("wgsl/super4_dequant_f32.wgsl")),
                 },
                 Kernel {
@@ -18524,10 +18524,10 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                     grid: Grid::Strips {
                         weights: 256,
-                        strips: 32,
+                        strips: 16,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("wgsl/super4_dequant_f16.wgsl")),
                 },
                 Kernel {
@@ -18557,7 +18557,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("wgsl/super4_matvec_f32.wgsl")),
                 },
                 Kernel {
@@ -18587,7 +18587,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("wgsl/super4_matmul_f32.wgsl")),
                 },
                 Kernel {
@@ -18614,10 +18614,10 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                     grid: Grid::Strips {
                         weights: 256,
-                        strips: 32,
+                        strips: 16,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/super4_dequant_f32.hip")),
                 },
                 Kernel {
@@ -18644,10 +18644,10 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                     grid: Grid::Strips {
                         weights: 256,
-                        strips: 32,
+                        strips: 16,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/super4_dequant_f16.hip")),
                 },
                 Kernel {
@@ -18677,7 +18677,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/super4_matvec_f32.hip")),
                 },
                 Kernel {
@@ -18707,7 +18707,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/super4_matmul_f32.hip")),
                 },
             ],
@@ -18761,10 +18761,10 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                     grid: Grid::Strips {
                         weights: 256,
-                        strips: 32,
+                        strips: 16,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("wgsl/super6_dequant_f32.wgsl")),
                 },
                 Kernel {
@@ -18791,10 +18791,10 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                     grid: Grid::Strips {
                         weights: 256,
-                        strips: 32,
+                        strips: 16,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("wgsl/super6_dequant_f16.wgsl")),
                 },
                 Kernel {
@@ -18824,7 +18824,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("wgsl/super6_matvec_f32.wgsl")),
                 },
                 Kernel {
@@ -18854,7 +18854,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("wgsl/super6_matmul_f32.wgsl")),
                 },
                 Kernel {
@@ -18881,10 +18881,10 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                     grid: Grid::Strips {
                         weights: 256,
-                        strips: 32,
+                        strips: 16,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/super6_dequant_f32.hip")),
                 },
                 Kernel {
@@ -18911,10 +18911,10 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                     grid: Grid::Strips {
                         weights: 256,
-                        strips: 32,
+                        strips: 16,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/super6_dequant_f16.hip")),
                 },
                 Kernel {
@@ -18944,7 +18944,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/super6_matvec_f32.hip")),
                 },
                 Kernel {
@@ -18974,7 +18974,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/super6_matmul_f32.hip")),
                 },
             ],
@@ -19033,7 +19033,7 @@ pub static FORMATS: &[Artifact] = &[
                         strips: 64,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("wgsl/tq1_0_dequant_f32.wgsl")),
                 },
                 Kernel {
@@ -19067,7 +19067,7 @@ pub static FORMATS: &[Artifact] = &[
                         strips: 64,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("wgsl/tq1_0_dequant_f16.wgsl")),
                 },
                 Kernel {
@@ -19101,7 +19101,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("wgsl/tq1_0_matvec_f32.wgsl")),
                 },
                 Kernel {
@@ -19135,7 +19135,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("wgsl/tq1_0_matmul_f32.wgsl")),
                 },
                 Kernel {
@@ -19169,7 +19169,7 @@ pub static FORMATS: &[Artifact] = &[
                         strips: 64,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/tq1_0_dequant_f32.hip")),
                 },
                 Kernel {
@@ -19203,7 +19203,7 @@ pub static FORMATS: &[Artifact] = &[
                         strips: 64,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/tq1_0_dequant_f16.hip")),
                 },
                 Kernel {
@@ -19237,7 +19237,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/tq1_0_matvec_f32.hip")),
                 },
                 Kernel {
@@ -19271,7 +19271,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/tq1_0_matmul_f32.hip")),
                 },
             ],
@@ -19326,7 +19326,7 @@ pub static FORMATS: &[Artifact] = &[
                         strips: 16,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("wgsl/tq2_0_dequant_f32.wgsl")),
                 },
                 Kernel {
@@ -19356,7 +19356,7 @@ pub static FORMATS: &[Artifact] = &[
                         strips: 16,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("wgsl/tq2_0_dequant_f16.wgsl")),
                 },
                 Kernel {
@@ -19386,7 +19386,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("wgsl/tq2_0_matvec_f32.wgsl")),
                 },
                 Kernel {
@@ -19416,7 +19416,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("wgsl/tq2_0_matmul_f32.wgsl")),
                 },
                 Kernel {
@@ -19446,7 +19446,7 @@ pub static FORMATS: &[Artifact] = &[
                         strips: 16,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/tq2_0_dequant_f32.hip")),
                 },
                 Kernel {
@@ -19476,7 +19476,7 @@ pub static FORMATS: &[Artifact] = &[
                         strips: 16,
                         per_workgroup: 64,
                     },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/tq2_0_dequant_f16.hip")),
                 },
                 Kernel {
@@ -19506,7 +19506,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/tq2_0_matvec_f32.hip")),
                 },
                 Kernel {
@@ -19536,7 +19536,7 @@ pub static FORMATS: &[Artifact] = &[
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
-                    padding: 4,
+                    padding: 16,
                     source: Cow::Borrowed(include_str!("hip/tq2_0_matmul_f32.hip")),
                 },
             ],

@@ -15,7 +15,7 @@ pub use manifest::{manifest, tables};
 use crate::Error;
 use crate::artifact::{Backend, Binding, Element, Grid, Kernel, Kind, Role, kernel_name};
 use crate::format::{Format, gcd};
-use crate::ir::{Binary, Decoder, Lanes, Op, Quad, Unary, Value, Verified};
+use crate::ir::{Binary, Decoder, Lanes, Let, Op, Quad, Unary, Value, Verified};
 use crate::lower;
 use dialect::{Body, Dialect, FirstWord, LoadText, TableText, Variable};
 use schedule::Schedule;
@@ -25,11 +25,19 @@ use templates::{Parts, Variant};
 /// Bytes of the primary plane that one invocation decodes.
 pub(crate) const STRIP_BYTES: u32 = 4;
 
+/// Bytes of the widest load.
+const WIDEST: u32 = 16;
+/// Quads of weights in a strip of a matvec, at most: they and their activations stay in registers.
+/// Dequantization takes half, so that neighbours store next to each other.
+const QUADS: usize = 8;
+
 /// All kernels of a format, whose program is `row`, in the order of the manifest.
 pub(crate) fn kernels(format: &Format, row: &Verified<Decoder>) -> Result<Vec<Kernel>, Error> {
     // Dequantized weights are stored in fours: take as many blocks at once as make a four.
     let unit = format.repeated(4 / gcd(format.weights, 4));
-    let flat = lower::weights(&unit, STRIP_BYTES)?;
+    let flat = lower::joined(&lower::wide_weights(&unit, QUADS / 2)?)?;
+    let row = lower::joined(row)?;
+    let long = lower::joined(&lower::wide_weights(format, QUADS)?)?;
     let mut kernels = Vec::new();
     for dialect in [&dialect::WGSL, &dialect::HIP] {
         for (kind, output) in [
@@ -38,7 +46,11 @@ pub(crate) fn kernels(format: &Format, row: &Verified<Decoder>) -> Result<Vec<Ke
             (Kind::Matvec, Element::F32),
             (Kind::Matmul, Element::F32),
         ] {
-            let decoder = if kind == Kind::Dequant { &flat } else { row };
+            let decoder = match kind {
+                Kind::Dequant => &flat,
+                Kind::Matvec => &long,
+                Kind::Matmul => &row,
+            };
             kernels.push(kernel(format, decoder, dialect, kind, output)?);
         }
     }
@@ -57,7 +69,7 @@ struct Context<'a> {
     strips: u32,
     streams: Vec<String>,
     /// What is only read: the streams, and the buffer of tables where there is one.
-    buffers: Vec<String>,
+    buffers: Vec<Buffer>,
     /// Tables of the text, and where those of the buffer begin.
     tables: Vec<TableText>,
     first_words: Vec<FirstWord>,
@@ -71,6 +83,14 @@ struct Context<'a> {
     parts: Parts,
     #[serde(flatten)]
     schedule: Schedule,
+}
+
+/// A buffer that is only read.
+#[derive(Serialize)]
+struct Buffer {
+    name: String,
+    /// Element of the buffer in WGSL.
+    element: &'static str,
 }
 
 #[derive(Serialize)]
@@ -100,16 +120,16 @@ fn kernel(
     });
     let loads = loads(decoder);
     let first_words = dialect::first_words(decoder);
+    let tables = dialect.tables(decoder);
     let streams: Vec<String> =
         decoder.streams.iter().map(|stream| names::stream(&stream.name)).collect();
-    let tables = (!first_words.is_empty()).then(|| "tables".to_owned());
     let context = Context {
         name: &name,
         format: &format.name,
         title: &format.title,
         weights: decoder.weights,
         strips: decoder.strips,
-        buffers: streams.iter().cloned().chain(tables).collect(),
+        buffers: buffers(&streams, &loads, !first_words.is_empty()),
         streams,
         parts: templates::parts(&Variant {
             backend: dialect.backend,
@@ -117,10 +137,11 @@ fn kernel(
             lanes,
             loads: &loads,
             functions: &functions(decoder, dialect.backend),
-            tables: !first_words.is_empty(),
+            tables: &tables,
+            tables_buffer: !first_words.is_empty(),
             plain: format.is_plain(),
         })?,
-        tables: dialect.tables(decoder),
+        tables,
         first_words,
         place_lets: places.lets,
         lets,
@@ -149,8 +170,8 @@ fn kernel(
             Kind::Matvec => Grid::Rows { per_workgroup: context.schedule.rows },
             Kind::Matmul => Grid::Tiles { n: context.schedule.tile_n, m: context.schedule.tile_m },
         },
-        // A unit may reach past the last block, and a word load past the last byte.
-        padding: decoder.streams.iter().map(|s| unit_bytes(s.bytes)).max().unwrap_or(0) + 4,
+        // A unit may reach past the last block, and a load past the last byte.
+        padding: decoder.streams.iter().map(|s| unit_bytes(s.bytes)).max().unwrap_or(0) + WIDEST,
         name: name.into(),
     })
 }
@@ -181,20 +202,35 @@ fn bindings(decoder: &Decoder, kind: Kind, tables: bool) -> Vec<Binding> {
     bindings
 }
 
+/// The streams, and the buffer of tables where there is one.
+fn buffers(streams: &[String], loads: &[LoadText], tables: bool) -> Vec<Buffer> {
+    let tables = tables.then(|| Buffer { name: "tables".into(), element: "u32" });
+    let element = |name: &String| match loads.iter().any(|load| load.stream == *name && load.wide) {
+        true => "vec4<u32>",
+        false => "u32",
+    };
+    let stream = |name: &String| Buffer { name: name.clone(), element: element(name) };
+    streams.iter().map(stream).chain(tables).collect()
+}
+
 /// The distinct loads of a program.
 fn loads(decoder: &Decoder) -> Vec<LoadText> {
-    let mut loads: Vec<LoadText> = decoder
-        .lets
-        .iter()
-        .filter_map(|stated| match stated.op {
-            Op::Load { stream, bits, align, .. } => Some(LoadText {
-                stream: names::stream(&decoder.streams[stream as usize].name),
-                width: bits,
-                align,
-            }),
-            _ => None,
-        })
-        .collect();
+    let load = |stated: &Let| match stated.op {
+        Op::Load { stream, bits, align, .. } => Some((stream, bits, align)),
+        Op::Word { stream, align, .. } => Some((stream, 128, align)),
+        _ => None,
+    };
+    let all: Vec<_> = decoder.lets.iter().filter_map(load).collect();
+    // Four loads are as good as a wide one whose address is no multiple of 16, where they are aligned.
+    let wide =
+        |stream| all.iter().any(|&(own, bits, align)| own == stream && bits == 128 && align != 4);
+    let text = |&(stream, width, align): &(u32, u32, u32)| LoadText {
+        stream: names::stream(&decoder.streams[stream as usize].name),
+        width,
+        align,
+        wide: wide(stream),
+    };
+    let mut loads: Vec<LoadText> = all.iter().map(text).collect();
     loads.sort();
     loads.dedup();
     loads

@@ -1,7 +1,7 @@
 //! The templates, embedded, and which of their variants a kernel is made of.
 
 use super::Context;
-use super::dialect::LoadText;
+use super::dialect::{LoadText, TableText};
 use crate::Error;
 use crate::artifact::{Backend, Element, Kind};
 use serde::Serialize;
@@ -20,6 +20,11 @@ pub(super) struct Parts {
     tables_buffer: Vec<&'static str>,
     /// Loads and conversions that the program calls.
     helpers: Vec<String>,
+    /// The function that brings tables to workgroup memory, its call, and a barrier for it where the
+    /// kernel has no other use for one: empty where there are no tables.
+    fill_tables: String,
+    fill: String,
+    barrier: String,
 }
 
 /// What decides which texts a kernel is made of.
@@ -31,10 +36,17 @@ pub(super) struct Variant<'a> {
     pub loads: &'a [LoadText],
     /// Conversions that the program calls.
     pub functions: &'a [&'static str],
+    /// Tables of its text.
+    pub tables: &'a [TableText],
     /// Whether it reads tables from a buffer.
-    pub tables: bool,
+    pub tables_buffer: bool,
     /// Whether units are blocks, so that a tensor may be taken as one row.
     pub plain: bool,
+}
+
+#[derive(Serialize)]
+struct Tables<'a> {
+    tables: &'a [TableText],
 }
 
 /// Chooses and renders the parts of a kernel.
@@ -47,15 +59,19 @@ pub(super) fn parts(variant: &Variant) -> Result<Parts, Error> {
         (Backend::Hip, _) => "float",
     };
     let plain = |name: &str| text(backend, name, &tera::Context::new());
+    let tables = variant.tables;
+    let tabled = |name: &str| match tables.is_empty() {
+        true => Ok(String::new()),
+        false => text(backend, name, &tera::Context::from_serialize(&Tables { tables })?),
+    };
     let mut helpers = Vec::new();
     for load in variant.loads {
-        let name = match backend {
-            Backend::Wgsl => format!("load.u{}.a{}", load.width, load.align),
-            Backend::Hip => "load".into(),
-        };
-        let helper = text(backend, &name, &tera::Context::from_serialize(load)?)?;
-        if !helpers.contains(&helper) {
-            helpers.push(helper);
+        let context = tera::Context::from_serialize(load)?;
+        for name in load_texts(backend, load) {
+            let helper = text(backend, &name, &context)?;
+            if !helpers.contains(&helper) {
+                helpers.push(helper);
+            }
         }
     }
     for function in variant.functions {
@@ -69,9 +85,26 @@ pub(super) fn parts(variant: &Variant) -> Result<Parts, Error> {
         dot: plain(&format!("dot.{quad}"))?,
         store: conversion + &plain(&format!("store.{}", variant.output.word()))?,
         place: plain(if variant.plain { "place.blocks" } else { "place.rows" })?,
-        tables_buffer: if variant.tables { vec!["tables"] } else { Vec::new() },
+        tables_buffer: if variant.tables_buffer { vec!["tables"] } else { Vec::new() },
         helpers,
+        fill_tables: tabled("fill_tables")?,
+        fill: tabled("fill")?,
+        barrier: if backend == Backend::Hip { tabled("barrier")? } else { String::new() },
     })
+}
+
+/// Templates of a load and of what it calls.
+fn load_texts(backend: Backend, load: &LoadText) -> Vec<String> {
+    match (backend, load.width, load.align) {
+        (Backend::Wgsl, width, align) => {
+            let at = if load.wide { "at.vec4" } else { "at.u32" };
+            let own = format!("load.u{width}.a{align}");
+            if width == 128 && align != 4 { vec![own] } else { vec![at.into(), own] }
+        }
+        (Backend::Hip, 128, 1 | 2) => vec!["words".into(), "load.words.any".into()],
+        (Backend::Hip, 128, _) => vec!["words".into(), "load.words".into()],
+        (Backend::Hip, ..) => vec!["load".into()],
+    }
 }
 
 /// Renders the template of a kernel kind.
@@ -112,10 +145,12 @@ fn texts(backend: Backend) -> &'static [(&'static str, &'static str)] {
         Backend::Wgsl => embed!("wgsl":
             "dequant" "matvec" "matmul" "decode" "shape" "quad.vec4" "quad.f32" "dot.vec4" "dot.f32" "store.f32"
             "store.f16" "f16_to_f32" "f32_to_f16" "load.u8.a1" "load.u16.a1" "load.u16.a2" "load.u32.a1"
-            "load.u32.a2" "load.u32.a4" "rounded" "place.blocks" "place.rows"),
+            "load.u32.a2" "load.u32.a4" "load.u128.a1" "load.u128.a2" "load.u128.a4" "load.u128.a16" "at.u32"
+            "at.vec4" "rounded" "place.blocks" "place.rows" "tables" "fill_tables" "fill"),
         Backend::Hip => embed!("hip":
             "dequant" "matvec" "matmul" "decode" "prelude" "barrier" "sum" "quad.float4" "quad.float" "dot.float4"
-            "dot.float" "store.f32" "store.f16" "f16_to_f32" "f32_to_f16" "bits_to_f32" "load" "rounded" "min"
-            "place.blocks" "place.rows"),
+            "dot.float" "store.f32" "store.f16" "f16_to_f32" "f32_to_f16" "bits_to_f32" "load" "words" "load.words"
+            "load.words.any" "rounded" "min"
+            "place.blocks" "place.rows" "tables" "fill_tables" "fill"),
     }
 }

@@ -169,13 +169,10 @@ impl Machine<'_> {
             Op::U32(bits) | Op::F32(bits) => bits,
             Op::I32(number) => number as u32,
             Op::Load { stream, bits, unit, offset, .. } => {
-                let size = self.decoder.streams[stream as usize].bytes as usize;
-                let first = self.bits(unit) as usize * size + self.bits(offset) as usize;
-                let bytes = self.streams.get(stream as usize).copied().unwrap_or_default();
-                let byte = |at: usize| bytes.get(at).copied().unwrap_or_default();
-                (0..bits as usize / 8)
-                    .rev()
-                    .fold(0, |word, at| word << 8 | u32::from(byte(first + at)))
+                self.load(stream, bits, unit, self.bits(offset))
+            }
+            Op::Word { stream, unit, offset, index, .. } => {
+                self.load(stream, 32, unit, self.bits(offset) + self.bits(index) * 4)
             }
             Op::Lookup { table, index } => {
                 let index = self.bits(index) as usize;
@@ -188,6 +185,15 @@ impl Machine<'_> {
             Op::Binary(op, left, right) => binary(op, ty, self.bits(left), self.bits(right)),
             Op::Unary(op, operand) => unary(op, self.decoder.get(operand).ty, self.bits(operand)),
         }
+    }
+
+    /// Little-endian bytes of a unit from `offset` on.
+    fn load(&self, stream: u32, bits: u32, unit: Value, offset: u32) -> u32 {
+        let size = self.decoder.streams[stream as usize].bytes as usize;
+        let first = self.bits(unit) as usize * size + offset as usize;
+        let bytes = self.streams.get(stream as usize).copied().unwrap_or_default();
+        let byte = |at: usize| bytes.get(at).copied().unwrap_or_default();
+        (0..bits as usize / 8).rev().fold(0, |word, at| word << 8 | u32::from(byte(first + at)))
     }
 }
 

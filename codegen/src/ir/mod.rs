@@ -101,6 +101,20 @@ pub enum Op {
         /// The address is a multiple of this many bytes (1, 2 or 4), whatever the block and strip.
         align: u32,
     },
+    /// One of four words of 4 bytes that lie in a row in a unit and are loaded together, u32. Words with
+    /// the same four are one load.
+    Word {
+        /// Which stream.
+        stream: u32,
+        /// Number of the unit in its stream, u32.
+        unit: Value,
+        /// First byte of the four words in the unit, u32.
+        offset: Value,
+        /// Which of them, u32 below 4.
+        index: Value,
+        /// The address of the four is a multiple of this many bytes (1, 2, 4 or 16).
+        align: u32,
+    },
     /// Entry of a constant table; f32 or i32 or u32 as the table is.
     Lookup {
         /// Which table.
@@ -272,7 +286,13 @@ impl Decoder {
         for (index, stated) in self.lets.iter().enumerate() {
             let own = matches!(
                 stated.op,
-                Op::Load { .. } | Op::Row | Op::Block | Op::Rows | Op::Blocks | Op::Size(_)
+                Op::Load { .. }
+                    | Op::Word { .. }
+                    | Op::Row
+                    | Op::Block
+                    | Op::Rows
+                    | Op::Blocks
+                    | Op::Size(_)
             );
             unfixed[index] = own || stated.op.operands().any(|operand| unfixed[operand.0 as usize]);
         }
@@ -297,18 +317,22 @@ impl Quad {
 impl Op {
     /// Whether it is an input or a constant, which need no variable.
     pub fn is_given(&self) -> bool {
-        !matches!(self, Op::Load { .. } | Op::Lookup { .. } | Op::Binary(..) | Op::Unary(..))
+        !matches!(
+            self,
+            Op::Load { .. } | Op::Word { .. } | Op::Lookup { .. } | Op::Binary(..) | Op::Unary(..)
+        )
     }
 
     /// The values it reads.
     pub fn operands(&self) -> impl Iterator<Item = Value> {
-        let (first, second) = match *self {
-            Op::Lookup { index: value, .. } | Op::Unary(_, value) => (Some(value), None),
+        let operands = match *self {
+            Op::Lookup { index: value, .. } | Op::Unary(_, value) => [Some(value), None, None],
             Op::Load { unit: left, offset: right, .. } | Op::Binary(_, left, right) => {
-                (Some(left), Some(right))
+                [Some(left), Some(right), None]
             }
-            _ => (None, None),
+            Op::Word { unit, offset, index, .. } => [Some(unit), Some(offset), Some(index)],
+            _ => [None; 3],
         };
-        first.into_iter().chain(second)
+        operands.into_iter().flatten()
     }
 }

@@ -104,6 +104,11 @@ impl fmt::Display for Show<'_> {
                 let stream = &decoder.streams[stream as usize].name;
                 write!(f, "load.u{bits} {stream}[{}][{}] align {align}", v(unit), v(offset))
             }
+            Op::Word { stream, unit, offset, index, align } => {
+                let stream = &decoder.streams[stream as usize].name;
+                let (unit, offset) = (v(unit), v(offset));
+                write!(f, "load.u32x4 {stream}[{unit}][{offset}] align {align}, word {}", v(index))
+            }
             Op::Lookup { table, index } => {
                 write!(f, "{}[{}]", decoder.tables[table as usize].name, v(index))
             }

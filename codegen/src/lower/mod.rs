@@ -13,10 +13,12 @@ mod strips;
 pub(crate) mod tables;
 mod units;
 mod weights;
+mod words;
 
 use crate::format::{Coding, Format, Formula, Signed};
 use crate::ir::{Decoder, Verified, VerifyError};
 use strips::Strips;
+pub(crate) use words::joined;
 
 /// Lowers a format to the program that hands out every weight of a strip as f32.
 ///
@@ -26,6 +28,12 @@ use strips::Strips;
 /// multiple of 4, else 1.
 pub fn weights(format: &Format, word: u32) -> Result<Verified<Decoder>, VerifyError> {
     first(format, strips::candidates(format, word), weights::lower)
+}
+
+/// Like [`weights`], with up to `quads` quads in a strip: the more, the less often what they share is
+/// computed, as far as registers hold them.
+pub fn wide_weights(format: &Format, quads: usize) -> Result<Verified<Decoder>, VerifyError> {
+    first(format, strips::wide(format, quads), weights::lower)
 }
 
 /// The affine form of a format: weight = scale · value of the code + offset.
@@ -65,13 +73,16 @@ pub struct Dots {
     pub program: Verified<Decoder>,
 }
 
+/// Quads of signed bytes in a strip, at most: they and their activations stay in registers.
+const QUADS: usize = 16;
+
 /// Lowers a format to the program that hands out signed bytes, with as much of a row in a strip as
 /// registers hold well. `None` where [`Format::coding`] is, or its codes are no 8-bit numbers.
 pub fn dots(format: &Format) -> Option<Result<Dots, VerifyError>> {
     let coding = format.coding()?;
     let signed = coding.signed()?;
     let offset = coding.affine.offset != Formula::Number(0.0);
-    let program = first(format, strips::wide(format), |format, strips| {
+    let program = first(format, strips::wide(format, QUADS), |format, strips| {
         dots::lower(format, strips, &coding, &signed)
     });
     Some(program.map(|program| Dots { signed, offset, program }))

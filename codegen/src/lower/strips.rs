@@ -41,13 +41,11 @@ pub(super) fn candidates(format: &Format, word: u32) -> Vec<Strips> {
     found
 }
 
-/// Quads of a strip, at most: their activations stay in registers.
-const WIDE: usize = 16;
-
-/// Ways to cut the block into strips as wide as can be. The last always lowers.
-pub(super) fn wide(format: &Format) -> Vec<Strips> {
+/// Ways to cut the block into strips as wide as can be, of up to `quads` quads. The last always
+/// lowers.
+pub(super) fn wide(format: &Format, quads: usize) -> Vec<Strips> {
     let words = [16, 8, 4].into_iter().filter_map(|bytes| by_words(format, bytes));
-    let mut found: Vec<Strips> = words.filter(|strips| strips.starts.len() <= WIDE).collect();
+    let mut found: Vec<Strips> = words.filter(|strips| strips.starts.len() <= quads).collect();
     found.extend(candidates(format, u32::MAX));
     found
 }

@@ -118,7 +118,7 @@ QL_DEVICE float bits_to_f32(ql_u32 bits) {
   return __builtin_bit_cast(float, bits);
 }
 
-QL_CONSTANT ql_u32 fp4[] = {
+QL_CONSTANT ql_u32 fp4_entries[] = {
   0u,
   0x3baaaaabu,
   0x3f2aaaabu,
@@ -136,6 +136,14 @@ QL_CONSTANT ql_u32 fp4[] = {
   0xbe2aaaabu,
   0xbe800000u,
 };
+QL_SHARED ql_u32 fp4[16];
+
+// Threads look up different entries at once, which shared memory is made for.
+QL_DEVICE void fill_tables() {
+  for (ql_u32 i = ql_thread(); i < 16; i += WORKGROUP) fp4[i] = fp4_entries[i];
+  ql_barrier();
+}
+
 
 struct Strip {
   Quad quads[QUADS];
@@ -188,6 +196,7 @@ QL_KERNEL(WORKGROUP) fp4_matvec_f32(
     const float* __restrict__ x,
     float* __restrict__ y,
     const QlShape shape) {
+  fill_tables();
   QL_SHARED float partial[ROWS][WORKGROUP / 32];
   const ql_u64 first = ql_group() * ROWS;
   if (first >= shape.n) return;

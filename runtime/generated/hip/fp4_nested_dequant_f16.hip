@@ -54,6 +54,16 @@ QL_DEVICE ql_u64 ql_group() {
   return (ql_u64)ql_group_y() * ql_groups_x(WORKGROUP) + ql_group_x();
 }
 
+#if defined(QL_HOST)
+#elif defined(__HIP__)
+QL_DEVICE void ql_barrier() {
+  __builtin_amdgcn_fence(__ATOMIC_RELEASE, "workgroup");
+  __builtin_amdgcn_s_barrier();
+  __builtin_amdgcn_fence(__ATOMIC_ACQUIRE, "workgroup");
+}
+#else
+#define ql_barrier() __syncthreads()
+#endif
 // 4 consecutive weights or activations.
 struct alignas(16) Quad {
   float x, y, z, w;
@@ -80,7 +90,7 @@ QL_DEVICE float bits_to_f32(ql_u32 bits) {
   return __builtin_bit_cast(float, bits);
 }
 
-QL_CONSTANT ql_u32 fp4[] = {
+QL_CONSTANT ql_u32 fp4_entries[] = {
   0u,
   0x3baaaaabu,
   0x3f2aaaabu,
@@ -98,6 +108,14 @@ QL_CONSTANT ql_u32 fp4[] = {
   0xbe2aaaabu,
   0xbe800000u,
 };
+QL_SHARED ql_u32 fp4[16];
+
+// Threads look up different entries at once, which shared memory is made for.
+QL_DEVICE void fill_tables() {
+  for (ql_u32 i = ql_thread(); i < 16; i += WORKGROUP) fp4[i] = fp4_entries[i];
+  ql_barrier();
+}
+
 
 struct Strip {
   Quad quads[QUADS];
@@ -182,6 +200,7 @@ QL_KERNEL(WORKGROUP) fp4_nested_dequant_f16(
     const ql_u8* __restrict__ nested_offset,
     Element* __restrict__ y,
     const QlShape shape) {
+  fill_tables();
   const ql_u64 id = ql_group() * WORKGROUP + ql_thread();
   if (id >= (ql_u64)shape.stride * STRIPS) return;
 

@@ -151,6 +151,7 @@ QL_DEVICE ql_u32 ql_min(ql_u32 a, ql_u32 b) {
   return a < b ? a : b;
 }
 
+
 struct Strip {
   Quad quads[QUADS];
 };

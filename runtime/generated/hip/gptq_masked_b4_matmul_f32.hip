@@ -121,6 +121,7 @@ QL_DEVICE ql_u16 f32_to_f16(float value) {
 }
 #endif
 
+
 struct Strip {
   Quad quads[QUADS];
 };

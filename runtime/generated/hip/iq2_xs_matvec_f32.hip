@@ -47,8 +47,8 @@ struct QlShape {
 
 constexpr ql_u32 WORKGROUP = 64;
 constexpr ql_u32 WEIGHTS = 256;  // in one unit of decoding
-constexpr ql_u32 STRIPS = 16;  // in one unit, each decoded by one thread
-constexpr ql_u32 QUADS = 4;  // in one strip
+constexpr ql_u32 STRIPS = 8;  // in one unit, each decoded by one thread
+constexpr ql_u32 QUADS = 8;  // in one strip
 
 // Number of this workgroup; a large grid is launched in two dimensions.
 QL_DEVICE ql_u64 ql_group() {
@@ -141,6 +141,7 @@ QL_DEVICE float f16_to_f32(ql_u32 bits) {
 
 constexpr ql_u32 grid_first = 0;  // word of the tables
 constexpr ql_u32 sign__first = 1024;  // word of the tables
+
 struct Strip {
   Quad quads[QUADS];
 };
@@ -151,12 +152,16 @@ struct Places {
 
 // Index in the unit of the first weight of each quad.
 QL_DEVICE Places places(ql_u32 strip) {
-  const ql_u32 offset = strip * 16u;
+  const ql_u32 offset = strip * 32u;
   return Places{ {
       offset,
       offset + 4u,
       offset + 8u,
       offset + 12u,
+      offset + 16u,
+      offset + 20u,
+      offset + 24u,
+      offset + 28u,
   } };
 }
 
@@ -171,9 +176,10 @@ QL_DEVICE Strip decode(
   const ql_u32 blocks_unit = row * per_row + block;
   const ql_u64 blocks_base = (ql_u64)blocks_unit * 74u;
   const float d = f16_to_f32(load_u16_a2(blocks, blocks_base));
-  const float scale = float((load_u8_a1(blocks, blocks_base + (strip >> 1u) + 66u) >> ((strip & 1u) * 4u)) & 15u);
+  const ql_u32 scales_byte = load_u8_a1(blocks, blocks_base + strip + 66u);
+  const float scale = float(scales_byte & 15u);
   const float d_2 = d * (0.5f + scale) * 0.25f;
-  const ql_u32 offset = strip * 4u;
+  const ql_u32 offset = strip * 8u;
   const ql_u32 qs_word = load_u32_a2(blocks, blocks_base + offset + 2u);
   const ql_u32 qs = (qs_word & 511u) * 2u;
   const ql_u32 qs_2 = tables[grid_first + qs];
@@ -203,11 +209,46 @@ QL_DEVICE Strip decode(
   const float w13 = d_2 * (float(int((qs_11 >> 8u) << 24u) >> 24u) * float(int((qs_12 >> 8u) << 24u) >> 24u));
   const float w14 = d_2 * (float(int((qs_11 >> 16u) << 24u) >> 24u) * float(int((qs_12 >> 16u) << 24u) >> 24u));
   const float w15 = d_2 * (float(int((qs_11 >> 24u) << 24u) >> 24u) * float(int((qs_12 >> 24u) << 24u) >> 24u));
+  const float scale_2 = float(scales_byte >> 4u);
+  const float d_3 = d * (0.5f + scale_2) * 0.25f;
+  const ql_u32 qs_word_2 = load_u32_a2(blocks, blocks_base + offset + 6u);
+  const ql_u32 qs_13 = (qs_word_2 & 511u) * 2u;
+  const ql_u32 qs_14 = tables[grid_first + qs_13];
+  const ql_u32 qs_15 = (load_u8_a1(blocks, blocks_base + offset + 7u) >> 1u) * 2u;
+  const ql_u32 qs_16 = tables[sign__first + qs_15];
+  const float w16 = d_3 * (float(int(qs_14 << 24u) >> 24u) * float(int(qs_16 << 24u) >> 24u));
+  const float w17 = d_3 * (float(int((qs_14 >> 8u) << 24u) >> 24u) * float(int((qs_16 >> 8u) << 24u) >> 24u));
+  const float w18 = d_3 * (float(int((qs_14 >> 16u) << 24u) >> 24u) * float(int((qs_16 >> 16u) << 24u) >> 24u));
+  const float w19 = d_3 * (float(int((qs_14 >> 24u) << 24u) >> 24u) * float(int((qs_16 >> 24u) << 24u) >> 24u));
+  const ql_u32 qs_17 = tables[grid_first + qs_13 + 1u];
+  const ql_u32 qs_18 = tables[sign__first + qs_15 + 1u];
+  const float w20 = d_3 * (float(int(qs_17 << 24u) >> 24u) * float(int(qs_18 << 24u) >> 24u));
+  const float w21 = d_3 * (float(int((qs_17 >> 8u) << 24u) >> 24u) * float(int((qs_18 >> 8u) << 24u) >> 24u));
+  const float w22 = d_3 * (float(int((qs_17 >> 16u) << 24u) >> 24u) * float(int((qs_18 >> 16u) << 24u) >> 24u));
+  const float w23 = d_3 * (float(int((qs_17 >> 24u) << 24u) >> 24u) * float(int((qs_18 >> 24u) << 24u) >> 24u));
+  const ql_u32 qs_19 = ((qs_word_2 >> 16u) & 511u) * 2u;
+  const ql_u32 qs_20 = tables[grid_first + qs_19];
+  const ql_u32 qs_21 = (load_u8_a1(blocks, blocks_base + offset + 9u) >> 1u) * 2u;
+  const ql_u32 qs_22 = tables[sign__first + qs_21];
+  const float w24 = d_3 * (float(int(qs_20 << 24u) >> 24u) * float(int(qs_22 << 24u) >> 24u));
+  const float w25 = d_3 * (float(int((qs_20 >> 8u) << 24u) >> 24u) * float(int((qs_22 >> 8u) << 24u) >> 24u));
+  const float w26 = d_3 * (float(int((qs_20 >> 16u) << 24u) >> 24u) * float(int((qs_22 >> 16u) << 24u) >> 24u));
+  const float w27 = d_3 * (float(int((qs_20 >> 24u) << 24u) >> 24u) * float(int((qs_22 >> 24u) << 24u) >> 24u));
+  const ql_u32 qs_23 = tables[grid_first + qs_19 + 1u];
+  const ql_u32 qs_24 = tables[sign__first + qs_21 + 1u];
+  const float w28 = d_3 * (float(int(qs_23 << 24u) >> 24u) * float(int(qs_24 << 24u) >> 24u));
+  const float w29 = d_3 * (float(int((qs_23 >> 8u) << 24u) >> 24u) * float(int((qs_24 >> 8u) << 24u) >> 24u));
+  const float w30 = d_3 * (float(int((qs_23 >> 16u) << 24u) >> 24u) * float(int((qs_24 >> 16u) << 24u) >> 24u));
+  const float w31 = d_3 * (float(int((qs_23 >> 24u) << 24u) >> 24u) * float(int((qs_24 >> 24u) << 24u) >> 24u));
   return Strip{ {
       {w0, w1, w2, w3},
       {w4, w5, w6, w7},
       {w8, w9, w10, w11},
       {w12, w13, w14, w15},
+      {w16, w17, w18, w19},
+      {w20, w21, w22, w23},
+      {w24, w25, w26, w27},
+      {w28, w29, w30, w31},
   } };
 }
 

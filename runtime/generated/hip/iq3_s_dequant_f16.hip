@@ -91,6 +91,7 @@ QL_DEVICE float f16_to_f32(ql_u32 bits) {
 #endif
 
 constexpr ql_u32 grid_first = 0;  // word of the tables
+
 struct Strip {
   Quad quads[QUADS];
 };

@@ -101,7 +101,7 @@ QL_DEVICE float f16_to_f32(ql_u32 bits) {
 }
 #endif
 
-QL_CONSTANT int levels[] = {
+QL_CONSTANT int levels_entries[] = {
   -127,
   -104,
   -83,
@@ -119,6 +119,14 @@ QL_CONSTANT int levels[] = {
   89,
   113,
 };
+QL_SHARED int levels[16];
+
+// Threads look up different entries at once, which shared memory is made for.
+QL_DEVICE void fill_tables() {
+  for (ql_u32 i = ql_thread(); i < 16; i += WORKGROUP) levels[i] = levels_entries[i];
+  ql_barrier();
+}
+
 
 struct Strip {
   Quad quads[QUADS];
@@ -183,6 +191,7 @@ QL_KERNEL(WORKGROUP) iq4_xs_matmul_f32(
     const float* __restrict__ x,
     float* __restrict__ y,
     const QlShape shape) {
+  fill_tables();
   QL_SHARED Quad weights[TILE_N][PITCH];
   QL_SHARED Quad activations[TILE_M][PITCH];
 

@@ -46,14 +46,24 @@ struct QlShape {
 
 constexpr ql_u32 WORKGROUP = 64;
 constexpr ql_u32 WEIGHTS = 32;  // in one unit of decoding
-constexpr ql_u32 STRIPS = 4;  // in one unit, each decoded by one thread
-constexpr ql_u32 QUADS = 2;  // in one strip
+constexpr ql_u32 STRIPS = 2;  // in one unit, each decoded by one thread
+constexpr ql_u32 QUADS = 4;  // in one strip
 
 // Number of this workgroup; a large grid is launched in two dimensions.
 QL_DEVICE ql_u64 ql_group() {
   return (ql_u64)ql_group_y() * ql_groups_x(WORKGROUP) + ql_group_x();
 }
 
+#if defined(QL_HOST)
+#elif defined(__HIP__)
+QL_DEVICE void ql_barrier() {
+  __builtin_amdgcn_fence(__ATOMIC_RELEASE, "workgroup");
+  __builtin_amdgcn_s_barrier();
+  __builtin_amdgcn_fence(__ATOMIC_ACQUIRE, "workgroup");
+}
+#else
+#define ql_barrier() __syncthreads()
+#endif
 // 4 consecutive weights or activations.
 struct alignas(16) Quad {
   float x, y, z, w;
@@ -79,7 +89,7 @@ QL_DEVICE ql_u32 ql_min(ql_u32 a, ql_u32 b) {
   return a < b ? a : b;
 }
 
-QL_CONSTANT int levels[] = {
+QL_CONSTANT int levels_entries[] = {
   0,
   1,
   2,
@@ -97,6 +107,14 @@ QL_CONSTANT int levels[] = {
   -8,
   -12,
 };
+QL_SHARED int levels[16];
+
+// Threads look up different entries at once, which shared memory is made for.
+QL_DEVICE void fill_tables() {
+  for (ql_u32 i = ql_thread(); i < 16; i += WORKGROUP) levels[i] = levels_entries[i];
+  ql_barrier();
+}
+
 
 struct Strip {
   Quad quads[QUADS];
@@ -108,10 +126,12 @@ struct Places {
 
 // Index in the unit of the first weight of each quad.
 QL_DEVICE Places places(ql_u32 strip) {
-  const ql_u32 offset = strip * 4u;
+  const ql_u32 offset = strip * 8u;
   return Places{ {
       offset,
+      offset + 4u,
       offset + 16u,
+      offset + 20u,
   } };
 }
 
@@ -122,22 +142,34 @@ QL_DEVICE Strip decode(
     ql_u32 block,
     ql_u32 strip) {
   [[maybe_unused]] const ql_u32 per_row = shape.k / WEIGHTS;  // blocks
+  const ql_u32 offset = strip * 8u;
   const ql_u32 blocks_unit = row * per_row + block;
   const ql_u64 blocks_base = (ql_u64)blocks_unit * 17u;
-  const ql_u32 qs_word = load_u32_a1(blocks, blocks_base + strip * 4u + 1u);
+  const ql_u32 qs_word = load_u32_a1(blocks, blocks_base + offset + 1u);
   const ql_u32 e_byte = load_u8_a1(blocks, blocks_base);
   const float scale = bits_to_f32((0x00200000u << ql_min(e_byte, 2u)) + ((253u - ql_min(255u - e_byte, 253u)) << 23u));
   const float w0 = float(levels[qs_word & 15u]) * scale;
   const float w1 = float(levels[(qs_word >> 8u) & 15u]) * scale;
   const float w2 = float(levels[(qs_word >> 16u) & 15u]) * scale;
   const float w3 = float(levels[(qs_word >> 24u) & 15u]) * scale;
-  const float w4 = float(levels[(qs_word >> 4u) & 15u]) * scale;
-  const float w5 = float(levels[(qs_word >> 12u) & 15u]) * scale;
-  const float w6 = float(levels[(qs_word >> 20u) & 15u]) * scale;
-  const float w7 = float(levels[qs_word >> 28u]) * scale;
+  const ql_u32 qs_word_2 = load_u32_a1(blocks, blocks_base + offset + 5u);
+  const float w4 = float(levels[qs_word_2 & 15u]) * scale;
+  const float w5 = float(levels[(qs_word_2 >> 8u) & 15u]) * scale;
+  const float w6 = float(levels[(qs_word_2 >> 16u) & 15u]) * scale;
+  const float w7 = float(levels[(qs_word_2 >> 24u) & 15u]) * scale;
+  const float w8 = float(levels[(qs_word >> 4u) & 15u]) * scale;
+  const float w9 = float(levels[(qs_word >> 12u) & 15u]) * scale;
+  const float w10 = float(levels[(qs_word >> 20u) & 15u]) * scale;
+  const float w11 = float(levels[qs_word >> 28u]) * scale;
+  const float w12 = float(levels[(qs_word_2 >> 4u) & 15u]) * scale;
+  const float w13 = float(levels[(qs_word_2 >> 12u) & 15u]) * scale;
+  const float w14 = float(levels[(qs_word_2 >> 20u) & 15u]) * scale;
+  const float w15 = float(levels[qs_word_2 >> 28u]) * scale;
   return Strip{ {
       {w0, w1, w2, w3},
       {w4, w5, w6, w7},
+      {w8, w9, w10, w11},
+      {w12, w13, w14, w15},
   } };
 }
 
@@ -169,6 +201,7 @@ QL_KERNEL(WORKGROUP) mxfp4_dequant_f16(
     const ql_u8* __restrict__ blocks,
     Element* __restrict__ y,
     const QlShape shape) {
+  fill_tables();
   const ql_u64 id = ql_group() * WORKGROUP + ql_thread();
   if (id >= (ql_u64)shape.stride * STRIPS) return;
 

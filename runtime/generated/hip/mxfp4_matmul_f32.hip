@@ -102,7 +102,7 @@ QL_DEVICE ql_u32 ql_min(ql_u32 a, ql_u32 b) {
   return a < b ? a : b;
 }
 
-QL_CONSTANT int levels[] = {
+QL_CONSTANT int levels_entries[] = {
   0,
   1,
   2,
@@ -120,6 +120,14 @@ QL_CONSTANT int levels[] = {
   -8,
   -12,
 };
+QL_SHARED int levels[16];
+
+// Threads look up different entries at once, which shared memory is made for.
+QL_DEVICE void fill_tables() {
+  for (ql_u32 i = ql_thread(); i < 16; i += WORKGROUP) levels[i] = levels_entries[i];
+  ql_barrier();
+}
+
 
 struct Strip {
   Quad quads[QUADS];
@@ -181,6 +189,7 @@ QL_KERNEL(WORKGROUP) mxfp4_matmul_f32(
     const float* __restrict__ x,
     float* __restrict__ y,
     const QlShape shape) {
+  fill_tables();
   QL_SHARED Quad weights[TILE_N][PITCH];
   QL_SHARED Quad activations[TILE_M][PITCH];
 

@@ -54,6 +54,16 @@ QL_DEVICE ql_u64 ql_group() {
   return (ql_u64)ql_group_y() * ql_groups_x(WORKGROUP) + ql_group_x();
 }
 
+#if defined(QL_HOST)
+#elif defined(__HIP__)
+QL_DEVICE void ql_barrier() {
+  __builtin_amdgcn_fence(__ATOMIC_RELEASE, "workgroup");
+  __builtin_amdgcn_s_barrier();
+  __builtin_amdgcn_fence(__ATOMIC_ACQUIRE, "workgroup");
+}
+#else
+#define ql_barrier() __syncthreads()
+#endif
 // 4 consecutive weights or activations.
 struct alignas(16) Quad {
   float x, y, z, w;
@@ -80,7 +90,7 @@ QL_DEVICE float bits_to_f32(ql_u32 bits) {
   return __builtin_bit_cast(float, bits);
 }
 
-QL_CONSTANT float normal_float[] = {
+QL_CONSTANT float normal_float_entries[] = {
   -1.0f,
   -0.6961928f,
   -0.52507305f,
@@ -98,6 +108,14 @@ QL_CONSTANT float normal_float[] = {
   0.72295684f,
   1.0f,
 };
+QL_SHARED float normal_float[16];
+
+// Threads look up different entries at once, which shared memory is made for.
+QL_DEVICE void fill_tables() {
+  for (ql_u32 i = ql_thread(); i < 16; i += WORKGROUP) normal_float[i] = normal_float_entries[i];
+  ql_barrier();
+}
+
 
 struct Strip {
   Quad quads[QUADS];
@@ -164,6 +182,7 @@ QL_KERNEL(WORKGROUP) nf4_nested_dequant_f32(
     const ql_u8* __restrict__ nested_offset,
     Element* __restrict__ y,
     const QlShape shape) {
+  fill_tables();
   const ql_u64 id = ql_group() * WORKGROUP + ql_thread();
   if (id >= (ql_u64)shape.stride * STRIPS) return;
 

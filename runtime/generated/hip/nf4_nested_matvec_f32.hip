@@ -129,7 +129,7 @@ QL_DEVICE float bits_to_f32(ql_u32 bits) {
   return __builtin_bit_cast(float, bits);
 }
 
-QL_CONSTANT float normal_float[] = {
+QL_CONSTANT float normal_float_entries[] = {
   -1.0f,
   -0.6961928f,
   -0.52507305f,
@@ -147,6 +147,14 @@ QL_CONSTANT float normal_float[] = {
   0.72295684f,
   1.0f,
 };
+QL_SHARED float normal_float[16];
+
+// Threads look up different entries at once, which shared memory is made for.
+QL_DEVICE void fill_tables() {
+  for (ql_u32 i = ql_thread(); i < 16; i += WORKGROUP) normal_float[i] = normal_float_entries[i];
+  ql_barrier();
+}
+
 
 struct Strip {
   Quad quads[QUADS];
@@ -210,6 +218,7 @@ QL_KERNEL(WORKGROUP) nf4_nested_matvec_f32(
     const float* __restrict__ x,
     float* __restrict__ y,
     const QlShape shape) {
+  fill_tables();
   QL_SHARED float partial[ROWS][WORKGROUP / 32];
   const ql_u64 first = ql_group() * ROWS;
   if (first >= shape.n) return;

@@ -93,7 +93,7 @@ QL_DEVICE float bits_to_f32(ql_u32 bits) {
 }
 
 constexpr ql_u32 scale_values_first = 0;  // word of the tables
-QL_CONSTANT int levels[] = {
+QL_CONSTANT int levels_entries[] = {
   0,
   1,
   2,
@@ -111,6 +111,14 @@ QL_CONSTANT int levels[] = {
   -8,
   -12,
 };
+QL_SHARED int levels[16];
+
+// Threads look up different entries at once, which shared memory is made for.
+QL_DEVICE void fill_tables() {
+  for (ql_u32 i = ql_thread(); i < 16; i += WORKGROUP) levels[i] = levels_entries[i];
+  ql_barrier();
+}
+
 
 struct Strip {
   Quad quads[QUADS];
@@ -173,6 +181,7 @@ QL_KERNEL(WORKGROUP) nvfp4_matmul_f32(
     const float* __restrict__ x,
     float* __restrict__ y,
     const QlShape shape) {
+  fill_tables();
   QL_SHARED Quad weights[TILE_N][PITCH];
   QL_SHARED Quad activations[TILE_M][PITCH];
 

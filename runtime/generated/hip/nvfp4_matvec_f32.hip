@@ -47,8 +47,8 @@ struct QlShape {
 
 constexpr ql_u32 WORKGROUP = 64;
 constexpr ql_u32 WEIGHTS = 64;  // in one unit of decoding
-constexpr ql_u32 STRIPS = 8;  // in one unit, each decoded by one thread
-constexpr ql_u32 QUADS = 2;  // in one strip
+constexpr ql_u32 STRIPS = 2;  // in one unit, each decoded by one thread
+constexpr ql_u32 QUADS = 8;  // in one strip
 
 // Number of this workgroup; a large grid is launched in two dimensions.
 QL_DEVICE ql_u64 ql_group() {
@@ -114,12 +114,28 @@ QL_DEVICE ql_u32 load_u32_a4(const ql_u8* bytes, ql_u64 at) {
   return word;
 }
 
+struct Words {
+  ql_u32 x, y, z, w;
+};
+
+QL_DEVICE ql_u32 word(const Words& words, ql_u32 index) {
+  const ql_u32 low = index & 1 ? words.y : words.x;
+  const ql_u32 high = index & 1 ? words.w : words.z;
+  return index & 2 ? high : low;
+}
+
+QL_DEVICE Words load_u128_a4(const ql_u8* bytes, ql_u64 at) {
+  Words words;
+  ql_copy(&words, __builtin_assume_aligned(bytes + at, 4), sizeof(words));
+  return words;
+}
+
 QL_DEVICE float bits_to_f32(ql_u32 bits) {
   return __builtin_bit_cast(float, bits);
 }
 
 constexpr ql_u32 scale_values_first = 0;  // word of the tables
-QL_CONSTANT int levels[] = {
+QL_CONSTANT int levels_entries[] = {
   0,
   1,
   2,
@@ -137,6 +153,14 @@ QL_CONSTANT int levels[] = {
   -8,
   -12,
 };
+QL_SHARED int levels[16];
+
+// Threads look up different entries at once, which shared memory is made for.
+QL_DEVICE void fill_tables() {
+  for (ql_u32 i = ql_thread(); i < 16; i += WORKGROUP) levels[i] = levels_entries[i];
+  ql_barrier();
+}
+
 
 struct Strip {
   Quad quads[QUADS];
@@ -148,10 +172,16 @@ struct Places {
 
 // Index in the unit of the first weight of each quad.
 QL_DEVICE Places places(ql_u32 strip) {
-  const ql_u32 offset = (strip & 1u) * 4u + (strip >> 1u) * 16u;
+  const ql_u32 offset = strip * 32u;
   return Places{ {
       offset,
+      offset + 4u,
       offset + 8u,
+      offset + 12u,
+      offset + 16u,
+      offset + 20u,
+      offset + 24u,
+      offset + 28u,
   } };
 }
 
@@ -163,21 +193,59 @@ QL_DEVICE Strip decode(
     ql_u32 block,
     ql_u32 strip) {
   [[maybe_unused]] const ql_u32 per_row = shape.k / WEIGHTS;  // blocks
+  const ql_u32 shift = strip * 16u;
+  const ql_u32 offset = shift + 4u;
   const ql_u32 blocks_unit = row * per_row + block;
   const ql_u64 blocks_base = (ql_u64)blocks_unit * 36u;
-  const ql_u32 qs_word = load_u32_a4(blocks, blocks_base + strip * 4u + 4u);
-  const float scale = bits_to_f32(tables[scale_values_first + ((load_u32_a4(blocks, blocks_base) >> ((strip >> 1u) * 8u)) & 255u)]);
+  const Words qs_words = load_u128_a4(blocks, blocks_base + offset);
+  const ql_u32 qs_word = qs_words.x;
+  const ql_u32 d_word = load_u32_a4(blocks, blocks_base);
+  const float scale = bits_to_f32(tables[scale_values_first + ((d_word >> shift) & 255u)]);
   const float w0 = float(levels[qs_word & 15u]) * scale;
   const float w1 = float(levels[(qs_word >> 8u) & 15u]) * scale;
   const float w2 = float(levels[(qs_word >> 16u) & 15u]) * scale;
   const float w3 = float(levels[(qs_word >> 24u) & 15u]) * scale;
-  const float w4 = float(levels[(qs_word >> 4u) & 15u]) * scale;
-  const float w5 = float(levels[(qs_word >> 12u) & 15u]) * scale;
-  const float w6 = float(levels[(qs_word >> 20u) & 15u]) * scale;
-  const float w7 = float(levels[qs_word >> 28u]) * scale;
+  const ql_u32 qs_word_2 = qs_words.y;
+  const float w4 = float(levels[qs_word_2 & 15u]) * scale;
+  const float w5 = float(levels[(qs_word_2 >> 8u) & 15u]) * scale;
+  const float w6 = float(levels[(qs_word_2 >> 16u) & 15u]) * scale;
+  const float w7 = float(levels[(qs_word_2 >> 24u) & 15u]) * scale;
+  const float w8 = float(levels[(qs_word >> 4u) & 15u]) * scale;
+  const float w9 = float(levels[(qs_word >> 12u) & 15u]) * scale;
+  const float w10 = float(levels[(qs_word >> 20u) & 15u]) * scale;
+  const float w11 = float(levels[qs_word >> 28u]) * scale;
+  const float w12 = float(levels[(qs_word_2 >> 4u) & 15u]) * scale;
+  const float w13 = float(levels[(qs_word_2 >> 12u) & 15u]) * scale;
+  const float w14 = float(levels[(qs_word_2 >> 20u) & 15u]) * scale;
+  const float w15 = float(levels[qs_word_2 >> 28u]) * scale;
+  const ql_u32 qs_word_3 = qs_words.z;
+  const float scale_2 = bits_to_f32(tables[scale_values_first + ((d_word >> (shift + 8u)) & 255u)]);
+  const float w16 = float(levels[qs_word_3 & 15u]) * scale_2;
+  const float w17 = float(levels[(qs_word_3 >> 8u) & 15u]) * scale_2;
+  const float w18 = float(levels[(qs_word_3 >> 16u) & 15u]) * scale_2;
+  const float w19 = float(levels[(qs_word_3 >> 24u) & 15u]) * scale_2;
+  const ql_u32 qs_word_4 = qs_words.w;
+  const float w20 = float(levels[qs_word_4 & 15u]) * scale_2;
+  const float w21 = float(levels[(qs_word_4 >> 8u) & 15u]) * scale_2;
+  const float w22 = float(levels[(qs_word_4 >> 16u) & 15u]) * scale_2;
+  const float w23 = float(levels[(qs_word_4 >> 24u) & 15u]) * scale_2;
+  const float w24 = float(levels[(qs_word_3 >> 4u) & 15u]) * scale_2;
+  const float w25 = float(levels[(qs_word_3 >> 12u) & 15u]) * scale_2;
+  const float w26 = float(levels[(qs_word_3 >> 20u) & 15u]) * scale_2;
+  const float w27 = float(levels[qs_word_3 >> 28u]) * scale_2;
+  const float w28 = float(levels[(qs_word_4 >> 4u) & 15u]) * scale_2;
+  const float w29 = float(levels[(qs_word_4 >> 12u) & 15u]) * scale_2;
+  const float w30 = float(levels[(qs_word_4 >> 20u) & 15u]) * scale_2;
+  const float w31 = float(levels[qs_word_4 >> 28u]) * scale_2;
   return Strip{ {
       {w0, w1, w2, w3},
       {w4, w5, w6, w7},
+      {w8, w9, w10, w11},
+      {w12, w13, w14, w15},
+      {w16, w17, w18, w19},
+      {w20, w21, w22, w23},
+      {w24, w25, w26, w27},
+      {w28, w29, w30, w31},
   } };
 }
 
@@ -189,6 +257,7 @@ QL_KERNEL(WORKGROUP) nvfp4_matvec_f32(
     const float* __restrict__ x,
     float* __restrict__ y,
     const QlShape shape) {
+  fill_tables();
   QL_SHARED float partial[ROWS][WORKGROUP / 32];
   const ql_u64 first = ql_group() * ROWS;
   if (first >= shape.n) return;

@@ -92,6 +92,7 @@ QL_DEVICE float bits_to_f32(ql_u32 bits) {
   return __builtin_bit_cast(float, bits);
 }
 
+
 struct Strip {
   Quad quads[QUADS];
 };

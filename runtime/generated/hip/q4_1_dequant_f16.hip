@@ -46,8 +46,8 @@ struct QlShape {
 
 constexpr ql_u32 WORKGROUP = 64;
 constexpr ql_u32 WEIGHTS = 32;  // in one unit of decoding
-constexpr ql_u32 STRIPS = 4;  // in one unit, each decoded by one thread
-constexpr ql_u32 QUADS = 2;  // in one strip
+constexpr ql_u32 STRIPS = 2;  // in one unit, each decoded by one thread
+constexpr ql_u32 QUADS = 4;  // in one strip
 
 // Number of this workgroup; a large grid is launched in two dimensions.
 QL_DEVICE ql_u64 ql_group() {
@@ -78,6 +78,7 @@ QL_DEVICE float f16_to_f32(ql_u32 bits) {
 }
 #endif
 
+
 struct Strip {
   Quad quads[QUADS];
 };
@@ -88,10 +89,12 @@ struct Places {
 
 // Index in the unit of the first weight of each quad.
 QL_DEVICE Places places(ql_u32 strip) {
-  const ql_u32 offset = strip * 4u;
+  const ql_u32 offset = strip * 8u;
   return Places{ {
       offset,
+      offset + 4u,
       offset + 16u,
+      offset + 20u,
   } };
 }
 
@@ -102,9 +105,10 @@ QL_DEVICE Strip decode(
     ql_u32 block,
     ql_u32 strip) {
   [[maybe_unused]] const ql_u32 per_row = shape.k / WEIGHTS;  // blocks
+  const ql_u32 offset = strip * 8u;
   const ql_u32 blocks_unit = row * per_row + block;
   const ql_u64 blocks_base = (ql_u64)blocks_unit * 20u;
-  const ql_u32 qs_word = load_u32_a4(blocks, blocks_base + strip * 4u + 4u);
+  const ql_u32 qs_word = load_u32_a4(blocks, blocks_base + offset + 4u);
   const ql_u32 d_word = load_u32_a4(blocks, blocks_base);
   const float d = f16_to_f32(d_word & 65535u);
   const float m = f16_to_f32(d_word >> 16u);
@@ -112,13 +116,24 @@ QL_DEVICE Strip decode(
   const float w1 = float((qs_word >> 8u) & 15u) * d + m;
   const float w2 = float((qs_word >> 16u) & 15u) * d + m;
   const float w3 = float((qs_word >> 24u) & 15u) * d + m;
-  const float w4 = float((qs_word >> 4u) & 15u) * d + m;
-  const float w5 = float((qs_word >> 12u) & 15u) * d + m;
-  const float w6 = float((qs_word >> 20u) & 15u) * d + m;
-  const float w7 = float(qs_word >> 28u) * d + m;
+  const ql_u32 qs_word_2 = load_u32_a4(blocks, blocks_base + offset + 8u);
+  const float w4 = float(qs_word_2 & 15u) * d + m;
+  const float w5 = float((qs_word_2 >> 8u) & 15u) * d + m;
+  const float w6 = float((qs_word_2 >> 16u) & 15u) * d + m;
+  const float w7 = float((qs_word_2 >> 24u) & 15u) * d + m;
+  const float w8 = float((qs_word >> 4u) & 15u) * d + m;
+  const float w9 = float((qs_word >> 12u) & 15u) * d + m;
+  const float w10 = float((qs_word >> 20u) & 15u) * d + m;
+  const float w11 = float(qs_word >> 28u) * d + m;
+  const float w12 = float((qs_word_2 >> 4u) & 15u) * d + m;
+  const float w13 = float((qs_word_2 >> 12u) & 15u) * d + m;
+  const float w14 = float((qs_word_2 >> 20u) & 15u) * d + m;
+  const float w15 = float(qs_word_2 >> 28u) * d + m;
   return Strip{ {
       {w0, w1, w2, w3},
       {w4, w5, w6, w7},
+      {w8, w9, w10, w11},
+      {w12, w13, w14, w15},
   } };
 }
 

@@ -47,8 +47,8 @@ struct QlShape {
 
 constexpr ql_u32 WORKGROUP = 64;
 constexpr ql_u32 WEIGHTS = 32;  // in one unit of decoding
-constexpr ql_u32 STRIPS = 4;  // in one unit, each decoded by one thread
-constexpr ql_u32 QUADS = 2;  // in one strip
+constexpr ql_u32 STRIPS = 1;  // in one unit, each decoded by one thread
+constexpr ql_u32 QUADS = 8;  // in one strip
 
 // Number of this workgroup; a large grid is launched in two dimensions.
 QL_DEVICE ql_u64 ql_group() {
@@ -114,6 +114,22 @@ QL_DEVICE ql_u32 load_u32_a4(const ql_u8* bytes, ql_u64 at) {
   return word;
 }
 
+struct Words {
+  ql_u32 x, y, z, w;
+};
+
+QL_DEVICE ql_u32 word(const Words& words, ql_u32 index) {
+  const ql_u32 low = index & 1 ? words.y : words.x;
+  const ql_u32 high = index & 1 ? words.w : words.z;
+  return index & 2 ? high : low;
+}
+
+QL_DEVICE Words load_u128_a4(const ql_u8* bytes, ql_u64 at) {
+  Words words;
+  ql_copy(&words, __builtin_assume_aligned(bytes + at, 4), sizeof(words));
+  return words;
+}
+
 #if defined(QL_HOST)
 #elif defined(__HIP__)
 QL_DEVICE float f16_to_f32(ql_u32 bits) {
@@ -127,6 +143,7 @@ QL_DEVICE float f16_to_f32(ql_u32 bits) {
 }
 #endif
 
+
 struct Strip {
   Quad quads[QUADS];
 };
@@ -137,10 +154,15 @@ struct Places {
 
 // Index in the unit of the first weight of each quad.
 QL_DEVICE Places places(ql_u32 strip) {
-  const ql_u32 offset = strip * 4u;
   return Places{ {
-      offset,
-      offset + 16u,
+      0u,
+      4u,
+      8u,
+      12u,
+      16u,
+      20u,
+      24u,
+      28u,
   } };
 }
 
@@ -153,21 +175,55 @@ QL_DEVICE Strip decode(
   [[maybe_unused]] const ql_u32 per_row = shape.k / WEIGHTS;  // blocks
   const ql_u32 blocks_unit = row * per_row + block;
   const ql_u64 blocks_base = (ql_u64)blocks_unit * 20u;
-  const ql_u32 qs_word = load_u32_a4(blocks, blocks_base + strip * 4u + 4u);
-  const ql_u32 d_word = load_u32_a4(blocks, blocks_base);
+  const Words qs_words = load_u128_a4(blocks, blocks_base);
+  const ql_u32 qs_word = qs_words.y;
+  const ql_u32 d_word = qs_words.x;
   const float d = f16_to_f32(d_word & 65535u);
   const float m = f16_to_f32(d_word >> 16u);
   const float w0 = float(qs_word & 15u) * d + m;
   const float w1 = float((qs_word >> 8u) & 15u) * d + m;
   const float w2 = float((qs_word >> 16u) & 15u) * d + m;
   const float w3 = float((qs_word >> 24u) & 15u) * d + m;
-  const float w4 = float((qs_word >> 4u) & 15u) * d + m;
-  const float w5 = float((qs_word >> 12u) & 15u) * d + m;
-  const float w6 = float((qs_word >> 20u) & 15u) * d + m;
-  const float w7 = float(qs_word >> 28u) * d + m;
+  const ql_u32 qs_word_2 = qs_words.z;
+  const float w4 = float(qs_word_2 & 15u) * d + m;
+  const float w5 = float((qs_word_2 >> 8u) & 15u) * d + m;
+  const float w6 = float((qs_word_2 >> 16u) & 15u) * d + m;
+  const float w7 = float((qs_word_2 >> 24u) & 15u) * d + m;
+  const ql_u32 qs_word_3 = qs_words.w;
+  const float w8 = float(qs_word_3 & 15u) * d + m;
+  const float w9 = float((qs_word_3 >> 8u) & 15u) * d + m;
+  const float w10 = float((qs_word_3 >> 16u) & 15u) * d + m;
+  const float w11 = float((qs_word_3 >> 24u) & 15u) * d + m;
+  const ql_u32 qs_word_4 = load_u32_a4(blocks, blocks_base + 16u);
+  const float w12 = float(qs_word_4 & 15u) * d + m;
+  const float w13 = float((qs_word_4 >> 8u) & 15u) * d + m;
+  const float w14 = float((qs_word_4 >> 16u) & 15u) * d + m;
+  const float w15 = float((qs_word_4 >> 24u) & 15u) * d + m;
+  const float w16 = float((qs_word >> 4u) & 15u) * d + m;
+  const float w17 = float((qs_word >> 12u) & 15u) * d + m;
+  const float w18 = float((qs_word >> 20u) & 15u) * d + m;
+  const float w19 = float(qs_word >> 28u) * d + m;
+  const float w20 = float((qs_word_2 >> 4u) & 15u) * d + m;
+  const float w21 = float((qs_word_2 >> 12u) & 15u) * d + m;
+  const float w22 = float((qs_word_2 >> 20u) & 15u) * d + m;
+  const float w23 = float(qs_word_2 >> 28u) * d + m;
+  const float w24 = float((qs_word_3 >> 4u) & 15u) * d + m;
+  const float w25 = float((qs_word_3 >> 12u) & 15u) * d + m;
+  const float w26 = float((qs_word_3 >> 20u) & 15u) * d + m;
+  const float w27 = float(qs_word_3 >> 28u) * d + m;
+  const float w28 = float((qs_word_4 >> 4u) & 15u) * d + m;
+  const float w29 = float((qs_word_4 >> 12u) & 15u) * d + m;
+  const float w30 = float((qs_word_4 >> 20u) & 15u) * d + m;
+  const float w31 = float(qs_word_4 >> 28u) * d + m;
   return Strip{ {
       {w0, w1, w2, w3},
       {w4, w5, w6, w7},
+      {w8, w9, w10, w11},
+      {w12, w13, w14, w15},
+      {w16, w17, w18, w19},
+      {w20, w21, w22, w23},
+      {w24, w25, w26, w27},
+      {w28, w29, w30, w31},
   } };
 }
 

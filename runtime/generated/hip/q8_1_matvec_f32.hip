@@ -47,8 +47,8 @@ struct QlShape {
 
 constexpr ql_u32 WORKGROUP = 64;
 constexpr ql_u32 WEIGHTS = 32;  // in one unit of decoding
-constexpr ql_u32 STRIPS = 8;  // in one unit, each decoded by one thread
-constexpr ql_u32 QUADS = 1;  // in one strip
+constexpr ql_u32 STRIPS = 2;  // in one unit, each decoded by one thread
+constexpr ql_u32 QUADS = 4;  // in one strip
 
 // Number of this workgroup; a large grid is launched in two dimensions.
 QL_DEVICE ql_u64 ql_group() {
@@ -114,6 +114,22 @@ QL_DEVICE ql_u32 load_u32_a4(const ql_u8* bytes, ql_u64 at) {
   return word;
 }
 
+struct Words {
+  ql_u32 x, y, z, w;
+};
+
+QL_DEVICE ql_u32 word(const Words& words, ql_u32 index) {
+  const ql_u32 low = index & 1 ? words.y : words.x;
+  const ql_u32 high = index & 1 ? words.w : words.z;
+  return index & 2 ? high : low;
+}
+
+QL_DEVICE Words load_u128_a4(const ql_u8* bytes, ql_u64 at) {
+  Words words;
+  ql_copy(&words, __builtin_assume_aligned(bytes + at, 4), sizeof(words));
+  return words;
+}
+
 #if defined(QL_HOST)
 #elif defined(__HIP__)
 QL_DEVICE float f16_to_f32(ql_u32 bits) {
@@ -127,6 +143,7 @@ QL_DEVICE float f16_to_f32(ql_u32 bits) {
 }
 #endif
 
+
 struct Strip {
   Quad quads[QUADS];
 };
@@ -137,8 +154,12 @@ struct Places {
 
 // Index in the unit of the first weight of each quad.
 QL_DEVICE Places places(ql_u32 strip) {
+  const ql_u32 offset = strip * 16u;
   return Places{ {
-      strip * 4u,
+      offset,
+      offset + 4u,
+      offset + 8u,
+      offset + 12u,
   } };
 }
 
@@ -149,16 +170,36 @@ QL_DEVICE Strip decode(
     ql_u32 block,
     ql_u32 strip) {
   [[maybe_unused]] const ql_u32 per_row = shape.k / WEIGHTS;  // blocks
+  const ql_u32 offset = strip * 16u + 4u;
   const ql_u32 blocks_unit = row * per_row + block;
   const ql_u64 blocks_base = (ql_u64)blocks_unit * 36u;
-  const ql_u32 qs_word = load_u32_a4(blocks, blocks_base + strip * 4u + 4u);
+  const Words qs_words = load_u128_a4(blocks, blocks_base + offset);
+  const ql_u32 qs_word = qs_words.x;
   const float d = f16_to_f32(load_u32_a4(blocks, blocks_base) & 65535u);
   const float w0 = float(int((qs_word & 255u) << 24u) >> 24u) * d;
   const float w1 = float(int(((qs_word >> 8u) & 255u) << 24u) >> 24u) * d;
   const float w2 = float(int(((qs_word >> 16u) & 255u) << 24u) >> 24u) * d;
   const float w3 = float(int((qs_word >> 24u) << 24u) >> 24u) * d;
+  const ql_u32 qs_word_2 = qs_words.y;
+  const float w4 = float(int((qs_word_2 & 255u) << 24u) >> 24u) * d;
+  const float w5 = float(int(((qs_word_2 >> 8u) & 255u) << 24u) >> 24u) * d;
+  const float w6 = float(int(((qs_word_2 >> 16u) & 255u) << 24u) >> 24u) * d;
+  const float w7 = float(int((qs_word_2 >> 24u) << 24u) >> 24u) * d;
+  const ql_u32 qs_word_3 = qs_words.z;
+  const float w8 = float(int((qs_word_3 & 255u) << 24u) >> 24u) * d;
+  const float w9 = float(int(((qs_word_3 >> 8u) & 255u) << 24u) >> 24u) * d;
+  const float w10 = float(int(((qs_word_3 >> 16u) & 255u) << 24u) >> 24u) * d;
+  const float w11 = float(int((qs_word_3 >> 24u) << 24u) >> 24u) * d;
+  const ql_u32 qs_word_4 = qs_words.w;
+  const float w12 = float(int((qs_word_4 & 255u) << 24u) >> 24u) * d;
+  const float w13 = float(int(((qs_word_4 >> 8u) & 255u) << 24u) >> 24u) * d;
+  const float w14 = float(int(((qs_word_4 >> 16u) & 255u) << 24u) >> 24u) * d;
+  const float w15 = float(int((qs_word_4 >> 24u) << 24u) >> 24u) * d;
   return Strip{ {
       {w0, w1, w2, w3},
+      {w4, w5, w6, w7},
+      {w8, w9, w10, w11},
+      {w12, w13, w14, w15},
   } };
 }
 

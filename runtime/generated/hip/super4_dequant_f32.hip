@@ -46,8 +46,8 @@ struct QlShape {
 
 constexpr ql_u32 WORKGROUP = 64;
 constexpr ql_u32 WEIGHTS = 256;  // in one unit of decoding
-constexpr ql_u32 STRIPS = 32;  // in one unit, each decoded by one thread
-constexpr ql_u32 QUADS = 2;  // in one strip
+constexpr ql_u32 STRIPS = 16;  // in one unit, each decoded by one thread
+constexpr ql_u32 QUADS = 4;  // in one strip
 
 // Number of this workgroup; a large grid is launched in two dimensions.
 QL_DEVICE ql_u64 ql_group() {
@@ -78,6 +78,7 @@ QL_DEVICE float f16_to_f32(ql_u32 bits) {
 }
 #endif
 
+
 struct Strip {
   Quad quads[QUADS];
 };
@@ -88,10 +89,12 @@ struct Places {
 
 // Index in the unit of the first weight of each quad.
 QL_DEVICE Places places(ql_u32 strip) {
-  const ql_u32 offset = (strip & 3u) * 4u + (strip >> 2u) * 32u;
+  const ql_u32 offset = (strip & 1u) * 8u + (strip >> 1u) * 32u;
   return Places{ {
       offset,
+      offset + 4u,
       offset + 16u,
+      offset + 20u,
   } };
 }
 
@@ -102,23 +105,35 @@ QL_DEVICE Strip decode(
     ql_u32 block,
     ql_u32 strip) {
   [[maybe_unused]] const ql_u32 per_row = shape.k / WEIGHTS;  // blocks
-  const ql_u32 offset = strip >> 2u;
+  const ql_u32 offset = strip >> 1u;
   const ql_u32 blocks_unit = row * per_row + block;
   const ql_u64 blocks_base = (ql_u64)blocks_unit * 256u;
-  const float scales = f16_to_f32((load_u32_a4(blocks, blocks_base + (strip >> 3u) * 4u) >> ((offset & 1u) * 16u)) & 65535u);
-  const ql_u32 codes_word = load_u32_a4(blocks, blocks_base + strip * 4u + 128u);
-  const float mins = float(int(((load_u32_a4(blocks, blocks_base + (strip >> 4u) * 4u + 16u) >> ((offset & 3u) * 8u)) & 255u) << 24u) >> 24u);
+  const float scales = f16_to_f32((load_u32_a4(blocks, blocks_base + (strip >> 2u) * 4u) >> ((offset & 1u) * 16u)) & 65535u);
+  const ql_u32 offset_2 = strip * 8u;
+  const ql_u32 codes_word = load_u32_a4(blocks, blocks_base + offset_2 + 128u);
+  const float mins = float(int(((load_u32_a4(blocks, blocks_base + (strip >> 3u) * 4u + 16u) >> ((offset & 3u) * 8u)) & 255u) << 24u) >> 24u);
   const float w0 = scales * (float(codes_word & 15u) + mins);
   const float w1 = scales * (float((codes_word >> 8u) & 15u) + mins);
   const float w2 = scales * (float((codes_word >> 16u) & 15u) + mins);
   const float w3 = scales * (float((codes_word >> 24u) & 15u) + mins);
-  const float w4 = scales * (float((codes_word >> 4u) & 15u) + mins);
-  const float w5 = scales * (float((codes_word >> 12u) & 15u) + mins);
-  const float w6 = scales * (float((codes_word >> 20u) & 15u) + mins);
-  const float w7 = scales * (float(codes_word >> 28u) + mins);
+  const ql_u32 codes_word_2 = load_u32_a4(blocks, blocks_base + offset_2 + 132u);
+  const float w4 = scales * (float(codes_word_2 & 15u) + mins);
+  const float w5 = scales * (float((codes_word_2 >> 8u) & 15u) + mins);
+  const float w6 = scales * (float((codes_word_2 >> 16u) & 15u) + mins);
+  const float w7 = scales * (float((codes_word_2 >> 24u) & 15u) + mins);
+  const float w8 = scales * (float((codes_word >> 4u) & 15u) + mins);
+  const float w9 = scales * (float((codes_word >> 12u) & 15u) + mins);
+  const float w10 = scales * (float((codes_word >> 20u) & 15u) + mins);
+  const float w11 = scales * (float(codes_word >> 28u) + mins);
+  const float w12 = scales * (float((codes_word_2 >> 4u) & 15u) + mins);
+  const float w13 = scales * (float((codes_word_2 >> 12u) & 15u) + mins);
+  const float w14 = scales * (float((codes_word_2 >> 20u) & 15u) + mins);
+  const float w15 = scales * (float(codes_word_2 >> 28u) + mins);
   return Strip{ {
       {w0, w1, w2, w3},
       {w4, w5, w6, w7},
+      {w8, w9, w10, w11},
+      {w12, w13, w14, w15},
   } };
 }
 

@@ -47,8 +47,8 @@ struct QlShape {
 
 constexpr ql_u32 WORKGROUP = 64;
 constexpr ql_u32 WEIGHTS = 256;  // in one unit of decoding
-constexpr ql_u32 STRIPS = 32;  // in one unit, each decoded by one thread
-constexpr ql_u32 QUADS = 2;  // in one strip
+constexpr ql_u32 STRIPS = 8;  // in one unit, each decoded by one thread
+constexpr ql_u32 QUADS = 8;  // in one strip
 
 // Number of this workgroup; a large grid is launched in two dimensions.
 QL_DEVICE ql_u64 ql_group() {
@@ -114,6 +114,22 @@ QL_DEVICE ql_u32 load_u32_a4(const ql_u8* bytes, ql_u64 at) {
   return word;
 }
 
+struct Words {
+  ql_u32 x, y, z, w;
+};
+
+QL_DEVICE ql_u32 word(const Words& words, ql_u32 index) {
+  const ql_u32 low = index & 1 ? words.y : words.x;
+  const ql_u32 high = index & 1 ? words.w : words.z;
+  return index & 2 ? high : low;
+}
+
+QL_DEVICE Words load_u128_a16(const ql_u8* bytes, ql_u64 at) {
+  Words words;
+  ql_copy(&words, __builtin_assume_aligned(bytes + at, 16), sizeof(words));
+  return words;
+}
+
 #if defined(QL_HOST)
 #elif defined(__HIP__)
 QL_DEVICE float f16_to_f32(ql_u32 bits) {
@@ -127,6 +143,7 @@ QL_DEVICE float f16_to_f32(ql_u32 bits) {
 }
 #endif
 
+
 struct Strip {
   Quad quads[QUADS];
 };
@@ -137,10 +154,16 @@ struct Places {
 
 // Index in the unit of the first weight of each quad.
 QL_DEVICE Places places(ql_u32 strip) {
-  const ql_u32 offset = (strip & 3u) * 4u + (strip >> 2u) * 32u;
+  const ql_u32 offset = strip * 32u;
   return Places{ {
       offset,
+      offset + 4u,
+      offset + 8u,
+      offset + 12u,
       offset + 16u,
+      offset + 20u,
+      offset + 24u,
+      offset + 28u,
   } };
 }
 
@@ -151,23 +174,57 @@ QL_DEVICE Strip decode(
     ql_u32 block,
     ql_u32 strip) {
   [[maybe_unused]] const ql_u32 per_row = shape.k / WEIGHTS;  // blocks
-  const ql_u32 offset = strip >> 2u;
   const ql_u32 blocks_unit = row * per_row + block;
   const ql_u64 blocks_base = (ql_u64)blocks_unit * 256u;
-  const float scales = f16_to_f32((load_u32_a4(blocks, blocks_base + (strip >> 3u) * 4u) >> ((offset & 1u) * 16u)) & 65535u);
-  const ql_u32 codes_word = load_u32_a4(blocks, blocks_base + strip * 4u + 128u);
-  const float mins = float(int(((load_u32_a4(blocks, blocks_base + (strip >> 4u) * 4u + 16u) >> ((offset & 3u) * 8u)) & 255u) << 24u) >> 24u);
+  const float scales = f16_to_f32((load_u32_a4(blocks, blocks_base + (strip >> 1u) * 4u) >> ((strip & 1u) * 16u)) & 65535u);
+  const ql_u32 offset = strip * 16u + 128u;
+  const Words codes_words = load_u128_a16(blocks, blocks_base + offset);
+  const ql_u32 codes_word = codes_words.x;
+  const float mins = float(int(((load_u32_a4(blocks, blocks_base + (strip >> 2u) * 4u + 16u) >> ((strip & 3u) * 8u)) & 255u) << 24u) >> 24u);
   const float w0 = scales * (float(codes_word & 15u) + mins);
   const float w1 = scales * (float((codes_word >> 8u) & 15u) + mins);
   const float w2 = scales * (float((codes_word >> 16u) & 15u) + mins);
   const float w3 = scales * (float((codes_word >> 24u) & 15u) + mins);
-  const float w4 = scales * (float((codes_word >> 4u) & 15u) + mins);
-  const float w5 = scales * (float((codes_word >> 12u) & 15u) + mins);
-  const float w6 = scales * (float((codes_word >> 20u) & 15u) + mins);
-  const float w7 = scales * (float(codes_word >> 28u) + mins);
+  const ql_u32 codes_word_2 = codes_words.y;
+  const float w4 = scales * (float(codes_word_2 & 15u) + mins);
+  const float w5 = scales * (float((codes_word_2 >> 8u) & 15u) + mins);
+  const float w6 = scales * (float((codes_word_2 >> 16u) & 15u) + mins);
+  const float w7 = scales * (float((codes_word_2 >> 24u) & 15u) + mins);
+  const ql_u32 codes_word_3 = codes_words.z;
+  const float w8 = scales * (float(codes_word_3 & 15u) + mins);
+  const float w9 = scales * (float((codes_word_3 >> 8u) & 15u) + mins);
+  const float w10 = scales * (float((codes_word_3 >> 16u) & 15u) + mins);
+  const float w11 = scales * (float((codes_word_3 >> 24u) & 15u) + mins);
+  const ql_u32 codes_word_4 = codes_words.w;
+  const float w12 = scales * (float(codes_word_4 & 15u) + mins);
+  const float w13 = scales * (float((codes_word_4 >> 8u) & 15u) + mins);
+  const float w14 = scales * (float((codes_word_4 >> 16u) & 15u) + mins);
+  const float w15 = scales * (float((codes_word_4 >> 24u) & 15u) + mins);
+  const float w16 = scales * (float((codes_word >> 4u) & 15u) + mins);
+  const float w17 = scales * (float((codes_word >> 12u) & 15u) + mins);
+  const float w18 = scales * (float((codes_word >> 20u) & 15u) + mins);
+  const float w19 = scales * (float(codes_word >> 28u) + mins);
+  const float w20 = scales * (float((codes_word_2 >> 4u) & 15u) + mins);
+  const float w21 = scales * (float((codes_word_2 >> 12u) & 15u) + mins);
+  const float w22 = scales * (float((codes_word_2 >> 20u) & 15u) + mins);
+  const float w23 = scales * (float(codes_word_2 >> 28u) + mins);
+  const float w24 = scales * (float((codes_word_3 >> 4u) & 15u) + mins);
+  const float w25 = scales * (float((codes_word_3 >> 12u) & 15u) + mins);
+  const float w26 = scales * (float((codes_word_3 >> 20u) & 15u) + mins);
+  const float w27 = scales * (float(codes_word_3 >> 28u) + mins);
+  const float w28 = scales * (float((codes_word_4 >> 4u) & 15u) + mins);
+  const float w29 = scales * (float((codes_word_4 >> 12u) & 15u) + mins);
+  const float w30 = scales * (float((codes_word_4 >> 20u) & 15u) + mins);
+  const float w31 = scales * (float(codes_word_4 >> 28u) + mins);
   return Strip{ {
       {w0, w1, w2, w3},
       {w4, w5, w6, w7},
+      {w8, w9, w10, w11},
+      {w12, w13, w14, w15},
+      {w16, w17, w18, w19},
+      {w20, w21, w22, w23},
+      {w24, w25, w26, w27},
+      {w28, w29, w30, w31},
   } };
 }
 

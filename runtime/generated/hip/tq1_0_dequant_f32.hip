@@ -54,6 +54,16 @@ QL_DEVICE ql_u64 ql_group() {
   return (ql_u64)ql_group_y() * ql_groups_x(WORKGROUP) + ql_group_x();
 }
 
+#if defined(QL_HOST)
+#elif defined(__HIP__)
+QL_DEVICE void ql_barrier() {
+  __builtin_amdgcn_fence(__ATOMIC_RELEASE, "workgroup");
+  __builtin_amdgcn_s_barrier();
+  __builtin_amdgcn_fence(__ATOMIC_ACQUIRE, "workgroup");
+}
+#else
+#define ql_barrier() __syncthreads()
+#endif
 // 4 consecutive weights or activations.
 struct alignas(16) Quad {
   float x, y, z, w;
@@ -85,7 +95,7 @@ QL_DEVICE float f16_to_f32(ql_u32 bits) {
 #endif
 
 constexpr ql_u32 trit_first = 0;  // word of the tables
-QL_CONSTANT ql_u32 by_strip_1[] = {
+QL_CONSTANT ql_u32 by_strip_1_entries[] = {
   0u,
   32u,
   64u,
@@ -151,8 +161,9 @@ QL_CONSTANT ql_u32 by_strip_1[] = {
   384u,
   384u,
 };
+QL_SHARED ql_u32 by_strip_1[64];
 
-QL_CONSTANT ql_u32 by_strip_2[] = {
+QL_CONSTANT ql_u32 by_strip_2_entries[] = {
   0u,
   0u,
   0u,
@@ -218,8 +229,9 @@ QL_CONSTANT ql_u32 by_strip_2[] = {
   2u,
   3u,
 };
+QL_SHARED ql_u32 by_strip_2[64];
 
-QL_CONSTANT ql_u32 by_strip_3[] = {
+QL_CONSTANT ql_u32 by_strip_3_entries[] = {
   8u,
   40u,
   72u,
@@ -285,8 +297,9 @@ QL_CONSTANT ql_u32 by_strip_3[] = {
   392u,
   392u,
 };
+QL_SHARED ql_u32 by_strip_3[64];
 
-QL_CONSTANT ql_u32 by_strip_4[] = {
+QL_CONSTANT ql_u32 by_strip_4_entries[] = {
   16u,
   48u,
   80u,
@@ -352,8 +365,9 @@ QL_CONSTANT ql_u32 by_strip_4[] = {
   400u,
   400u,
 };
+QL_SHARED ql_u32 by_strip_4[64];
 
-QL_CONSTANT ql_u32 by_strip_5[] = {
+QL_CONSTANT ql_u32 by_strip_5_entries[] = {
   24u,
   56u,
   88u,
@@ -419,6 +433,18 @@ QL_CONSTANT ql_u32 by_strip_5[] = {
   408u,
   408u,
 };
+QL_SHARED ql_u32 by_strip_5[64];
+
+// Threads look up different entries at once, which shared memory is made for.
+QL_DEVICE void fill_tables() {
+  for (ql_u32 i = ql_thread(); i < 64; i += WORKGROUP) by_strip_1[i] = by_strip_1_entries[i];
+  for (ql_u32 i = ql_thread(); i < 64; i += WORKGROUP) by_strip_2[i] = by_strip_2_entries[i];
+  for (ql_u32 i = ql_thread(); i < 64; i += WORKGROUP) by_strip_3[i] = by_strip_3_entries[i];
+  for (ql_u32 i = ql_thread(); i < 64; i += WORKGROUP) by_strip_4[i] = by_strip_4_entries[i];
+  for (ql_u32 i = ql_thread(); i < 64; i += WORKGROUP) by_strip_5[i] = by_strip_5_entries[i];
+  ql_barrier();
+}
+
 
 struct Strip {
   Quad quads[QUADS];
@@ -479,6 +505,7 @@ QL_KERNEL(WORKGROUP) tq1_0_dequant_f32(
     const ql_u32* __restrict__ tables,
     Element* __restrict__ y,
     const QlShape shape) {
+  fill_tables();
   const ql_u64 id = ql_group() * WORKGROUP + ql_thread();
   if (id >= (ql_u64)shape.stride * STRIPS) return;
 

@@ -134,7 +134,7 @@ QL_DEVICE float f16_to_f32(ql_u32 bits) {
 #endif
 
 constexpr ql_u32 trit_first = 0;  // word of the tables
-QL_CONSTANT ql_u32 by_strip_1[] = {
+QL_CONSTANT ql_u32 by_strip_1_entries[] = {
   0u,
   32u,
   64u,
@@ -200,8 +200,9 @@ QL_CONSTANT ql_u32 by_strip_1[] = {
   384u,
   384u,
 };
+QL_SHARED ql_u32 by_strip_1[64];
 
-QL_CONSTANT ql_u32 by_strip_2[] = {
+QL_CONSTANT ql_u32 by_strip_2_entries[] = {
   0u,
   0u,
   0u,
@@ -267,8 +268,9 @@ QL_CONSTANT ql_u32 by_strip_2[] = {
   2u,
   3u,
 };
+QL_SHARED ql_u32 by_strip_2[64];
 
-QL_CONSTANT ql_u32 by_strip_3[] = {
+QL_CONSTANT ql_u32 by_strip_3_entries[] = {
   8u,
   40u,
   72u,
@@ -334,8 +336,9 @@ QL_CONSTANT ql_u32 by_strip_3[] = {
   392u,
   392u,
 };
+QL_SHARED ql_u32 by_strip_3[64];
 
-QL_CONSTANT ql_u32 by_strip_4[] = {
+QL_CONSTANT ql_u32 by_strip_4_entries[] = {
   16u,
   48u,
   80u,
@@ -401,8 +404,9 @@ QL_CONSTANT ql_u32 by_strip_4[] = {
   400u,
   400u,
 };
+QL_SHARED ql_u32 by_strip_4[64];
 
-QL_CONSTANT ql_u32 by_strip_5[] = {
+QL_CONSTANT ql_u32 by_strip_5_entries[] = {
   24u,
   56u,
   88u,
@@ -468,6 +472,18 @@ QL_CONSTANT ql_u32 by_strip_5[] = {
   408u,
   408u,
 };
+QL_SHARED ql_u32 by_strip_5[64];
+
+// Threads look up different entries at once, which shared memory is made for.
+QL_DEVICE void fill_tables() {
+  for (ql_u32 i = ql_thread(); i < 64; i += WORKGROUP) by_strip_1[i] = by_strip_1_entries[i];
+  for (ql_u32 i = ql_thread(); i < 64; i += WORKGROUP) by_strip_2[i] = by_strip_2_entries[i];
+  for (ql_u32 i = ql_thread(); i < 64; i += WORKGROUP) by_strip_3[i] = by_strip_3_entries[i];
+  for (ql_u32 i = ql_thread(); i < 64; i += WORKGROUP) by_strip_4[i] = by_strip_4_entries[i];
+  for (ql_u32 i = ql_thread(); i < 64; i += WORKGROUP) by_strip_5[i] = by_strip_5_entries[i];
+  ql_barrier();
+}
+
 
 struct Strip {
   Quad quads[QUADS];
@@ -525,6 +541,7 @@ QL_KERNEL(WORKGROUP) tq1_0_matvec_f32(
     const float* __restrict__ x,
     float* __restrict__ y,
     const QlShape shape) {
+  fill_tables();
   QL_SHARED float partial[ROWS][WORKGROUP / 32];
   const ql_u64 first = ql_group() * ROWS;
   if (first >= shape.n) return;

@@ -50,18 +50,27 @@ const WORKGROUP = 128u;
 const WEIGHTS = 4u; // in one unit of decoding
 const STRIPS = 1u; // in one unit, each decoded by one invocation
 
+fn scb_at(word: u32) -> u32 {
+    return scb[word];
+}
+
 fn scb_u32_a4(byte: u32) -> u32 {
-    return scb[byte >> 2u];
+    return scb_at(byte >> 2u);
+}
+
+fn weight_at(word: u32) -> u32 {
+    return weight[word];
 }
 
 fn weight_u32_a4(byte: u32) -> u32 {
-    return weight[byte >> 2u];
+    return weight_at(byte >> 2u);
 }
 
 // Hides a rounded result from compilers that would fuse or re-associate what follows it.
 fn rounded(value: f32) -> f32 {
     return bitcast<f32>(bitcast<u32>(value) | shape.zero);
 }
+
 
 struct Strip {
     quad_0: Quad,

@@ -51,16 +51,28 @@ const WORKGROUP = 128u;
 const WEIGHTS = 32u; // in one unit of decoding
 const STRIPS = 2u; // in one unit, each decoded by one invocation
 
+fn qweight_at(word: u32) -> u32 {
+    return qweight[word];
+}
+
 fn qweight_u32_a4(byte: u32) -> u32 {
-    return qweight[byte >> 2u];
+    return qweight_at(byte >> 2u);
+}
+
+fn qzeros_at(word: u32) -> u32 {
+    return qzeros[word];
 }
 
 fn qzeros_u32_a4(byte: u32) -> u32 {
-    return qzeros[byte >> 2u];
+    return qzeros_at(byte >> 2u);
+}
+
+fn scales_at(word: u32) -> u32 {
+    return scales[word];
 }
 
 fn scales_u16_a2(byte: u32) -> u32 {
-    return (scales[byte >> 2u] >> ((byte & 2u) * 8u)) & 0xffffu;
+    return (scales_at(byte >> 2u) >> ((byte & 2u) * 8u)) & 0xffffu;
 }
 
 // Integer operations: a hardware conversion may flush subnormals.
@@ -74,28 +86,18 @@ fn f16_to_f32(half: u32) -> f32 {
     return bitcast<f32>(sign | select(finite, special, magnitude >= 0x7c00u));
 }
 
-// Rounds to nearest even, in integer operations: a hardware conversion may round otherwise.
+// Rounds to nearest even by integer operations, and by an addition where the result is subnormal: a
+// hardware conversion may round otherwise.
 fn f32_to_f16(value: f32) -> u32 {
     let bits = bitcast<u32>(value);
-    let sign = (bits >> 16u) & 0x8000u;
     let magnitude = bits & 0x7fffffffu;
-    if magnitude > 0x7f800000u {
-        return sign | 0x7e00u; // NaN
-    }
-    if magnitude >= 0x477ff000u {
-        return sign | 0x7c00u; // rounds to infinity
-    }
-    if magnitude < 0x38800000u {
-        // Subnormal: the significand, shifted to units of 2^-24; below half a unit it is 0.
-        let shift = min(126u - (magnitude >> 23u), 31u);
-        let significand = (magnitude & 0x7fffffu) | 0x800000u;
-        let rest = significand & ((1u << shift) - 1u);
-        let half = 1u << (shift - 1u);
-        let down = significand >> shift;
-        return sign | (down + u32(rest > half || (rest == half && (down & 1u) == 1u)));
-    }
-    return sign | ((magnitude - 0x38000000u + 0xfffu + ((magnitude >> 13u) & 1u)) >> 13u);
+    // The last bit of 0.5 stands for 2^-24, as that of a subnormal binary16 does.
+    let subnormal = bitcast<u32>(bitcast<f32>(magnitude) + 0.5f) - 0x3f000000u;
+    let normal = (magnitude - 0x38000000u + 0xfffu + ((magnitude >> 13u) & 1u)) >> 13u;
+    let finite = select(min(normal, 0x7c00u), subnormal, magnitude < 0x38800000u);
+    return ((bits >> 16u) & 0x8000u) | select(finite, 0x7e00u, magnitude > 0x7f800000u);
 }
+
 
 struct Strip {
     quad_0: Quad,

@@ -40,8 +40,12 @@ const WORKGROUP = 64u;
 const WEIGHTS = 256u; // in one unit of decoding
 const STRIPS = 8u; // in one unit, each decoded by one invocation
 
+fn blocks_at(word: u32) -> u32 {
+    return blocks[word];
+}
+
 fn blocks_u32_a4(byte: u32) -> u32 {
-    return blocks[byte >> 2u];
+    return blocks_at(byte >> 2u);
 }
 
 // Integer operations: a hardware conversion may flush subnormals.
@@ -56,6 +60,7 @@ fn f16_to_f32(half: u32) -> f32 {
 }
 
 const grid_first = 0u; // word of the tables
+
 struct Strip {
     quad_0: Quad,
     quad_1: Quad,

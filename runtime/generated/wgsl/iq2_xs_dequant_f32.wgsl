@@ -31,17 +31,21 @@ const WORKGROUP = 64u;
 const WEIGHTS = 256u; // in one unit of decoding
 const STRIPS = 16u; // in one unit, each decoded by one invocation
 
+fn blocks_at(word: u32) -> u32 {
+    return blocks[word];
+}
+
 fn blocks_u8_a1(byte: u32) -> u32 {
-    return (blocks[byte >> 2u] >> ((byte & 3u) * 8u)) & 0xffu;
+    return (blocks_at(byte >> 2u) >> ((byte & 3u) * 8u)) & 0xffu;
 }
 
 fn blocks_u16_a2(byte: u32) -> u32 {
-    return (blocks[byte >> 2u] >> ((byte & 2u) * 8u)) & 0xffffu;
+    return (blocks_at(byte >> 2u) >> ((byte & 2u) * 8u)) & 0xffffu;
 }
 
 fn blocks_u32_a2(byte: u32) -> u32 {
-    let low = blocks[byte >> 2u];
-    let high = blocks[(byte >> 2u) + 1u];
+    let low = blocks_at(byte >> 2u);
+    let high = blocks_at((byte >> 2u) + 1u);
     return select(low, (low >> 16u) | (high << 16u), (byte & 2u) != 0u);
 }
 
@@ -58,6 +62,7 @@ fn f16_to_f32(half: u32) -> f32 {
 
 const grid_first = 0u; // word of the tables
 const sign__first = 1024u; // word of the tables
+
 struct Strip {
     quad_0: Quad,
     quad_1: Quad,

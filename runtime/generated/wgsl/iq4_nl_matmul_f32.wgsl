@@ -49,13 +49,17 @@ const WORKGROUP = 128u;
 const WEIGHTS = 32u; // in one unit of decoding
 const STRIPS = 4u; // in one unit, each decoded by one invocation
 
+fn blocks_at(word: u32) -> u32 {
+    return blocks[word];
+}
+
 fn blocks_u16_a2(byte: u32) -> u32 {
-    return (blocks[byte >> 2u] >> ((byte & 2u) * 8u)) & 0xffffu;
+    return (blocks_at(byte >> 2u) >> ((byte & 2u) * 8u)) & 0xffffu;
 }
 
 fn blocks_u32_a2(byte: u32) -> u32 {
-    let low = blocks[byte >> 2u];
-    let high = blocks[(byte >> 2u) + 1u];
+    let low = blocks_at(byte >> 2u);
+    let high = blocks_at((byte >> 2u) + 1u);
     return select(low, (low >> 16u) | (high << 16u), (byte & 2u) != 0u);
 }
 
@@ -70,7 +74,7 @@ fn f16_to_f32(half: u32) -> f32 {
     return bitcast<f32>(sign | select(finite, special, magnitude >= 0x7c00u));
 }
 
-const levels = array<i32, 16>(
+const levels_entries = array<i32, 16>(
     -127,
     -104,
     -83,
@@ -88,6 +92,16 @@ const levels = array<i32, 16>(
     89,
     113,
 );
+var<workgroup> levels: array<i32, 16>;
+
+// Invocations look up different entries at once, which workgroup memory is made for.
+fn fill_tables(lane: u32) {
+    for (var i = lane; i < 16u; i += WORKGROUP) {
+        levels[i] = levels_entries[i];
+    }
+    workgroupBarrier();
+}
+
 
 struct Strip {
     quad_0: Quad,
@@ -135,6 +149,7 @@ fn iq4_nl_matmul_f32(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
+    fill_tables(lane);
     let id = group.y * groups.x + group.x;
     let tiles_n = (shape.n + TILE_N - 1u) / TILE_N;
     let first_n = id % tiles_n * TILE_N;

@@ -49,8 +49,12 @@ const WORKGROUP = 128u;
 const WEIGHTS = 256u; // in one unit of decoding
 const STRIPS = 32u; // in one unit, each decoded by one invocation
 
+fn blocks_at(word: u32) -> u32 {
+    return blocks[word];
+}
+
 fn blocks_u32_a4(byte: u32) -> u32 {
-    return blocks[byte >> 2u];
+    return blocks_at(byte >> 2u);
 }
 
 // Integer operations: a hardware conversion may flush subnormals.
@@ -64,7 +68,7 @@ fn f16_to_f32(half: u32) -> f32 {
     return bitcast<f32>(sign | select(finite, special, magnitude >= 0x7c00u));
 }
 
-const levels = array<i32, 16>(
+const levels_entries = array<i32, 16>(
     -127,
     -104,
     -83,
@@ -82,6 +86,16 @@ const levels = array<i32, 16>(
     89,
     113,
 );
+var<workgroup> levels: array<i32, 16>;
+
+// Invocations look up different entries at once, which workgroup memory is made for.
+fn fill_tables(lane: u32) {
+    for (var i = lane; i < 16u; i += WORKGROUP) {
+        levels[i] = levels_entries[i];
+    }
+    workgroupBarrier();
+}
+
 
 struct Strip {
     quad_0: Quad,
@@ -133,6 +147,7 @@ fn iq4_xs_matmul_f32(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
+    fill_tables(lane);
     let id = group.y * groups.x + group.x;
     let tiles_n = (shape.n + TILE_N - 1u) / TILE_N;
     let first_n = id % tiles_n * TILE_N;

@@ -49,18 +49,22 @@ const WORKGROUP = 128u;
 const WEIGHTS = 32u; // in one unit of decoding
 const STRIPS = 4u; // in one unit, each decoded by one invocation
 
+fn blocks_at(word: u32) -> u32 {
+    return blocks[word];
+}
+
 fn blocks_u8_a1(byte: u32) -> u32 {
-    return (blocks[byte >> 2u] >> ((byte & 3u) * 8u)) & 0xffu;
+    return (blocks_at(byte >> 2u) >> ((byte & 3u) * 8u)) & 0xffu;
 }
 
 fn blocks_u32_a1(byte: u32) -> u32 {
-    let low = blocks[byte >> 2u];
-    let high = blocks[(byte >> 2u) + 1u];
+    let low = blocks_at(byte >> 2u);
+    let high = blocks_at((byte >> 2u) + 1u);
     let shift = (byte & 3u) * 8u;
     return (low >> shift) | ((high << 1u) << (31u - shift));
 }
 
-const levels = array<i32, 16>(
+const levels_entries = array<i32, 16>(
     0,
     1,
     2,
@@ -78,6 +82,16 @@ const levels = array<i32, 16>(
     -8,
     -12,
 );
+var<workgroup> levels: array<i32, 16>;
+
+// Invocations look up different entries at once, which workgroup memory is made for.
+fn fill_tables(lane: u32) {
+    for (var i = lane; i < 16u; i += WORKGROUP) {
+        levels[i] = levels_entries[i];
+    }
+    workgroupBarrier();
+}
+
 
 struct Strip {
     quad_0: Quad,
@@ -126,6 +140,7 @@ fn mxfp4_matmul_f32(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
+    fill_tables(lane);
     let id = group.y * groups.x + group.x;
     let tiles_n = (shape.n + TILE_N - 1u) / TILE_N;
     let first_n = id % tiles_n * TILE_N;

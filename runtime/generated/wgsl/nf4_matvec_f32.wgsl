@@ -40,15 +40,23 @@ const WORKGROUP = 64u;
 const WEIGHTS = 8u; // in one unit of decoding
 const STRIPS = 1u; // in one unit, each decoded by one invocation
 
+fn absmax_at(word: u32) -> u32 {
+    return absmax[word];
+}
+
 fn absmax_u32_a4(byte: u32) -> u32 {
-    return absmax[byte >> 2u];
+    return absmax_at(byte >> 2u);
+}
+
+fn packed_at(word: u32) -> u32 {
+    return packed[word];
 }
 
 fn packed_u32_a4(byte: u32) -> u32 {
-    return packed[byte >> 2u];
+    return packed_at(byte >> 2u);
 }
 
-const normal_float = array<f32, 16>(
+const normal_float_entries = array<f32, 16>(
     -1.0f,
     -0.6961928f,
     -0.52507305f,
@@ -66,6 +74,16 @@ const normal_float = array<f32, 16>(
     0.72295684f,
     1.0f,
 );
+var<workgroup> normal_float: array<f32, 16>;
+
+// Invocations look up different entries at once, which workgroup memory is made for.
+fn fill_tables(lane: u32) {
+    for (var i = lane; i < 16u; i += WORKGROUP) {
+        normal_float[i] = normal_float_entries[i];
+    }
+    workgroupBarrier();
+}
+
 
 struct Strip {
     quad_0: Quad,
@@ -113,6 +131,7 @@ fn nf4_matvec_f32(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
+    fill_tables(lane);
     let first = (group.y * groups.x + group.x) * ROWS;
     if first >= shape.n {
         return;

@@ -50,12 +50,16 @@ const WORKGROUP = 128u;
 const WEIGHTS = 64u; // in one unit of decoding
 const STRIPS = 8u; // in one unit, each decoded by one invocation
 
+fn blocks_at(word: u32) -> u32 {
+    return blocks[word];
+}
+
 fn blocks_u32_a4(byte: u32) -> u32 {
-    return blocks[byte >> 2u];
+    return blocks_at(byte >> 2u);
 }
 
 const scale_values_first = 0u; // word of the tables
-const levels = array<i32, 16>(
+const levels_entries = array<i32, 16>(
     0,
     1,
     2,
@@ -73,6 +77,16 @@ const levels = array<i32, 16>(
     -8,
     -12,
 );
+var<workgroup> levels: array<i32, 16>;
+
+// Invocations look up different entries at once, which workgroup memory is made for.
+fn fill_tables(lane: u32) {
+    for (var i = lane; i < 16u; i += WORKGROUP) {
+        levels[i] = levels_entries[i];
+    }
+    workgroupBarrier();
+}
+
 
 struct Strip {
     quad_0: Quad,
@@ -120,6 +134,7 @@ fn nvfp4_matmul_f32(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
+    fill_tables(lane);
     let id = group.y * groups.x + group.x;
     let tiles_n = (shape.n + TILE_N - 1u) / TILE_N;
     let first_n = id % tiles_n * TILE_N;

@@ -49,13 +49,17 @@ const WORKGROUP = 128u;
 const WEIGHTS = 128u; // in one unit of decoding
 const STRIPS = 4u; // in one unit, each decoded by one invocation
 
+fn blocks_at(word: u32) -> u32 {
+    return blocks[word];
+}
+
 fn blocks_u16_a2(byte: u32) -> u32 {
-    return (blocks[byte >> 2u] >> ((byte & 2u) * 8u)) & 0xffffu;
+    return (blocks_at(byte >> 2u) >> ((byte & 2u) * 8u)) & 0xffffu;
 }
 
 fn blocks_u32_a2(byte: u32) -> u32 {
-    let low = blocks[byte >> 2u];
-    let high = blocks[(byte >> 2u) + 1u];
+    let low = blocks_at(byte >> 2u);
+    let high = blocks_at((byte >> 2u) + 1u);
     return select(low, (low >> 16u) | (high << 16u), (byte & 2u) != 0u);
 }
 
@@ -69,6 +73,7 @@ fn f16_to_f32(half: u32) -> f32 {
     let finite = select(normal, subnormal, magnitude < 0x400u);
     return bitcast<f32>(sign | select(finite, special, magnitude >= 0x7c00u));
 }
+
 
 struct Strip {
     quad_0: Quad,

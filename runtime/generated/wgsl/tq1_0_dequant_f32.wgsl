@@ -31,12 +31,16 @@ const WORKGROUP = 64u;
 const WEIGHTS = 256u; // in one unit of decoding
 const STRIPS = 64u; // in one unit, each decoded by one invocation
 
+fn blocks_at(word: u32) -> u32 {
+    return blocks[word];
+}
+
 fn blocks_u8_a1(byte: u32) -> u32 {
-    return (blocks[byte >> 2u] >> ((byte & 3u) * 8u)) & 0xffu;
+    return (blocks_at(byte >> 2u) >> ((byte & 3u) * 8u)) & 0xffu;
 }
 
 fn blocks_u16_a2(byte: u32) -> u32 {
-    return (blocks[byte >> 2u] >> ((byte & 2u) * 8u)) & 0xffffu;
+    return (blocks_at(byte >> 2u) >> ((byte & 2u) * 8u)) & 0xffffu;
 }
 
 // Integer operations: a hardware conversion may flush subnormals.
@@ -51,7 +55,7 @@ fn f16_to_f32(half: u32) -> f32 {
 }
 
 const trit_first = 0u; // word of the tables
-const by_strip_1 = array<u32, 64>(
+const by_strip_1_entries = array<u32, 64>(
     0u,
     32u,
     64u,
@@ -117,8 +121,9 @@ const by_strip_1 = array<u32, 64>(
     384u,
     384u,
 );
+var<workgroup> by_strip_1: array<u32, 64>;
 
-const by_strip_2 = array<u32, 64>(
+const by_strip_2_entries = array<u32, 64>(
     0u,
     0u,
     0u,
@@ -184,8 +189,9 @@ const by_strip_2 = array<u32, 64>(
     2u,
     3u,
 );
+var<workgroup> by_strip_2: array<u32, 64>;
 
-const by_strip_3 = array<u32, 64>(
+const by_strip_3_entries = array<u32, 64>(
     8u,
     40u,
     72u,
@@ -251,8 +257,9 @@ const by_strip_3 = array<u32, 64>(
     392u,
     392u,
 );
+var<workgroup> by_strip_3: array<u32, 64>;
 
-const by_strip_4 = array<u32, 64>(
+const by_strip_4_entries = array<u32, 64>(
     16u,
     48u,
     80u,
@@ -318,8 +325,9 @@ const by_strip_4 = array<u32, 64>(
     400u,
     400u,
 );
+var<workgroup> by_strip_4: array<u32, 64>;
 
-const by_strip_5 = array<u32, 64>(
+const by_strip_5_entries = array<u32, 64>(
     24u,
     56u,
     88u,
@@ -385,6 +393,28 @@ const by_strip_5 = array<u32, 64>(
     408u,
     408u,
 );
+var<workgroup> by_strip_5: array<u32, 64>;
+
+// Invocations look up different entries at once, which workgroup memory is made for.
+fn fill_tables(lane: u32) {
+    for (var i = lane; i < 64u; i += WORKGROUP) {
+        by_strip_1[i] = by_strip_1_entries[i];
+    }
+    for (var i = lane; i < 64u; i += WORKGROUP) {
+        by_strip_2[i] = by_strip_2_entries[i];
+    }
+    for (var i = lane; i < 64u; i += WORKGROUP) {
+        by_strip_3[i] = by_strip_3_entries[i];
+    }
+    for (var i = lane; i < 64u; i += WORKGROUP) {
+        by_strip_4[i] = by_strip_4_entries[i];
+    }
+    for (var i = lane; i < 64u; i += WORKGROUP) {
+        by_strip_5[i] = by_strip_5_entries[i];
+    }
+    workgroupBarrier();
+}
+
 
 struct Strip {
     quad_0: Quad,
@@ -435,6 +465,7 @@ fn tq1_0_dequant_f32(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
+    fill_tables(lane);
     let id = (group.y * groups.x + group.x) * WORKGROUP + lane;
     if id >= shape.stride * STRIPS {
         return;
