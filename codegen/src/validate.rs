@@ -1,9 +1,7 @@
 //! Every WGSL kernel is parsed and validated by naga, with the capabilities the runtime asks for.
 
 use crate::artifact::{Backend, Kernel};
-use naga::valid::{
-    Capabilities, ShaderStages, SubgroupOperationSet, ValidationFlags, Validator,
-};
+use naga::valid::{Capabilities, ShaderStages, SubgroupOperationSet, ValidationFlags, Validator};
 use std::fmt;
 
 /// What naga says against a generated kernel.

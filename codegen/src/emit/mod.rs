@@ -4,16 +4,20 @@
 mod constant;
 pub mod cpu;
 mod dialect;
+mod dots;
 pub mod items;
 mod manifest;
 mod names;
+mod runs;
 mod schedule;
 mod templates;
 
 pub use manifest::{manifest, tables};
 
 use crate::Error;
-use crate::artifact::{Backend, Binding, Element, Grid, Kernel, Kind, Role, kernel_name};
+use crate::artifact::{
+    Activations, Backend, Binding, Element, Grid, Kernel, Kind, Role, kernel_name,
+};
 use crate::format::{Format, gcd};
 use crate::ir::{Binary, Decoder, Lanes, Op, Quad, Unary, Value, Verified};
 use crate::lower;
@@ -41,6 +45,9 @@ pub(crate) fn kernels(format: &Format, row: &Verified<Decoder>) -> Result<Vec<Ke
             let decoder = if kind == Kind::Dequant { &flat } else { row };
             kernels.push(kernel(format, decoder, dialect, kind, output)?);
         }
+    }
+    if let Some(dots) = lower::dots(format) {
+        kernels.extend(dots::kernels(format, &dots?)?);
     }
     Ok(kernels)
 }
@@ -86,7 +93,7 @@ fn kernel(
     kind: Kind,
     output: Element,
 ) -> Result<Kernel, Error> {
-    let name = kernel_name(&format.name, kind, output);
+    let name = kernel_name(&format.name, kind, output, Activations::F32, false);
     let lanes = decoder.quads.iter().map(|quad| weights(quad).len()).max().unwrap_or(1);
     let schedule = Schedule::new(kind, decoder.quads.len() as u32, lanes as u32);
     let (starts, weight_lists): (Vec<Value>, Vec<&[Value]>) =
@@ -119,6 +126,11 @@ fn kernel(
             functions: &functions(decoder, dialect.backend),
             tables: !first_words.is_empty(),
             plain: format.is_plain(),
+            sizes: templates::Sizes {
+                weights: decoder.weights,
+                strips: decoder.strips,
+                quads: decoder.quads.len(),
+            },
         })?,
         tables: dialect.tables(decoder),
         first_words,
@@ -131,13 +143,15 @@ fn kernel(
         },
         schedule,
     };
-    let source = templates::kernel(dialect.backend, kind, &context)?;
+    let source = templates::kernel(dialect.backend, kind.word(), &context)?;
     let unit_bytes = |bytes: u32| bytes - bytes / (decoder.weights / format.weights);
     Ok(Kernel {
         source: source.into(),
         backend: dialect.backend,
         kind,
         output,
+        activations: Activations::F32,
+        subgroups: false,
         workgroup: [context.schedule.workgroup, 1, 1],
         bindings: bindings(decoder, kind, !context.first_words.is_empty()).into(),
         grid: match kind {
@@ -147,7 +161,9 @@ fn kernel(
                 per_workgroup: context.schedule.workgroup,
             },
             Kind::Matvec => Grid::Rows { per_workgroup: context.schedule.rows },
-            Kind::Matmul => Grid::Tiles { n: context.schedule.tile_n, m: context.schedule.tile_m },
+            Kind::Batch | Kind::Matmul | Kind::Quantize => {
+                Grid::Tiles { n: context.schedule.tile_n, m: context.schedule.tile_m }
+            }
         },
         // A unit may reach past the last block, and a word load past the last byte.
         padding: decoder.streams.iter().map(|s| unit_bytes(s.bytes)).max().unwrap_or(0) + 4,
