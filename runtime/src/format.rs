@@ -14,6 +14,8 @@ pub struct Format {
     source: Source,
     /// Weights, for each of the artifact's sizes.
     sizes: [u32; 2],
+    /// Whether texts and facts are as Quantloom's compiler made them; see [`Format::trusted`].
+    proven: bool,
 }
 
 #[derive(Clone)]
@@ -64,9 +66,9 @@ impl Format {
         };
         let params = quantloom_codegen::Params(params.iter().map(param).collect());
         let compiled = quantloom_codegen::compile_with(descriptor, file, &params);
-        compiled
-            .map(|compiled| compiled.artifact.into())
-            .map_err(|error| Error::Compile(error.into()))
+        let compiled = compiled.map_err(|error| Error::Compile(error.into()))?;
+        // Nothing has touched what the compiler has just made and proved.
+        Ok(Format { proven: true, ..Format::from(compiled.artifact) })
     }
 
     /// The same format with another size, in weights: tensors made with this handle are stored with
@@ -116,13 +118,29 @@ impl Format {
     }
 
     fn new(source: Source) -> Format {
-        let mut format = Format { source, sizes: [0; 2] };
+        let mut format = Format { source, sizes: [0; 2], proven: false };
         let defaults = format.artifact().sizes.iter().map(|size| size.default);
         let defaults: Vec<u32> = defaults.collect();
         for (size, default) in format.sizes.iter_mut().zip(defaults) {
             *size = default;
         }
         format
+    }
+
+    /// Lets GPUs run this format's kernels without checks at run time, as they run those of formats
+    /// that are built in or compiled by `Format::compile`; for a format that `include_format!` made.
+    ///
+    /// # Safety
+    /// The artifact must be as Quantloom's compiler made it, texts and facts alike: what it proved of
+    /// them is that they stay within the buffers of a tensor.
+    #[allow(unsafe_code)]
+    pub unsafe fn trusted(self) -> Format {
+        Format { proven: true, ..self }
+    }
+
+    /// Whether texts and facts are known to be the compiler's, so that what it proved of them holds.
+    pub fn is_proven(&self) -> bool {
+        self.proven
     }
 
     /// The built-in format with this type number in GGUF files.
@@ -191,7 +209,10 @@ impl Deref for Format {
 
 impl From<&'static Artifact> for Format {
     fn from(artifact: &'static Artifact) -> Format {
-        Format::new(Source::BuiltIn(artifact))
+        // Of the artifacts that live as long as the program, only those of this crate's own manifest
+        // are known to be the compiler's. They cannot be changed, so being one of them is the proof.
+        let proven = formats().iter().any(|own| std::ptr::eq(own, artifact));
+        Format { proven, ..Format::new(Source::BuiltIn(artifact)) }
     }
 }
 
@@ -210,5 +231,30 @@ impl From<&Format> for Format {
 impl fmt::Debug for Format {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Format({})", self.name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_the_compiler_made_is_proven() {
+        let built_in = formats().first().unwrap();
+        assert!(Format::from(built_in).is_proven());
+        assert!(Format::named(&built_in.name).unwrap().is_proven());
+        assert!(!Format::from(built_in.clone()).is_proven(), "a copy may have been changed");
+        let leaked: &'static Artifact = Box::leak(Box::new(built_in.clone()));
+        assert!(!Format::from(leaked).is_proven(), "it is not the manifest's");
+    }
+
+    #[cfg(feature = "compile")]
+    #[test]
+    fn what_was_just_compiled_is_proven() {
+        let text = "format: a\ntitle: a\nweights: 4\nblock:\n  q: u8[4]\nfields:\n  \
+                    c: {from: q}\nvalue: c\n";
+        let format = Format::compile(text, "a.yaml").unwrap();
+        assert!(format.is_proven() && format.clone().is_proven());
+        assert!(!Format::from(Artifact::clone(&format)).is_proven());
     }
 }

@@ -90,15 +90,18 @@ impl Interleaved {
     }
 
     /// Scales and offsets of the same chunks, for every run. `chunks` begins where a block does.
-    pub fn scales(
+    #[inline(always)]
+    pub fn scales<S: Simd>(
         &self,
+        simd: S,
         isa: Isa,
         coded: &Coded,
         group: usize,
         chunks: Range<usize>,
-        scales: &mut [Floats],
-        offsets: &mut [Floats],
+        [scales, offsets]: [&mut [Floats]; 2],
     ) {
+        // As far ahead as the codes are fetched, counted in calls like this one.
+        let calls = planes::AHEAD.div_ceil((chunks.len() * self.bits).max(1));
         match &self.scales {
             Scales::Bytes { header, bytes } => {
                 let per_row = coded.k / coded.block;
@@ -107,6 +110,7 @@ impl Interleaved {
                 let first = chunks.start * CHUNK / coded.block;
                 let blocks = (group * per_row + first) * length..(group + 1) * per_row * length;
                 let Some(bytes) = bytes.get(blocks) else { return };
+                fetch(simd, bytes, (chunks.len() * CHUNK).div_ceil(coded.block) * length, calls);
                 let repeated = coded.functions.run as usize / coded.run;
                 if repeated == 1 {
                     return row_scales(isa, header, bytes, scales, offsets);
@@ -121,9 +125,14 @@ impl Interleaved {
             }
             Scales::Floats { scales: from, offsets: from_offsets } => {
                 let per_row = coded.k / coded.group;
+                let first = chunks.start * CHUNK / coded.run;
+                let times = coded.group / coded.run;
+                let groups = group * per_row + first / times;
+                for list in [from, from_offsets] {
+                    let list = list.get(groups..).unwrap_or_default();
+                    fetch(simd, list, scales.len().div_ceil(times), calls);
+                }
                 let from_group = |from: &'_ [Floats], to: &mut [Floats]| {
-                    let first = chunks.start * CHUNK / coded.run;
-                    let times = coded.group / coded.run;
                     for (run, to) in (first..).zip(to) {
                         let at = (run / times).min(per_row - 1);
                         *to = from.get(group * per_row + at).copied().unwrap_or(Floats::ZERO);
@@ -135,6 +144,16 @@ impl Interleaved {
                 }
             }
         }
+    }
+}
+
+/// Fetches what the call after so many `calls` reads, where each reads as many `items` on from the
+/// start of a list.
+#[inline(always)]
+fn fetch<S: Simd, T>(simd: S, list: &[T], items: usize, calls: usize) {
+    let first: *const Line = list.as_ptr().wrapping_add(items * calls).cast();
+    for line in 0..(items * size_of::<T>()).div_ceil(size_of::<Line>()) {
+        simd.prefetch(first.wrapping_add(line));
     }
 }
 

@@ -77,7 +77,8 @@ impl Buffers {
                     };
                     stored.codes(simd, coded, table, group, chunks.clone(), &mut self.codes);
                 }
-                stored.scales(reader.isa, coded, group, chunks.clone(), scales, offsets);
+                let to = [&mut *scales, &mut *offsets];
+                stored.scales(simd, reader.isa, coded, group, chunks.clone(), to);
             }
             None => {
                 self.codes.resize(chunks.len() * QUADS, Line::ZERO);

@@ -2,7 +2,6 @@
 
 use std::cell::Cell;
 
-use half::slice::HalfFloatSliceExt;
 use rayon::prelude::*;
 
 use super::arithmetic::{Codes, Int8, Weights};
@@ -35,8 +34,6 @@ pub struct CpuWeights {
 
 /// Most streams that a tensor may have here.
 const STREAMS: usize = 16;
-/// Weights decoded at a time: small enough to stay in the first-level cache.
-const RUN: usize = 1024;
 /// Weights per task of a dequantization.
 const TASK: usize = 16 * 1024;
 /// Activation rows from which on decoded weights are interleaved.
@@ -45,8 +42,6 @@ pub(super) const MANY: usize = 8;
 thread_local! {
     /// Activation rows, sorted by their matrix.
     static ORDER: Cell<Vec<u32>> = Cell::default();
-    /// Decoded weights, before they are rounded.
-    static DECODED: Cell<Vec<f32>> = Cell::default();
 }
 
 impl CpuWeights {
@@ -136,10 +131,10 @@ impl CpuWeights {
         self.check(y, self.tensor.n() * self.tensor.k(), "[n, k]")?;
         let per_task = self.run(TASK);
         self.with_decoded(|decoded| {
-            let large = y.len() >= stream::LARGE;
+            let large = size_of_val(y) >= stream::LARGE;
             let tasks = y.par_chunks_mut(per_task * decoded.block).enumerate();
             tasks.for_each(|(task, weights)| match large {
-                true => stream::blocks(&decoded, task * per_task, weights),
+                true => stream::blocks(&decoded, task * per_task, weights, large),
                 false => decoded.blocks(task * per_task, weights),
             });
         });
@@ -152,15 +147,12 @@ impl CpuWeights {
     /// Where `y` has not `n · k` values.
     pub fn dequantize_f16_into(&self, y: &mut [f16]) -> Result<()> {
         self.check(y, self.tensor.n() * self.tensor.k(), "[n, k]")?;
-        let per_task = self.run(RUN);
+        let per_task = self.run(TASK);
         self.with_decoded(|decoded| {
+            let large = size_of_val(y) >= stream::LARGE;
             let tasks = y.par_chunks_mut(per_task * decoded.block).enumerate();
             tasks.for_each(|(task, weights)| {
-                let mut room = DECODED.take();
-                room.resize(weights.len(), 0.0);
-                decoded.blocks(task * per_task, &mut room);
-                weights.convert_from_f32_slice(&room);
-                DECODED.set(room);
+                stream::blocks(&decoded, task * per_task, weights, large);
             });
         });
         Ok(())

@@ -6,8 +6,9 @@ use std::task::{Poll, Waker};
 
 use bytemuck::Pod;
 
+use super::groups::Groups;
 use super::{Gpu, GpuWeights, View, plan};
-use crate::artifact::Element;
+use crate::artifact::{Element, Kind};
 use crate::device::check_activations;
 use crate::memory::{elements, zeros};
 use crate::{Result, f16};
@@ -41,7 +42,7 @@ impl GpuWeights {
     pub async fn matvec_async(&self, x: &[f32]) -> Result<Vec<f32>> {
         check_activations(&self.name, x, 1, self.k as usize)?;
         let mut y = zeros(self.n as usize, "the output")?;
-        self.product(x, &mut y, |encoder, x, y| self.record_matvec(encoder, x, y)).await?;
+        self.product(Kind::Matvec, x, &mut y, 1).await?;
         Ok(y)
     }
 
@@ -58,7 +59,7 @@ impl GpuWeights {
         let rows = usize::try_from(rows).unwrap_or(usize::MAX).clamp(1, m);
         for (x, y) in x.chunks(rows * k).zip(y.chunks_mut(rows * n)) {
             let m = (x.len() / k) as u32;
-            self.product(x, y, |encoder, x, y| self.record_matmul(encoder, x, y, m)).await?;
+            self.product(Kind::Matmul, x, y, m).await?;
         }
         Ok(y)
     }
@@ -77,7 +78,8 @@ impl GpuWeights {
                     buffers => buffers.insert(Fetch::new(gpu, size)?),
                 };
                 let mut encoder = gpu.encoder()?;
-                self.record_piece(&mut encoder, part, &piece, View::from(&buffers.y), element)?;
+                let y = View::from(&buffers.y);
+                self.record_piece(&mut encoder, part, &piece, y, element, &Groups::default())?;
                 let (decoded, after) = rest.split_at_mut((count as usize).min(rest.len()));
                 buffers.fetch(gpu, encoder, decoded).await?;
                 rest = after;
@@ -87,17 +89,14 @@ impl GpuWeights {
     }
 
     /// Runs one product, whose activations and output fit a binding.
-    async fn product(
-        &self,
-        x: &[f32],
-        y: &mut [f32],
-        record: impl FnOnce(&mut wgpu::CommandEncoder, View<'_>, View<'_>) -> Result<()>,
-    ) -> Result<()> {
+    async fn product(&self, kind: Kind, x: &[f32], y: &mut [f32], m: u32) -> Result<()> {
         let gpu = &self.gpu;
         let x = gpu.filled("activations", bytemuck::cast_slice(x), wgpu::BufferUsages::STORAGE)?;
         let mut buffers = Fetch::new(gpu, plan::rounded(y.len() as u64) * 4)?;
         let mut encoder = gpu.encoder()?;
-        record(&mut encoder, View::from(&x), View::from(&buffers.y))?;
+        // The buffers do not come again.
+        let (x, y_view, groups) = (View::from(&x), View::from(&buffers.y), Groups::default());
+        self.record_product(&mut encoder, kind, x, y_view, m, &groups)?;
         buffers.fetch(gpu, encoder, y).await
     }
 }

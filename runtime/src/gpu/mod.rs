@@ -9,6 +9,7 @@
 
 mod fault;
 mod fetch;
+mod groups;
 mod pipeline;
 mod plan;
 mod record;
@@ -21,7 +22,7 @@ use std::sync::{Arc, Mutex};
 
 use self::fault::Faults;
 use self::pipeline::Pipeline;
-pub use self::record::View;
+pub use self::record::{Recorder, View};
 pub use self::upload::GpuWeights;
 use crate::artifact::List;
 use crate::device::{Backend, Resident};

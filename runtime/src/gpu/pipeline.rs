@@ -1,60 +1,87 @@
-//! Compiles kernels, once per device, and binds what their facts list.
+//! Compiles kernels, once per device, and launches them.
+#![allow(unsafe_code)]
 
 use std::sync::{Arc, PoisonError};
 
-use super::{Gpu, View};
-use crate::artifact::{Backend, Element, Grid, Kernel, Kind, Role, Shape};
-use crate::{Error, Format, Result};
+use super::groups::Groups;
+use super::{Gpu, GpuWeights, View};
+use crate::artifact::{Backend, Binding, Element, Grid, Kernel, Kind, Role, Shape};
+use crate::{Error, Result};
 
 /// A compiled kernel.
 pub(super) struct Pipeline {
     kernel: Kernel,
+    /// Whether it was compiled without checks at run time.
+    trusted: bool,
     layout: wgpu::BindGroupLayout,
     pipeline: wgpu::ComputePipeline,
 }
 
-impl Pipeline {
-    /// How a launch is cut into workgroups.
-    pub(super) fn grid(&self) -> Grid {
-        self.kernel.grid
-    }
-}
-
 /// What one launch works on.
 pub(super) struct Launch<'a> {
-    /// One per stream of the format.
-    pub weights: &'a [View<'a>],
+    pub weights: Streams<'a>,
     pub tables: Option<View<'a>>,
     pub x: Option<View<'a>>,
     pub y: View<'a>,
     pub shape: Shape,
     /// Weights `[n, k]` and activation rows `m` that the grid covers.
     pub covered: [u64; 3],
+    /// Where its bind group is kept.
+    pub groups: &'a Groups,
 }
 
-/// A format's WGSL kernel.
-pub(super) fn kernel(format: &Format, kind: Kind, element: Element) -> Result<&Kernel> {
-    format.kernel(Backend::Wgsl, kind, element).ok_or_else(|| Error::Missing {
-        format: format.name.to_string(),
-        what: format!("WGSL kernel `{}_{}`", kind.word(), element.word()),
-        hint: String::new(),
-    })
+/// The bytes of every stream of the format, or a part of each.
+pub(super) enum Streams<'a> {
+    Whole(&'a [wgpu::Buffer]),
+    Cut(Vec<View<'a>>),
+}
+
+impl<'a> Streams<'a> {
+    fn get(&self, stream: u32) -> Option<View<'a>> {
+        match self {
+            Streams::Whole(buffers) => buffers.get(stream as usize).map(View::from),
+            Streams::Cut(views) => views.get(stream as usize).copied(),
+        }
+    }
+}
+
+impl GpuWeights {
+    /// The compiled kernel of this kind; looked up once.
+    pub(super) fn pipeline(&self, kind: Kind, element: Element) -> Result<Arc<Pipeline>> {
+        let format = &self.format;
+        let kernel = format.kernel(Backend::Wgsl, kind, element).ok_or_else(|| Error::Missing {
+            format: format.name.to_string(),
+            what: format!("WGSL kernel `{}_{}`", kind.word(), element.word()),
+            hint: String::new(),
+        })?;
+        // Kernels stay where they are as long as their format.
+        let address = std::ptr::from_ref(kernel).addr();
+        let mut known = self.pipelines.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, pipeline)) = known.iter().find(|(own, _)| *own == address) {
+            return Ok(pipeline.clone());
+        }
+        let pipeline = self.gpu.pipeline(kernel, format.is_proven())?;
+        known.push((address, pipeline.clone()));
+        Ok(pipeline)
+    }
 }
 
 impl Gpu {
     /// The compiled kernel, from the cache where the same was compiled before.
-    pub(super) fn pipeline(&self, kernel: &Kernel) -> Result<Arc<Pipeline>> {
+    fn pipeline(&self, kernel: &Kernel, trusted: bool) -> Result<Arc<Pipeline>> {
         let mut cache = self.shared.pipelines.lock().unwrap_or_else(PoisonError::into_inner);
         let same_name = cache.entry(kernel.name.to_string()).or_default();
-        if let Some(found) = same_name.iter().find(|pipeline| pipeline.kernel == *kernel) {
+        // The facts around an equal text may differ: what is compiled without checks stays apart.
+        let same = |own: &&Arc<Pipeline>| own.trusted == trusted && own.kernel == *kernel;
+        if let Some(found) = same_name.iter().find(same) {
             return Ok(found.clone());
         }
-        let pipeline = Arc::new(self.compile(kernel)?);
+        let pipeline = Arc::new(self.compile(kernel, trusted)?);
         same_name.push(pipeline.clone());
         Ok(pipeline)
     }
 
-    fn compile(&self, kernel: &Kernel) -> Result<Pipeline> {
+    fn compile(&self, kernel: &Kernel, trusted: bool) -> Result<Pipeline> {
         let device = &self.shared.device;
         let name: &str = &kernel.name;
         let entries: Vec<_> = (0..)
@@ -66,10 +93,7 @@ impl Gpu {
                 label: Some(name),
                 entries: &entries,
             });
-            let module = device.create_shader_module(wgpu::ShaderModuleDescriptor {
-                label: Some(name),
-                source: wgpu::ShaderSource::Wgsl(kernel.source.as_ref().into()),
-            });
+            let module = self.module(kernel, trusted);
             let pipeline_layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
                 label: Some(name),
                 bind_group_layouts: &[Some(&layout)],
@@ -80,75 +104,142 @@ impl Gpu {
                 layout: Some(&pipeline_layout),
                 module: &module,
                 entry_point: Some(name),
-                compilation_options: Default::default(),
+                compilation_options: wgpu::PipelineCompilationOptions {
+                    // The compiler's kernels write workgroup memory before they read it.
+                    zero_initialize_workgroup_memory: !trusted,
+                    ..Default::default()
+                },
                 cache: None,
             });
             (layout, pipeline)
         })?;
-        Ok(Pipeline { kernel: kernel.clone(), layout, pipeline })
+        Ok(Pipeline { kernel: kernel.clone(), trusted, layout, pipeline })
     }
 
-    /// Adds a launch to a pass.
+    fn module(&self, kernel: &Kernel, trusted: bool) -> wgpu::ShaderModule {
+        let text = wgpu::ShaderModuleDescriptor {
+            label: Some(&kernel.name),
+            source: wgpu::ShaderSource::Wgsl(kernel.source.as_ref().into()),
+        };
+        if !trusted {
+            return self.shared.device.create_shader_module(text);
+        }
+        // SAFETY: `Format::is_proven` holds for this kernel: the compiler made its text and facts. Of
+        // the text, the verifier proved for every row and block of a tensor that loads lie in the
+        // tensor's units or the padding, that lookups lie in their tables, and that nothing divides
+        // by zero; loops run over counts, and rows and stores are compared with the shape. The
+        // buffers are as the shape says: `Tensor::new` checked the streams, `upload` added the
+        // padding, and `View`s of callers were measured before they were bound.
+        unsafe {
+            let unchecked = wgpu::ShaderRuntimeChecks::unchecked();
+            self.shared.device.create_shader_module_trusted(text, unchecked)
+        }
+    }
+
+    /// Adds a launch to a pass. The same launch again makes no new object.
     pub(super) fn launch(
         &self,
         pass: &mut wgpu::ComputePass<'_>,
-        pipeline: &Pipeline,
+        pipeline: &Arc<Pipeline>,
         launch: &Launch<'_>,
     ) -> Result<()> {
-        let kernel = &pipeline.kernel;
-        let during = format!("recording kernel `{}`", kernel.name);
-        let [n, k, m] = launch.covered;
-        let grid = kernel.grid.launch(n, k, m, self.limits.workgroups);
-        let [x, y, z] = grid.ok_or_else(|| {
-            let most = self.limits.workgroups;
+        let [x, y, z] = self.grid(&pipeline.kernel, launch.covered)?;
+        let (views, offsets) = self.views(&pipeline.kernel, launch)?;
+        let group = launch.groups.group(self, pipeline, &launch.shape, &views)?;
+        pass.set_pipeline(&pipeline.pipeline);
+        pass.set_bind_group(0, &group, &offsets);
+        pass.dispatch_workgroups(x, y, z);
+        Ok(())
+    }
+
+    fn grid(&self, kernel: &Kernel, [n, k, m]: [u64; 3]) -> Result<[u32; 3]> {
+        let most = self.limits.workgroups;
+        kernel.grid.launch(n, k, m, most).ok_or_else(|| {
             self.failed(
-                &during,
+                &recording(kernel),
                 format!(
                     "[{n}, {k}] weights and {m} activation rows need more than {most} x {most} \
                      workgroups"
                 ),
             )
-        })?;
-        self.guarded(&during, || {
-            let shape = self.uniform(&launch.shape)?;
-            let shape = View::from(&shape);
-            let mut entries = Vec::new();
-            for (binding, resource) in (0..).zip(kernel.bindings.iter()) {
-                let view = match resource.role {
-                    Role::Weights(stream) => launch.weights.get(stream as usize),
-                    Role::Tables => launch.tables.as_ref(),
-                    Role::Activations => launch.x.as_ref(),
-                    Role::Output => Some(&launch.y),
-                    Role::Shape => Some(&shape),
-                };
-                let view = view.ok_or_else(|| {
-                    self.failed(
-                        &during,
-                        format!(
-                            "its binding `{}` is for {:?}, which this launch has not",
-                            resource.name, resource.role
-                        ),
-                    )
-                })?;
-                entries.push(wgpu::BindGroupEntry { binding, resource: view.resource() });
-            }
-            let group = self.shared.device.create_bind_group(&wgpu::BindGroupDescriptor {
-                label: Some(kernel.name.as_ref()),
-                layout: &pipeline.layout,
-                entries: &entries,
-            });
-            pass.set_pipeline(&pipeline.pipeline);
-            pass.set_bind_group(0, &group, &[]);
-            pass.dispatch_workgroups(x, y, z);
-            Ok(())
-        })?
+        })
     }
 
-    /// A shape as kernels read it.
-    fn uniform(&self, shape: &Shape) -> Result<wgpu::Buffer> {
-        let words: Vec<u8> = shape.words().iter().flat_map(|word| word.to_le_bytes()).collect();
-        self.filled("shape", &words, wgpu::BufferUsages::UNIFORM)
+    /// What a kernel binds but for the shape, in order, and where the callers' buffers begin.
+    fn views<'a>(
+        &self,
+        kernel: &Kernel,
+        launch: &Launch<'a>,
+    ) -> Result<(Vec<View<'a>>, Vec<wgpu::DynamicOffset>)> {
+        let mut views = Vec::with_capacity(kernel.bindings.len());
+        let mut offsets = Vec::with_capacity(kernel.bindings.len());
+        for resource in kernel.bindings.iter() {
+            let view = match resource.role {
+                Role::Weights(stream) => launch.weights.get(stream),
+                Role::Tables => launch.tables,
+                Role::Activations => launch.x,
+                Role::Output => Some(launch.y),
+                Role::Shape => continue,
+            };
+            let mut view = view.ok_or_else(|| {
+                let Binding { name, role } = resource;
+                let problem =
+                    format!("its binding `{name}` is for {role:?}, which this launch has not");
+                self.failed(&recording(kernel), problem)
+            })?;
+            if is_callers(resource.role) {
+                // What 32 bits do not hold is part of the bind group.
+                let begin = view.offset as u32;
+                view.offset -= u64::from(begin);
+                offsets.push(begin);
+            }
+            views.push(view);
+        }
+        Ok((views, offsets))
     }
+}
+
+impl Pipeline {
+    /// How a launch is cut into workgroups.
+    pub(super) fn grid(&self) -> Grid {
+        self.kernel.grid
+    }
+
+    /// A bind group of what the kernel binds, in order, but for the shape.
+    pub(super) fn bind(
+        &self,
+        gpu: &Gpu,
+        views: &[View<'_>],
+        shape: View<'_>,
+    ) -> Result<wgpu::BindGroup> {
+        let mut views = views.iter();
+        let views = self.kernel.bindings.iter().filter_map(|resource| match resource.role {
+            Role::Shape => Some(shape),
+            _ => views.next().copied(),
+        });
+        let entries = (0..).zip(views);
+        let entries: Vec<_> = entries
+            .map(|(binding, view)| wgpu::BindGroupEntry { binding, resource: view.resource() })
+            .collect();
+        gpu.guarded(&recording(&self.kernel), || {
+            gpu.shared.device.create_bind_group(&wgpu::BindGroupDescriptor {
+                label: Some(self.kernel.name.as_ref()),
+                layout: &self.layout,
+                entries: &entries,
+            })
+        })
+    }
+}
+
+/// What an error names.
+fn recording(kernel: &Kernel) -> String {
+    format!("recording kernel `{}`", kernel.name)
+}
+
+/// Whether a binding is a buffer of the caller's. Slices of it share a bind group: where they begin is
+/// told when they are bound. WebGPU grants every device 4 such bindings.
+fn is_callers(role: Role) -> bool {
+    matches!(role, Role::Activations | Role::Output)
 }
 
 fn layout(binding: u32, role: Role) -> wgpu::BindGroupLayoutEntry {
@@ -162,7 +253,11 @@ fn layout(binding: u32, role: Role) -> wgpu::BindGroupLayoutEntry {
     wgpu::BindGroupLayoutEntry {
         binding,
         visibility: wgpu::ShaderStages::COMPUTE,
-        ty: wgpu::BindingType::Buffer { ty, has_dynamic_offset: false, min_binding_size: None },
+        ty: wgpu::BindingType::Buffer {
+            ty,
+            has_dynamic_offset: is_callers(role),
+            min_binding_size: None,
+        },
         count: None,
     }
 }

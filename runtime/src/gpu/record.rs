@@ -1,8 +1,9 @@
-//! Records kernels into an encoder of the caller's.
+//! Records kernels into an encoder or a compute pass of the caller's.
 
 use std::ops::Range;
 
-use super::pipeline::{Launch, kernel};
+use super::groups::Groups;
+use super::pipeline::{Launch, Streams};
 use super::upload::Part;
 use super::{GpuWeights, plan};
 use crate::artifact::{Element, Kind, Shape};
@@ -11,9 +12,41 @@ use crate::{Error, Result};
 /// A range of a buffer, from a `&wgpu::Buffer` or a `wgpu::BufferSlice`.
 #[derive(Clone, Copy)]
 pub struct View<'a> {
-    buffer: &'a wgpu::Buffer,
-    offset: u64,
-    size: u64,
+    pub(super) buffer: &'a wgpu::Buffer,
+    pub(super) offset: u64,
+    pub(super) size: u64,
+}
+
+/// Where kernels are recorded: an encoder, in which they get a compute pass of their own, or a compute
+/// pass that is open. Many kernels in one pass take the least of the host's time; they still see what
+/// those before them wrote.
+pub trait Recorder {
+    /// Records into a compute pass.
+    ///
+    /// # Errors
+    /// Those of `record`.
+    fn compute(
+        &mut self,
+        record: impl FnOnce(&mut wgpu::ComputePass<'_>) -> Result<()>,
+    ) -> Result<()>;
+}
+
+impl Recorder for wgpu::CommandEncoder {
+    fn compute(
+        &mut self,
+        record: impl FnOnce(&mut wgpu::ComputePass<'_>) -> Result<()>,
+    ) -> Result<()> {
+        record(&mut self.begin_compute_pass(&Default::default()))
+    }
+}
+
+impl Recorder for wgpu::ComputePass<'_> {
+    fn compute(
+        &mut self,
+        record: impl FnOnce(&mut wgpu::ComputePass<'_>) -> Result<()>,
+    ) -> Result<()> {
+        record(self)
+    }
 }
 
 impl<'a> From<&'a wgpu::Buffer> for View<'a> {
@@ -52,15 +85,19 @@ impl GpuWeights {
     /// storage binding start. The rounding elements of `x` may be anything but are read; those of
     /// `y` may be overwritten.
     ///
+    /// A call with other buffers than before makes a bind group; with the same, or other slices of
+    /// them, it makes nothing. Bind groups of the last 256 calls are kept, 64 at most, and with them
+    /// their buffers; `wgpu::Buffer::destroy` frees the memory of one at once.
+    ///
     /// # Errors
-    /// Where a buffer is too small or has not the usage; nothing is recorded then.
+    /// Where a buffer is too small or has not the usage, or both are one; nothing is recorded then.
     pub fn record_matvec<'a>(
         &self,
-        encoder: &mut wgpu::CommandEncoder,
+        into: &mut impl Recorder,
         x: impl Into<View<'a>>,
         y: impl Into<View<'a>>,
     ) -> Result<()> {
-        self.record_product(encoder, Kind::Matvec, x.into(), y.into(), 1)
+        self.record_product(into, Kind::Matvec, x.into(), y.into(), 1, &self.groups)
     }
 
     /// Records `y[m, n] = x[m, k] · weightsᵀ`, all row-major. The buffers are as for
@@ -71,12 +108,12 @@ impl GpuWeights {
     /// may be; nothing is recorded then.
     pub fn record_matmul<'a>(
         &self,
-        encoder: &mut wgpu::CommandEncoder,
+        into: &mut impl Recorder,
         x: impl Into<View<'a>>,
         y: impl Into<View<'a>>,
         m: u32,
     ) -> Result<()> {
-        self.record_product(encoder, Kind::Matmul, x.into(), y.into(), m)
+        self.record_product(into, Kind::Matmul, x.into(), y.into(), m, &self.groups)
     }
 
     /// Records decoding into `y[n, k]`, row-major, of f32 or f16. `y` needs the usage `STORAGE`
@@ -86,7 +123,7 @@ impl GpuWeights {
     /// Where the buffer is too small or has not the usage; nothing is recorded then.
     pub fn record_dequant<'a>(
         &self,
-        encoder: &mut wgpu::CommandEncoder,
+        into: &mut impl Recorder,
         y: impl Into<View<'a>>,
         element: Element,
     ) -> Result<()> {
@@ -112,10 +149,12 @@ impl GpuWeights {
                 launches.push((part, piece, offset));
             }
         }
-        for (part, piece, offset) in launches {
-            self.record_piece(encoder, part, &piece, y.part(offset, u64::MAX), element)?;
-        }
-        Ok(())
+        into.compute(|pass| {
+            launches.iter().try_for_each(|(part, piece, offset)| {
+                let y = y.part(*offset, u64::MAX);
+                self.record_piece(pass, part, piece, y, element, &self.groups)
+            })
+        })
     }
 
     /// Blocks of a part that are decoded at once, into at most `room` bytes.
@@ -133,19 +172,20 @@ impl GpuWeights {
     /// Records decoding some blocks of a part to the beginning of `y`.
     pub(super) fn record_piece(
         &self,
-        encoder: &mut wgpu::CommandEncoder,
+        into: &mut impl Recorder,
         part: &Part,
         blocks: &Range<u64>,
         y: View<'_>,
         element: Element,
+        groups: &Groups,
     ) -> Result<()> {
-        let pipeline = self.gpu.pipeline(kernel(&self.format, Kind::Dequant, element)?)?;
+        let pipeline = self.pipeline(Kind::Dequant, element)?;
         let count = blocks.end - blocks.start;
         let decoded = count * u64::from(self.format.weights);
         let y = y.part(0, plan::rounded(decoded) * element.bytes());
         let sizes = self.dims.sizes;
         // All numbers are below 2^31: `plan::parts`.
-        let (weights, shape): (Vec<View>, Shape) = match self.format.is_plain() {
+        let (weights, shape) = match self.format.is_plain() {
             // A piece may begin and end within rows: to the kernel it is one row.
             true => {
                 let cut = part.streams.iter().zip(self.format.streams.iter());
@@ -156,56 +196,65 @@ impl GpuWeights {
                 });
                 let stride = decoded.div_ceil(plan::unit(pipeline.grid(), &self.format)) as u32;
                 let k = decoded as u32;
-                (cut.collect(), Shape { n: 1, k, m: 1, first: 0, stride, sizes, zero: 0 })
+                (
+                    Streams::Cut(cut.collect()),
+                    Shape { n: 1, k, m: 1, first: 0, stride, sizes, zero: 0 },
+                )
             }
             false => {
                 let rows = part.rows.end - part.rows.start;
                 let (first, stride) = (blocks.start as u32, count as u32);
                 let (n, k) = (rows as u32, self.k as u32);
-                let whole = part.streams.iter().map(View::from).collect();
-                (whole, Shape { n, k, m: 1, first, stride, sizes, zero: 0 })
+                (Streams::Whole(&part.streams), Shape { n, k, m: 1, first, stride, sizes, zero: 0 })
             }
         };
         let tables = self.tables.as_ref().map(View::from);
         let covered = [1, decoded, 1];
-        let launch = Launch { weights: &weights, tables, x: None, y, shape, covered };
-        let mut pass = encoder.begin_compute_pass(&Default::default());
-        self.gpu.launch(&mut pass, &pipeline, &launch)
+        let launch = Launch { weights, tables, x: None, y, shape, covered, groups };
+        into.compute(|pass| self.gpu.launch(pass, &pipeline, &launch))
     }
 
-    fn record_product(
+    /// Records a product of `m` activation rows; its bind groups are kept in `groups`.
+    pub(super) fn record_product(
         &self,
-        encoder: &mut wgpu::CommandEncoder,
+        into: &mut impl Recorder,
         kind: Kind,
         x: View<'_>,
         y: View<'_>,
         m: u32,
+        groups: &Groups,
     ) -> Result<()> {
         if m == 0 {
             return Err(self.argument("activations", "0 rows; m must be at least 1".to_owned()));
         }
         let x = self.bindable("activations", x, m, self.k)?;
         let y = self.bindable("output", y, m, self.n)?;
-        let pipeline = self.gpu.pipeline(kernel(&self.format, kind, Element::F32)?)?;
-        let mut pass = encoder.begin_compute_pass(&Default::default());
-        for part in &self.parts {
-            let weights: Vec<View> = part.streams.iter().map(View::from).collect();
-            // Rows, columns and products of them are below 2^31: `plan::parts` and `bindable`.
-            let shape = Shape {
-                n: (part.rows.end - part.rows.start) as u32,
-                k: self.k as u32,
-                m,
-                first: part.rows.start as u32,
-                stride: self.n as u32,
-                sizes: self.dims.sizes,
-                zero: 0,
-            };
-            let covered = [shape.n.into(), self.k, m.into()];
-            let tables = self.tables.as_ref().map(View::from);
-            let launch = Launch { weights: &weights, tables, x: Some(x), y, shape, covered };
-            self.gpu.launch(&mut pass, &pipeline, &launch)?;
+        if x.buffer == y.buffer {
+            return Err(self.argument(
+                "output",
+                "the buffer of the activations; WebGPU wants another one".to_owned(),
+            ));
         }
-        Ok(())
+        let pipeline = self.pipeline(kind, Element::F32)?;
+        into.compute(|pass| {
+            self.parts.iter().try_for_each(|part| {
+                // Rows, columns and products of them are below 2^31: `plan::parts` and `bindable`.
+                let shape = Shape {
+                    n: (part.rows.end - part.rows.start) as u32,
+                    k: self.k as u32,
+                    m,
+                    first: part.rows.start as u32,
+                    stride: self.n as u32,
+                    sizes: self.dims.sizes,
+                    zero: 0,
+                };
+                let covered = [shape.n.into(), self.k, m.into()];
+                let tables = self.tables.as_ref().map(View::from);
+                let weights = Streams::Whole(&part.streams);
+                let launch = Launch { weights, tables, x: Some(x), y, shape, covered, groups };
+                self.gpu.launch(pass, &pipeline, &launch)
+            })
+        })
     }
 
     /// An argument of `[m, columns]` f32 that a single binding must hold.

@@ -2,8 +2,10 @@
 
 use std::ops::Range;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
+use super::groups::Groups;
+use super::pipeline::Pipeline;
 use super::{Gpu, plan};
 use crate::artifact::{Backend, Dims};
 use crate::{Bytes, Error, Format, Result, Tensor};
@@ -22,6 +24,9 @@ pub struct GpuWeights {
     pub(super) tables: Option<wgpu::Buffer>,
     /// Bytes that kernels may read past the last block.
     pub(super) padding: u32,
+    /// Kernels that were used, by their addresses in the format.
+    pub(super) pipelines: Mutex<Vec<(usize, Arc<Pipeline>)>>,
+    pub(super) groups: Groups,
 }
 
 /// Some rows of a tensor.
@@ -83,6 +88,8 @@ impl Gpu {
             parts,
             tables: self.tables(format)?,
             padding,
+            pipelines: Mutex::default(),
+            groups: Groups::default(),
         })
     }
 

@@ -138,6 +138,67 @@ fn records_into_an_encoder_of_the_callers() {
 }
 
 #[test]
+fn the_same_launch_again_makes_nothing() {
+    if gpu().is_none() {
+        return;
+    }
+    let instance = wgpu::Instance::default();
+    let adapter = pollster::block_on(instance.request_adapter(&Default::default())).unwrap();
+    let opened = pollster::block_on(adapter.request_device(&Default::default())).unwrap();
+    let gpu = Gpu::from_parts(opened.0, opened.1);
+    let (n, k) = (300, 48);
+    let (tensor, weights) = toy::tensor(&toy::blocked(), n, k);
+    let resident = gpu.upload(&tensor).unwrap();
+    let values = toy::activations(3, k);
+    // Activation rows lie 256 bytes apart, outputs 2048.
+    let mut apart = vec![0.0; 3 * 64];
+    for (row, values) in apart.chunks_mut(64).zip(values.chunks(k)) {
+        row[..k].copy_from_slice(values);
+    }
+    let (x, y) = (buffer(&gpu, &apart, 768), buffer(&gpu, &[], 3 * 2048));
+    let made = || {
+        let hub = instance.generate_report().unwrap();
+        let hub = hub.hub_report();
+        let all = [&hub.buffers, &hub.bind_groups, &hub.compute_pipelines, &hub.shader_modules];
+        all.map(|kind| kind.num_allocated)
+    };
+    let nothing = made();
+    let record = |encoder: &mut wgpu::CommandEncoder, row: u64| {
+        let y = y.slice(row * 2048..(row + 1) * 2048);
+        resident.record_matvec(encoder, x.slice(row * 256..(row + 1) * 256), y).unwrap();
+    };
+    let mut encoder = gpu.device().create_command_encoder(&Default::default());
+    record(&mut encoder, 0);
+    let once = made();
+    assert!(once[1] > nothing[1] && once[2] > nothing[2], "{nothing:?}, {once:?}");
+    // The same buffers; other slices of them; into a compute pass of the caller's.
+    record(&mut encoder, 0);
+    record(&mut encoder, 1);
+    let mut pass = encoder.begin_compute_pass(&Default::default());
+    let last = (x.slice(512..768), y.slice(4096..6144));
+    resident.record_matvec(&mut pass, last.0, last.1).unwrap();
+    drop(pass);
+    assert_eq!(made(), once);
+    let got = finish(&gpu, encoder, &y);
+    for (row, got) in got.chunks(512).enumerate() {
+        let wanted = toy::product(&weights, &values[row * k..(row + 1) * k], k);
+        toy::assert_close(&got[..n], &wanted, &format!("row {row}"));
+    }
+    // What was not recorded for long is dropped, and made again.
+    let other = buffer(&gpu, &[], 2048);
+    for _ in 0..300 {
+        let mut encoder = gpu.device().create_command_encoder(&Default::default());
+        resident.record_matvec(&mut encoder, &x, &other).unwrap();
+    }
+    let others = made();
+    let mut encoder = gpu.device().create_command_encoder(&Default::default());
+    record(&mut encoder, 0);
+    assert_eq!(made()[1], others[1] + 1, "a bind group");
+    let got = finish(&gpu, encoder, &y);
+    toy::assert_close(&got[..n], &toy::product(&weights, &values[..k], k), "made again");
+}
+
+#[test]
 fn buffers_of_the_caller_are_checked() {
     let Some(gpu) = gpu() else { return };
     let (tensor, _) = toy::tensor(&toy::blocked(), 5, 8);
@@ -159,6 +220,7 @@ fn buffers_of_the_caller_are_checked() {
     assert!(refusal(&x, &short, 1).contains("5 elements, rounded up to a multiple of 4, take 32"));
     assert!(refusal(&foreign, &y, 1).contains("STORAGE is needed"));
     assert!(refusal(&x, &y, 0).contains("at least 1"));
+    assert!(refusal(&x, &x, 1).contains("the buffer of the activations"));
     assert!(refusal(&x, &y, u32::MAX).contains("a buffer of 32 bytes"));
     resident.record_matmul(&mut encoder, &x, &y, 1).unwrap();
     let message = resident.record_dequant(&mut encoder, &short, Element::F16).unwrap_err();

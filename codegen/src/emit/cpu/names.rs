@@ -101,11 +101,11 @@ pub(super) struct Taken(HashSet<String>);
 
 /// Names that functions are written with.
 #[rustfmt::skip]
-const RESERVED: [&str; 55] = [
+const RESERVED: [&str; 57] = [
     "block", "both", "codes", "decode", "decode_block", "decode_blocks", "decode_codes", "decode_codes_block", "decode_codes_blocks", "decode_codes_last",
     "decode_last", "decode_scales", "decode_scales_block", "dims", "decode_units", "f16_to_f32", "f32", "f32_to_f16", "first",
     "header", "lane", "last", "list", "offsets", "others", "padded", "pair", "pairs", "per_row", "place", "rest", "room", "row", "row_scales", "rows", "scales",
-    "size_0", "size_1", "store", "taken", "together", "streams", "u16", "u16_at", "u32", "u32_at", "u8", "u8_at", "unit_at", "units_at", "usize",
+    "size_0", "size_1", "store", "taken", "to_offset", "to_scale", "together", "streams", "u16", "u16_at", "u32", "u32_at", "u8", "u8_at", "unit_at", "units_at", "usize",
     "value", "values", "weights", "whole",
 ];
 

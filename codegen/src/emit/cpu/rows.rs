@@ -71,9 +71,12 @@ impl Rows {
                     let run = program.value(quad.start).tokens;
                     let (scale, offset) =
                         (program.value(*scale).tokens, program.value(*offset).tokens);
-                    Some(quote! {
-                        scales[#run][row] = #scale;
-                        offsets[#run][row] = #offset;
+                    Some(match self.is_flat() {
+                        true => quote! { *to_scale = #scale; *to_offset = #offset; },
+                        false => quote! {
+                            scales[#run][row] = #scale;
+                            offsets[#run][row] = #offset;
+                        },
                     })
                 }
                 _ => None,
@@ -81,16 +84,9 @@ impl Rows {
             shared = own;
         }
         let (name, rows) = (Kind::RowScales.name(), Literal::usize_unsuffixed(ROWS));
-        let bytes = Literal::usize_unsuffixed(self.bytes.len());
-        let runs = Literal::usize_unsuffixed(self.strips.len());
         // A format may have no stored scale.
-        let (pattern, zip) = match self.bytes.is_empty() {
-            true => (quote!((scales, offsets)), quote!()),
-            false => {
-                (quote!(((scales, offsets), header)), quote!(.zip(header.as_chunks::<#bytes>().0)))
-            }
-        };
         let header = if self.bytes.is_empty() { quote!(_) } else { quote!(header) };
+        let blocks = self.blocks(&statements);
         quote! {
             /// Scales and offsets of blocks of each row.
             #[inline(always)]
@@ -99,15 +95,46 @@ impl Rows {
                 scales: &mut [[f32; #rows]],
                 offsets: &mut [[f32; #rows]],
             ) {
-                let (scales, _) = scales.as_chunks_mut::<#runs>();
-                let (offsets, _) = offsets.as_chunks_mut::<#runs>();
-                for #pattern in scales.iter_mut().zip(offsets)#zip {
-                    for row in 0..#rows {
-                        #(#statements)*
-                    }
+                #blocks
+            }
+        }
+    }
+
+    /// The loops over blocks and rows around what is done for a row.
+    fn blocks(&self, statements: &[TokenStream]) -> TokenStream {
+        if self.is_flat() {
+            return quote! {
+                let scales = scales.as_flattened_mut().iter_mut();
+                let scales = scales.zip(offsets.as_flattened_mut());
+                for ((to_scale, to_offset), &header) in scales.zip(header.as_flattened()) {
+                    #(#statements)*
+                }
+            };
+        }
+        let rows = Literal::usize_unsuffixed(ROWS);
+        let bytes = Literal::usize_unsuffixed(self.bytes.len());
+        let runs = Literal::usize_unsuffixed(self.strips.len());
+        let (pattern, zip) = match self.bytes.is_empty() {
+            true => (quote!((scales, offsets)), quote!()),
+            false => {
+                (quote!(((scales, offsets), header)), quote!(.zip(header.as_chunks::<#bytes>().0)))
+            }
+        };
+        quote! {
+            let (scales, _) = scales.as_chunks_mut::<#runs>();
+            let (offsets, _) = offsets.as_chunks_mut::<#runs>();
+            for #pattern in scales.iter_mut().zip(offsets)#zip {
+                for row in 0..#rows {
+                    #(#statements)*
                 }
             }
         }
+    }
+
+    /// Whether rows and blocks are one list: with a byte and a run per block. The compiler would unroll
+    /// the rows and gather bytes of several blocks.
+    fn is_flat(&self) -> bool {
+        self.bytes.len() == 1 && self.strips.len() == 1
     }
 
     /// For every load, the bytes it reads in a strip.
@@ -124,6 +151,9 @@ impl Rows {
 
     /// A byte of the block.
     fn byte(&self, byte: u32) -> TokenStream {
+        if self.is_flat() {
+            return quote!(header);
+        }
         let place = Literal::usize_unsuffixed(self.bytes.binary_search(&byte).unwrap_or_default());
         quote!(header[#place][row])
     }

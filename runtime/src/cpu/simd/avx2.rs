@@ -1,6 +1,6 @@
 //! AVX2: two registers hold the 16 rows.
 
-use super::{Floats, Kernel, Line, Simd};
+use super::{Floats, Halves, Kernel, Line, Simd};
 use std::arch::x86_64::*;
 
 /// Proof that the processor has level `avx2`.
@@ -19,6 +19,9 @@ impl Avx2 {
         has.then_some(Avx2(()))
     }
 }
+
+/// To nearest even, whatever the processor is set to.
+const NEAREST: i32 = _MM_FROUND_TO_NEAREST_INT;
 
 /// An expression of intrinsics.
 macro_rules! intrinsics {
@@ -230,6 +233,14 @@ impl Simd for Avx2 {
         let (halves, _) = to.0.as_chunks_mut::<8>();
         for (half, floats) in halves.iter_mut().zip(floats) {
             intrinsics!(_mm256_stream_ps(half.as_mut_ptr(), floats));
+        }
+    }
+    #[inline(always)]
+    fn stream_halves(self, floats: [Lanes; 2], to: &mut Halves) {
+        let (quarters, _) = to.0.as_chunks_mut::<8>();
+        for (quarter, &floats) in quarters.iter_mut().zip(floats.as_flattened()) {
+            let halves = intrinsics!(_mm256_cvtps_ph::<NEAREST>(floats));
+            intrinsics!(_mm_stream_si128(quarter.as_mut_ptr().cast(), halves));
         }
     }
     #[inline(always)]

@@ -1,6 +1,6 @@
 //! AVX-512 with VNNI and VBMI: one register holds all 16 rows.
 
-use super::{Floats, Kernel, Line, Simd};
+use super::{Floats, Halves, Kernel, Line, Simd};
 use std::arch::x86_64::*;
 
 /// Proof that the processor has level `avx512`.
@@ -26,6 +26,9 @@ impl Avx512 {
         has.then_some(Avx512(()))
     }
 }
+
+/// To nearest even, whatever the processor is set to.
+const NEAREST: i32 = _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC;
 
 /// An expression of intrinsics.
 macro_rules! intrinsics {
@@ -178,6 +181,13 @@ impl Simd for Avx512 {
     #[inline(always)]
     fn stream(self, floats: __m512, to: &mut Floats) {
         intrinsics!(_mm512_stream_ps(to.0.as_mut_ptr(), floats))
+    }
+    #[inline(always)]
+    fn stream_halves(self, floats: [__m512; 2], to: &mut Halves) {
+        let low = intrinsics!(_mm512_cvtps_ph::<NEAREST>(floats[0]));
+        let high = intrinsics!(_mm512_cvtps_ph::<NEAREST>(floats[1]));
+        let line = intrinsics!(_mm512_inserti64x4::<1>(_mm512_castsi256_si512(low), high));
+        intrinsics!(_mm512_stream_si512(to.0.as_mut_ptr().cast(), line))
     }
     #[inline(always)]
     fn fence(self) {

@@ -13,6 +13,9 @@ pub(super) mod portable;
 #[cfg(test)]
 mod tests;
 
+use half::f16;
+use half::slice::HalfFloatSliceExt;
+
 pub(super) use crate::artifact::ROWS;
 
 /// 64 bytes on a cache line of their own: four code bytes of every row.
@@ -42,6 +45,16 @@ unsafe impl bytemuck::Pod for Floats {}
 impl Floats {
     pub const ZERO: Floats = Floats([0.0; ROWS]);
 }
+
+/// A cache line of f16.
+#[derive(Clone, Copy, Debug)]
+#[repr(C, align(64))]
+pub(super) struct Halves(pub [f16; 2 * ROWS]);
+
+// SAFETY: 32 f16 without padding, and every value of their bytes is one.
+unsafe impl bytemuck::Zeroable for Halves {}
+// SAFETY: as above.
+unsafe impl bytemuck::Pod for Halves {}
 
 /// A computation written once for all instructions.
 pub(super) trait Kernel {
@@ -116,7 +129,16 @@ pub(super) trait Simd: Copy + Send + Sync + 'static {
     fn stream(self, floats: Self::Floats, to: &mut Floats) {
         self.store_floats(floats, to);
     }
-    /// Waits for [`Simd::stream`].
+    /// [`Simd::stream`] of floats rounded to f16, to nearest even.
+    #[inline(always)]
+    fn stream_halves(self, floats: [Self::Floats; 2], to: &mut Halves) {
+        let mut rounded = [Floats::ZERO; 2];
+        for (to, floats) in rounded.iter_mut().zip(floats) {
+            self.store_floats(floats, to);
+        }
+        to.0.convert_from_f32_slice(bytemuck::cast_slice(&rounded));
+    }
+    /// Waits for [`Simd::stream`] and [`Simd::stream_halves`].
     #[inline(always)]
     fn fence(self) {}
 }

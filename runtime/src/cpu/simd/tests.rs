@@ -4,7 +4,9 @@ use std::array::from_fn;
 
 use super::super::isa::Isa;
 use super::super::tests::Random;
-use super::{Floats, Kernel, Line, ROWS, Simd};
+use super::{Floats, Halves, Kernel, Line, ROWS, Simd};
+use bytemuck::Zeroable;
+use half::f16;
 
 #[test]
 fn operations_agree_with_plain_rust() {
@@ -159,9 +161,14 @@ impl Operations {
         // Miri has no such stores.
         if !cfg!(miri) {
             let mut to = Floats::ZERO;
+            let mut halves = Halves::zeroed();
             simd.stream(fb, &mut to);
+            simd.stream_halves([fa, fc], &mut halves);
             simd.fence();
             assert_eq!(bits(to.0), bits(b), "{isa}: stream");
+            let rounded = [a, c].map(|floats| floats.map(|float| f16::from_f32(float).to_bits()));
+            let halves = halves.0.map(f16::to_bits);
+            assert_eq!(rounded.as_flattened(), halves, "{isa}: stream_halves");
         }
         let odd = values.as_flattened()[1..].first_chunk().unwrap();
         assert_eq!(bits(stored_floats(simd, simd.load_row(odd))), bits(*odd), "{isa}: load_row");

@@ -55,7 +55,8 @@ fn decoded(tensor: &Tensor) -> Vec<f32> {
         let rows: Vec<u32> = (0..n as u32).rev().collect();
         let mut gathered = vec![0.0; n * k];
         weights.gather_into(&rows, &mut gathered).unwrap();
-        let streamed = streamed(tensor, Isa::named(&isa).unwrap());
+        let isa = Isa::named(&isa).unwrap();
+        let (streamed, rounded) = (streamed::<f32>(tensor, isa), streamed::<f16>(tensor, isa));
         let same = |a: f32, b: f32| a.to_bits() == b.to_bits() || a.is_nan() && b.is_nan();
         let first = all.get_or_insert_with(|| floats.clone());
         for (at, &weight) in first.iter().enumerate() {
@@ -65,6 +66,7 @@ fn decoded(tensor: &Tensor) -> Vec<f32> {
             assert!(same(weight, streamed[at]), "{name}: streamed");
             assert!(same(weight, gathered[(n - 1 - row) * k + column]), "{name}: gathered");
             let half = f16::from_f32(weight);
+            assert!(same(half.to_f32(), rounded[at].to_f32()), "{name}: streamed, {}", rounded[at]);
             assert!(same(half.to_f32(), halves[at].to_f32()), "{name}, {}", halves[at]);
         }
     }
@@ -72,7 +74,7 @@ fn decoded(tensor: &Tensor) -> Vec<f32> {
 }
 
 /// The weights, written past the caches to memory that is not aligned.
-fn streamed(tensor: &Tensor, isa: Isa) -> Vec<f32> {
+fn streamed<T: stream::Output>(tensor: &Tensor, isa: Isa) -> Vec<T> {
     let decoded = Decoded {
         streams: &tensor.stream_bytes(),
         dims: tensor.layout().words(),
@@ -82,8 +84,8 @@ fn streamed(tensor: &Tensor, isa: Isa) -> Vec<f32> {
         k: tensor.k(),
         block: tensor.format().weights as usize,
     };
-    let mut weights = vec![0.0; tensor.n() * tensor.k() + 1];
-    stream::blocks(&decoded, 0, &mut weights[1..]);
+    let mut weights = vec![T::zeroed(); tensor.n() * tensor.k() + 1];
+    stream::blocks(&decoded, 0, &mut weights[1..], true);
     weights.split_off(1)
 }
 
