@@ -45,6 +45,26 @@ impl Device {
         Ok(crate::gpu::Gpu::new_async().await?.into())
     }
 
+    /// AMD's first GPU, through HIP. See [`hip::Hip`](crate::hip::Hip) for others, and for streams and
+    /// memory of your own.
+    ///
+    /// # Errors
+    /// [`Error::NoAdapter`] where there is none, or no HIP runtime; it names the libraries looked for.
+    #[cfg(feature = "hip")]
+    pub fn amd() -> Result<Device> {
+        Ok(crate::hip::Hip::amd(0)?.into())
+    }
+
+    /// NVIDIA's first GPU, through CUDA. See [`hip::Hip`](crate::hip::Hip) for others, and for streams
+    /// and memory of your own.
+    ///
+    /// # Errors
+    /// [`Error::NoAdapter`] where there is none, or no driver; it names the libraries looked for.
+    #[cfg(feature = "hip")]
+    pub fn cuda() -> Result<Device> {
+        Ok(crate::hip::Hip::cuda(0)?.into())
+    }
+
     /// What it is, for people: the GPU's name and driver, or the CPU's cores.
     pub fn name(&self) -> String {
         self.backend.name()
@@ -159,6 +179,13 @@ impl Weights {
     pub fn on_gpu(&self) -> Option<&crate::gpu::GpuWeights> {
         self.resident.on_gpu()
     }
+
+    /// The same weights as their HIP or CUDA device sees them, to launch products on a stream; `None`
+    /// where they lie elsewhere.
+    #[cfg(feature = "hip")]
+    pub fn on_hip(&self) -> Option<&crate::hip::HipWeights> {
+        self.resident.on_hip()
+    }
 }
 
 impl fmt::Debug for Weights {
@@ -203,6 +230,11 @@ pub(crate) trait Resident: Shared {
 
     #[cfg(any(feature = "wgpu", feature = "web"))]
     fn on_gpu(&self) -> Option<&crate::gpu::GpuWeights> {
+        None
+    }
+
+    #[cfg(feature = "hip")]
+    fn on_hip(&self) -> Option<&crate::hip::HipWeights> {
         None
     }
 }

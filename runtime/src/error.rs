@@ -129,6 +129,15 @@ pub enum Error {
         hint: String,
     },
 
+    /// A library that a device needs cannot be loaded.
+    #[error("{library} cannot be used: {problem}")]
+    Library {
+        /// What it is.
+        library: String,
+        /// The names looked for, what the system says, and how to get it.
+        problem: String,
+    },
+
     /// The device is gone: unplugged, reset by its driver, or destroyed. Open it again.
     #[error(
         "device `{device}` was lost: {reason}; open the device again and upload the weights to it"

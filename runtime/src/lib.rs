@@ -26,6 +26,7 @@
 //! | `cpu` | `Device::cpu`: decoders on all cores |
 //! | `gguf` | [`Gguf::open`] maps the file instead of reading it |
 //! | `wgpu` | `Device::wgpu` and module `gpu`: Vulkan, Metal and DirectX 12 |
+//! | `hip` | `Device::amd`, `Device::cuda` and module `hip`: AMD and NVIDIA GPUs, whose libraries are loaded where they are installed |
 //! | `hip-host` | `Device::hip_host`: HIP kernels on the CPU, for tests; needs a C++ compiler |
 //! | `web` | module `gpu` in a browser |
 //! | `compile` | `Format::compile`: descriptors at run time; `Device::reference`: the interpreter |
@@ -48,12 +49,16 @@ mod format;
 pub mod gguf;
 #[cfg(any(feature = "wgpu", feature = "web"))]
 pub mod gpu;
+#[cfg(feature = "hip")]
+pub mod hip;
 #[cfg(all(feature = "hip-host", unix))]
 pub mod hip_host;
 #[path = "../generated/manifest.rs"]
 #[rustfmt::skip]
 mod manifest;
 mod memory;
+#[cfg(any(feature = "hip", feature = "wgpu", feature = "web"))]
+mod plan;
 #[cfg(feature = "compile")]
 mod reference;
 mod tensor;

@@ -142,7 +142,7 @@ mod engines {
         if engine == Engine::Cpu {
             return Err(Failure::input(format!(
                 "engine cpu cannot take {format}: its decoders are compiled into the program, and this descriptor is \
-                 read now; use reference, wgsl or hip, or put it into formats/, run `cargo xtask gen` and give its name"
+                 read now; use reference, wgsl, hip, amd or cuda, or put it into formats/, run `cargo xtask gen` and give its name"
             )));
         }
         Ok(files::format(format, params)?.artifact.into())

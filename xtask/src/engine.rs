@@ -13,6 +13,10 @@ pub enum Engine {
     Wgsl,
     /// HIP kernels, run on the CPU
     Hip,
+    /// HIP kernels on a GPU of AMD's
+    Amd,
+    /// HIP kernels on a GPU of NVIDIA's
+    Cuda,
 }
 
 impl Engine {
@@ -24,6 +28,8 @@ impl Engine {
             Engine::Cpu => "cpu",
             Engine::Wgsl => "wgsl",
             Engine::Hip => "hip",
+            Engine::Amd => "amd",
+            Engine::Cuda => "cuda",
         }
     }
 
@@ -36,6 +42,8 @@ impl Engine {
             Engine::Cpu => Ok(Device::cpu()),
             Engine::Wgsl => Device::wgpu(),
             Engine::Hip => Device::hip_host(),
+            Engine::Amd => Device::amd(),
+            Engine::Cuda => Device::cuda(),
         }
     }
 }

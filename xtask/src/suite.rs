@@ -16,10 +16,11 @@ use std::time::{Duration, Instant};
 /// Examples:
 ///   cargo xtask test
 ///   cargo xtask test --require wgsl,hip,amdgpu,browser --lint     what CI runs: no skips
+///   cargo xtask test --require cuda     on a machine with a GPU of NVIDIA's: every format there too
 #[derive(clap::Args)]
 #[command(verbatim_doc_comment)]
 pub struct Args {
-    /// What must not be skipped: wgsl, hip, amdgpu, browser, neon, miri, asan [default: the environment's REQUIRE]
+    /// What must not be skipped: wgsl, hip, amd, cuda, amdgpu, hiprtc, nvrtc, browser, neon, miri, asan [default: the environment's REQUIRE]
     #[arg(long, value_delimiter = ',', value_name = "LIST")]
     require: Vec<String>,
     /// Also run rustfmt and clippy [default where the environment has CI=true]

@@ -11,7 +11,6 @@ mod fault;
 mod fetch;
 mod groups;
 mod pipeline;
-mod plan;
 mod record;
 mod upload;
 
@@ -26,6 +25,7 @@ pub use self::record::{Recorder, View};
 pub use self::upload::GpuWeights;
 use crate::artifact::List;
 use crate::device::{Backend, Resident};
+use crate::plan::{self, Limits};
 use crate::{Device, Error, Result, Tensor, f16};
 
 /// A wgpu device with its pipelines; cheap to clone.
@@ -46,17 +46,6 @@ struct Shared {
     tables: Mutex<Vec<(List<u32>, wgpu::Buffer)>>,
     /// Bytes written to the queue since the last submission of an upload.
     written: AtomicU64,
-}
-
-/// What a launch must keep to.
-#[derive(Clone, Copy, Debug)]
-struct Limits {
-    /// Bytes of a storage binding.
-    binding: u64,
-    /// Multiple of bytes at which a storage binding may start.
-    alignment: u64,
-    /// Workgroups per grid dimension.
-    workgroups: u32,
 }
 
 impl Gpu {

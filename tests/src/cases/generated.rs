@@ -5,8 +5,10 @@ use crate::amdgpu::{Clang, TARGETS};
 use crate::engine::skip;
 use crate::nvptx;
 use crate::subject::{Subject, repository, subjects};
+use crate::vendors::{self, VENDORS, Vendor};
 use crate::{Failed, test};
 use libtest_mimic::{Completion, Trial};
+use quantloom::hip::Compiler;
 use quantloom_codegen::artifact::{Artifact, Backend, Element, Kind};
 use quantloom_codegen::{compile_with, emit, validate};
 use std::collections::BTreeMap;
@@ -27,6 +29,10 @@ pub fn trials() -> Vec<Trial> {
         trials.push(amdgpu(name, |clang| compiles(subject, clang)));
         let name = format!("nvptx/{}", subject.name);
         trials.push(amdgpu(name, |clang| compiles_for_nvidia(subject, clang)));
+        for own in &VENDORS {
+            let name = format!("{}/{}", own.name, subject.name);
+            trials.push(vendor(own, name, |compiler| compiles_with(own, subject, compiler)));
+        }
     }
     trials
 }
@@ -211,6 +217,36 @@ fn compiles_for_nvidia(subject: &Subject, clang: &Clang) -> Result<(), Failed> {
     match nvptx::compile(clang, "kernel", broken) {
         Err(_) => Ok(()),
         Ok(_) => Err("a broken kernel passes".into()),
+    }
+}
+
+/// A test that needs a vendor's own compiler.
+fn vendor(
+    vendor: &'static Vendor,
+    name: String,
+    test: impl FnOnce(&Compiler) -> Result<(), Failed> + Send + 'static,
+) -> Trial {
+    Trial::ignorable_test(name, move || match &*vendor.compiler {
+        Ok(compiler) => test(compiler).map(|()| Completion::Completed),
+        Err(reason) => skip(vendor.name, reason),
+    })
+}
+
+/// A vendor's own compiler makes code of every HIP kernel.
+fn compiles_with(vendor: &Vendor, subject: &Subject, compiler: &Compiler) -> Result<(), Failed> {
+    let artifact = subject.built_in()?;
+    // Of formats that share a descriptor one is compiled for every target.
+    let targets = if subject.leads_family() { vendor.targets } else { &vendor.targets[..1] };
+    let hip = || artifact.kernels.iter().filter(|kernel| kernel.backend == Backend::Hip);
+    for kernel in hip() {
+        vendors::compile(compiler, kernel, targets)?;
+    }
+    let mut broken = hip().next().cloned().ok_or("it has no HIP kernel")?;
+    broken.source = format!("{}\nfloat broken() {{ return nonsense; }}\n", broken.source).into();
+    match vendors::compile(compiler, &broken, &vendor.targets[..1]) {
+        Err(message) if message.contains("nonsense") => Ok(()),
+        Err(message) => Err(message.into()),
+        Ok(()) => Err("a broken kernel passes".into()),
     }
 }
 

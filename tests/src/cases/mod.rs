@@ -4,6 +4,7 @@ mod browser;
 mod compiled;
 mod cpu;
 mod decode;
+mod drivers;
 mod facts;
 mod generated;
 mod gguf;
@@ -16,12 +17,13 @@ mod product;
 mod splitting;
 mod verifier;
 
+use crate::engine::without_absent;
 pub use kernels::LEVELS;
 use libtest_mimic::Trial;
 
 /// All of them.
 pub fn all() -> Vec<Trial> {
-    [
+    let trials = [
         names::trials(),
         facts::trials(),
         messages::trials(),
@@ -34,11 +36,13 @@ pub fn all() -> Vec<Trial> {
         kernels::trials(),
         cpu::trials(),
         product::trials(),
+        drivers::trials(),
         splitting::trials(),
         compiled::trials(),
         browser::trials(),
     ]
     .into_iter()
     .flatten()
-    .collect()
+    .collect();
+    without_absent(trials)
 }

@@ -22,7 +22,7 @@ pub fn trials() -> Vec<Trial> {
             let alike = |other: &&Subject| other.format.is_plain() == subject.format.is_plain();
             let first = subjects().iter().filter(short).find(alike);
             let own = first.is_some_and(|first| first.name == subject.name);
-            if ["wgsl", "hip"].contains(&engine.name) && own {
+            if ["wgsl", "hip", "amd", "cuda"].contains(&engine.name) && own {
                 trials.push(large_grid(subject, engine));
             }
         }

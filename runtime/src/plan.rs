@@ -2,9 +2,19 @@
 
 use std::ops::Range;
 
-use super::Limits;
 use crate::Format;
 use crate::artifact::{Dims, Grid, Order, Stream};
+
+/// What a launch must keep to.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    /// Bytes of a storage binding.
+    pub binding: u64,
+    /// Multiple of bytes at which a storage binding may start.
+    pub alignment: u64,
+    /// Workgroups per grid dimension.
+    pub workgroups: u32,
+}
 
 /// Kernels count weights and bytes in u32. Staying this far below leaves room for the invocations
 /// past the end of a grid.
