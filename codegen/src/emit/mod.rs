@@ -8,11 +8,13 @@ mod dots;
 pub mod items;
 mod manifest;
 mod names;
+mod quantize;
 mod runs;
 mod schedule;
 mod templates;
 
 pub use manifest::{manifest, tables};
+pub(crate) use quantize::kernels as quantizers;
 
 use crate::Error;
 use crate::artifact::{
