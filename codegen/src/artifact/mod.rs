@@ -13,7 +13,7 @@ mod streams;
 pub use cpu::{
     AVX2, AVX512, Coded, CodesFn, Cpu, DecodeFn, Header, ROWS, RowScalesFn, ScalesFn, Versions,
 };
-pub use launch::{Binding, Grid, Role, Shape};
+pub use launch::{Binding, CHUNK, CHUNK_BYTES, Grid, Role, Shape};
 pub use streams::{Dims, Extent, Order, Stream, Units, bits_per_weight};
 
 use std::borrow::Cow;
@@ -82,25 +82,43 @@ impl Artifact {
         self.streams.iter().all(|stream| stream.units.are_blocks())
     }
 
-    /// The kernel of this backend, kind and output element.
+    /// The kernel of this backend, kind and output element that takes f32 activations and needs
+    /// nothing that a device may lack.
     pub fn kernel(&self, backend: Backend, kind: Kind, output: Element) -> Option<&Kernel> {
-        self.kernels
-            .iter()
-            .find(|kernel| (kernel.backend, kernel.kind, kernel.output) == (backend, kind, output))
+        let wanted = (backend, kind, output, Activations::F32, false);
+        self.kernels.iter().find(|kernel| {
+            let Kernel { backend, kind, output, activations, subgroups, .. } = **kernel;
+            (backend, kind, output, activations, subgroups) == wanted
+        })
+    }
+
+    /// The kernel of this backend and kind that multiplies 8-bit activations: where the device has
+    /// `subgroups`, one that uses them, if there is one. `None` where codes are no 8-bit numbers.
+    pub fn int8_kernel(&self, backend: Backend, kind: Kind, subgroups: bool) -> Option<&Kernel> {
+        let wanted = (backend, kind, Activations::Int8);
+        let of_kind = self.kernels.iter().filter(|kernel| {
+            let Kernel { backend, kind, activations, .. } = **kernel;
+            (backend, kind, activations) == wanted && (subgroups || !kernel.subgroups)
+        });
+        of_kind.max_by_key(|kernel| kernel.subgroups)
     }
 }
 
 /// One generated kernel: its source text and its launch facts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Kernel {
-    /// `{format}_{kind}_{element}`: the entry point, and the file name without its ending.
+    /// `{format}_{kind}_{element}[_{variant}]`: the entry point, and the file name without its ending.
     pub name: Text,
     /// The language of [`Kernel::source`].
     pub backend: Backend,
     /// What the kernel computes.
     pub kind: Kind,
-    /// Element type of the output `y`. Activations are always f32.
+    /// Element type of the output `y`.
     pub output: Element,
+    /// How products read activations; F32 for other kinds.
+    pub activations: Activations,
+    /// Whether it needs subgroup operations, of subgroups of any size.
+    pub subgroups: bool,
     /// Invocations per workgroup in x, y and z.
     pub workgroup: [u32; 3],
     /// WGSL: resources of group 0, in order of `@binding`. HIP: kernel arguments, in order.
@@ -129,8 +147,29 @@ pub enum Kind {
     Dequant,
     /// `y[n]` = weights · `x[k]`.
     Matvec,
+    /// `y[m, n]` = `x[m, k]` · weightsᵀ, for few activation rows: weights are loaded once for the `m`
+    /// of [`Grid::Tiles`].
+    Batch,
     /// `y[m, n]` = `x[m, k]` · weightsᵀ.
     Matmul,
+    /// `y` = `x[m, k]` as [`Activations::Int8`]; belongs to no format.
+    Quantize,
+}
+
+/// How products read activations.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Activations {
+    /// As they are. Outputs are within 1e-5 of Σ|w·x|.
+    #[default]
+    F32,
+    /// Rounded to 8 bits, 32 neighbours sharing a scale, and multiplied as integers; so are codebooks
+    /// of floats. Magnitudes below 2^-100 count as zeros where all 32 are as small; an infinity or a
+    /// NaN makes all outputs of its row NaN.
+    ///
+    /// On GPUs rows begin with a chunk, and a chunk of 32 activations, the last padded with zeros,
+    /// takes [`CHUNK_BYTES`]: 32 signed bytes, the scale (f32, largest magnitude / 127), the sums of
+    /// the first and of the last 16 bytes (i32), and 4 bytes that mean nothing.
+    Int8,
 }
 
 /// Element type of a buffer.
@@ -148,7 +187,19 @@ impl Kind {
         match self {
             Kind::Dequant => "dequant",
             Kind::Matvec => "matvec",
+            Kind::Batch => "batch",
             Kind::Matmul => "matmul",
+            Kind::Quantize => "quantize",
+        }
+    }
+}
+
+impl Activations {
+    /// The word that stands for it in kernel names.
+    pub fn word(self) -> &'static str {
+        match self {
+            Activations::F32 => "f32",
+            Activations::Int8 => "i8",
         }
     }
 }
@@ -182,6 +233,14 @@ impl Backend {
 }
 
 /// The one place where a kernel's name is built; nothing parses it back.
-pub fn kernel_name(format: &str, kind: Kind, element: Element) -> String {
-    format!("{format}_{}_{}", kind.word(), element.word())
+pub fn kernel_name(
+    format: &str,
+    kind: Kind,
+    output: Element,
+    activations: Activations,
+    subgroups: bool,
+) -> String {
+    let element = if kind == Kind::Dequant { output.word() } else { activations.word() };
+    let variant = if subgroups { "_subgroups" } else { "" };
+    format!("{format}_{}_{element}{variant}", kind.word())
 }

@@ -57,7 +57,7 @@ pub(super) const HIP: Dialect = Dialect {
 };
 
 /// Straight-line statements and the expressions that use them.
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 pub(super) struct Body {
     pub lets: Vec<Variable>,
     /// One expression per root.
@@ -65,7 +65,7 @@ pub(super) struct Body {
 }
 
 /// One variable of a body.
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 pub(super) struct Variable {
     pub name: String,
     #[serde(rename = "type")]
@@ -74,7 +74,7 @@ pub(super) struct Variable {
 }
 
 /// A table of the text, its entries printed.
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 pub(super) struct TableText {
     pub name: String,
     #[serde(rename = "type")]
@@ -83,7 +83,7 @@ pub(super) struct TableText {
 }
 
 /// A table of the buffer.
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 pub(super) struct FirstWord {
     /// The constant that says where it begins.
     pub name: String,

@@ -4,16 +4,22 @@
 mod constant;
 pub mod cpu;
 mod dialect;
+mod dots;
 pub mod items;
 mod manifest;
 mod names;
+mod quantize;
+mod runs;
 mod schedule;
 mod templates;
 
 pub use manifest::{manifest, tables};
+pub(crate) use quantize::kernels as quantizers;
 
 use crate::Error;
-use crate::artifact::{Backend, Binding, Element, Grid, Kernel, Kind, Role, kernel_name};
+use crate::artifact::{
+    Activations, Backend, Binding, Element, Grid, Kernel, Kind, Role, Stream, kernel_name,
+};
 use crate::format::{Format, gcd};
 use crate::ir::{Binary, Decoder, Lanes, Let, Op, Quad, Unary, Value, Verified};
 use crate::lower;
@@ -40,19 +46,17 @@ pub(crate) fn kernels(format: &Format, row: &Verified<Decoder>) -> Result<Vec<Ke
     let long = lower::joined(&lower::wide_weights(format, QUADS)?)?;
     let mut kernels = Vec::new();
     for dialect in [&dialect::WGSL, &dialect::HIP] {
-        for (kind, output) in [
-            (Kind::Dequant, Element::F32),
-            (Kind::Dequant, Element::F16),
-            (Kind::Matvec, Element::F32),
-            (Kind::Matmul, Element::F32),
+        for (kind, output, decoder) in [
+            (Kind::Dequant, Element::F32, &flat),
+            (Kind::Dequant, Element::F16, &flat),
+            (Kind::Matvec, Element::F32, &long),
+            (Kind::Matmul, Element::F32, &row),
         ] {
-            let decoder = match kind {
-                Kind::Dequant => &flat,
-                Kind::Matvec => &long,
-                Kind::Matmul => &row,
-            };
             kernels.push(kernel(format, decoder, dialect, kind, output)?);
         }
+    }
+    if let Some(dots) = lower::dots(format) {
+        kernels.extend(dots::kernels(format, &dots?)?);
     }
     Ok(kernels)
 }
@@ -86,11 +90,14 @@ struct Context<'a> {
 }
 
 /// A buffer that is only read.
-#[derive(Serialize)]
+#[derive(Clone, Serialize)]
 struct Buffer {
     name: String,
     /// Element of the buffer in WGSL.
     element: &'static str,
+    /// What a pointer to it points to in HIP.
+    #[serde(rename = "type")]
+    ty: &'static str,
 }
 
 #[derive(Serialize)]
@@ -106,7 +113,7 @@ fn kernel(
     kind: Kind,
     output: Element,
 ) -> Result<Kernel, Error> {
-    let name = kernel_name(&format.name, kind, output);
+    let name = kernel_name(&format.name, kind, output, Activations::F32, false);
     let lanes = decoder.quads.iter().map(|quad| weights(quad).len()).max().unwrap_or(1);
     let schedule = Schedule::new(kind, decoder.quads.len() as u32, lanes as u32);
     let (starts, weight_lists): (Vec<Value>, Vec<&[Value]>) =
@@ -129,7 +136,7 @@ fn kernel(
         title: &format.title,
         weights: decoder.weights,
         strips: decoder.strips,
-        buffers: buffers(&streams, &loads, !first_words.is_empty()),
+        buffers: buffers(decoder, &loads),
         streams,
         parts: templates::parts(&Variant {
             backend: dialect.backend,
@@ -140,6 +147,11 @@ fn kernel(
             tables: &tables,
             tables_buffer: !first_words.is_empty(),
             plain: format.is_plain(),
+            sizes: templates::Sizes {
+                weights: decoder.weights,
+                strips: decoder.strips,
+                quads: decoder.quads.len(),
+            },
         })?,
         tables,
         first_words,
@@ -152,13 +164,15 @@ fn kernel(
         },
         schedule,
     };
-    let source = templates::kernel(dialect.backend, kind, &context)?;
+    let source = templates::kernel(dialect.backend, kind.word(), &context)?;
     let unit_bytes = |bytes: u32| bytes - bytes / (decoder.weights / format.weights);
     Ok(Kernel {
         source: source.into(),
         backend: dialect.backend,
         kind,
         output,
+        activations: Activations::F32,
+        subgroups: false,
         workgroup: [context.schedule.workgroup, 1, 1],
         bindings: bindings(decoder, kind, !context.first_words.is_empty()).into(),
         grid: match kind {
@@ -168,7 +182,9 @@ fn kernel(
                 per_workgroup: context.schedule.workgroup,
             },
             Kind::Matvec => Grid::Rows { per_workgroup: context.schedule.rows },
-            Kind::Matmul => Grid::Tiles { n: context.schedule.tile_n, m: context.schedule.tile_m },
+            Kind::Batch | Kind::Matmul | Kind::Quantize => {
+                Grid::Tiles { n: context.schedule.tile_n, m: context.schedule.tile_m }
+            }
         },
         // A unit may reach past the last block, and a load past the last byte.
         padding: decoder.streams.iter().map(|s| unit_bytes(s.bytes)).max().unwrap_or(0) + WIDEST,
@@ -203,14 +219,17 @@ fn bindings(decoder: &Decoder, kind: Kind, tables: bool) -> Vec<Binding> {
 }
 
 /// The streams, and the buffer of tables where there is one.
-fn buffers(streams: &[String], loads: &[LoadText], tables: bool) -> Vec<Buffer> {
-    let tables = tables.then(|| Buffer { name: "tables".into(), element: "u32" });
-    let element = |name: &String| match loads.iter().any(|load| load.stream == *name && load.wide) {
-        true => "vec4<u32>",
-        false => "u32",
+fn buffers(decoder: &Decoder, loads: &[LoadText]) -> Vec<Buffer> {
+    let stream = |stream: &Stream| {
+        let name = names::stream(&stream.name);
+        let wide = loads.iter().any(|load| load.stream == name && load.wide);
+        Buffer { name, element: if wide { "vec4<u32>" } else { "u32" }, ty: "ql_u8" }
     };
-    let stream = |name: &String| Buffer { name: name.clone(), element: element(name) };
-    streams.iter().map(stream).chain(tables).collect()
+    let mut buffers: Vec<Buffer> = decoder.streams.iter().map(stream).collect();
+    if !dialect::first_words(decoder).is_empty() {
+        buffers.push(Buffer { name: "tables".into(), element: "u32", ty: "ql_u32" });
+    }
+    buffers
 }
 
 /// The distinct loads of a program.

@@ -1,9 +1,8 @@
 //! The templates, embedded, and which of their variants a kernel is made of.
 
-use super::Context;
 use super::dialect::{LoadText, TableText};
 use crate::Error;
-use crate::artifact::{Backend, Element, Kind};
+use crate::artifact::{Backend, Element};
 use serde::Serialize;
 use std::sync::OnceLock;
 
@@ -20,11 +19,10 @@ pub(super) struct Parts {
     tables_buffer: Vec<&'static str>,
     /// Loads and conversions that the program calls.
     helpers: Vec<String>,
-    /// The function that brings tables to workgroup memory, its call, and a barrier for it where the
-    /// kernel has no other use for one: empty where there are no tables.
-    fill_tables: String,
-    fill: String,
-    barrier: String,
+    #[serde(flatten)]
+    filling: Filling,
+    /// Constants of a program's size, where the kernel's template does not state them.
+    sizes: String,
 }
 
 /// What decides which texts a kernel is made of.
@@ -42,12 +40,22 @@ pub(super) struct Variant<'a> {
     pub tables_buffer: bool,
     /// Whether units are blocks, so that a tensor may be taken as one row.
     pub plain: bool,
+    pub sizes: Sizes,
 }
 
-#[derive(Serialize)]
-struct Tables<'a> {
-    tables: &'a [TableText],
+/// Numbers of a program.
+#[derive(Clone, Copy, Serialize)]
+pub(super) struct Sizes {
+    /// Weights and strips of a unit of decoding.
+    pub weights: u32,
+    pub strips: u32,
+    /// Quads of a strip.
+    pub quads: usize,
 }
+
+/// What texts without variables are rendered with.
+#[derive(Serialize)]
+pub(super) struct Nothing {}
 
 /// Chooses and renders the parts of a kernel.
 pub(super) fn parts(variant: &Variant) -> Result<Parts, Error> {
@@ -58,25 +66,7 @@ pub(super) fn parts(variant: &Variant) -> Result<Parts, Error> {
         (Backend::Hip, 4) => "float4",
         (Backend::Hip, _) => "float",
     };
-    let plain = |name: &str| text(backend, name, &tera::Context::new());
-    let tables = variant.tables;
-    let tabled = |name: &str| match tables.is_empty() {
-        true => Ok(String::new()),
-        false => text(backend, name, &tera::Context::from_serialize(&Tables { tables })?),
-    };
-    let mut helpers = Vec::new();
-    for load in variant.loads {
-        let context = tera::Context::from_serialize(load)?;
-        for name in load_texts(backend, load) {
-            let helper = text(backend, &name, &context)?;
-            if !helpers.contains(&helper) {
-                helpers.push(helper);
-            }
-        }
-    }
-    for function in variant.functions {
-        helpers.push(plain(function)?);
-    }
+    let plain = |name: &str| text(backend, name, Nothing {});
     // A conversion stands once, with its first user.
     let converts = variant.output == Element::F16 && !variant.functions.contains(&"f32_to_f16");
     let conversion = if converts { plain("f32_to_f16")? } else { String::new() };
@@ -86,11 +76,60 @@ pub(super) fn parts(variant: &Variant) -> Result<Parts, Error> {
         store: conversion + &plain(&format!("store.{}", variant.output.word()))?,
         place: plain(if variant.plain { "place.blocks" } else { "place.rows" })?,
         tables_buffer: if variant.tables_buffer { vec!["tables"] } else { Vec::new() },
-        helpers,
-        fill_tables: tabled("fill_tables")?,
-        fill: tabled("fill")?,
-        barrier: if backend == Backend::Hip { tabled("barrier")? } else { String::new() },
+        helpers: helpers(backend, variant.loads, variant.functions)?,
+        filling: Filling::new(backend, variant.tables)?,
+        sizes: sizes(backend, variant.sizes)?,
     })
+}
+
+/// Tables in workgroup memory; all empty where there are none.
+#[derive(Clone, Serialize)]
+pub(super) struct Filling {
+    /// The function that brings them there.
+    fill_tables: String,
+    /// Its call.
+    fill: String,
+    /// The barrier it needs, for kernels that have no other use for one.
+    barrier: String,
+}
+
+impl Filling {
+    pub fn new(backend: Backend, tables: &[TableText]) -> Result<Filling, Error> {
+        #[derive(Serialize)]
+        struct Tables<'a> {
+            tables: &'a [TableText],
+        }
+        let part = |name: &str| match tables.is_empty() {
+            true => Ok(String::new()),
+            false => text(backend, name, Tables { tables }),
+        };
+        Ok(Filling {
+            fill_tables: part("fill_tables")?,
+            fill: part("fill")?,
+            barrier: if backend == Backend::Hip { part("barrier")? } else { String::new() },
+        })
+    }
+}
+
+/// The loads and conversions of a program.
+pub(super) fn helpers(
+    backend: Backend,
+    loads: &[LoadText],
+    functions: &[&str],
+) -> Result<Vec<String>, Error> {
+    let mut helpers = Vec::new();
+    for load in loads {
+        for name in load_texts(backend, load) {
+            let helper = text(backend, &name, load)?;
+            if !helpers.contains(&helper) {
+                helpers.push(helper);
+            }
+        }
+    }
+    for function in functions {
+        helpers.push(text(backend, function, Nothing {})?);
+    }
+    Ok(helpers)
 }
 
 /// Templates of a load and of what it calls.
@@ -107,15 +146,28 @@ fn load_texts(backend: Backend, load: &LoadText) -> Vec<String> {
     }
 }
 
-/// Renders the template of a kernel kind.
-pub(super) fn kernel(backend: Backend, kind: Kind, context: &Context) -> Result<String, Error> {
-    let mut text = text(backend, kind.word(), &tera::Context::from_serialize(context)?)?;
+/// The constants of a program's size; WGSL kernels state them themselves.
+pub(super) fn sizes(backend: Backend, sizes: Sizes) -> Result<String, Error> {
+    match backend {
+        Backend::Wgsl => Ok(String::new()),
+        Backend::Hip => text(backend, "sizes", sizes),
+    }
+}
+
+/// Renders the template of a kernel.
+pub(super) fn kernel(
+    backend: Backend,
+    name: &str,
+    context: impl Serialize,
+) -> Result<String, Error> {
+    let mut text = text(backend, name, context)?;
     text.truncate(text.trim_end().len());
     text.push('\n');
     Ok(text)
 }
 
-fn text(backend: Backend, name: &str, context: &tera::Context) -> Result<String, Error> {
+/// Renders a template.
+pub(super) fn text(backend: Backend, name: &str, context: impl Serialize) -> Result<String, Error> {
     static WGSL: OnceLock<tera::TeraResult<tera::Tera>> = OnceLock::new();
     static HIP: OnceLock<tera::TeraResult<tera::Tera>> = OnceLock::new();
     let tera = match backend {
@@ -129,7 +181,7 @@ fn text(backend: Backend, name: &str, context: &tera::Context) -> Result<String,
         Ok(tera)
     });
     match tera {
-        Ok(tera) => Ok(tera.render(name, context)?),
+        Ok(tera) => Ok(tera.render(name, &tera::Context::from_serialize(&context)?)?),
         Err(error) => Err(Error::Template(tera::Error::message(error))),
     }
 }
@@ -146,11 +198,16 @@ fn texts(backend: Backend) -> &'static [(&'static str, &'static str)] {
             "dequant" "matvec" "matmul" "decode" "shape" "quad.vec4" "quad.f32" "dot.vec4" "dot.f32" "store.f32"
             "store.f16" "f16_to_f32" "f32_to_f16" "load.u8.a1" "load.u16.a1" "load.u16.a2" "load.u32.a1"
             "load.u32.a2" "load.u32.a4" "load.u128.a1" "load.u128.a2" "load.u128.a4" "load.u128.a16" "at.u32"
-            "at.vec4" "rounded" "place.blocks" "place.rows" "tables" "fill_tables" "fill"),
+            "at.vec4" "rounded" "place.blocks" "place.rows" "tables" "fill_tables" "fill" "decode.i8" "rows.i8"
+            "word.vec4" "word.u32" "run.scale" "run.offset" "share.chunk" "share.half" "share.words"
+            "shares.header" "shares.words" "arguments.workgroup" "arguments.subgroups" "total.workgroup"
+            "total.subgroups" "quantize"),
         Backend::Hip => embed!("hip":
             "dequant" "matvec" "matmul" "decode" "prelude" "barrier" "sum" "quad.float4" "quad.float" "dot.float4"
             "dot.float" "store.f32" "store.f16" "f16_to_f32" "f32_to_f16" "bits_to_f32" "load" "words" "load.words"
             "load.words.any" "rounded" "min"
-            "place.blocks" "place.rows" "tables" "fill_tables" "fill"),
+            "place.blocks" "place.rows" "sizes" "tables" "fill_tables" "fill" "dot4" "decode.i8" "rows.i8" "word.vec4" "word.u32"
+            "run.scale" "run.offset" "share.chunk" "share.half" "share.words" "shares.header" "shares.words"
+            "quantize"),
     }
 }

@@ -85,6 +85,7 @@ pub fn dots(format: &Format) -> Option<Result<Dots, VerifyError>> {
     let program = first(format, strips::wide(format, QUADS), |format, strips| {
         dots::lower(format, strips, &coding, &signed)
     });
+    let program = program.and_then(|program| joined(&program));
     Some(program.map(|program| Dots { signed, offset, program }))
 }
 

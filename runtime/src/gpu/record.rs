@@ -6,7 +6,7 @@ use super::groups::Groups;
 use super::pipeline::{Launch, Streams};
 use super::upload::Part;
 use super::{GpuWeights, plan};
-use crate::artifact::{Element, Kind, Shape};
+use crate::artifact::{Activations, Element, Kind, Shape};
 use crate::{Error, Result};
 
 /// A range of a buffer, from a `&wgpu::Buffer` or a `wgpu::BufferSlice`.
@@ -97,7 +97,7 @@ impl GpuWeights {
         x: impl Into<View<'a>>,
         y: impl Into<View<'a>>,
     ) -> Result<()> {
-        self.record_product(into, Kind::Matvec, x.into(), y.into(), 1, &self.groups)
+        self.record_product(into, x.into(), y.into(), 1, &self.groups)
     }
 
     /// Records `y[m, n] = x[m, k] · weightsᵀ`, all row-major. The buffers are as for
@@ -113,7 +113,7 @@ impl GpuWeights {
         y: impl Into<View<'a>>,
         m: u32,
     ) -> Result<()> {
-        self.record_product(into, Kind::Matmul, x.into(), y.into(), m, &self.groups)
+        self.record_product(into, x.into(), y.into(), m, &self.groups)
     }
 
     /// Records decoding into `y[n, k]`, row-major, of f32 or f16. `y` needs the usage `STORAGE`
@@ -179,7 +179,8 @@ impl GpuWeights {
         element: Element,
         groups: &Groups,
     ) -> Result<()> {
-        let pipeline = self.pipeline(Kind::Dequant, element)?;
+        let kernel = self.gpu.choice.exact(&self.format, Kind::Dequant, element)?;
+        let pipeline = self.pipeline(kernel)?;
         let count = blocks.end - blocks.start;
         let decoded = count * u64::from(self.format.weights);
         let y = y.part(0, plan::rounded(decoded) * element.bytes());
@@ -218,7 +219,6 @@ impl GpuWeights {
     pub(super) fn record_product(
         &self,
         into: &mut impl Recorder,
-        kind: Kind,
         x: View<'_>,
         y: View<'_>,
         m: u32,
@@ -235,8 +235,18 @@ impl GpuWeights {
                 "the buffer of the activations; WebGPU wants another one".to_owned(),
             ));
         }
-        let pipeline = self.pipeline(kind, Element::F32)?;
+        let kernel = self.gpu.choice.product(&self.format, m)?;
+        let pipeline = self.pipeline(kernel)?;
+        let quantized = match kernel.activations {
+            Activations::F32 => None,
+            Activations::Int8 => Some(self.quantized(m)?),
+        };
         into.compute(|pass| {
+            let x = match &quantized {
+                // A row is below 2^31: `plan::parts`.
+                Some(own) => own.record(&self.gpu, pass, x, [m, self.k as u32], groups)?,
+                None => x,
+            };
             self.parts.iter().try_for_each(|part| {
                 // Rows, columns and products of them are below 2^31: `plan::parts` and `bindable`.
                 let shape = Shape {
@@ -310,7 +320,7 @@ impl GpuWeights {
         Err(self.argument(what, problem))
     }
 
-    fn argument(&self, what: &'static str, problem: String) -> Error {
+    pub(super) fn argument(&self, what: &'static str, problem: String) -> Error {
         Error::Argument { what, tensor: self.name.to_string(), problem }
     }
 }

@@ -8,12 +8,14 @@ mod drivers;
 mod facts;
 mod generated;
 mod gguf;
+mod int8;
 mod kernels;
 mod lowering;
 mod messages;
 mod mutation;
 mod names;
 mod product;
+mod quantize;
 mod splitting;
 mod verifier;
 
@@ -36,6 +38,8 @@ pub fn all() -> Vec<Trial> {
         kernels::trials(),
         cpu::trials(),
         product::trials(),
+        int8::trials(),
+        quantize::trials(),
         drivers::trials(),
         splitting::trials(),
         compiled::trials(),

@@ -2,6 +2,7 @@
 
 use crate::Failed;
 use crate::browser::{Browser, trial};
+use crate::cases::quantize;
 use crate::passed;
 use crate::seed::rng;
 use crate::subject::{Subject, dims, subjects};
@@ -10,7 +11,7 @@ use libtest_mimic::Trial;
 use quantloom::verify::random::Rng;
 use quantloom::verify::{Case, Output};
 use quantloom_codegen::artifact::{
-    Backend, Binding, Dims, Element, Grid, Kernel, Kind, Role, Shape,
+    Activations, Backend, Binding, Dims, Element, Grid, Kernel, Kind, Role, Shape,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -68,8 +69,14 @@ impl Problem {
             }
             (Kind::Dequant, _) => (shape, n * k),
             (Kind::Matvec, _) => (shape, n),
-            (Kind::Matmul, _) => (Shape { m, ..shape }, m * n),
+            (Kind::Batch | Kind::Matmul, _) => (Shape { m, ..shape }, m * n),
+            (Kind::Quantize, _) => (Shape { m, ..shape }, self.quantized().len() as u32),
         }
+    }
+
+    /// The activations in 8 bits.
+    fn quantized(&self) -> Vec<u32> {
+        quantize::reference(self.case.activations(), self.k as usize)
     }
 
     /// All that the page is told of a kernel.
@@ -106,6 +113,9 @@ impl Problem {
                 ("read-only-storage", json!(words))
             }
             Role::Tables => ("read-only-storage", json!(self.case.tensor().format().tables)),
+            Role::Activations if kernel.activations == Activations::Int8 => {
+                ("read-only-storage", json!(self.quantized()))
+            }
             Role::Activations => {
                 let mut words: Vec<u32> =
                     self.case.activations().iter().map(|x| x.to_bits()).collect();
@@ -124,6 +134,10 @@ impl Problem {
     /// Compares what a kernel put out.
     fn compare(&self, kernel: &Kernel, output: &[u32]) -> Result<(), Failed> {
         let count = self.shape(kernel).1 as usize;
+        if kernel.kind == Kind::Quantize {
+            let words = output.get(..count).unwrap_or_default();
+            return Ok(quantize::compare(words, self.case.activations(), self.k as usize, 3)?);
+        }
         let floats: Vec<f32> =
             output.iter().take(count).map(|&word| f32::from_bits(word)).collect();
         let halves = output.iter().flat_map(|word| [*word as u16, (word >> 16) as u16]);
@@ -132,9 +146,13 @@ impl Problem {
             (Kind::Dequant, Element::F32) => Output::Weights(&floats),
             (Kind::Dequant, Element::F16) => Output::Halves(&halves),
             (Kind::Matvec, _) => Output::Matvec(&floats),
-            (Kind::Matmul, _) => Output::Matmul(&floats),
+            _ => Output::Matmul(&floats),
         };
-        passed(self.case.compare("a browser's WebGPU", output))
+        let compare = match kernel.activations {
+            Activations::F32 => Case::compare,
+            Activations::Int8 => Case::compare_rounded,
+        };
+        passed(compare(&self.case, "a browser's WebGPU", output))
     }
 }
 
@@ -144,8 +162,11 @@ fn check(test: &str, subject: &Subject, browser: &mut Browser) -> Result<(), Fai
     let decoded = Problem::new(subject, &mut rng, false)?;
     let problem = |kernel: &Kernel| if kernel.kind == Kind::Dequant { &decoded } else { &finite };
     let format = subject.built_in()?;
-    let kernels: Vec<&Kernel> =
-        format.kernels.iter().filter(|kernel| kernel.backend == Backend::Wgsl).collect();
+    // The quantizer comes with the first format. wgpu has no subgroups in browsers.
+    let first = subjects().first().is_some_and(|first| first.name == subject.name);
+    let quantizers = if first { quantloom::quantizers() } else { &[] };
+    let wgsl = |kernel: &&Kernel| kernel.backend == Backend::Wgsl && !kernel.subgroups;
+    let kernels: Vec<&Kernel> = format.kernels.iter().chain(quantizers).filter(wgsl).collect();
     if kernels.is_empty() {
         return Err("it has no WGSL kernel".into());
     }
