@@ -55,7 +55,7 @@ fn packed_u32_a4(byte: u32) -> u32 {
     return packed[byte >> 2u];
 }
 
-const codebook = array<u32, 16>(
+const codebook_values = array<u32, 16>(
     0u,
     1u,
     85u,
@@ -73,6 +73,9 @@ const codebook = array<u32, 16>(
     235u,
     224u,
 );
+
+// Its values: a constant would be copied to every invocation.
+var<workgroup> codebook: array<u32, 16>;
 
 // What the activations of a run share: their scale, and the sum of their bytes.
 struct Share {
@@ -192,6 +195,10 @@ fn fp4_nested_batch_i8(
     if first_m >= shape.m {
         return;
     }
+    for (var i = lane; i < 16u; i += WORKGROUP) {
+        codebook[i] = codebook_values[i];
+    }
+    workgroupBarrier();
     let count = min(shape.m - first_m, COLUMNS);
     let pitch = (shape.k + 31u) / 32u * 32u; // places of an activation row
     let units = shape.k / WEIGHTS; // in one row

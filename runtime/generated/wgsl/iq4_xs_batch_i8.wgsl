@@ -46,7 +46,7 @@ fn f16_to_f32(half: u32) -> f32 {
     return bitcast<f32>(sign | select(finite, special, magnitude >= 0x7c00u));
 }
 
-const codebook = array<u32, 16>(
+const codebook_values = array<u32, 16>(
     129u,
     152u,
     173u,
@@ -64,6 +64,9 @@ const codebook = array<u32, 16>(
     89u,
     113u,
 );
+
+// Its values: a constant would be copied to every invocation.
+var<workgroup> codebook: array<u32, 16>;
 
 // What the activations of a run share: their scale, and the sum of their bytes.
 struct Share {
@@ -191,6 +194,10 @@ fn iq4_xs_batch_i8(
     if first_m >= shape.m {
         return;
     }
+    for (var i = lane; i < 16u; i += WORKGROUP) {
+        codebook[i] = codebook_values[i];
+    }
+    workgroupBarrier();
     let count = min(shape.m - first_m, COLUMNS);
     let pitch = (shape.k + 31u) / 32u * 32u; // places of an activation row
     let units = shape.k / WEIGHTS; // in one row

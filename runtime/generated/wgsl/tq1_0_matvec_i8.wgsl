@@ -52,7 +52,7 @@ fn f16_to_f32(half: u32) -> f32 {
 }
 
 const trit_first = 0u; // word of the tables
-const by_strip_1 = array<u32, 64>(
+const by_strip_1_values = array<u32, 64>(
     0u,
     32u,
     64u,
@@ -119,7 +119,10 @@ const by_strip_1 = array<u32, 64>(
     384u,
 );
 
-const by_strip_2 = array<u32, 64>(
+// Its values: a constant would be copied to every invocation.
+var<workgroup> by_strip_1: array<u32, 64>;
+
+const by_strip_2_values = array<u32, 64>(
     0u,
     0u,
     0u,
@@ -186,7 +189,10 @@ const by_strip_2 = array<u32, 64>(
     3u,
 );
 
-const by_strip_3 = array<u32, 64>(
+// Its values: a constant would be copied to every invocation.
+var<workgroup> by_strip_2: array<u32, 64>;
+
+const by_strip_3_values = array<u32, 64>(
     8u,
     40u,
     72u,
@@ -253,7 +259,10 @@ const by_strip_3 = array<u32, 64>(
     392u,
 );
 
-const by_strip_4 = array<u32, 64>(
+// Its values: a constant would be copied to every invocation.
+var<workgroup> by_strip_3: array<u32, 64>;
+
+const by_strip_4_values = array<u32, 64>(
     16u,
     48u,
     80u,
@@ -320,7 +329,10 @@ const by_strip_4 = array<u32, 64>(
     400u,
 );
 
-const by_strip_5 = array<u32, 64>(
+// Its values: a constant would be copied to every invocation.
+var<workgroup> by_strip_4: array<u32, 64>;
+
+const by_strip_5_values = array<u32, 64>(
     24u,
     56u,
     88u,
@@ -386,6 +398,9 @@ const by_strip_5 = array<u32, 64>(
     408u,
     408u,
 );
+
+// Its values: a constant would be copied to every invocation.
+var<workgroup> by_strip_5: array<u32, 64>;
 
 // What the activations of a run share: their scale, and the sum of their bytes.
 struct Share {
@@ -508,6 +523,22 @@ fn tq1_0_matvec_i8(
     if first_m >= shape.m {
         return;
     }
+    for (var i = lane; i < 64u; i += WORKGROUP) {
+        by_strip_1[i] = by_strip_1_values[i];
+    }
+    for (var i = lane; i < 64u; i += WORKGROUP) {
+        by_strip_2[i] = by_strip_2_values[i];
+    }
+    for (var i = lane; i < 64u; i += WORKGROUP) {
+        by_strip_3[i] = by_strip_3_values[i];
+    }
+    for (var i = lane; i < 64u; i += WORKGROUP) {
+        by_strip_4[i] = by_strip_4_values[i];
+    }
+    for (var i = lane; i < 64u; i += WORKGROUP) {
+        by_strip_5[i] = by_strip_5_values[i];
+    }
+    workgroupBarrier();
     let count = min(shape.m - first_m, COLUMNS);
     let pitch = (shape.k + 31u) / 32u * 32u; // places of an activation row
     let units = shape.k / WEIGHTS; // in one row
