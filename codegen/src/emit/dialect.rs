@@ -199,6 +199,10 @@ impl Printer<'_> {
         if binding < least { format!("({text})") } else { text }
     }
 
+    fn is_number(&self, value: Value) -> bool {
+        matches!(self.decoder.get(value).op, Op::U32(_))
+    }
+
     /// The call that loads `bits` bits.
     fn load(&self, stream: u32, bits: u32, unit: Value, offset: Value, align: u32) -> String {
         let base = self.bases.iter().find(|base| (base.stream, base.unit) == (stream, unit));
@@ -274,6 +278,10 @@ impl Printer<'_> {
             Op::Binary(Binary::Min, left, right) => {
                 let (left, right) = (self.operand(left).0, self.operand(right).0);
                 atom(format!("{}({left}, {right})", self.dialect.min))
+            }
+            Op::Binary(Binary::Div, left, right) if !self.is_number(right) => {
+                let (left, right) = (self.operand(left).0, self.operand(right).0);
+                atom(format!("quotient({left}, {right})"))
             }
             Op::Binary(op, left, right) => {
                 let (own, left_least, right_least) = match op {

@@ -41,9 +41,9 @@ const QUADS: usize = 8;
 pub(crate) fn kernels(format: &Format, row: &Verified<Decoder>) -> Result<Vec<Kernel>, Error> {
     // Dequantized weights are stored in fours: take as many blocks at once as make a four.
     let unit = format.repeated(4 / gcd(format.weights, 4));
-    let flat = lower::joined(&lower::wide_weights(&unit, QUADS / 2)?)?;
-    let row = lower::joined(row)?;
-    let long = lower::joined(&lower::wide_weights(format, QUADS)?)?;
+    let flat = lower::for_gpus(&lower::wide_weights(&unit, QUADS / 2)?)?;
+    let row = lower::for_gpus(row)?;
+    let long = lower::for_gpus(&lower::wide_weights(format, QUADS)?)?;
     let mut kernels = Vec::new();
     for dialect in [&dialect::WGSL, &dialect::HIP] {
         for (kind, output, decoder) in [
@@ -267,6 +267,7 @@ fn functions(decoder: &Decoder, backend: Backend) -> Vec<&'static str> {
         ("rounded", calls(Unary::Rounded)),
         ("bits_to_f32", hip && calls(Unary::F32FromBits)),
         ("min", hip && minimum(decoder)),
+        ("quotient", divides(decoder)),
     ]
     .into_iter()
     .filter_map(|(name, called)| called.then_some(name))
@@ -275,4 +276,12 @@ fn functions(decoder: &Decoder, backend: Backend) -> Vec<&'static str> {
 
 fn minimum(decoder: &Decoder) -> bool {
     decoder.lets.iter().any(|stated| matches!(stated.op, Op::Binary(Binary::Min, ..)))
+}
+
+/// Whether a program divides by a number that is not known before it runs.
+fn divides(decoder: &Decoder) -> bool {
+    decoder.lets.iter().any(|stated| match stated.op {
+        Op::Binary(Binary::Div, _, by) => !matches!(decoder.get(by).op, Op::U32(_)),
+        _ => false,
+    })
 }

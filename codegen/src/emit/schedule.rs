@@ -43,7 +43,7 @@ impl Schedule {
             .unwrap_or(threads_n);
         Schedule {
             workgroup: if kind == Kind::Matmul { threads_n * threads_m } else { 64 },
-            rows: 2,
+            rows: 4,
             tile_n,
             tile_m,
             threads_n,

@@ -198,14 +198,14 @@ fn texts(backend: Backend) -> &'static [(&'static str, &'static str)] {
             "dequant" "matvec" "matmul" "decode" "shape" "quad.vec4" "quad.f32" "dot.vec4" "dot.f32" "store.f32"
             "store.f16" "f16_to_f32" "f32_to_f16" "load.u8.a1" "load.u16.a1" "load.u16.a2" "load.u32.a1"
             "load.u32.a2" "load.u32.a4" "load.u128.a1" "load.u128.a2" "load.u128.a4" "load.u128.a16" "at.u32"
-            "at.vec4" "rounded" "place.blocks" "place.rows" "tables" "fill_tables" "fill" "decode.i8" "rows.i8"
+            "at.vec4" "quotient" "rounded" "place.blocks" "place.rows" "tables" "fill_tables" "fill" "decode.i8" "rows.i8"
             "word.vec4" "word.u32" "run.scale" "run.offset" "share.chunk" "share.half" "share.words"
             "shares.header" "shares.words" "arguments.workgroup" "arguments.subgroups" "total.workgroup"
             "total.subgroups" "quantize"),
         Backend::Hip => embed!("hip":
             "dequant" "matvec" "matmul" "decode" "prelude" "barrier" "sum" "quad.float4" "quad.float" "dot.float4"
             "dot.float" "store.f32" "store.f16" "f16_to_f32" "f32_to_f16" "bits_to_f32" "load" "words" "load.words"
-            "load.words.any" "rounded" "min"
+            "load.words.any" "quotient" "rounded" "min"
             "place.blocks" "place.rows" "sizes" "tables" "fill_tables" "fill" "dot4" "decode.i8" "rows.i8" "word.vec4" "word.u32"
             "run.scale" "run.offset" "share.chunk" "share.half" "share.words" "shares.header" "shares.words"
             "quantize"),

@@ -6,6 +6,7 @@ mod build;
 mod codes;
 mod dots;
 mod exponent;
+mod floats;
 mod lookup;
 mod places;
 mod plane;
@@ -18,7 +19,6 @@ mod words;
 use crate::format::{Coding, Format, Formula, Signed};
 use crate::ir::{Decoder, Verified, VerifyError};
 use strips::Strips;
-pub(crate) use words::joined;
 
 /// Lowers a format to the program that hands out every weight of a strip as f32.
 ///
@@ -85,8 +85,13 @@ pub fn dots(format: &Format) -> Option<Result<Dots, VerifyError>> {
     let program = first(format, strips::wide(format, QUADS), |format, strips| {
         dots::lower(format, strips, &coding, &signed)
     });
-    let program = program.and_then(|program| joined(&program));
+    let program = program.and_then(|program| for_gpus(&program));
     Some(program.map(|program| Dots { signed, offset, program }))
+}
+
+/// A program as GPUs run it fastest: without conversions of small integers, and with wide loads.
+pub(crate) fn for_gpus(decoder: &Verified<Decoder>) -> Result<Verified<Decoder>, VerifyError> {
+    words::joined(&floats::converted(decoder)?)
 }
 
 /// Like [`weights`], a strip for each weight and loads as narrow as they can be: for backends that find

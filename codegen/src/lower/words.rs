@@ -12,7 +12,7 @@ const SCATTERED: usize = 3;
 
 /// The same program with wide loads: for four loads in a row, wherever they begin, and for several
 /// loads that all stay in the same 16 aligned bytes of a unit, as those of a block's header do.
-pub(crate) fn joined(decoder: &Verified<Decoder>) -> Result<Verified<Decoder>, VerifyError> {
+pub(super) fn joined(decoder: &Verified<Decoder>) -> Result<Verified<Decoder>, VerifyError> {
     let wide = Loads::of(decoder).wide();
     if wide.is_empty() {
         return Ok(decoder.clone());

@@ -25,6 +25,7 @@ typedef unsigned long long ql_u64;
 #define ql_groups_x(threads) (__builtin_amdgcn_grid_size_x() / (threads))
 #define ql_fma(a, b, c) __builtin_fmaf(a, b, c)
 #define ql_copy(to, from, bytes) __builtin_memcpy(to, from, bytes)
+#define ql_leading_zeros(number) __builtin_clz(number)
 #else  // nvcc, NVRTC: compile with --fmad=false, which the bits of decoded weights may depend on
 #define QL_KERNEL(threads) extern "C" __global__ __launch_bounds__(threads) void
 #define QL_DEVICE static __device__ __forceinline__
@@ -38,6 +39,7 @@ typedef unsigned long long ql_u64;
 #define ql_groups_x(threads) gridDim.x
 #define ql_fma(a, b, c) fmaf(a, b, c)
 #define ql_copy(to, from, bytes) memcpy(to, from, bytes)
+#define ql_leading_zeros(number) __clz(number)
 #endif
 
 // Weights [n, k], activations [m, k], output rows of `stride` elements that start at `first`.
@@ -151,6 +153,15 @@ QL_DEVICE float f16_to_f32(ql_u32 bits) {
 }
 #endif
 
+QL_DEVICE float bits_to_f32(ql_u32 bits) {
+  return __builtin_bit_cast(float, bits);
+}
+
+// Sizes are powers of two nearly always, and GPUs divide by many instructions.
+QL_DEVICE ql_u32 quotient(ql_u32 number, ql_u32 by) {
+  return (by & (by - 1)) == 0 ? number >> (31 - ql_leading_zeros(by)) : number / by;
+}
+
 
 // Of 32 activations: bits of the scale, sums of the bytes of both halves.
 struct Header {
@@ -233,12 +244,12 @@ QL_DEVICE Strip decode(
   const ql_u32 codes_word = load_u32_a4(qweight, qweight_base);
   const ql_u32 codes = codes_word & 255u;
   const ql_u32 codes_2 = (codes | (codes << 12u)) & 0x000f000fu;
-  const ql_u32 offset_2 = block / shape.size_0;
+  const ql_u32 offset_2 = quotient(block, shape.size_0);
   const ql_u64 scales_base = (ql_u64)(offset_2 * shape.n + row) * 2u;
   const float s = f16_to_f32(load_u16_a2(scales, scales_base));
   const ql_u32 offset_3 = row & 31u;
   const ql_u64 qzeros_base = (ql_u64)(offset_2 * ((shape.n + 31u) >> 5u) + (row >> 5u)) * 8u;
-  const float zero = float((load_u32_a4(qzeros, qzeros_base + (offset_3 >> 4u) * 4u) >> ((offset_3 & 15u) * 2u)) & 3u);
+  const float zero = bits_to_f32(((load_u32_a4(qzeros, qzeros_base + (offset_3 >> 4u) * 4u) >> ((offset_3 & 15u) * 2u)) & 3u) | 0x4b000000u) - 8388608.0f;
   const ql_u32 codes_3 = (codes_word >> 8u) & 255u;
   const ql_u32 codes_4 = (codes_3 | (codes_3 << 12u)) & 0x000f000fu;
   const ql_u32 codes_5 = (codes_word >> 16u) & 255u;

@@ -25,6 +25,7 @@ typedef unsigned long long ql_u64;
 #define ql_groups_x(threads) (__builtin_amdgcn_grid_size_x() / (threads))
 #define ql_fma(a, b, c) __builtin_fmaf(a, b, c)
 #define ql_copy(to, from, bytes) __builtin_memcpy(to, from, bytes)
+#define ql_leading_zeros(number) __builtin_clz(number)
 #else  // nvcc, NVRTC: compile with --fmad=false, which the bits of decoded weights may depend on
 #define QL_KERNEL(threads) extern "C" __global__ __launch_bounds__(threads) void
 #define QL_DEVICE static __device__ __forceinline__
@@ -38,6 +39,7 @@ typedef unsigned long long ql_u64;
 #define ql_groups_x(threads) gridDim.x
 #define ql_fma(a, b, c) fmaf(a, b, c)
 #define ql_copy(to, from, bytes) memcpy(to, from, bytes)
+#define ql_leading_zeros(number) __clz(number)
 #endif
 
 // Weights [n, k], activations [m, k], output rows of `stride` elements that start at `first`.
@@ -145,6 +147,10 @@ QL_DEVICE float f16_to_f32(ql_u32 bits) {
 }
 #endif
 
+QL_DEVICE float bits_to_f32(ql_u32 bits) {
+  return __builtin_bit_cast(float, bits);
+}
+
 constexpr ql_u32 grid_first = 0;  // word of the tables
 
 // Of 32 activations: bits of the scale, sums of the bytes of both halves.
@@ -248,30 +254,30 @@ QL_DEVICE Strip decode(
   const float d = f16_to_f32(((((scales_word >> 12u) & 15u) | ((scales_word >> 28u) << 4u)) | (((scales_word_2 >> 12u) & 15u) << 8u)) | ((scales_word_2 >> 28u) << 12u));
   const ql_u32 shift = (strip & 1u) * 16u;
   const ql_u32 scales_word_3 = load_u32_a4(blocks, blocks_base + (strip >> 1u) * 4u + 48u);
-  const float scale = float((scales_word_3 >> shift) & 7u);
+  const float scale = bits_to_f32(((scales_word_3 >> shift) & 7u) | 0x4b000000u) - 8388608.0f;
   const float d_scale = d * (2.0f * scale + 1.0f);
-  const float down = float((qh_word >> 3u) & 1u);
+  const float down = bits_to_f32(((qh_word >> 3u) & 1u) | 0x4b000000u) - 8388608.0f;
   const ql_u32 qs_2 = (((qs_word >> 8u) & 255u) | (((qh_word >> 4u) & 7u) << 8u)) * 2u;
-  const float down_2 = float((qh_word >> 7u) & 1u);
+  const float down_2 = bits_to_f32(((qh_word >> 7u) & 1u) | 0x4b000000u) - 8388608.0f;
   const ql_u32 qs_3 = (((qs_word >> 16u) & 255u) | (((qh_word >> 8u) & 7u) << 8u)) * 2u;
-  const float scale_2 = float((scales_word_3 >> (shift + 3u)) & 7u);
+  const float scale_2 = bits_to_f32(((scales_word_3 >> (shift + 3u)) & 7u) | 0x4b000000u) - 8388608.0f;
   const float d_scale_2 = d * (2.0f * scale_2 + 1.0f);
-  const float down_3 = float((qh_word >> 11u) & 1u);
+  const float down_3 = bits_to_f32(((qh_word >> 11u) & 1u) | 0x4b000000u) - 8388608.0f;
   const ql_u32 qs_4 = ((qs_word >> 24u) | (((qh_word >> 12u) & 7u) << 8u)) * 2u;
-  const float down_4 = float((qh_word >> 15u) & 1u);
+  const float down_4 = bits_to_f32(((qh_word >> 15u) & 1u) | 0x4b000000u) - 8388608.0f;
   const ql_u32 qs_word_2 = load_u32_a4(blocks, blocks_base + offset + 4u);
   const ql_u32 qs_5 = ((qs_word_2 & 255u) | (((qh_word >> 16u) & 7u) << 8u)) * 2u;
-  const float scale_3 = float((scales_word_3 >> (shift + 6u)) & 7u);
+  const float scale_3 = bits_to_f32(((scales_word_3 >> (shift + 6u)) & 7u) | 0x4b000000u) - 8388608.0f;
   const float d_scale_3 = d * (2.0f * scale_3 + 1.0f);
-  const float down_5 = float((qh_word >> 19u) & 1u);
+  const float down_5 = bits_to_f32(((qh_word >> 19u) & 1u) | 0x4b000000u) - 8388608.0f;
   const ql_u32 qs_6 = (((qs_word_2 >> 8u) & 255u) | (((qh_word >> 20u) & 7u) << 8u)) * 2u;
-  const float down_6 = float((qh_word >> 23u) & 1u);
+  const float down_6 = bits_to_f32(((qh_word >> 23u) & 1u) | 0x4b000000u) - 8388608.0f;
   const ql_u32 qs_7 = (((qs_word_2 >> 16u) & 255u) | (((qh_word >> 24u) & 7u) << 8u)) * 2u;
-  const float scale_4 = float((scales_word_3 >> (shift + 9u)) & 7u);
+  const float scale_4 = bits_to_f32(((scales_word_3 >> (shift + 9u)) & 7u) | 0x4b000000u) - 8388608.0f;
   const float d_scale_4 = d * (2.0f * scale_4 + 1.0f);
-  const float down_7 = float((qh_word >> 27u) & 1u);
+  const float down_7 = bits_to_f32(((qh_word >> 27u) & 1u) | 0x4b000000u) - 8388608.0f;
   const ql_u32 qs_8 = ((qs_word_2 >> 24u) | (((qh_word >> 28u) & 7u) << 8u)) * 2u;
-  const float down_8 = float(qh_word >> 31u);
+  const float down_8 = bits_to_f32((qh_word >> 31u) | 0x4b000000u) - 8388608.0f;
   return Strip{ {
       tables[grid_first + qs],
       tables[grid_first + qs + 1u],

@@ -25,6 +25,7 @@ typedef unsigned long long ql_u64;
 #define ql_groups_x(threads) (__builtin_amdgcn_grid_size_x() / (threads))
 #define ql_fma(a, b, c) __builtin_fmaf(a, b, c)
 #define ql_copy(to, from, bytes) __builtin_memcpy(to, from, bytes)
+#define ql_leading_zeros(number) __builtin_clz(number)
 #else  // nvcc, NVRTC: compile with --fmad=false, which the bits of decoded weights may depend on
 #define QL_KERNEL(threads) extern "C" __global__ __launch_bounds__(threads) void
 #define QL_DEVICE static __device__ __forceinline__
@@ -38,6 +39,7 @@ typedef unsigned long long ql_u64;
 #define ql_groups_x(threads) gridDim.x
 #define ql_fma(a, b, c) fmaf(a, b, c)
 #define ql_copy(to, from, bytes) memcpy(to, from, bytes)
+#define ql_leading_zeros(number) __clz(number)
 #endif
 
 // Weights [n, k], activations [m, k], output rows of `stride` elements that start at `first`.
@@ -157,6 +159,10 @@ QL_DEVICE float f16_to_f32(ql_u32 bits) {
 }
 #endif
 
+QL_DEVICE float bits_to_f32(ql_u32 bits) {
+  return __builtin_bit_cast(float, bits);
+}
+
 constexpr ql_u32 grid_first = 0;  // word of the tables
 
 // Of 32 activations: bits of the scale, sums of the bytes of both halves.
@@ -247,9 +253,9 @@ QL_DEVICE Strip decode(
   const ql_u32 qs = ((qs_word & 255u) | ((qh_byte & 7u) << 8u)) * 2u;
   const float d = f16_to_f32(load_u16_a2(blocks, blocks_base));
   const ql_u32 qh_byte_2 = load_u8_a1(blocks, blocks_base + offset_2 + 35u);
-  const float scale = float((qh_byte_2 >> 4u) & 7u);
+  const float scale = bits_to_f32(((qh_byte_2 >> 4u) & 7u) | 0x4b000000u) - 8388608.0f;
   const float d_scale = d * (2.0f * scale + 1.0f);
-  const float down = float(qh_byte_2 >> 7u);
+  const float down = bits_to_f32((qh_byte_2 >> 7u) | 0x4b000000u) - 8388608.0f;
   const ql_u32 qs_2 = (((qs_word >> 8u) & 255u) | (((qh_byte >> 3u) & 7u) << 8u)) * 2u;
   const ql_u32 qs_3 = (((qs_word >> 16u) & 255u) | (((load_u16_a2(blocks, blocks_base + offset_3) >> 6u) & 7u) << 8u)) * 2u;
   const ql_u32 qs_4 = ((qs_word >> 24u) | (((qh_byte_2 >> 1u) & 7u) << 8u)) * 2u;
@@ -258,9 +264,9 @@ QL_DEVICE Strip decode(
   const ql_u32 qh_byte_3 = load_u8_a1(blocks, blocks_base + offset_4);
   const ql_u32 qs_5 = ((qs_word_2 & 255u) | ((qh_byte_3 & 7u) << 8u)) * 2u;
   const ql_u32 qh_byte_4 = load_u8_a1(blocks, blocks_base + offset_2 + 37u);
-  const float scale_2 = float((qh_byte_4 >> 4u) & 7u);
+  const float scale_2 = bits_to_f32(((qh_byte_4 >> 4u) & 7u) | 0x4b000000u) - 8388608.0f;
   const float d_scale_2 = d * (2.0f * scale_2 + 1.0f);
-  const float down_2 = float(qh_byte_4 >> 7u);
+  const float down_2 = bits_to_f32((qh_byte_4 >> 7u) | 0x4b000000u) - 8388608.0f;
   const ql_u32 qs_6 = (((qs_word_2 >> 8u) & 255u) | (((qh_byte_3 >> 3u) & 7u) << 8u)) * 2u;
   const ql_u32 qs_7 = (((qs_word_2 >> 16u) & 255u) | (((load_u16_a2(blocks, blocks_base + offset_4) >> 6u) & 7u) << 8u)) * 2u;
   const ql_u32 qs_8 = ((qs_word_2 >> 24u) | (((qh_byte_4 >> 1u) & 7u) << 8u)) * 2u;

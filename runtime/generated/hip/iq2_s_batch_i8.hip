@@ -25,6 +25,7 @@ typedef unsigned long long ql_u64;
 #define ql_groups_x(threads) (__builtin_amdgcn_grid_size_x() / (threads))
 #define ql_fma(a, b, c) __builtin_fmaf(a, b, c)
 #define ql_copy(to, from, bytes) __builtin_memcpy(to, from, bytes)
+#define ql_leading_zeros(number) __builtin_clz(number)
 #else  // nvcc, NVRTC: compile with --fmad=false, which the bits of decoded weights may depend on
 #define QL_KERNEL(threads) extern "C" __global__ __launch_bounds__(threads) void
 #define QL_DEVICE static __device__ __forceinline__
@@ -38,6 +39,7 @@ typedef unsigned long long ql_u64;
 #define ql_groups_x(threads) gridDim.x
 #define ql_fma(a, b, c) fmaf(a, b, c)
 #define ql_copy(to, from, bytes) memcpy(to, from, bytes)
+#define ql_leading_zeros(number) __clz(number)
 #endif
 
 // Weights [n, k], activations [m, k], output rows of `stride` elements that start at `first`.
@@ -157,6 +159,10 @@ QL_DEVICE float f16_to_f32(ql_u32 bits) {
 }
 #endif
 
+QL_DEVICE float bits_to_f32(ql_u32 bits) {
+  return __builtin_bit_cast(float, bits);
+}
+
 constexpr ql_u32 grid_first = 0;  // word of the tables
 
 // Of 32 activations: bits of the scale, sums of the bytes of both halves.
@@ -248,7 +254,7 @@ QL_DEVICE Strip decode(
   const ql_u32 signs_byte = load_u8_a1(blocks, blocks_base + offset + 34u);
   const float d = f16_to_f32(load_u16_a2(blocks, blocks_base));
   const ql_u32 scales_byte = load_u8_a1(blocks, blocks_base + offset_2 + 74u);
-  const float scale = float(scales_byte & 15u);
+  const float scale = bits_to_f32((scales_byte & 15u) | 0x4b000000u) - 8388608.0f;
   const ql_u32 qs_3 = tables[grid_first + qs + 1u];
   const ql_u32 qs_4 = (((qs_word >> 8u) & 255u) | (((qh_byte >> 2u) & 3u) << 8u)) * 2u;
   const ql_u32 qs_5 = tables[grid_first + qs_4];
@@ -257,7 +263,7 @@ QL_DEVICE Strip decode(
   const ql_u32 qs_7 = (((qs_word >> 16u) & 255u) | (((qh_byte >> 4u) & 3u) << 8u)) * 2u;
   const ql_u32 qs_8 = tables[grid_first + qs_7];
   const ql_u32 signs_byte_3 = load_u8_a1(blocks, blocks_base + offset + 36u);
-  const float scale_2 = float(scales_byte >> 4u);
+  const float scale_2 = bits_to_f32((scales_byte >> 4u) | 0x4b000000u) - 8388608.0f;
   const ql_u32 qs_9 = tables[grid_first + qs_7 + 1u];
   const ql_u32 qs_10 = ((qs_word >> 24u) | ((qh_byte >> 6u) << 8u)) * 2u;
   const ql_u32 qs_11 = tables[grid_first + qs_10];
@@ -269,7 +275,7 @@ QL_DEVICE Strip decode(
   const ql_u32 qs_14 = tables[grid_first + qs_13];
   const ql_u32 signs_byte_5 = load_u8_a1(blocks, blocks_base + offset + 38u);
   const ql_u32 scales_byte_2 = load_u8_a1(blocks, blocks_base + offset_2 + 75u);
-  const float scale_3 = float(scales_byte_2 & 15u);
+  const float scale_3 = bits_to_f32((scales_byte_2 & 15u) | 0x4b000000u) - 8388608.0f;
   const ql_u32 qs_15 = tables[grid_first + qs_13 + 1u];
   const ql_u32 qs_16 = (((qs_word_2 >> 8u) & 255u) | (((qh_byte_2 >> 2u) & 3u) << 8u)) * 2u;
   const ql_u32 qs_17 = tables[grid_first + qs_16];
@@ -278,7 +284,7 @@ QL_DEVICE Strip decode(
   const ql_u32 qs_19 = (((qs_word_2 >> 16u) & 255u) | (((qh_byte_2 >> 4u) & 3u) << 8u)) * 2u;
   const ql_u32 qs_20 = tables[grid_first + qs_19];
   const ql_u32 signs_byte_7 = load_u8_a1(blocks, blocks_base + offset + 40u);
-  const float scale_4 = float(scales_byte_2 >> 4u);
+  const float scale_4 = bits_to_f32((scales_byte_2 >> 4u) | 0x4b000000u) - 8388608.0f;
   const ql_u32 qs_21 = tables[grid_first + qs_19 + 1u];
   const ql_u32 qs_22 = ((qs_word_2 >> 24u) | ((qh_byte_2 >> 6u) << 8u)) * 2u;
   const ql_u32 qs_23 = tables[grid_first + qs_22];

@@ -24,6 +24,7 @@ typedef unsigned long long ql_u64;
 #define ql_groups_x(threads) (__builtin_amdgcn_grid_size_x() / (threads))
 #define ql_fma(a, b, c) __builtin_fmaf(a, b, c)
 #define ql_copy(to, from, bytes) __builtin_memcpy(to, from, bytes)
+#define ql_leading_zeros(number) __builtin_clz(number)
 #else  // nvcc, NVRTC: compile with --fmad=false, which the bits of decoded weights may depend on
 #define QL_KERNEL(threads) extern "C" __global__ __launch_bounds__(threads) void
 #define QL_DEVICE static __device__ __forceinline__
@@ -37,6 +38,7 @@ typedef unsigned long long ql_u64;
 #define ql_groups_x(threads) gridDim.x
 #define ql_fma(a, b, c) fmaf(a, b, c)
 #define ql_copy(to, from, bytes) memcpy(to, from, bytes)
+#define ql_leading_zeros(number) __clz(number)
 #endif
 
 // Weights [n, k], activations [m, k], output rows of `stride` elements that start at `first`.
@@ -84,6 +86,10 @@ QL_DEVICE float f16_to_f32(ql_u32 bits) {
 }
 #endif
 
+QL_DEVICE float bits_to_f32(ql_u32 bits) {
+  return __builtin_bit_cast(float, bits);
+}
+
 constexpr ql_u32 grid_first = 0;  // word of the tables
 
 struct Strip {
@@ -113,23 +119,23 @@ QL_DEVICE Strip decode(
   const ql_u64 blocks_base = (ql_u64)blocks_unit * 82u;
   const float d = f16_to_f32(load_u16_a2(blocks, blocks_base));
   const ql_u32 offset = strip >> 3u;
-  const float scale = float((load_u8_a1(blocks, blocks_base + offset + 74u) >> (((strip >> 2u) & 1u) * 4u)) & 15u);
+  const float scale = bits_to_f32(((load_u8_a1(blocks, blocks_base + offset + 74u) >> (((strip >> 2u) & 1u) * 4u)) & 15u) | 0x4b000000u) - 8388608.0f;
   const float d_2 = d * (0.5f + scale) * 0.25f;
   const ql_u32 offset_2 = strip >> 1u;
   const ql_u32 shift = (strip & 1u) * 4u;
   const ql_u32 qs = (load_u8_a1(blocks, blocks_base + offset_2 + 2u) | (((load_u8_a1(blocks, blocks_base + offset + 66u) >> ((offset_2 & 3u) * 2u)) & 3u) << 8u)) * 8u;
   const ql_u32 qs_2 = qs + shift;
   const ql_u32 signs_byte = load_u8_a1(blocks, blocks_base + offset_2 + 34u);
-  const float w0 = d_2 * (float(int((tables[grid_first + (qs_2 >> 2u)] >> ((qs_2 & 3u) * 8u)) << 24u) >> 24u) * (1.0f - 2.0f * float((signs_byte >> shift) & 1u)));
+  const float w0 = d_2 * ((bits_to_f32((((tables[grid_first + (qs_2 >> 2u)] >> ((qs_2 & 3u) * 8u)) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (1.0f - 2.0f * (bits_to_f32(((signs_byte >> shift) & 1u) | 0x4b000000u) - 8388608.0f)));
   const ql_u32 shift_2 = shift + 1u;
   const ql_u32 qs_3 = qs + shift_2;
-  const float w1 = d_2 * (float(int((tables[grid_first + (qs_3 >> 2u)] >> ((qs_3 & 3u) * 8u)) << 24u) >> 24u) * (1.0f - 2.0f * float((signs_byte >> shift_2) & 1u)));
+  const float w1 = d_2 * ((bits_to_f32((((tables[grid_first + (qs_3 >> 2u)] >> ((qs_3 & 3u) * 8u)) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (1.0f - 2.0f * (bits_to_f32(((signs_byte >> shift_2) & 1u) | 0x4b000000u) - 8388608.0f)));
   const ql_u32 shift_3 = shift + 2u;
   const ql_u32 qs_4 = qs + shift_3;
-  const float w2 = d_2 * (float(int((tables[grid_first + (qs_4 >> 2u)] >> ((qs_4 & 3u) * 8u)) << 24u) >> 24u) * (1.0f - 2.0f * float((signs_byte >> shift_3) & 1u)));
+  const float w2 = d_2 * ((bits_to_f32((((tables[grid_first + (qs_4 >> 2u)] >> ((qs_4 & 3u) * 8u)) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (1.0f - 2.0f * (bits_to_f32(((signs_byte >> shift_3) & 1u) | 0x4b000000u) - 8388608.0f)));
   const ql_u32 shift_4 = shift + 3u;
   const ql_u32 qs_5 = qs + shift_4;
-  const float w3 = d_2 * (float(int((tables[grid_first + (qs_5 >> 2u)] >> ((qs_5 & 3u) * 8u)) << 24u) >> 24u) * (1.0f - 2.0f * float((signs_byte >> shift_4) & 1u)));
+  const float w3 = d_2 * ((bits_to_f32((((tables[grid_first + (qs_5 >> 2u)] >> ((qs_5 & 3u) * 8u)) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (1.0f - 2.0f * (bits_to_f32(((signs_byte >> shift_4) & 1u) | 0x4b000000u) - 8388608.0f)));
   return Strip{ {
       {w0, w1, w2, w3},
   } };

@@ -25,6 +25,7 @@ typedef unsigned long long ql_u64;
 #define ql_groups_x(threads) (__builtin_amdgcn_grid_size_x() / (threads))
 #define ql_fma(a, b, c) __builtin_fmaf(a, b, c)
 #define ql_copy(to, from, bytes) __builtin_memcpy(to, from, bytes)
+#define ql_leading_zeros(number) __builtin_clz(number)
 #else  // nvcc, NVRTC: compile with --fmad=false, which the bits of decoded weights may depend on
 #define QL_KERNEL(threads) extern "C" __global__ __launch_bounds__(threads) void
 #define QL_DEVICE static __device__ __forceinline__
@@ -38,6 +39,7 @@ typedef unsigned long long ql_u64;
 #define ql_groups_x(threads) gridDim.x
 #define ql_fma(a, b, c) fmaf(a, b, c)
 #define ql_copy(to, from, bytes) memcpy(to, from, bytes)
+#define ql_leading_zeros(number) __clz(number)
 #endif
 
 // Weights [n, k], activations [m, k], output rows of `stride` elements that start at `first`.
@@ -178,6 +180,10 @@ QL_DEVICE float f16_to_f32(ql_u32 bits) {
 }
 #endif
 
+QL_DEVICE float bits_to_f32(ql_u32 bits) {
+  return __builtin_bit_cast(float, bits);
+}
+
 constexpr ql_u32 grid_first = 0;  // word of the tables
 constexpr ql_u32 sign__first = 1024;  // word of the tables
 
@@ -272,7 +278,7 @@ QL_DEVICE Strip decode(
   const float d = f16_to_f32(load_u16_a2(blocks, blocks_base));
   const ql_u32 offset_3 = strip * 2u;
   const ql_u32 scales_byte = load_u8_a1(blocks, blocks_base + offset_3 + 66u);
-  const float scale = float(scales_byte & 15u);
+  const float scale = bits_to_f32((scales_byte & 15u) | 0x4b000000u) - 8388608.0f;
   const ql_u32 qs_5 = tables[grid_first + qs + 1u];
   const ql_u32 qs_6 = tables[sign__first + qs_3 + 1u];
   const ql_u32 qs_7 = ((qs_word >> 16u) & 511u) * 2u;
@@ -286,7 +292,7 @@ QL_DEVICE Strip decode(
   const ql_u32 qs_14 = tables[grid_first + qs_13];
   const ql_u32 qs_15 = (load_u8_a1(blocks, blocks_base + offset + 7u) >> 1u) * 2u;
   const ql_u32 qs_16 = tables[sign__first + qs_15];
-  const float scale_2 = float(scales_byte >> 4u);
+  const float scale_2 = bits_to_f32((scales_byte >> 4u) | 0x4b000000u) - 8388608.0f;
   const ql_u32 qs_17 = tables[grid_first + qs_13 + 1u];
   const ql_u32 qs_18 = tables[sign__first + qs_15 + 1u];
   const ql_u32 qs_19 = ((qs_word_2 >> 16u) & 511u) * 2u;
@@ -301,7 +307,7 @@ QL_DEVICE Strip decode(
   const ql_u32 qs_27 = (load_u8_a1(blocks, blocks_base + offset + 11u) >> 1u) * 2u;
   const ql_u32 qs_28 = tables[sign__first + qs_27];
   const ql_u32 scales_byte_2 = load_u8_a1(blocks, blocks_base + offset_3 + 67u);
-  const float scale_3 = float(scales_byte_2 & 15u);
+  const float scale_3 = bits_to_f32((scales_byte_2 & 15u) | 0x4b000000u) - 8388608.0f;
   const ql_u32 qs_29 = tables[grid_first + qs_25 + 1u];
   const ql_u32 qs_30 = tables[sign__first + qs_27 + 1u];
   const ql_u32 qs_31 = ((qs_word_3 >> 16u) & 511u) * 2u;
@@ -315,7 +321,7 @@ QL_DEVICE Strip decode(
   const ql_u32 qs_38 = tables[grid_first + qs_37];
   const ql_u32 qs_39 = (load_u8_a1(blocks, blocks_base + offset + 15u) >> 1u) * 2u;
   const ql_u32 qs_40 = tables[sign__first + qs_39];
-  const float scale_4 = float(scales_byte_2 >> 4u);
+  const float scale_4 = bits_to_f32((scales_byte_2 >> 4u) | 0x4b000000u) - 8388608.0f;
   const ql_u32 qs_41 = tables[grid_first + qs_37 + 1u];
   const ql_u32 qs_42 = tables[sign__first + qs_39 + 1u];
   const ql_u32 qs_43 = ((qs_word_4 >> 16u) & 511u) * 2u;

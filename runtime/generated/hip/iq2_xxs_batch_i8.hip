@@ -25,6 +25,7 @@ typedef unsigned long long ql_u64;
 #define ql_groups_x(threads) (__builtin_amdgcn_grid_size_x() / (threads))
 #define ql_fma(a, b, c) __builtin_fmaf(a, b, c)
 #define ql_copy(to, from, bytes) __builtin_memcpy(to, from, bytes)
+#define ql_leading_zeros(number) __builtin_clz(number)
 #else  // nvcc, NVRTC: compile with --fmad=false, which the bits of decoded weights may depend on
 #define QL_KERNEL(threads) extern "C" __global__ __launch_bounds__(threads) void
 #define QL_DEVICE static __device__ __forceinline__
@@ -38,6 +39,7 @@ typedef unsigned long long ql_u64;
 #define ql_groups_x(threads) gridDim.x
 #define ql_fma(a, b, c) fmaf(a, b, c)
 #define ql_copy(to, from, bytes) memcpy(to, from, bytes)
+#define ql_leading_zeros(number) __clz(number)
 #endif
 
 // Weights [n, k], activations [m, k], output rows of `stride` elements that start at `first`.
@@ -163,6 +165,10 @@ QL_DEVICE float f16_to_f32(ql_u32 bits) {
 }
 #endif
 
+QL_DEVICE float bits_to_f32(ql_u32 bits) {
+  return __builtin_bit_cast(float, bits);
+}
+
 constexpr ql_u32 grid_first = 0;  // word of the tables
 constexpr ql_u32 sign__first = 512;  // word of the tables
 
@@ -254,7 +260,7 @@ QL_DEVICE Strip decode(
   const ql_u32 qs_3 = (load_u8_a1(blocks, blocks_base + offset_2) & 127u) * 2u;
   const ql_u32 qs_4 = tables[sign__first + qs_3];
   const float d = f16_to_f32(load_u16_a2(blocks, blocks_base));
-  const float scale = float(load_u8_a1(blocks, blocks_base + offset + 9u) >> 4u);
+  const float scale = bits_to_f32((load_u8_a1(blocks, blocks_base + offset + 9u) >> 4u) | 0x4b000000u) - 8388608.0f;
   const ql_u32 qs_5 = tables[grid_first + qs + 1u];
   const ql_u32 qs_6 = tables[sign__first + qs_3 + 1u];
   const ql_u32 qs_7 = ((qs_word >> 8u) & 255u) * 2u;
@@ -281,7 +287,7 @@ QL_DEVICE Strip decode(
   const ql_u32 offset_3 = offset + 14u;
   const ql_u32 qs_27 = (load_u8_a1(blocks, blocks_base + offset_3) & 127u) * 2u;
   const ql_u32 qs_28 = tables[sign__first + qs_27];
-  const float scale_2 = float(load_u8_a1(blocks, blocks_base + offset + 17u) >> 4u);
+  const float scale_2 = bits_to_f32((load_u8_a1(blocks, blocks_base + offset + 17u) >> 4u) | 0x4b000000u) - 8388608.0f;
   const ql_u32 qs_29 = tables[grid_first + qs_25 + 1u];
   const ql_u32 qs_30 = tables[sign__first + qs_27 + 1u];
   const ql_u32 qs_31 = ((qs_word_2 >> 8u) & 255u) * 2u;

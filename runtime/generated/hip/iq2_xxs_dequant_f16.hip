@@ -24,6 +24,7 @@ typedef unsigned long long ql_u64;
 #define ql_groups_x(threads) (__builtin_amdgcn_grid_size_x() / (threads))
 #define ql_fma(a, b, c) __builtin_fmaf(a, b, c)
 #define ql_copy(to, from, bytes) __builtin_memcpy(to, from, bytes)
+#define ql_leading_zeros(number) __builtin_clz(number)
 #else  // nvcc, NVRTC: compile with --fmad=false, which the bits of decoded weights may depend on
 #define QL_KERNEL(threads) extern "C" __global__ __launch_bounds__(threads) void
 #define QL_DEVICE static __device__ __forceinline__
@@ -37,6 +38,7 @@ typedef unsigned long long ql_u64;
 #define ql_groups_x(threads) gridDim.x
 #define ql_fma(a, b, c) fmaf(a, b, c)
 #define ql_copy(to, from, bytes) memcpy(to, from, bytes)
+#define ql_leading_zeros(number) __clz(number)
 #endif
 
 // Weights [n, k], activations [m, k], output rows of `stride` elements that start at `first`.
@@ -90,6 +92,10 @@ QL_DEVICE float f16_to_f32(ql_u32 bits) {
 }
 #endif
 
+QL_DEVICE float bits_to_f32(ql_u32 bits) {
+  return __builtin_bit_cast(float, bits);
+}
+
 QL_DEVICE ql_u32 ql_min(ql_u32 a, ql_u32 b) {
   return a < b ? a : b;
 }
@@ -125,7 +131,7 @@ QL_DEVICE Strip decode(
   const float d = f16_to_f32(load_u16_a2(blocks, blocks_base));
   const ql_u32 offset = strip >> 3u;
   const ql_u32 offset_2 = offset * 8u;
-  const float scale = float(load_u8_a1(blocks, blocks_base + offset_2 + 9u) >> 4u);
+  const float scale = bits_to_f32((load_u8_a1(blocks, blocks_base + offset_2 + 9u) >> 4u) | 0x4b000000u) - 8388608.0f;
   const float d_2 = d * (0.5f + scale) * 0.25f;
   const ql_u32 offset_3 = (strip >> 1u) & 3u;
   const ql_u32 offset_4 = (strip & 1u) * 4u;
@@ -135,19 +141,19 @@ QL_DEVICE Strip decode(
   const ql_u32 offset_6 = ql_min(offset_5 >> 3u, 64u);
   const ql_u32 qs_3 = ((load_u16_a1(blocks, blocks_base + offset_6) >> (offset_5 - offset_6 * 8u)) & 127u) * 8u;
   const ql_u32 qs_4 = qs_3 + offset_4;
-  const float w0 = d_2 * (float(int((tables[grid_first + (qs_2 >> 2u)] >> ((qs_2 & 3u) * 8u)) << 24u) >> 24u) * float(int((tables[sign__first + (qs_4 >> 2u)] >> ((qs_4 & 3u) * 8u)) << 24u) >> 24u));
+  const float w0 = d_2 * ((bits_to_f32((((tables[grid_first + (qs_2 >> 2u)] >> ((qs_2 & 3u) * 8u)) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bits_to_f32((((tables[sign__first + (qs_4 >> 2u)] >> ((qs_4 & 3u) * 8u)) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f));
   const ql_u32 offset_7 = offset_4 + 1u;
   const ql_u32 qs_5 = qs + offset_7;
   const ql_u32 qs_6 = qs_3 + offset_7;
-  const float w1 = d_2 * (float(int((tables[grid_first + (qs_5 >> 2u)] >> ((qs_5 & 3u) * 8u)) << 24u) >> 24u) * float(int((tables[sign__first + (qs_6 >> 2u)] >> ((qs_6 & 3u) * 8u)) << 24u) >> 24u));
+  const float w1 = d_2 * ((bits_to_f32((((tables[grid_first + (qs_5 >> 2u)] >> ((qs_5 & 3u) * 8u)) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bits_to_f32((((tables[sign__first + (qs_6 >> 2u)] >> ((qs_6 & 3u) * 8u)) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f));
   const ql_u32 offset_8 = offset_4 + 2u;
   const ql_u32 qs_7 = qs + offset_8;
   const ql_u32 qs_8 = qs_3 + offset_8;
-  const float w2 = d_2 * (float(int((tables[grid_first + (qs_7 >> 2u)] >> ((qs_7 & 3u) * 8u)) << 24u) >> 24u) * float(int((tables[sign__first + (qs_8 >> 2u)] >> ((qs_8 & 3u) * 8u)) << 24u) >> 24u));
+  const float w2 = d_2 * ((bits_to_f32((((tables[grid_first + (qs_7 >> 2u)] >> ((qs_7 & 3u) * 8u)) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bits_to_f32((((tables[sign__first + (qs_8 >> 2u)] >> ((qs_8 & 3u) * 8u)) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f));
   const ql_u32 offset_9 = offset_4 + 3u;
   const ql_u32 qs_9 = qs + offset_9;
   const ql_u32 qs_10 = qs_3 + offset_9;
-  const float w3 = d_2 * (float(int((tables[grid_first + (qs_9 >> 2u)] >> ((qs_9 & 3u) * 8u)) << 24u) >> 24u) * float(int((tables[sign__first + (qs_10 >> 2u)] >> ((qs_10 & 3u) * 8u)) << 24u) >> 24u));
+  const float w3 = d_2 * ((bits_to_f32((((tables[grid_first + (qs_9 >> 2u)] >> ((qs_9 & 3u) * 8u)) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bits_to_f32((((tables[sign__first + (qs_10 >> 2u)] >> ((qs_10 & 3u) * 8u)) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f));
   return Strip{ {
       {w0, w1, w2, w3},
   } };

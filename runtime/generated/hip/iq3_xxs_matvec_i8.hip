@@ -25,6 +25,7 @@ typedef unsigned long long ql_u64;
 #define ql_groups_x(threads) (__builtin_amdgcn_grid_size_x() / (threads))
 #define ql_fma(a, b, c) __builtin_fmaf(a, b, c)
 #define ql_copy(to, from, bytes) __builtin_memcpy(to, from, bytes)
+#define ql_leading_zeros(number) __builtin_clz(number)
 #else  // nvcc, NVRTC: compile with --fmad=false, which the bits of decoded weights may depend on
 #define QL_KERNEL(threads) extern "C" __global__ __launch_bounds__(threads) void
 #define QL_DEVICE static __device__ __forceinline__
@@ -38,6 +39,7 @@ typedef unsigned long long ql_u64;
 #define ql_groups_x(threads) gridDim.x
 #define ql_fma(a, b, c) fmaf(a, b, c)
 #define ql_copy(to, from, bytes) memcpy(to, from, bytes)
+#define ql_leading_zeros(number) __clz(number)
 #endif
 
 // Weights [n, k], activations [m, k], output rows of `stride` elements that start at `first`.
@@ -184,6 +186,10 @@ QL_DEVICE float f16_to_f32(ql_u32 bits) {
 }
 #endif
 
+QL_DEVICE float bits_to_f32(ql_u32 bits) {
+  return __builtin_bit_cast(float, bits);
+}
+
 constexpr ql_u32 grid_first = 0;  // word of the tables
 constexpr ql_u32 sign__first = 256;  // word of the tables
 
@@ -276,7 +282,7 @@ QL_DEVICE Strip decode(
   const ql_u32 signs = (load_u8_a1(blocks, blocks_base + offset_3) & 127u) * 2u;
   const ql_u32 signs_2 = tables[sign__first + signs];
   const float d = f16_to_f32(load_u16_a2(blocks, blocks_base));
-  const float scale = float(load_u8_a1(blocks, blocks_base + offset_2 + 69u) >> 4u);
+  const float scale = bits_to_f32((load_u8_a1(blocks, blocks_base + offset_2 + 69u) >> 4u) | 0x4b000000u) - 8388608.0f;
   const ql_u32 qs_2 = tables[grid_first + ((qs_word >> 8u) & 255u)];
   const ql_u32 signs_3 = tables[sign__first + signs + 1u];
   const ql_u32 qs_3 = tables[grid_first + ((qs_word >> 16u) & 255u)];
@@ -300,7 +306,7 @@ QL_DEVICE Strip decode(
   const ql_u32 offset_4 = offset_2 + 70u;
   const ql_u32 signs_13 = (load_u8_a1(blocks, blocks_base + offset_4) & 127u) * 2u;
   const ql_u32 signs_14 = tables[sign__first + signs_13];
-  const float scale_2 = float(load_u8_a1(blocks, blocks_base + offset_2 + 73u) >> 4u);
+  const float scale_2 = bits_to_f32((load_u8_a1(blocks, blocks_base + offset_2 + 73u) >> 4u) | 0x4b000000u) - 8388608.0f;
   const ql_u32 qs_10 = tables[grid_first + ((qs_word_3 >> 8u) & 255u)];
   const ql_u32 signs_15 = tables[sign__first + signs_13 + 1u];
   const ql_u32 qs_11 = tables[grid_first + ((qs_word_3 >> 16u) & 255u)];

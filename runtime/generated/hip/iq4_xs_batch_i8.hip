@@ -25,6 +25,7 @@ typedef unsigned long long ql_u64;
 #define ql_groups_x(threads) (__builtin_amdgcn_grid_size_x() / (threads))
 #define ql_fma(a, b, c) __builtin_fmaf(a, b, c)
 #define ql_copy(to, from, bytes) __builtin_memcpy(to, from, bytes)
+#define ql_leading_zeros(number) __builtin_clz(number)
 #else  // nvcc, NVRTC: compile with --fmad=false, which the bits of decoded weights may depend on
 #define QL_KERNEL(threads) extern "C" __global__ __launch_bounds__(threads) void
 #define QL_DEVICE static __device__ __forceinline__
@@ -38,6 +39,7 @@ typedef unsigned long long ql_u64;
 #define ql_groups_x(threads) gridDim.x
 #define ql_fma(a, b, c) fmaf(a, b, c)
 #define ql_copy(to, from, bytes) memcpy(to, from, bytes)
+#define ql_leading_zeros(number) __clz(number)
 #endif
 
 // Weights [n, k], activations [m, k], output rows of `stride` elements that start at `first`.
@@ -161,6 +163,10 @@ QL_DEVICE float f16_to_f32(ql_u32 bits) {
 }
 #endif
 
+QL_DEVICE float bits_to_f32(ql_u32 bits) {
+  return __builtin_bit_cast(float, bits);
+}
+
 QL_CONSTANT ql_u32 codebook_entries[] = {
   129u,
   152u,
@@ -270,7 +276,7 @@ QL_DEVICE Strip decode(
   const ql_u32 qs_word = qs_words.x;
   const ql_u32 d_word = load_u32_a4(blocks, blocks_base);
   const float d = f16_to_f32(d_word & 65535u);
-  const float scale = float(int(((load_u32_a4(blocks, blocks_base + 4u) >> (strip * 4u)) & 15u) | (((d_word >> (strip * 2u + 16u)) & 3u) << 4u)) - 32);
+  const float scale = bits_to_f32((((load_u32_a4(blocks, blocks_base + 4u) >> (strip * 4u)) & 15u) | (((d_word >> (strip * 2u + 16u)) & 3u) << 4u)) | 0x4b000000u) - 8388640.0f;
   const ql_u32 qs_word_2 = qs_words.y;
   const ql_u32 qs_word_3 = qs_words.z;
   const ql_u32 qs_word_4 = qs_words.w;

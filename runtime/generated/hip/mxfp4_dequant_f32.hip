@@ -24,6 +24,7 @@ typedef unsigned long long ql_u64;
 #define ql_groups_x(threads) (__builtin_amdgcn_grid_size_x() / (threads))
 #define ql_fma(a, b, c) __builtin_fmaf(a, b, c)
 #define ql_copy(to, from, bytes) __builtin_memcpy(to, from, bytes)
+#define ql_leading_zeros(number) __builtin_clz(number)
 #else  // nvcc, NVRTC: compile with --fmad=false, which the bits of decoded weights may depend on
 #define QL_KERNEL(threads) extern "C" __global__ __launch_bounds__(threads) void
 #define QL_DEVICE static __device__ __forceinline__
@@ -37,6 +38,7 @@ typedef unsigned long long ql_u64;
 #define ql_groups_x(threads) gridDim.x
 #define ql_fma(a, b, c) fmaf(a, b, c)
 #define ql_copy(to, from, bytes) memcpy(to, from, bytes)
+#define ql_leading_zeros(number) __clz(number)
 #endif
 
 // Weights [n, k], activations [m, k], output rows of `stride` elements that start at `first`.
@@ -89,25 +91,25 @@ QL_DEVICE ql_u32 ql_min(ql_u32 a, ql_u32 b) {
   return a < b ? a : b;
 }
 
-QL_CONSTANT int levels_entries[] = {
-  0,
-  1,
-  2,
-  3,
-  4,
-  6,
-  8,
-  12,
-  0,
-  -1,
-  -2,
-  -3,
-  -4,
-  -6,
-  -8,
-  -12,
+QL_CONSTANT float levels_entries[] = {
+  0.0f,
+  1.0f,
+  2.0f,
+  3.0f,
+  4.0f,
+  6.0f,
+  8.0f,
+  12.0f,
+  0.0f,
+  -1.0f,
+  -2.0f,
+  -3.0f,
+  -4.0f,
+  -6.0f,
+  -8.0f,
+  -12.0f,
 };
-QL_SHARED int levels[16];
+QL_SHARED float levels[16];
 
 // Threads look up different entries at once, which shared memory is made for.
 QL_DEVICE void fill_tables() {
@@ -148,23 +150,23 @@ QL_DEVICE Strip decode(
   const ql_u32 qs_word = load_u32_a1(blocks, blocks_base + offset + 1u);
   const ql_u32 e_byte = load_u8_a1(blocks, blocks_base);
   const float scale = bits_to_f32((0x00200000u << ql_min(e_byte, 2u)) + ((253u - ql_min(255u - e_byte, 253u)) << 23u));
-  const float w0 = float(levels[qs_word & 15u]) * scale;
-  const float w1 = float(levels[(qs_word >> 8u) & 15u]) * scale;
-  const float w2 = float(levels[(qs_word >> 16u) & 15u]) * scale;
-  const float w3 = float(levels[(qs_word >> 24u) & 15u]) * scale;
+  const float w0 = levels[qs_word & 15u] * scale;
+  const float w1 = levels[(qs_word >> 8u) & 15u] * scale;
+  const float w2 = levels[(qs_word >> 16u) & 15u] * scale;
+  const float w3 = levels[(qs_word >> 24u) & 15u] * scale;
   const ql_u32 qs_word_2 = load_u32_a1(blocks, blocks_base + offset + 5u);
-  const float w4 = float(levels[qs_word_2 & 15u]) * scale;
-  const float w5 = float(levels[(qs_word_2 >> 8u) & 15u]) * scale;
-  const float w6 = float(levels[(qs_word_2 >> 16u) & 15u]) * scale;
-  const float w7 = float(levels[(qs_word_2 >> 24u) & 15u]) * scale;
-  const float w8 = float(levels[(qs_word >> 4u) & 15u]) * scale;
-  const float w9 = float(levels[(qs_word >> 12u) & 15u]) * scale;
-  const float w10 = float(levels[(qs_word >> 20u) & 15u]) * scale;
-  const float w11 = float(levels[qs_word >> 28u]) * scale;
-  const float w12 = float(levels[(qs_word_2 >> 4u) & 15u]) * scale;
-  const float w13 = float(levels[(qs_word_2 >> 12u) & 15u]) * scale;
-  const float w14 = float(levels[(qs_word_2 >> 20u) & 15u]) * scale;
-  const float w15 = float(levels[qs_word_2 >> 28u]) * scale;
+  const float w4 = levels[qs_word_2 & 15u] * scale;
+  const float w5 = levels[(qs_word_2 >> 8u) & 15u] * scale;
+  const float w6 = levels[(qs_word_2 >> 16u) & 15u] * scale;
+  const float w7 = levels[(qs_word_2 >> 24u) & 15u] * scale;
+  const float w8 = levels[(qs_word >> 4u) & 15u] * scale;
+  const float w9 = levels[(qs_word >> 12u) & 15u] * scale;
+  const float w10 = levels[(qs_word >> 20u) & 15u] * scale;
+  const float w11 = levels[qs_word >> 28u] * scale;
+  const float w12 = levels[(qs_word_2 >> 4u) & 15u] * scale;
+  const float w13 = levels[(qs_word_2 >> 12u) & 15u] * scale;
+  const float w14 = levels[(qs_word_2 >> 20u) & 15u] * scale;
+  const float w15 = levels[qs_word_2 >> 28u] * scale;
   return Strip{ {
       {w0, w1, w2, w3},
       {w4, w5, w6, w7},

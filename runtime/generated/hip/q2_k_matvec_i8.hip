@@ -25,6 +25,7 @@ typedef unsigned long long ql_u64;
 #define ql_groups_x(threads) (__builtin_amdgcn_grid_size_x() / (threads))
 #define ql_fma(a, b, c) __builtin_fmaf(a, b, c)
 #define ql_copy(to, from, bytes) __builtin_memcpy(to, from, bytes)
+#define ql_leading_zeros(number) __builtin_clz(number)
 #else  // nvcc, NVRTC: compile with --fmad=false, which the bits of decoded weights may depend on
 #define QL_KERNEL(threads) extern "C" __global__ __launch_bounds__(threads) void
 #define QL_DEVICE static __device__ __forceinline__
@@ -38,6 +39,7 @@ typedef unsigned long long ql_u64;
 #define ql_groups_x(threads) gridDim.x
 #define ql_fma(a, b, c) fmaf(a, b, c)
 #define ql_copy(to, from, bytes) memcpy(to, from, bytes)
+#define ql_leading_zeros(number) __clz(number)
 #endif
 
 // Weights [n, k], activations [m, k], output rows of `stride` elements that start at `first`.
@@ -161,6 +163,10 @@ QL_DEVICE float f16_to_f32(ql_u32 bits) {
 }
 #endif
 
+QL_DEVICE float bits_to_f32(ql_u32 bits) {
+  return __builtin_bit_cast(float, bits);
+}
+
 
 // Of 32 activations: bits of the scale, sums of the bytes of both halves.
 struct Header {
@@ -249,22 +255,22 @@ QL_DEVICE Strip decode(
   const ql_u32 offset_2 = (strip >> 1u) * 8u;
   const ql_u32 shift = (strip & 1u) * 8u;
   const ql_u32 scales_word = load_u32_a4(blocks, blocks_base + offset_2);
-  const float scale = float((scales_word >> shift) & 15u);
+  const float scale = bits_to_f32(((scales_word >> shift) & 15u) | 0x4b000000u) - 8388608.0f;
   const float dmin = f16_to_f32(d_word >> 16u);
   const ql_u32 shift_2 = shift + 4u;
-  const float min_ = float((scales_word >> shift_2) & 15u);
+  const float min_ = bits_to_f32(((scales_word >> shift_2) & 15u) | 0x4b000000u) - 8388608.0f;
   const ql_u32 qs_word_2 = qs_words.y;
   const ql_u32 qs_word_3 = qs_words.z;
   const ql_u32 qs_word_4 = qs_words.w;
   const ql_u32 shift_3 = shift + 16u;
-  const float scale_2 = float((scales_word >> shift_3) & 15u);
+  const float scale_2 = bits_to_f32(((scales_word >> shift_3) & 15u) | 0x4b000000u) - 8388608.0f;
   const ql_u32 shift_4 = shift + 20u;
-  const float min_2 = float((scales_word >> shift_4) & 15u);
+  const float min_2 = bits_to_f32(((scales_word >> shift_4) & 15u) | 0x4b000000u) - 8388608.0f;
   const ql_u32 scales_word_2 = load_u32_a4(blocks, blocks_base + offset_2 + 4u);
-  const float scale_3 = float((scales_word_2 >> shift) & 15u);
-  const float min_3 = float((scales_word_2 >> shift_2) & 15u);
-  const float scale_4 = float((scales_word_2 >> shift_3) & 15u);
-  const float min_4 = float((scales_word_2 >> shift_4) & 15u);
+  const float scale_3 = bits_to_f32(((scales_word_2 >> shift) & 15u) | 0x4b000000u) - 8388608.0f;
+  const float min_3 = bits_to_f32(((scales_word_2 >> shift_2) & 15u) | 0x4b000000u) - 8388608.0f;
+  const float scale_4 = bits_to_f32(((scales_word_2 >> shift_3) & 15u) | 0x4b000000u) - 8388608.0f;
+  const float min_4 = bits_to_f32(((scales_word_2 >> shift_4) & 15u) | 0x4b000000u) - 8388608.0f;
   return Strip{ {
       qs_word & 0x03030303u,
       qs_word_2 & 0x03030303u,

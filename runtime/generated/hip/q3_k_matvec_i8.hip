@@ -25,6 +25,7 @@ typedef unsigned long long ql_u64;
 #define ql_groups_x(threads) (__builtin_amdgcn_grid_size_x() / (threads))
 #define ql_fma(a, b, c) __builtin_fmaf(a, b, c)
 #define ql_copy(to, from, bytes) __builtin_memcpy(to, from, bytes)
+#define ql_leading_zeros(number) __builtin_clz(number)
 #else  // nvcc, NVRTC: compile with --fmad=false, which the bits of decoded weights may depend on
 #define QL_KERNEL(threads) extern "C" __global__ __launch_bounds__(threads) void
 #define QL_DEVICE static __device__ __forceinline__
@@ -38,6 +39,7 @@ typedef unsigned long long ql_u64;
 #define ql_groups_x(threads) gridDim.x
 #define ql_fma(a, b, c) fmaf(a, b, c)
 #define ql_copy(to, from, bytes) memcpy(to, from, bytes)
+#define ql_leading_zeros(number) __clz(number)
 #endif
 
 // Weights [n, k], activations [m, k], output rows of `stride` elements that start at `first`.
@@ -178,6 +180,10 @@ QL_DEVICE float f16_to_f32(ql_u32 bits) {
 }
 #endif
 
+QL_DEVICE float bits_to_f32(ql_u32 bits) {
+  return __builtin_bit_cast(float, bits);
+}
+
 
 // Of 32 activations: bits of the scale, sums of the bytes of both halves.
 struct Header {
@@ -268,7 +274,7 @@ QL_DEVICE Strip decode(
   const ql_u32 hmask_word = hmask_words.x;
   const float d = f16_to_f32(load_u16_a2(blocks, blocks_base + 108u));
   const ql_u32 scales_byte = load_u8_a1(blocks, blocks_base + offset + 104u);
-  const float scale = float(int(((load_u8_a1(blocks, blocks_base + offset + 96u) >> shift) & 15u) | (((scales_byte >> shift) & 3u) << 4u)) - 32);
+  const float scale = bits_to_f32((((load_u8_a1(blocks, blocks_base + offset + 96u) >> shift) & 15u) | (((scales_byte >> shift) & 3u) << 4u)) | 0x4b000000u) - 8388640.0f;
   const ql_u32 qs_word_2 = qs_words.y;
   const ql_u32 hmask_word_2 = hmask_words.y;
   const ql_u32 qs_word_3 = qs_words.z;
@@ -277,11 +283,11 @@ QL_DEVICE Strip decode(
   const ql_u32 hmask_word_4 = hmask_words.w;
   const ql_u32 shift_2 = shift + 1u;
   const ql_u32 scales_byte_2 = load_u8_a1(blocks, blocks_base + offset + 106u);
-  const float scale_2 = float(int(((load_u8_a1(blocks, blocks_base + offset + 98u) >> shift) & 15u) | (((scales_byte_2 >> shift) & 3u) << 4u)) - 32);
+  const float scale_2 = bits_to_f32((((load_u8_a1(blocks, blocks_base + offset + 98u) >> shift) & 15u) | (((scales_byte_2 >> shift) & 3u) << 4u)) | 0x4b000000u) - 8388640.0f;
   const ql_u32 shift_3 = shift + 2u;
-  const float scale_3 = float(int(((load_u8_a1(blocks, blocks_base + offset + 100u) >> shift) & 15u) | (((scales_byte >> shift_3) & 3u) << 4u)) - 32);
+  const float scale_3 = bits_to_f32((((load_u8_a1(blocks, blocks_base + offset + 100u) >> shift) & 15u) | (((scales_byte >> shift_3) & 3u) << 4u)) | 0x4b000000u) - 8388640.0f;
   const ql_u32 shift_4 = shift + 3u;
-  const float scale_4 = float(int(((load_u8_a1(blocks, blocks_base + offset + 102u) >> shift) & 15u) | (((scales_byte_2 >> shift_3) & 3u) << 4u)) - 32);
+  const float scale_4 = bits_to_f32((((load_u8_a1(blocks, blocks_base + offset + 102u) >> shift) & 15u) | (((scales_byte_2 >> shift_3) & 3u) << 4u)) | 0x4b000000u) - 8388640.0f;
   return Strip{ {
       (qs_word & 0x03030303u) | (((hmask_word >> shift) & 0x01010101u) << 2u),
       (qs_word_2 & 0x03030303u) | (((hmask_word_2 >> shift) & 0x01010101u) << 2u),

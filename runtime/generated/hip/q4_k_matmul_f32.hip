@@ -25,6 +25,7 @@ typedef unsigned long long ql_u64;
 #define ql_groups_x(threads) (__builtin_amdgcn_grid_size_x() / (threads))
 #define ql_fma(a, b, c) __builtin_fmaf(a, b, c)
 #define ql_copy(to, from, bytes) __builtin_memcpy(to, from, bytes)
+#define ql_leading_zeros(number) __builtin_clz(number)
 #else  // nvcc, NVRTC: compile with --fmad=false, which the bits of decoded weights may depend on
 #define QL_KERNEL(threads) extern "C" __global__ __launch_bounds__(threads) void
 #define QL_DEVICE static __device__ __forceinline__
@@ -38,6 +39,7 @@ typedef unsigned long long ql_u64;
 #define ql_groups_x(threads) gridDim.x
 #define ql_fma(a, b, c) fmaf(a, b, c)
 #define ql_copy(to, from, bytes) memcpy(to, from, bytes)
+#define ql_leading_zeros(number) __clz(number)
 #endif
 
 // Weights [n, k], activations [m, k], output rows of `stride` elements that start at `first`.
@@ -117,6 +119,10 @@ QL_DEVICE float f16_to_f32(ql_u32 bits) {
 }
 #endif
 
+QL_DEVICE float bits_to_f32(ql_u32 bits) {
+  return __builtin_bit_cast(float, bits);
+}
+
 
 struct Strip {
   Quad quads[QUADS];
@@ -153,7 +159,7 @@ QL_DEVICE Strip decode(
   const ql_u32 offset_2 = shift + offset * 2u;
   const ql_u32 shift_2 = offset_2 + 4u;
   const ql_u32 scales_word_2 = d_words.y;
-  const float scale = float(((scales_word >> shift) & 15u) | (((scales_word_2 >> shift_2) & 3u) << 4u));
+  const float scale = bits_to_f32((((scales_word >> shift) & 15u) | (((scales_word_2 >> shift_2) & 3u) << 4u)) | 0x4b000000u) - 8388608.0f;
   const float d_scale = d * scale;
   const ql_u32 qs_word = load_u32_a4(blocks, blocks_base + strip * 4u + 16u);
   const float dmin = f16_to_f32(d_word >> 16u);
@@ -161,21 +167,21 @@ QL_DEVICE Strip decode(
   const ql_u32 shift_3 = shift + offset_3;
   const ql_u32 scales_word_3 = word(d_words, (offset_3 + 8u) >> 2u);
   const ql_u32 scales_word_4 = d_words.z;
-  const float min_ = float(((scales_word_3 >> shift_3) & 15u) | (((scales_word_4 >> shift_2) & 3u) << 4u));
+  const float min_ = bits_to_f32((((scales_word_3 >> shift_3) & 15u) | (((scales_word_4 >> shift_2) & 3u) << 4u)) | 0x4b000000u) - 8388608.0f;
   const float dmin_min = dmin * min_;
-  const float w0 = d_scale * float(qs_word & 15u) - dmin_min;
-  const float w1 = d_scale * float((qs_word >> 8u) & 15u) - dmin_min;
-  const float w2 = d_scale * float((qs_word >> 16u) & 15u) - dmin_min;
-  const float w3 = d_scale * float((qs_word >> 24u) & 15u) - dmin_min;
+  const float w0 = d_scale * (bits_to_f32((qs_word & 15u) | 0x4b000000u) - 8388608.0f) - dmin_min;
+  const float w1 = d_scale * (bits_to_f32(((qs_word >> 8u) & 15u) | 0x4b000000u) - 8388608.0f) - dmin_min;
+  const float w2 = d_scale * (bits_to_f32(((qs_word >> 16u) & 15u) | 0x4b000000u) - 8388608.0f) - dmin_min;
+  const float w3 = d_scale * (bits_to_f32(((qs_word >> 24u) & 15u) | 0x4b000000u) - 8388608.0f) - dmin_min;
   const ql_u32 shift_4 = offset_2 + 12u;
-  const float scale_2 = float(((scales_word >> (shift + 8u)) & 15u) | (((scales_word_2 >> shift_4) & 3u) << 4u));
+  const float scale_2 = bits_to_f32((((scales_word >> (shift + 8u)) & 15u) | (((scales_word_2 >> shift_4) & 3u) << 4u)) | 0x4b000000u) - 8388608.0f;
   const float d_scale_2 = d * scale_2;
-  const float min_2 = float(((scales_word_3 >> (shift_3 + 8u)) & 15u) | (((scales_word_4 >> shift_4) & 3u) << 4u));
+  const float min_2 = bits_to_f32((((scales_word_3 >> (shift_3 + 8u)) & 15u) | (((scales_word_4 >> shift_4) & 3u) << 4u)) | 0x4b000000u) - 8388608.0f;
   const float dmin_min_2 = dmin * min_2;
-  const float w4 = d_scale_2 * float((qs_word >> 4u) & 15u) - dmin_min_2;
-  const float w5 = d_scale_2 * float((qs_word >> 12u) & 15u) - dmin_min_2;
-  const float w6 = d_scale_2 * float((qs_word >> 20u) & 15u) - dmin_min_2;
-  const float w7 = d_scale_2 * float(qs_word >> 28u) - dmin_min_2;
+  const float w4 = d_scale_2 * (bits_to_f32(((qs_word >> 4u) & 15u) | 0x4b000000u) - 8388608.0f) - dmin_min_2;
+  const float w5 = d_scale_2 * (bits_to_f32(((qs_word >> 12u) & 15u) | 0x4b000000u) - 8388608.0f) - dmin_min_2;
+  const float w6 = d_scale_2 * (bits_to_f32(((qs_word >> 20u) & 15u) | 0x4b000000u) - 8388608.0f) - dmin_min_2;
+  const float w7 = d_scale_2 * (bits_to_f32((qs_word >> 28u) | 0x4b000000u) - 8388608.0f) - dmin_min_2;
   return Strip{ {
       {w0, w1, w2, w3},
       {w4, w5, w6, w7},

@@ -25,6 +25,7 @@ typedef unsigned long long ql_u64;
 #define ql_groups_x(threads) (__builtin_amdgcn_grid_size_x() / (threads))
 #define ql_fma(a, b, c) __builtin_fmaf(a, b, c)
 #define ql_copy(to, from, bytes) __builtin_memcpy(to, from, bytes)
+#define ql_leading_zeros(number) __builtin_clz(number)
 #else  // nvcc, NVRTC: compile with --fmad=false, which the bits of decoded weights may depend on
 #define QL_KERNEL(threads) extern "C" __global__ __launch_bounds__(threads) void
 #define QL_DEVICE static __device__ __forceinline__
@@ -38,6 +39,7 @@ typedef unsigned long long ql_u64;
 #define ql_groups_x(threads) gridDim.x
 #define ql_fma(a, b, c) fmaf(a, b, c)
 #define ql_copy(to, from, bytes) memcpy(to, from, bytes)
+#define ql_leading_zeros(number) __clz(number)
 #endif
 
 // Weights [n, k], activations [m, k], output rows of `stride` elements that start at `first`.
@@ -155,6 +157,10 @@ QL_DEVICE float f16_to_f32(ql_u32 bits) {
 }
 #endif
 
+QL_DEVICE float bits_to_f32(ql_u32 bits) {
+  return __builtin_bit_cast(float, bits);
+}
+
 
 // Of 32 activations: bits of the scale, sums of the bytes of both halves.
 struct Header {
@@ -245,19 +251,19 @@ QL_DEVICE Strip decode(
   const ql_u32 offset_3 = shift + offset_2 * 2u;
   const ql_u32 shift_2 = offset_3 + 4u;
   const ql_u32 scales_word_2 = d_words.y;
-  const float scale = float(((scales_word >> shift) & 15u) | (((scales_word_2 >> shift_2) & 3u) << 4u));
+  const float scale = bits_to_f32((((scales_word >> shift) & 15u) | (((scales_word_2 >> shift_2) & 3u) << 4u)) | 0x4b000000u) - 8388608.0f;
   const float dmin = f16_to_f32(d_word >> 16u);
   const ql_u32 offset_4 = offset_2 * 4u;
   const ql_u32 shift_3 = shift + offset_4;
   const ql_u32 scales_word_3 = word(d_words, (offset_4 + 8u) >> 2u);
   const ql_u32 scales_word_4 = d_words.z;
-  const float min_ = float(((scales_word_3 >> shift_3) & 15u) | (((scales_word_4 >> shift_2) & 3u) << 4u));
+  const float min_ = bits_to_f32((((scales_word_3 >> shift_3) & 15u) | (((scales_word_4 >> shift_2) & 3u) << 4u)) | 0x4b000000u) - 8388608.0f;
   const ql_u32 qs_word_2 = qs_words.y;
   const ql_u32 qs_word_3 = qs_words.z;
   const ql_u32 qs_word_4 = qs_words.w;
   const ql_u32 shift_4 = offset_3 + 12u;
-  const float scale_2 = float(((scales_word >> (shift + 8u)) & 15u) | (((scales_word_2 >> shift_4) & 3u) << 4u));
-  const float min_2 = float(((scales_word_3 >> (shift_3 + 8u)) & 15u) | (((scales_word_4 >> shift_4) & 3u) << 4u));
+  const float scale_2 = bits_to_f32((((scales_word >> (shift + 8u)) & 15u) | (((scales_word_2 >> shift_4) & 3u) << 4u)) | 0x4b000000u) - 8388608.0f;
+  const float min_2 = bits_to_f32((((scales_word_3 >> (shift_3 + 8u)) & 15u) | (((scales_word_4 >> shift_4) & 3u) << 4u)) | 0x4b000000u) - 8388608.0f;
   return Strip{ {
       qs_word & 0x0f0f0f0fu,
       qs_word_2 & 0x0f0f0f0fu,

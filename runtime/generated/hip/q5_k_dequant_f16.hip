@@ -24,6 +24,7 @@ typedef unsigned long long ql_u64;
 #define ql_groups_x(threads) (__builtin_amdgcn_grid_size_x() / (threads))
 #define ql_fma(a, b, c) __builtin_fmaf(a, b, c)
 #define ql_copy(to, from, bytes) __builtin_memcpy(to, from, bytes)
+#define ql_leading_zeros(number) __builtin_clz(number)
 #else  // nvcc, NVRTC: compile with --fmad=false, which the bits of decoded weights may depend on
 #define QL_KERNEL(threads) extern "C" __global__ __launch_bounds__(threads) void
 #define QL_DEVICE static __device__ __forceinline__
@@ -37,6 +38,7 @@ typedef unsigned long long ql_u64;
 #define ql_groups_x(threads) gridDim.x
 #define ql_fma(a, b, c) fmaf(a, b, c)
 #define ql_copy(to, from, bytes) memcpy(to, from, bytes)
+#define ql_leading_zeros(number) __clz(number)
 #endif
 
 // Weights [n, k], activations [m, k], output rows of `stride` elements that start at `first`.
@@ -94,6 +96,10 @@ QL_DEVICE float f16_to_f32(ql_u32 bits) {
 }
 #endif
 
+QL_DEVICE float bits_to_f32(ql_u32 bits) {
+  return __builtin_bit_cast(float, bits);
+}
+
 
 struct Strip {
   Quad quads[QUADS];
@@ -134,7 +140,7 @@ QL_DEVICE Strip decode(
   const ql_u32 offset_4 = shift + offset_3 * 2u;
   const ql_u32 shift_2 = offset_4 + 4u;
   const ql_u32 scales_word_2 = d_words.y;
-  const float scale = float(((scales_word >> shift) & 15u) | (((scales_word_2 >> shift_2) & 3u) << 4u));
+  const float scale = bits_to_f32((((scales_word >> shift) & 15u) | (((scales_word_2 >> shift_2) & 3u) << 4u)) | 0x4b000000u) - 8388608.0f;
   const float d_scale = d * scale;
   const ql_u32 offset_5 = strip * 8u;
   const ql_u32 qs_word = load_u32_a4(blocks, blocks_base + offset_5 + 48u);
@@ -146,35 +152,35 @@ QL_DEVICE Strip decode(
   const ql_u32 shift_4 = shift + offset_6;
   const ql_u32 scales_word_3 = word(d_words, (offset_6 + 8u) >> 2u);
   const ql_u32 scales_word_4 = d_words.z;
-  const float min_ = float(((scales_word_3 >> shift_4) & 15u) | (((scales_word_4 >> shift_2) & 3u) << 4u));
+  const float min_ = bits_to_f32((((scales_word_3 >> shift_4) & 15u) | (((scales_word_4 >> shift_2) & 3u) << 4u)) | 0x4b000000u) - 8388608.0f;
   const float dmin_min = dmin * min_;
-  const float w0 = d_scale * float(q & 31u) - dmin_min;
-  const float w1 = d_scale * float((q >> 8u) & 31u) - dmin_min;
-  const float w2 = d_scale * float((q >> 16u) & 31u) - dmin_min;
-  const float w3 = d_scale * float((q >> 24u) & 31u) - dmin_min;
+  const float w0 = d_scale * (bits_to_f32((q & 31u) | 0x4b000000u) - 8388608.0f) - dmin_min;
+  const float w1 = d_scale * (bits_to_f32(((q >> 8u) & 31u) | 0x4b000000u) - 8388608.0f) - dmin_min;
+  const float w2 = d_scale * (bits_to_f32(((q >> 16u) & 31u) | 0x4b000000u) - 8388608.0f) - dmin_min;
+  const float w3 = d_scale * (bits_to_f32(((q >> 24u) & 31u) | 0x4b000000u) - 8388608.0f) - dmin_min;
   const ql_u32 qs_word_2 = load_u32_a4(blocks, blocks_base + offset_5 + 52u);
   const ql_u32 qh_word_2 = load_u32_a4(blocks, blocks_base + offset + 20u);
   const ql_u32 q_2 = (qs_word_2 & 0x0f0f0f0fu) | (((qh_word_2 >> shift_3) & 0x01010101u) << 4u);
-  const float w4 = d_scale * float(q_2 & 31u) - dmin_min;
-  const float w5 = d_scale * float((q_2 >> 8u) & 31u) - dmin_min;
-  const float w6 = d_scale * float((q_2 >> 16u) & 31u) - dmin_min;
-  const float w7 = d_scale * float((q_2 >> 24u) & 31u) - dmin_min;
+  const float w4 = d_scale * (bits_to_f32((q_2 & 31u) | 0x4b000000u) - 8388608.0f) - dmin_min;
+  const float w5 = d_scale * (bits_to_f32(((q_2 >> 8u) & 31u) | 0x4b000000u) - 8388608.0f) - dmin_min;
+  const float w6 = d_scale * (bits_to_f32(((q_2 >> 16u) & 31u) | 0x4b000000u) - 8388608.0f) - dmin_min;
+  const float w7 = d_scale * (bits_to_f32(((q_2 >> 24u) & 31u) | 0x4b000000u) - 8388608.0f) - dmin_min;
   const ql_u32 shift_5 = offset_4 + 12u;
-  const float scale_2 = float(((scales_word >> (shift + 8u)) & 15u) | (((scales_word_2 >> shift_5) & 3u) << 4u));
+  const float scale_2 = bits_to_f32((((scales_word >> (shift + 8u)) & 15u) | (((scales_word_2 >> shift_5) & 3u) << 4u)) | 0x4b000000u) - 8388608.0f;
   const float d_scale_2 = d * scale_2;
   const ql_u32 shift_6 = shift_3 + 1u;
   const ql_u32 q_3 = ((qs_word >> 4u) & 0x0f0f0f0fu) | (((qh_word >> shift_6) & 0x01010101u) << 4u);
-  const float min_2 = float(((scales_word_3 >> (shift_4 + 8u)) & 15u) | (((scales_word_4 >> shift_5) & 3u) << 4u));
+  const float min_2 = bits_to_f32((((scales_word_3 >> (shift_4 + 8u)) & 15u) | (((scales_word_4 >> shift_5) & 3u) << 4u)) | 0x4b000000u) - 8388608.0f;
   const float dmin_min_2 = dmin * min_2;
-  const float w8 = d_scale_2 * float(q_3 & 31u) - dmin_min_2;
-  const float w9 = d_scale_2 * float((q_3 >> 8u) & 31u) - dmin_min_2;
-  const float w10 = d_scale_2 * float((q_3 >> 16u) & 31u) - dmin_min_2;
-  const float w11 = d_scale_2 * float((q_3 >> 24u) & 31u) - dmin_min_2;
+  const float w8 = d_scale_2 * (bits_to_f32((q_3 & 31u) | 0x4b000000u) - 8388608.0f) - dmin_min_2;
+  const float w9 = d_scale_2 * (bits_to_f32(((q_3 >> 8u) & 31u) | 0x4b000000u) - 8388608.0f) - dmin_min_2;
+  const float w10 = d_scale_2 * (bits_to_f32(((q_3 >> 16u) & 31u) | 0x4b000000u) - 8388608.0f) - dmin_min_2;
+  const float w11 = d_scale_2 * (bits_to_f32(((q_3 >> 24u) & 31u) | 0x4b000000u) - 8388608.0f) - dmin_min_2;
   const ql_u32 q_4 = ((qs_word_2 >> 4u) & 0x0f0f0f0fu) | (((qh_word_2 >> shift_6) & 0x01010101u) << 4u);
-  const float w12 = d_scale_2 * float(q_4 & 31u) - dmin_min_2;
-  const float w13 = d_scale_2 * float((q_4 >> 8u) & 31u) - dmin_min_2;
-  const float w14 = d_scale_2 * float((q_4 >> 16u) & 31u) - dmin_min_2;
-  const float w15 = d_scale_2 * float((q_4 >> 24u) & 31u) - dmin_min_2;
+  const float w12 = d_scale_2 * (bits_to_f32((q_4 & 31u) | 0x4b000000u) - 8388608.0f) - dmin_min_2;
+  const float w13 = d_scale_2 * (bits_to_f32(((q_4 >> 8u) & 31u) | 0x4b000000u) - 8388608.0f) - dmin_min_2;
+  const float w14 = d_scale_2 * (bits_to_f32(((q_4 >> 16u) & 31u) | 0x4b000000u) - 8388608.0f) - dmin_min_2;
+  const float w15 = d_scale_2 * (bits_to_f32(((q_4 >> 24u) & 31u) | 0x4b000000u) - 8388608.0f) - dmin_min_2;
   return Strip{ {
       {w0, w1, w2, w3},
       {w4, w5, w6, w7},

@@ -25,6 +25,7 @@ typedef unsigned long long ql_u64;
 #define ql_groups_x(threads) (__builtin_amdgcn_grid_size_x() / (threads))
 #define ql_fma(a, b, c) __builtin_fmaf(a, b, c)
 #define ql_copy(to, from, bytes) __builtin_memcpy(to, from, bytes)
+#define ql_leading_zeros(number) __builtin_clz(number)
 #else  // nvcc, NVRTC: compile with --fmad=false, which the bits of decoded weights may depend on
 #define QL_KERNEL(threads) extern "C" __global__ __launch_bounds__(threads) void
 #define QL_DEVICE static __device__ __forceinline__
@@ -38,6 +39,7 @@ typedef unsigned long long ql_u64;
 #define ql_groups_x(threads) gridDim.x
 #define ql_fma(a, b, c) fmaf(a, b, c)
 #define ql_copy(to, from, bytes) memcpy(to, from, bytes)
+#define ql_leading_zeros(number) __clz(number)
 #endif
 
 // Weights [n, k], activations [m, k], output rows of `stride` elements that start at `first`.
@@ -178,6 +180,10 @@ QL_DEVICE float f16_to_f32(ql_u32 bits) {
 }
 #endif
 
+QL_DEVICE float bits_to_f32(ql_u32 bits) {
+  return __builtin_bit_cast(float, bits);
+}
+
 
 // Of 32 activations: bits of the scale, sums of the bytes of both halves.
 struct Header {
@@ -266,7 +272,7 @@ QL_DEVICE Strip decode(
   const ql_u32 qh_word = qh_words.x;
   const float d = f16_to_f32(load_u16_a2(blocks, blocks_base + 208u));
   const ql_u32 offset_4 = (strip & 3u) + offset * 8u;
-  const float scale = float(int(load_u8_a1(blocks, blocks_base + offset_4 + 192u) << 24u) >> 24u);
+  const float scale = bits_to_f32((load_u8_a1(blocks, blocks_base + offset_4 + 192u) ^ 128u) | 0x4b000000u) - 8388736.0f;
   const ql_u32 ql_word_2 = ql_words.y;
   const ql_u32 qh_word_2 = qh_words.y;
   const ql_u32 ql_word_3 = ql_words.z;
@@ -274,7 +280,7 @@ QL_DEVICE Strip decode(
   const ql_u32 ql_word_4 = ql_words.w;
   const ql_u32 qh_word_4 = qh_words.w;
   const ql_u32 shift_2 = shift + 4u;
-  const float scale_2 = float(int(load_u8_a1(blocks, blocks_base + offset_4 + 196u) << 24u) >> 24u);
+  const float scale_2 = bits_to_f32((load_u8_a1(blocks, blocks_base + offset_4 + 196u) ^ 128u) | 0x4b000000u) - 8388736.0f;
   return Strip{ {
       (ql_word & 0x0f0f0f0fu) | (((qh_word >> shift) & 0x03030303u) << 4u),
       (ql_word_2 & 0x0f0f0f0fu) | (((qh_word_2 >> shift) & 0x03030303u) << 4u),

@@ -25,6 +25,7 @@ typedef unsigned long long ql_u64;
 #define ql_groups_x(threads) (__builtin_amdgcn_grid_size_x() / (threads))
 #define ql_fma(a, b, c) __builtin_fmaf(a, b, c)
 #define ql_copy(to, from, bytes) __builtin_memcpy(to, from, bytes)
+#define ql_leading_zeros(number) __builtin_clz(number)
 #else  // nvcc, NVRTC: compile with --fmad=false, which the bits of decoded weights may depend on
 #define QL_KERNEL(threads) extern "C" __global__ __launch_bounds__(threads) void
 #define QL_DEVICE static __device__ __forceinline__
@@ -38,6 +39,7 @@ typedef unsigned long long ql_u64;
 #define ql_groups_x(threads) gridDim.x
 #define ql_fma(a, b, c) fmaf(a, b, c)
 #define ql_copy(to, from, bytes) memcpy(to, from, bytes)
+#define ql_leading_zeros(number) __clz(number)
 #endif
 
 // Weights [n, k], activations [m, k], output rows of `stride` elements that start at `first`.
@@ -161,6 +163,10 @@ QL_DEVICE float f16_to_f32(ql_u32 bits) {
 }
 #endif
 
+QL_DEVICE float bits_to_f32(ql_u32 bits) {
+  return __builtin_bit_cast(float, bits);
+}
+
 
 // Of 32 activations: bits of the scale, sums of the bytes of both halves.
 struct Header {
@@ -243,7 +249,7 @@ QL_DEVICE Strip decode(
   const Words codes_words = load_u128_a16(blocks, blocks_base + offset);
   const ql_u32 codes_word = codes_words.x;
   const float scales = f16_to_f32((load_u32_a4(blocks, blocks_base + (strip >> 1u) * 4u) >> ((strip & 1u) * 16u)) & 65535u);
-  const float mins = float(int(((load_u32_a4(blocks, blocks_base + (strip >> 2u) * 4u + 16u) >> ((strip & 3u) * 8u)) & 255u) << 24u) >> 24u);
+  const float mins = bits_to_f32((((load_u32_a4(blocks, blocks_base + (strip >> 2u) * 4u + 16u) >> ((strip & 3u) * 8u)) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f;
   const ql_u32 codes_word_2 = codes_words.y;
   const ql_u32 codes_word_3 = codes_words.z;
   const ql_u32 codes_word_4 = codes_words.w;

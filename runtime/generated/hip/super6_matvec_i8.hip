@@ -25,6 +25,7 @@ typedef unsigned long long ql_u64;
 #define ql_groups_x(threads) (__builtin_amdgcn_grid_size_x() / (threads))
 #define ql_fma(a, b, c) __builtin_fmaf(a, b, c)
 #define ql_copy(to, from, bytes) __builtin_memcpy(to, from, bytes)
+#define ql_leading_zeros(number) __builtin_clz(number)
 #else  // nvcc, NVRTC: compile with --fmad=false, which the bits of decoded weights may depend on
 #define QL_KERNEL(threads) extern "C" __global__ __launch_bounds__(threads) void
 #define QL_DEVICE static __device__ __forceinline__
@@ -38,6 +39,7 @@ typedef unsigned long long ql_u64;
 #define ql_groups_x(threads) gridDim.x
 #define ql_fma(a, b, c) fmaf(a, b, c)
 #define ql_copy(to, from, bytes) memcpy(to, from, bytes)
+#define ql_leading_zeros(number) __clz(number)
 #endif
 
 // Weights [n, k], activations [m, k], output rows of `stride` elements that start at `first`.
@@ -161,6 +163,10 @@ QL_DEVICE float f16_to_f32(ql_u32 bits) {
 }
 #endif
 
+QL_DEVICE float bits_to_f32(ql_u32 bits) {
+  return __builtin_bit_cast(float, bits);
+}
+
 
 // Of 32 activations: bits of the scale, sums of the bytes of both halves.
 struct Header {
@@ -252,7 +258,7 @@ QL_DEVICE Strip decode(
   const float d = f16_to_f32(d_word & 65535u);
   const ql_u32 offset_5 = offset_4 * 4u;
   const ql_u32 shift_2 = offset_2 * 8u;
-  const float scales = float(int(((load_u32_a4(blocks, blocks_base + offset_5 + 192u) >> shift_2) & 255u) << 24u) >> 24u);
+  const float scales = bits_to_f32((((load_u32_a4(blocks, blocks_base + offset_5 + 192u) >> shift_2) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f;
   const float dmin = f16_to_f32(d_word >> 16u);
   const float dmin_2 = -dmin;
   const ql_u32 low_word_2 = low_words.y;
@@ -262,7 +268,7 @@ QL_DEVICE Strip decode(
   const ql_u32 low_word_4 = low_words.w;
   const ql_u32 high_word_4 = high_words.w;
   const ql_u32 shift_3 = shift + 4u;
-  const float scales_2 = float(int(((load_u32_a4(blocks, blocks_base + offset_5 + 200u) >> shift_2) & 255u) << 24u) >> 24u);
+  const float scales_2 = bits_to_f32((((load_u32_a4(blocks, blocks_base + offset_5 + 200u) >> shift_2) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f;
   return Strip{ {
       (low_word & 0x0f0f0f0fu) | (((high_word >> shift) & 0x03030303u) << 4u),
       (low_word_2 & 0x0f0f0f0fu) | (((high_word_2 >> shift) & 0x03030303u) << 4u),

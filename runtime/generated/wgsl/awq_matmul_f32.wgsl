@@ -98,6 +98,14 @@ fn f32_to_f16(value: f32) -> u32 {
     return ((bits >> 16u) & 0x8000u) | select(finite, 0x7e00u, magnitude > 0x7f800000u);
 }
 
+// Sizes are powers of two nearly always, and GPUs divide by many instructions.
+fn quotient(number: u32, by: u32) -> u32 {
+    if (by & (by - 1u)) == 0u {
+        return number >> firstTrailingBit(by);
+    }
+    return number / by;
+}
+
 
 struct Strip {
     quad_0: Quad,
@@ -123,18 +131,18 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let offset_3 = row >> 3u;
     let offset_4 = (shape.n + 7u) >> 3u;
     let qweight_base = (offset_2 * offset_4 + offset_3) * 4u;
-    let offset_5 = block / shape.size_0;
+    let offset_5 = quotient(block, shape.size_0);
     let qzeros_base = (offset_5 * offset_4 + offset_3) * 4u;
-    let zero = f32((qzeros_u32_a4(qzeros_base) >> shift) & 15u);
+    let zero = bitcast<f32>(((qzeros_u32_a4(qzeros_base) >> shift) & 15u) | 0x4b000000u) - 8388608.0f;
     let scales_base = (offset_5 * shape.n + row) * 2u;
     let scale = f16_to_f32(scales_u16_a2(scales_base));
-    let w0 = f16_to_f32(f32_to_f16((f32((qweight_u32_a4(qweight_base) >> shift) & 15u) - zero) * scale));
+    let w0 = f16_to_f32(f32_to_f16((bitcast<f32>(((qweight_u32_a4(qweight_base) >> shift) & 15u) | 0x4b000000u) - 8388608.0f - zero) * scale));
     let qweight_base_2 = ((offset_2 + 1u) * offset_4 + offset_3) * 4u;
-    let w1 = f16_to_f32(f32_to_f16((f32((qweight_u32_a4(qweight_base_2) >> shift) & 15u) - zero) * scale));
+    let w1 = f16_to_f32(f32_to_f16((bitcast<f32>(((qweight_u32_a4(qweight_base_2) >> shift) & 15u) | 0x4b000000u) - 8388608.0f - zero) * scale));
     let qweight_base_3 = ((offset_2 + 2u) * offset_4 + offset_3) * 4u;
-    let w2 = f16_to_f32(f32_to_f16((f32((qweight_u32_a4(qweight_base_3) >> shift) & 15u) - zero) * scale));
+    let w2 = f16_to_f32(f32_to_f16((bitcast<f32>(((qweight_u32_a4(qweight_base_3) >> shift) & 15u) | 0x4b000000u) - 8388608.0f - zero) * scale));
     let qweight_base_4 = ((offset_2 + 3u) * offset_4 + offset_3) * 4u;
-    let w3 = f16_to_f32(f32_to_f16((f32((qweight_u32_a4(qweight_base_4) >> shift) & 15u) - zero) * scale));
+    let w3 = f16_to_f32(f32_to_f16((bitcast<f32>(((qweight_u32_a4(qweight_base_4) >> shift) & 15u) | 0x4b000000u) - 8388608.0f - zero) * scale));
     return Strip(
         Quad(w0, w1, w2, w3),
     );

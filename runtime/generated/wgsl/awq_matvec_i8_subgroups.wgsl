@@ -68,6 +68,14 @@ fn f16_to_f32(half: u32) -> f32 {
     return bitcast<f32>(sign | select(finite, special, magnitude >= 0x7c00u));
 }
 
+// Sizes are powers of two nearly always, and GPUs divide by many instructions.
+fn quotient(number: u32, by: u32) -> u32 {
+    if (by & (by - 1u)) == 0u {
+        return number >> firstTrailingBit(by);
+    }
+    return number / by;
+}
+
 
 // What the activations of a run share: their scale, and the sum of their bytes.
 struct Share {
@@ -140,11 +148,11 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let qweight_base_2 = ((offset_2 + 1u) * offset_4 + offset_3) * 4u;
     let qweight_base_3 = ((offset_2 + 2u) * offset_4 + offset_3) * 4u;
     let qweight_base_4 = ((offset_2 + 3u) * offset_4 + offset_3) * 4u;
-    let offset_5 = block / shape.size_0;
+    let offset_5 = quotient(block, shape.size_0);
     let scales_base = (offset_5 * shape.n + row) * 2u;
     let scale = f16_to_f32(scales_u16_a2(scales_base));
     let qzeros_base = (offset_5 * offset_4 + offset_3) * 4u;
-    let zero = f32((qzeros_u32_a4(qzeros_base) >> shift) & 15u);
+    let zero = bitcast<f32>(((qzeros_u32_a4(qzeros_base) >> shift) & 15u) | 0x4b000000u) - 8388608.0f;
     return Strip(array(
         ((((qweight_u32_a4(qweight_base) >> shift) & 15u) | (((qweight_u32_a4(qweight_base_2) >> shift) & 15u) << 8u)) | (((qweight_u32_a4(qweight_base_3) >> shift) & 15u) << 16u)) | (((qweight_u32_a4(qweight_base_4) >> shift) & 15u) << 24u),
     ), array(

@@ -75,10 +75,10 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let weight_base = (row * per_row + block) * 4u;
     let q_word = weight_u32_a4(weight_base);
     let absmax = bitcast<f32>(scb_u32_a4(scb_base));
-    let w0 = rounded(f32(i32((q_word & 255u) << 24u) >> 24u) * absmax) * 0.007874016f;
-    let w1 = rounded(f32(i32(((q_word >> 8u) & 255u) << 24u) >> 24u) * absmax) * 0.007874016f;
-    let w2 = rounded(f32(i32(((q_word >> 16u) & 255u) << 24u) >> 24u) * absmax) * 0.007874016f;
-    let w3 = rounded(f32(i32((q_word >> 24u) << 24u) >> 24u) * absmax) * 0.007874016f;
+    let w0 = rounded((bitcast<f32>(((q_word & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * absmax) * 0.007874016f;
+    let w1 = rounded((bitcast<f32>((((q_word >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * absmax) * 0.007874016f;
+    let w2 = rounded((bitcast<f32>((((q_word >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * absmax) * 0.007874016f;
+    let w3 = rounded((bitcast<f32>(((q_word >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f) * absmax) * 0.007874016f;
     return Strip(
         Quad(w0, w1, w2, w3),
     );

@@ -88,6 +88,14 @@ fn f32_to_f16(value: f32) -> u32 {
     return ((bits >> 16u) & 0x8000u) | select(finite, 0x7e00u, magnitude > 0x7f800000u);
 }
 
+// Sizes are powers of two nearly always, and GPUs divide by many instructions.
+fn quotient(number: u32, by: u32) -> u32 {
+    if (by & (by - 1u)) == 0u {
+        return number >> firstTrailingBit(by);
+    }
+    return number / by;
+}
+
 
 struct Strip {
     quad_0: Quad,
@@ -110,7 +118,7 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let offset = strip * 4u;
     let offset_2 = block * 32u;
     let g_idx_base = (offset_2 + offset) * 4u;
-    let offset_3 = (per_row + shape.size_0 - 1u) / shape.size_0 - 1u;
+    let offset_3 = quotient(per_row + shape.size_0 - 1u, shape.size_0) - 1u;
     let number = min(g_idx_u32_a4(g_idx_base), offset_3);
     let scales_base = (number * shape.n + row) * 2u;
     let qweight_base = ((block * 8u + strip) * shape.n + row) * 4u;
@@ -121,22 +129,22 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let offset_6 = row >> 5u;
     let offset_7 = (shape.n + 31u) >> 5u;
     let qzeros_base = (number * offset_7 + offset_6) * 32u;
-    let w0 = f16_to_f32(f32_to_f16(f16_to_f32(scales_u16_a2(scales_base)) * (f32(codes_word & 255u) - f32((qzeros_u32_a4(qzeros_base + offset_5) >> shift) & 255u))));
+    let w0 = f16_to_f32(f32_to_f16(f16_to_f32(scales_u16_a2(scales_base)) * (bitcast<f32>((codes_word & 255u) | 0x4b000000u) - 8388608.0f - (bitcast<f32>(((qzeros_u32_a4(qzeros_base + offset_5) >> shift) & 255u) | 0x4b000000u) - 8388608.0f))));
     let g_idx_base_2 = (offset_2 + offset + 1u) * 4u;
     let number_2 = min(g_idx_u32_a4(g_idx_base_2), offset_3);
     let scales_base_2 = (number_2 * shape.n + row) * 2u;
     let qzeros_base_2 = (number_2 * offset_7 + offset_6) * 32u;
-    let w1 = f16_to_f32(f32_to_f16(f16_to_f32(scales_u16_a2(scales_base_2)) * (f32((codes_word >> 8u) & 255u) - f32((qzeros_u32_a4(qzeros_base_2 + offset_5) >> shift) & 255u))));
+    let w1 = f16_to_f32(f32_to_f16(f16_to_f32(scales_u16_a2(scales_base_2)) * (bitcast<f32>(((codes_word >> 8u) & 255u) | 0x4b000000u) - 8388608.0f - (bitcast<f32>(((qzeros_u32_a4(qzeros_base_2 + offset_5) >> shift) & 255u) | 0x4b000000u) - 8388608.0f))));
     let g_idx_base_3 = (offset_2 + offset + 2u) * 4u;
     let number_3 = min(g_idx_u32_a4(g_idx_base_3), offset_3);
     let scales_base_3 = (number_3 * shape.n + row) * 2u;
     let qzeros_base_3 = (number_3 * offset_7 + offset_6) * 32u;
-    let w2 = f16_to_f32(f32_to_f16(f16_to_f32(scales_u16_a2(scales_base_3)) * (f32((codes_word >> 16u) & 255u) - f32((qzeros_u32_a4(qzeros_base_3 + offset_5) >> shift) & 255u))));
+    let w2 = f16_to_f32(f32_to_f16(f16_to_f32(scales_u16_a2(scales_base_3)) * (bitcast<f32>(((codes_word >> 16u) & 255u) | 0x4b000000u) - 8388608.0f - (bitcast<f32>(((qzeros_u32_a4(qzeros_base_3 + offset_5) >> shift) & 255u) | 0x4b000000u) - 8388608.0f))));
     let g_idx_base_4 = (offset_2 + offset + 3u) * 4u;
     let number_4 = min(g_idx_u32_a4(g_idx_base_4), offset_3);
     let scales_base_4 = (number_4 * shape.n + row) * 2u;
     let qzeros_base_4 = (number_4 * offset_7 + offset_6) * 32u;
-    let w3 = f16_to_f32(f32_to_f16(f16_to_f32(scales_u16_a2(scales_base_4)) * (f32(codes_word >> 24u) - f32((qzeros_u32_a4(qzeros_base_4 + offset_5) >> shift) & 255u))));
+    let w3 = f16_to_f32(f32_to_f16(f16_to_f32(scales_u16_a2(scales_base_4)) * (bitcast<f32>((codes_word >> 24u) | 0x4b000000u) - 8388608.0f - (bitcast<f32>(((qzeros_u32_a4(qzeros_base_4 + offset_5) >> shift) & 255u) | 0x4b000000u) - 8388608.0f))));
     return Strip(
         Quad(w0, w1, w2, w3),
     );

@@ -68,6 +68,14 @@ fn f16_to_f32(half: u32) -> f32 {
     return bitcast<f32>(sign | select(finite, special, magnitude >= 0x7c00u));
 }
 
+// Sizes are powers of two nearly always, and GPUs divide by many instructions.
+fn quotient(number: u32, by: u32) -> u32 {
+    if (by & (by - 1u)) == 0u {
+        return number >> firstTrailingBit(by);
+    }
+    return number / by;
+}
+
 
 // What the activations of a run share: their scale, and the sum of their bytes.
 struct Share {
@@ -134,7 +142,7 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let codes_word = qweight_u32_a4(qweight_base);
     let codes = codes_word & 255u;
     let codes_2 = (codes | (codes << 12u)) & 0x000f000fu;
-    let offset_2 = block / shape.size_0;
+    let offset_2 = quotient(block, shape.size_0);
     let scales_base = (offset_2 * shape.n + row) * 2u;
     let s = f16_to_f32(scales_u16_a2(scales_base));
     let offset_3 = row & 31u;

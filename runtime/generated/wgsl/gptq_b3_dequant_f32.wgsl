@@ -82,6 +82,14 @@ fn f32_to_f16(value: f32) -> u32 {
     return ((bits >> 16u) & 0x8000u) | select(finite, 0x7e00u, magnitude > 0x7f800000u);
 }
 
+// Sizes are powers of two nearly always, and GPUs divide by many instructions.
+fn quotient(number: u32, by: u32) -> u32 {
+    if (by & (by - 1u)) == 0u {
+        return number >> firstTrailingBit(by);
+    }
+    return number / by;
+}
+
 
 struct Strip {
     quad_0: Quad,
@@ -101,7 +109,7 @@ fn places(strip: u32) -> Places {
 // The weights of one strip.
 fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let per_row = shape.k / WEIGHTS; // blocks
-    let offset = block / shape.size_0;
+    let offset = quotient(block, shape.size_0);
     let scales_base = (offset * shape.n + row) * 2u;
     let s = f16_to_f32(scales_u16_a2(scales_base));
     let offset_2 = strip * 12u;
@@ -112,14 +120,14 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let offset_6 = min(offset_5 >> 3u, 10u);
     let qzeros_base = (offset * ((shape.n + 31u) >> 5u) + (row >> 5u)) * 12u;
     let zero = f32(i32((qzeros_u16_a1(qzeros_base + offset_6) >> (offset_5 - offset_6 * 8u)) & 7u) - (-1));
-    let w0 = f16_to_f32(f32_to_f16(s * (f32((qweight_u32_a4(qweight_base + (offset_3 & 3u)) >> (offset_2 - offset_3 * 8u)) & 7u) - zero)));
+    let w0 = f16_to_f32(f32_to_f16(s * (bitcast<f32>(((qweight_u32_a4(qweight_base + (offset_3 & 3u)) >> (offset_2 - offset_3 * 8u)) & 7u) | 0x4b000000u) - 8388608.0f - zero)));
     let offset_7 = offset_2 + 3u;
     let offset_8 = (offset_7 >> 5u) * 4u;
     let qweight_base_2 = ((offset_4 + (offset_8 >> 2u)) * shape.n + row) * 4u;
     let offset_9 = offset_2 + 4u;
     let offset_10 = (offset_9 >> 5u) * 4u;
     let qweight_base_3 = ((offset_4 + (offset_10 >> 2u)) * shape.n + row) * 4u;
-    let w1 = f16_to_f32(f32_to_f16(s * (f32(((qweight_u32_a4(qweight_base_2 + (offset_8 & 3u)) >> (offset_7 - offset_8 * 8u)) & 1u) | (((qweight_u32_a4(qweight_base_3 + (offset_10 & 3u)) >> (offset_9 - offset_10 * 8u)) & 3u) << 1u)) - zero)));
+    let w1 = f16_to_f32(f32_to_f16(s * (bitcast<f32>((((qweight_u32_a4(qweight_base_2 + (offset_8 & 3u)) >> (offset_7 - offset_8 * 8u)) & 1u) | (((qweight_u32_a4(qweight_base_3 + (offset_10 & 3u)) >> (offset_9 - offset_10 * 8u)) & 3u) << 1u)) | 0x4b000000u) - 8388608.0f - zero)));
     let offset_11 = offset_2 + 6u;
     let offset_12 = (offset_11 >> 5u) * 4u;
     let qweight_base_4 = ((offset_4 + (offset_12 >> 2u)) * shape.n + row) * 4u;
@@ -129,11 +137,11 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let offset_15 = offset_2 + 8u;
     let offset_16 = (offset_15 >> 5u) * 4u;
     let qweight_base_6 = ((offset_4 + (offset_16 >> 2u)) * shape.n + row) * 4u;
-    let w2 = f16_to_f32(f32_to_f16(s * (f32(((qweight_u32_a4(qweight_base_4 + (offset_12 & 3u)) >> (offset_11 - offset_12 * 8u)) & 1u) | ((((qweight_u32_a4(qweight_base_5 + (offset_14 & 3u)) >> (offset_13 - offset_14 * 8u)) & 1u) | (((qweight_u32_a4(qweight_base_6 + (offset_16 & 3u)) >> (offset_15 - offset_16 * 8u)) & 1u) << 1u)) << 1u)) - zero)));
+    let w2 = f16_to_f32(f32_to_f16(s * (bitcast<f32>((((qweight_u32_a4(qweight_base_4 + (offset_12 & 3u)) >> (offset_11 - offset_12 * 8u)) & 1u) | ((((qweight_u32_a4(qweight_base_5 + (offset_14 & 3u)) >> (offset_13 - offset_14 * 8u)) & 1u) | (((qweight_u32_a4(qweight_base_6 + (offset_16 & 3u)) >> (offset_15 - offset_16 * 8u)) & 1u) << 1u)) << 1u)) | 0x4b000000u) - 8388608.0f - zero)));
     let offset_17 = offset_2 + 9u;
     let offset_18 = (offset_17 >> 5u) * 4u;
     let qweight_base_7 = ((offset_4 + (offset_18 >> 2u)) * shape.n + row) * 4u;
-    let w3 = f16_to_f32(f32_to_f16(s * (f32((qweight_u32_a4(qweight_base_7 + (offset_18 & 3u)) >> (offset_17 - offset_18 * 8u)) & 7u) - zero)));
+    let w3 = f16_to_f32(f32_to_f16(s * (bitcast<f32>(((qweight_u32_a4(qweight_base_7 + (offset_18 & 3u)) >> (offset_17 - offset_18 * 8u)) & 7u) | 0x4b000000u) - 8388608.0f - zero)));
     return Strip(
         Quad(w0, w1, w2, w3),
     );

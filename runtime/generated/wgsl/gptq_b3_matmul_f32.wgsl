@@ -101,6 +101,14 @@ fn f32_to_f16(value: f32) -> u32 {
     return ((bits >> 16u) & 0x8000u) | select(finite, 0x7e00u, magnitude > 0x7f800000u);
 }
 
+// Sizes are powers of two nearly always, and GPUs divide by many instructions.
+fn quotient(number: u32, by: u32) -> u32 {
+    if (by & (by - 1u)) == 0u {
+        return number >> firstTrailingBit(by);
+    }
+    return number / by;
+}
+
 
 struct Strip {
     quad_0: Quad,
@@ -141,7 +149,7 @@ fn places(strip: u32) -> Places {
 // The weights of one strip.
 fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let per_row = shape.k / WEIGHTS; // blocks
-    let offset = block / shape.size_0;
+    let offset = quotient(block, shape.size_0);
     let scales_base = (offset * shape.n + row) * 2u;
     let s = f16_to_f32(scales_u16_a2(scales_base));
     let offset_2 = block * 3u;
@@ -151,42 +159,42 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let offset_4 = min(offset_3 >> 3u, 10u);
     let qzeros_base = (offset * ((shape.n + 31u) >> 5u) + (row >> 5u)) * 12u;
     let zero = f32(i32((qzeros_u16_a1(qzeros_base + offset_4) >> (offset_3 - offset_4 * 8u)) & 7u) - (-1));
-    let w0 = f16_to_f32(f32_to_f16(s * (f32(codes_word & 7u) - zero)));
-    let w1 = f16_to_f32(f32_to_f16(s * (f32((codes_word >> 3u) & 7u) - zero)));
-    let w2 = f16_to_f32(f32_to_f16(s * (f32((codes_word >> 6u) & 7u) - zero)));
-    let w3 = f16_to_f32(f32_to_f16(s * (f32((codes_word >> 9u) & 7u) - zero)));
-    let w4 = f16_to_f32(f32_to_f16(s * (f32((codes_word >> 12u) & 7u) - zero)));
-    let w5 = f16_to_f32(f32_to_f16(s * (f32((codes_word >> 15u) & 7u) - zero)));
-    let w6 = f16_to_f32(f32_to_f16(s * (f32((codes_word >> 18u) & 7u) - zero)));
-    let w7 = f16_to_f32(f32_to_f16(s * (f32((codes_word >> 21u) & 7u) - zero)));
-    let w8 = f16_to_f32(f32_to_f16(s * (f32((codes_word >> 24u) & 7u) - zero)));
-    let w9 = f16_to_f32(f32_to_f16(s * (f32((codes_word >> 27u) & 7u) - zero)));
+    let w0 = f16_to_f32(f32_to_f16(s * (bitcast<f32>((codes_word & 7u) | 0x4b000000u) - 8388608.0f - zero)));
+    let w1 = f16_to_f32(f32_to_f16(s * (bitcast<f32>(((codes_word >> 3u) & 7u) | 0x4b000000u) - 8388608.0f - zero)));
+    let w2 = f16_to_f32(f32_to_f16(s * (bitcast<f32>(((codes_word >> 6u) & 7u) | 0x4b000000u) - 8388608.0f - zero)));
+    let w3 = f16_to_f32(f32_to_f16(s * (bitcast<f32>(((codes_word >> 9u) & 7u) | 0x4b000000u) - 8388608.0f - zero)));
+    let w4 = f16_to_f32(f32_to_f16(s * (bitcast<f32>(((codes_word >> 12u) & 7u) | 0x4b000000u) - 8388608.0f - zero)));
+    let w5 = f16_to_f32(f32_to_f16(s * (bitcast<f32>(((codes_word >> 15u) & 7u) | 0x4b000000u) - 8388608.0f - zero)));
+    let w6 = f16_to_f32(f32_to_f16(s * (bitcast<f32>(((codes_word >> 18u) & 7u) | 0x4b000000u) - 8388608.0f - zero)));
+    let w7 = f16_to_f32(f32_to_f16(s * (bitcast<f32>(((codes_word >> 21u) & 7u) | 0x4b000000u) - 8388608.0f - zero)));
+    let w8 = f16_to_f32(f32_to_f16(s * (bitcast<f32>(((codes_word >> 24u) & 7u) | 0x4b000000u) - 8388608.0f - zero)));
+    let w9 = f16_to_f32(f32_to_f16(s * (bitcast<f32>(((codes_word >> 27u) & 7u) | 0x4b000000u) - 8388608.0f - zero)));
     let qweight_base_2 = ((offset_2 + 1u) * shape.n + row) * 4u;
     let codes_word_2 = qweight_u32_a4(qweight_base_2);
-    let w10 = f16_to_f32(f32_to_f16(s * (f32(((codes_word >> 30u) & 1u) | (((codes_word >> 31u) | ((codes_word_2 & 1u) << 1u)) << 1u)) - zero)));
-    let w11 = f16_to_f32(f32_to_f16(s * (f32((codes_word_2 >> 1u) & 7u) - zero)));
-    let w12 = f16_to_f32(f32_to_f16(s * (f32((codes_word_2 >> 4u) & 7u) - zero)));
-    let w13 = f16_to_f32(f32_to_f16(s * (f32((codes_word_2 >> 7u) & 7u) - zero)));
-    let w14 = f16_to_f32(f32_to_f16(s * (f32((codes_word_2 >> 10u) & 7u) - zero)));
-    let w15 = f16_to_f32(f32_to_f16(s * (f32((codes_word_2 >> 13u) & 7u) - zero)));
-    let w16 = f16_to_f32(f32_to_f16(s * (f32((codes_word_2 >> 16u) & 7u) - zero)));
-    let w17 = f16_to_f32(f32_to_f16(s * (f32((codes_word_2 >> 19u) & 7u) - zero)));
-    let w18 = f16_to_f32(f32_to_f16(s * (f32((codes_word_2 >> 22u) & 7u) - zero)));
-    let w19 = f16_to_f32(f32_to_f16(s * (f32((codes_word_2 >> 25u) & 7u) - zero)));
-    let w20 = f16_to_f32(f32_to_f16(s * (f32((codes_word_2 >> 28u) & 7u) - zero)));
+    let w10 = f16_to_f32(f32_to_f16(s * (bitcast<f32>((((codes_word >> 30u) & 1u) | (((codes_word >> 31u) | ((codes_word_2 & 1u) << 1u)) << 1u)) | 0x4b000000u) - 8388608.0f - zero)));
+    let w11 = f16_to_f32(f32_to_f16(s * (bitcast<f32>(((codes_word_2 >> 1u) & 7u) | 0x4b000000u) - 8388608.0f - zero)));
+    let w12 = f16_to_f32(f32_to_f16(s * (bitcast<f32>(((codes_word_2 >> 4u) & 7u) | 0x4b000000u) - 8388608.0f - zero)));
+    let w13 = f16_to_f32(f32_to_f16(s * (bitcast<f32>(((codes_word_2 >> 7u) & 7u) | 0x4b000000u) - 8388608.0f - zero)));
+    let w14 = f16_to_f32(f32_to_f16(s * (bitcast<f32>(((codes_word_2 >> 10u) & 7u) | 0x4b000000u) - 8388608.0f - zero)));
+    let w15 = f16_to_f32(f32_to_f16(s * (bitcast<f32>(((codes_word_2 >> 13u) & 7u) | 0x4b000000u) - 8388608.0f - zero)));
+    let w16 = f16_to_f32(f32_to_f16(s * (bitcast<f32>(((codes_word_2 >> 16u) & 7u) | 0x4b000000u) - 8388608.0f - zero)));
+    let w17 = f16_to_f32(f32_to_f16(s * (bitcast<f32>(((codes_word_2 >> 19u) & 7u) | 0x4b000000u) - 8388608.0f - zero)));
+    let w18 = f16_to_f32(f32_to_f16(s * (bitcast<f32>(((codes_word_2 >> 22u) & 7u) | 0x4b000000u) - 8388608.0f - zero)));
+    let w19 = f16_to_f32(f32_to_f16(s * (bitcast<f32>(((codes_word_2 >> 25u) & 7u) | 0x4b000000u) - 8388608.0f - zero)));
+    let w20 = f16_to_f32(f32_to_f16(s * (bitcast<f32>(((codes_word_2 >> 28u) & 7u) | 0x4b000000u) - 8388608.0f - zero)));
     let qweight_base_3 = ((offset_2 + 2u) * shape.n + row) * 4u;
     let codes_word_3 = qweight_u32_a4(qweight_base_3);
-    let w21 = f16_to_f32(f32_to_f16(s * (f32((codes_word_2 >> 31u) | ((codes_word_3 & 3u) << 1u)) - zero)));
-    let w22 = f16_to_f32(f32_to_f16(s * (f32((codes_word_3 >> 2u) & 7u) - zero)));
-    let w23 = f16_to_f32(f32_to_f16(s * (f32((codes_word_3 >> 5u) & 7u) - zero)));
-    let w24 = f16_to_f32(f32_to_f16(s * (f32((codes_word_3 >> 8u) & 7u) - zero)));
-    let w25 = f16_to_f32(f32_to_f16(s * (f32((codes_word_3 >> 11u) & 7u) - zero)));
-    let w26 = f16_to_f32(f32_to_f16(s * (f32((codes_word_3 >> 14u) & 7u) - zero)));
-    let w27 = f16_to_f32(f32_to_f16(s * (f32((codes_word_3 >> 17u) & 7u) - zero)));
-    let w28 = f16_to_f32(f32_to_f16(s * (f32((codes_word_3 >> 20u) & 7u) - zero)));
-    let w29 = f16_to_f32(f32_to_f16(s * (f32((codes_word_3 >> 23u) & 7u) - zero)));
-    let w30 = f16_to_f32(f32_to_f16(s * (f32((codes_word_3 >> 26u) & 7u) - zero)));
-    let w31 = f16_to_f32(f32_to_f16(s * (f32(codes_word_3 >> 29u) - zero)));
+    let w21 = f16_to_f32(f32_to_f16(s * (bitcast<f32>(((codes_word_2 >> 31u) | ((codes_word_3 & 3u) << 1u)) | 0x4b000000u) - 8388608.0f - zero)));
+    let w22 = f16_to_f32(f32_to_f16(s * (bitcast<f32>(((codes_word_3 >> 2u) & 7u) | 0x4b000000u) - 8388608.0f - zero)));
+    let w23 = f16_to_f32(f32_to_f16(s * (bitcast<f32>(((codes_word_3 >> 5u) & 7u) | 0x4b000000u) - 8388608.0f - zero)));
+    let w24 = f16_to_f32(f32_to_f16(s * (bitcast<f32>(((codes_word_3 >> 8u) & 7u) | 0x4b000000u) - 8388608.0f - zero)));
+    let w25 = f16_to_f32(f32_to_f16(s * (bitcast<f32>(((codes_word_3 >> 11u) & 7u) | 0x4b000000u) - 8388608.0f - zero)));
+    let w26 = f16_to_f32(f32_to_f16(s * (bitcast<f32>(((codes_word_3 >> 14u) & 7u) | 0x4b000000u) - 8388608.0f - zero)));
+    let w27 = f16_to_f32(f32_to_f16(s * (bitcast<f32>(((codes_word_3 >> 17u) & 7u) | 0x4b000000u) - 8388608.0f - zero)));
+    let w28 = f16_to_f32(f32_to_f16(s * (bitcast<f32>(((codes_word_3 >> 20u) & 7u) | 0x4b000000u) - 8388608.0f - zero)));
+    let w29 = f16_to_f32(f32_to_f16(s * (bitcast<f32>(((codes_word_3 >> 23u) & 7u) | 0x4b000000u) - 8388608.0f - zero)));
+    let w30 = f16_to_f32(f32_to_f16(s * (bitcast<f32>(((codes_word_3 >> 26u) & 7u) | 0x4b000000u) - 8388608.0f - zero)));
+    let w31 = f16_to_f32(f32_to_f16(s * (bitcast<f32>((codes_word_3 >> 29u) | 0x4b000000u) - 8388608.0f - zero)));
     return Strip(
         Quad(w0, w1, w2, w3),
         Quad(w4, w5, w6, w7),

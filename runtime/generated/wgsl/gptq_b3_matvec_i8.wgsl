@@ -71,6 +71,14 @@ fn f16_to_f32(half: u32) -> f32 {
     return bitcast<f32>(sign | select(finite, special, magnitude >= 0x7c00u));
 }
 
+// Sizes are powers of two nearly always, and GPUs divide by many instructions.
+fn quotient(number: u32, by: u32) -> u32 {
+    if (by & (by - 1u)) == 0u {
+        return number >> firstTrailingBit(by);
+    }
+    return number / by;
+}
+
 
 // What the activations of a run share: their scale, and the sum of their bytes.
 struct Share {
@@ -137,7 +145,7 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let codes_word = qweight_u32_a4(qweight_base);
     let codes = codes_word & 4095u;
     let codes_2 = (codes | (codes << 10u)) & 0x003f003fu;
-    let offset_2 = block / shape.size_0;
+    let offset_2 = quotient(block, shape.size_0);
     let scales_base = (offset_2 * shape.n + row) * 2u;
     let s = f16_to_f32(scales_u16_a2(scales_base));
     let offset_3 = (row & 31u) * 3u;

@@ -68,6 +68,14 @@ fn f16_to_f32(half: u32) -> f32 {
     return bitcast<f32>(sign | select(finite, special, magnitude >= 0x7c00u));
 }
 
+// Sizes are powers of two nearly always, and GPUs divide by many instructions.
+fn quotient(number: u32, by: u32) -> u32 {
+    if (by & (by - 1u)) == 0u {
+        return number >> firstTrailingBit(by);
+    }
+    return number / by;
+}
+
 
 // What the activations of a run share: their scale, and the sum of their bytes.
 struct Share {
@@ -132,12 +140,12 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let offset = strip * 4u;
     let offset_2 = block * 8u;
     let qweight_base = ((offset_2 + offset) * shape.n + row) * 4u;
-    let offset_3 = block / shape.size_0;
+    let offset_3 = quotient(block, shape.size_0);
     let scales_base = (offset_3 * shape.n + row) * 2u;
     let s = f16_to_f32(scales_u16_a2(scales_base));
     let offset_4 = row & 31u;
     let qzeros_base = (offset_3 * ((shape.n + 31u) >> 5u) + (row >> 5u)) * 32u;
-    let zero = f32((((qzeros_u32_a4(qzeros_base + (offset_4 >> 2u) * 4u) >> ((offset_4 & 3u) * 8u)) & 255u) + 1u) & 255u);
+    let zero = bitcast<f32>(((((qzeros_u32_a4(qzeros_base + (offset_4 >> 2u) * 4u) >> ((offset_4 & 3u) * 8u)) & 255u) + 1u) & 255u) | 0x4b000000u) - 8388608.0f;
     let qweight_base_2 = ((offset_2 + offset + 1u) * shape.n + row) * 4u;
     let qweight_base_3 = ((offset_2 + offset + 2u) * shape.n + row) * 4u;
     let qweight_base_4 = ((offset_2 + offset + 3u) * shape.n + row) * 4u;

@@ -79,6 +79,14 @@ fn f32_to_f16(value: f32) -> u32 {
     return ((bits >> 16u) & 0x8000u) | select(finite, 0x7e00u, magnitude > 0x7f800000u);
 }
 
+// Sizes are powers of two nearly always, and GPUs divide by many instructions.
+fn quotient(number: u32, by: u32) -> u32 {
+    if (by & (by - 1u)) == 0u {
+        return number >> firstTrailingBit(by);
+    }
+    return number / by;
+}
+
 
 struct Strip {
     quad_0: Quad,
@@ -108,7 +116,7 @@ fn places(strip: u32) -> Places {
 // The weights of one strip.
 fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let per_row = shape.k / WEIGHTS; // blocks
-    let offset = block / shape.size_0;
+    let offset = quotient(block, shape.size_0);
     let scales_base = (offset * shape.n + row) * 2u;
     let s = f16_to_f32(scales_u16_a2(scales_base));
     let offset_2 = strip * 4u;
@@ -117,29 +125,29 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let codes_word = qweight_u32_a4(qweight_base);
     let offset_4 = row & 31u;
     let qzeros_base = (offset * ((shape.n + 31u) >> 5u) + (row >> 5u)) * 32u;
-    let zero = f32((((qzeros_u32_a4(qzeros_base + (offset_4 >> 2u) * 4u) >> ((offset_4 & 3u) * 8u)) & 255u) + 1u) & 255u);
-    let w0 = f16_to_f32(f32_to_f16(s * (f32(codes_word & 255u) - zero)));
-    let w1 = f16_to_f32(f32_to_f16(s * (f32((codes_word >> 8u) & 255u) - zero)));
-    let w2 = f16_to_f32(f32_to_f16(s * (f32((codes_word >> 16u) & 255u) - zero)));
-    let w3 = f16_to_f32(f32_to_f16(s * (f32(codes_word >> 24u) - zero)));
+    let zero = bitcast<f32>(((((qzeros_u32_a4(qzeros_base + (offset_4 >> 2u) * 4u) >> ((offset_4 & 3u) * 8u)) & 255u) + 1u) & 255u) | 0x4b000000u) - 8388608.0f;
+    let w0 = f16_to_f32(f32_to_f16(s * (bitcast<f32>((codes_word & 255u) | 0x4b000000u) - 8388608.0f - zero)));
+    let w1 = f16_to_f32(f32_to_f16(s * (bitcast<f32>(((codes_word >> 8u) & 255u) | 0x4b000000u) - 8388608.0f - zero)));
+    let w2 = f16_to_f32(f32_to_f16(s * (bitcast<f32>(((codes_word >> 16u) & 255u) | 0x4b000000u) - 8388608.0f - zero)));
+    let w3 = f16_to_f32(f32_to_f16(s * (bitcast<f32>((codes_word >> 24u) | 0x4b000000u) - 8388608.0f - zero)));
     let qweight_base_2 = ((offset_3 + offset_2 + 1u) * shape.n + row) * 4u;
     let codes_word_2 = qweight_u32_a4(qweight_base_2);
-    let w4 = f16_to_f32(f32_to_f16(s * (f32(codes_word_2 & 255u) - zero)));
-    let w5 = f16_to_f32(f32_to_f16(s * (f32((codes_word_2 >> 8u) & 255u) - zero)));
-    let w6 = f16_to_f32(f32_to_f16(s * (f32((codes_word_2 >> 16u) & 255u) - zero)));
-    let w7 = f16_to_f32(f32_to_f16(s * (f32(codes_word_2 >> 24u) - zero)));
+    let w4 = f16_to_f32(f32_to_f16(s * (bitcast<f32>((codes_word_2 & 255u) | 0x4b000000u) - 8388608.0f - zero)));
+    let w5 = f16_to_f32(f32_to_f16(s * (bitcast<f32>(((codes_word_2 >> 8u) & 255u) | 0x4b000000u) - 8388608.0f - zero)));
+    let w6 = f16_to_f32(f32_to_f16(s * (bitcast<f32>(((codes_word_2 >> 16u) & 255u) | 0x4b000000u) - 8388608.0f - zero)));
+    let w7 = f16_to_f32(f32_to_f16(s * (bitcast<f32>((codes_word_2 >> 24u) | 0x4b000000u) - 8388608.0f - zero)));
     let qweight_base_3 = ((offset_3 + offset_2 + 2u) * shape.n + row) * 4u;
     let codes_word_3 = qweight_u32_a4(qweight_base_3);
-    let w8 = f16_to_f32(f32_to_f16(s * (f32(codes_word_3 & 255u) - zero)));
-    let w9 = f16_to_f32(f32_to_f16(s * (f32((codes_word_3 >> 8u) & 255u) - zero)));
-    let w10 = f16_to_f32(f32_to_f16(s * (f32((codes_word_3 >> 16u) & 255u) - zero)));
-    let w11 = f16_to_f32(f32_to_f16(s * (f32(codes_word_3 >> 24u) - zero)));
+    let w8 = f16_to_f32(f32_to_f16(s * (bitcast<f32>((codes_word_3 & 255u) | 0x4b000000u) - 8388608.0f - zero)));
+    let w9 = f16_to_f32(f32_to_f16(s * (bitcast<f32>(((codes_word_3 >> 8u) & 255u) | 0x4b000000u) - 8388608.0f - zero)));
+    let w10 = f16_to_f32(f32_to_f16(s * (bitcast<f32>(((codes_word_3 >> 16u) & 255u) | 0x4b000000u) - 8388608.0f - zero)));
+    let w11 = f16_to_f32(f32_to_f16(s * (bitcast<f32>((codes_word_3 >> 24u) | 0x4b000000u) - 8388608.0f - zero)));
     let qweight_base_4 = ((offset_3 + offset_2 + 3u) * shape.n + row) * 4u;
     let codes_word_4 = qweight_u32_a4(qweight_base_4);
-    let w12 = f16_to_f32(f32_to_f16(s * (f32(codes_word_4 & 255u) - zero)));
-    let w13 = f16_to_f32(f32_to_f16(s * (f32((codes_word_4 >> 8u) & 255u) - zero)));
-    let w14 = f16_to_f32(f32_to_f16(s * (f32((codes_word_4 >> 16u) & 255u) - zero)));
-    let w15 = f16_to_f32(f32_to_f16(s * (f32(codes_word_4 >> 24u) - zero)));
+    let w12 = f16_to_f32(f32_to_f16(s * (bitcast<f32>((codes_word_4 & 255u) | 0x4b000000u) - 8388608.0f - zero)));
+    let w13 = f16_to_f32(f32_to_f16(s * (bitcast<f32>(((codes_word_4 >> 8u) & 255u) | 0x4b000000u) - 8388608.0f - zero)));
+    let w14 = f16_to_f32(f32_to_f16(s * (bitcast<f32>(((codes_word_4 >> 16u) & 255u) | 0x4b000000u) - 8388608.0f - zero)));
+    let w15 = f16_to_f32(f32_to_f16(s * (bitcast<f32>((codes_word_4 >> 24u) | 0x4b000000u) - 8388608.0f - zero)));
     return Strip(
         Quad(w0, w1, w2, w3),
         Quad(w4, w5, w6, w7),

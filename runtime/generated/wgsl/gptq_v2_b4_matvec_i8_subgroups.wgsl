@@ -68,6 +68,14 @@ fn f16_to_f32(half: u32) -> f32 {
     return bitcast<f32>(sign | select(finite, special, magnitude >= 0x7c00u));
 }
 
+// Sizes are powers of two nearly always, and GPUs divide by many instructions.
+fn quotient(number: u32, by: u32) -> u32 {
+    if (by & (by - 1u)) == 0u {
+        return number >> firstTrailingBit(by);
+    }
+    return number / by;
+}
+
 
 // What the activations of a run share: their scale, and the sum of their bytes.
 struct Share {
@@ -134,12 +142,12 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let codes_word = qweight_u32_a4(qweight_base);
     let codes = codes_word & 65535u;
     let codes_2 = (codes | (codes << 8u)) & 0x00ff00ffu;
-    let offset_2 = block / shape.size_0;
+    let offset_2 = quotient(block, shape.size_0);
     let scales_base = (offset_2 * shape.n + row) * 2u;
     let s = f16_to_f32(scales_u16_a2(scales_base));
     let offset_3 = row & 31u;
     let qzeros_base = (offset_2 * ((shape.n + 31u) >> 5u) + (row >> 5u)) * 16u;
-    let zero = f32((qzeros_u32_a4(qzeros_base + (offset_3 >> 3u) * 4u) >> ((offset_3 & 7u) * 4u)) & 15u);
+    let zero = bitcast<f32>(((qzeros_u32_a4(qzeros_base + (offset_3 >> 3u) * 4u) >> ((offset_3 & 7u) * 4u)) & 15u) | 0x4b000000u) - 8388608.0f;
     let codes_3 = codes_word >> 16u;
     let codes_4 = (codes_3 | (codes_3 << 8u)) & 0x00ff00ffu;
     let qweight_base_2 = ((offset + 1u) * shape.n + row) * 4u;

@@ -142,30 +142,30 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let d = f16_to_f32(((((scales_word >> 12u) & 15u) | ((scales_word >> 28u) << 4u)) | (((scales_word_2 >> 12u) & 15u) << 8u)) | ((scales_word_2 >> 28u) << 12u));
     let shift = (strip & 1u) * 16u;
     let scales_word_3 = blocks_u32_a4(blocks_base + (strip >> 1u) * 4u + 48u);
-    let scale = f32((scales_word_3 >> shift) & 7u);
+    let scale = bitcast<f32>(((scales_word_3 >> shift) & 7u) | 0x4b000000u) - 8388608.0f;
     let d_scale = d * (2.0f * scale + 1.0f);
-    let down = f32((qh_word >> 3u) & 1u);
+    let down = bitcast<f32>(((qh_word >> 3u) & 1u) | 0x4b000000u) - 8388608.0f;
     let qs_2 = (((qs_word >> 8u) & 255u) | (((qh_word >> 4u) & 7u) << 8u)) * 2u;
-    let down_2 = f32((qh_word >> 7u) & 1u);
+    let down_2 = bitcast<f32>(((qh_word >> 7u) & 1u) | 0x4b000000u) - 8388608.0f;
     let qs_3 = (((qs_word >> 16u) & 255u) | (((qh_word >> 8u) & 7u) << 8u)) * 2u;
-    let scale_2 = f32((scales_word_3 >> (shift + 3u)) & 7u);
+    let scale_2 = bitcast<f32>(((scales_word_3 >> (shift + 3u)) & 7u) | 0x4b000000u) - 8388608.0f;
     let d_scale_2 = d * (2.0f * scale_2 + 1.0f);
-    let down_3 = f32((qh_word >> 11u) & 1u);
+    let down_3 = bitcast<f32>(((qh_word >> 11u) & 1u) | 0x4b000000u) - 8388608.0f;
     let qs_4 = ((qs_word >> 24u) | (((qh_word >> 12u) & 7u) << 8u)) * 2u;
-    let down_4 = f32((qh_word >> 15u) & 1u);
+    let down_4 = bitcast<f32>(((qh_word >> 15u) & 1u) | 0x4b000000u) - 8388608.0f;
     let qs_word_2 = blocks_u32_a4(blocks_base + offset + 4u);
     let qs_5 = ((qs_word_2 & 255u) | (((qh_word >> 16u) & 7u) << 8u)) * 2u;
-    let scale_3 = f32((scales_word_3 >> (shift + 6u)) & 7u);
+    let scale_3 = bitcast<f32>(((scales_word_3 >> (shift + 6u)) & 7u) | 0x4b000000u) - 8388608.0f;
     let d_scale_3 = d * (2.0f * scale_3 + 1.0f);
-    let down_5 = f32((qh_word >> 19u) & 1u);
+    let down_5 = bitcast<f32>(((qh_word >> 19u) & 1u) | 0x4b000000u) - 8388608.0f;
     let qs_6 = (((qs_word_2 >> 8u) & 255u) | (((qh_word >> 20u) & 7u) << 8u)) * 2u;
-    let down_6 = f32((qh_word >> 23u) & 1u);
+    let down_6 = bitcast<f32>(((qh_word >> 23u) & 1u) | 0x4b000000u) - 8388608.0f;
     let qs_7 = (((qs_word_2 >> 16u) & 255u) | (((qh_word >> 24u) & 7u) << 8u)) * 2u;
-    let scale_4 = f32((scales_word_3 >> (shift + 9u)) & 7u);
+    let scale_4 = bitcast<f32>(((scales_word_3 >> (shift + 9u)) & 7u) | 0x4b000000u) - 8388608.0f;
     let d_scale_4 = d * (2.0f * scale_4 + 1.0f);
-    let down_7 = f32((qh_word >> 27u) & 1u);
+    let down_7 = bitcast<f32>(((qh_word >> 27u) & 1u) | 0x4b000000u) - 8388608.0f;
     let qs_8 = ((qs_word_2 >> 24u) | (((qh_word >> 28u) & 7u) << 8u)) * 2u;
-    let down_8 = f32(qh_word >> 31u);
+    let down_8 = bitcast<f32>((qh_word >> 31u) | 0x4b000000u) - 8388608.0f;
     return Strip(array(
         tables[grid_first + qs],
         tables[grid_first + qs + 1u],

@@ -92,21 +92,21 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let d = f16_to_f32(blocks_u16_a2(blocks_base));
     let offset = (strip >> 3u) * 2u;
     let qh_byte = blocks_u8_a1(blocks_base + offset + 35u);
-    let scale = f32((qh_byte >> 4u) & 7u);
+    let scale = bitcast<f32>(((qh_byte >> 4u) & 7u) | 0x4b000000u) - 8388608.0f;
     let d_scale = d * (2.0f * scale + 1.0f);
     let offset_2 = strip >> 1u;
     let offset_3 = (strip & 1u) * 4u;
     let qs = (blocks_u8_a1(blocks_base + offset_2 + 2u) | (((blocks_u16_a2(blocks_base + offset + 34u) >> ((offset_2 & 3u) * 3u)) & 7u) << 8u)) * 8u;
     let qs_2 = qs + offset_3;
-    let down = f32(qh_byte >> 7u);
+    let down = bitcast<f32>((qh_byte >> 7u) | 0x4b000000u) - 8388608.0f;
     let down_2 = 0.125f * (1.0f - 2.0f * down);
-    let w0 = d_scale * (f32(i32((tables[grid_first + (qs_2 >> 2u)] >> ((qs_2 & 3u) * 8u)) << 24u) >> 24u) + down_2);
+    let w0 = d_scale * (bitcast<f32>((((tables[grid_first + (qs_2 >> 2u)] >> ((qs_2 & 3u) * 8u)) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f + down_2);
     let qs_3 = qs + offset_3 + 1u;
-    let w1 = d_scale * (f32(i32((tables[grid_first + (qs_3 >> 2u)] >> ((qs_3 & 3u) * 8u)) << 24u) >> 24u) + down_2);
+    let w1 = d_scale * (bitcast<f32>((((tables[grid_first + (qs_3 >> 2u)] >> ((qs_3 & 3u) * 8u)) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f + down_2);
     let qs_4 = qs + offset_3 + 2u;
-    let w2 = d_scale * (f32(i32((tables[grid_first + (qs_4 >> 2u)] >> ((qs_4 & 3u) * 8u)) << 24u) >> 24u) + down_2);
+    let w2 = d_scale * (bitcast<f32>((((tables[grid_first + (qs_4 >> 2u)] >> ((qs_4 & 3u) * 8u)) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f + down_2);
     let qs_5 = qs + offset_3 + 3u;
-    let w3 = d_scale * (f32(i32((tables[grid_first + (qs_5 >> 2u)] >> ((qs_5 & 3u) * 8u)) << 24u) >> 24u) + down_2);
+    let w3 = d_scale * (bitcast<f32>((((tables[grid_first + (qs_5 >> 2u)] >> ((qs_5 & 3u) * 8u)) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f + down_2);
     return Strip(
         Quad(w0, w1, w2, w3),
     );

@@ -136,9 +136,9 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let qs = ((qs_word & 255u) | ((qh_byte & 7u) << 8u)) * 2u;
     let d = f16_to_f32(blocks_u16_a2(blocks_base));
     let qh_byte_2 = blocks_u8_a1(blocks_base + offset_2 + 35u);
-    let scale = f32((qh_byte_2 >> 4u) & 7u);
+    let scale = bitcast<f32>(((qh_byte_2 >> 4u) & 7u) | 0x4b000000u) - 8388608.0f;
     let d_scale = d * (2.0f * scale + 1.0f);
-    let down = f32(qh_byte_2 >> 7u);
+    let down = bitcast<f32>((qh_byte_2 >> 7u) | 0x4b000000u) - 8388608.0f;
     let qs_2 = (((qs_word >> 8u) & 255u) | (((qh_byte >> 3u) & 7u) << 8u)) * 2u;
     let qs_3 = (((qs_word >> 16u) & 255u) | (((blocks_u16_a2(blocks_base + offset_3) >> 6u) & 7u) << 8u)) * 2u;
     let qs_4 = ((qs_word >> 24u) | (((qh_byte_2 >> 1u) & 7u) << 8u)) * 2u;
@@ -147,9 +147,9 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let qh_byte_3 = blocks_u8_a1(blocks_base + offset_4);
     let qs_5 = ((qs_word_2 & 255u) | ((qh_byte_3 & 7u) << 8u)) * 2u;
     let qh_byte_4 = blocks_u8_a1(blocks_base + offset_2 + 37u);
-    let scale_2 = f32((qh_byte_4 >> 4u) & 7u);
+    let scale_2 = bitcast<f32>(((qh_byte_4 >> 4u) & 7u) | 0x4b000000u) - 8388608.0f;
     let d_scale_2 = d * (2.0f * scale_2 + 1.0f);
-    let down_2 = f32(qh_byte_4 >> 7u);
+    let down_2 = bitcast<f32>((qh_byte_4 >> 7u) | 0x4b000000u) - 8388608.0f;
     let qs_6 = (((qs_word_2 >> 8u) & 255u) | (((qh_byte_3 >> 3u) & 7u) << 8u)) * 2u;
     let qs_7 = (((qs_word_2 >> 16u) & 255u) | (((blocks_u16_a2(blocks_base + offset_4) >> 6u) & 7u) << 8u)) * 2u;
     let qs_8 = ((qs_word_2 >> 24u) | (((qh_byte_4 >> 1u) & 7u) << 8u)) * 2u;

@@ -137,7 +137,7 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let signs_byte = blocks_u8_a1(blocks_base + offset + 34u);
     let d = f16_to_f32(blocks_u16_a2(blocks_base));
     let scales_byte = blocks_u8_a1(blocks_base + offset_2 + 74u);
-    let scale = f32(scales_byte & 15u);
+    let scale = bitcast<f32>((scales_byte & 15u) | 0x4b000000u) - 8388608.0f;
     let qs_3 = tables[grid_first + qs + 1u];
     let qs_4 = (((qs_word >> 8u) & 255u) | (((qh_byte >> 2u) & 3u) << 8u)) * 2u;
     let qs_5 = tables[grid_first + qs_4];
@@ -146,7 +146,7 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let qs_7 = (((qs_word >> 16u) & 255u) | (((qh_byte >> 4u) & 3u) << 8u)) * 2u;
     let qs_8 = tables[grid_first + qs_7];
     let signs_byte_3 = blocks_u8_a1(blocks_base + offset + 36u);
-    let scale_2 = f32(scales_byte >> 4u);
+    let scale_2 = bitcast<f32>((scales_byte >> 4u) | 0x4b000000u) - 8388608.0f;
     let qs_9 = tables[grid_first + qs_7 + 1u];
     let qs_10 = ((qs_word >> 24u) | ((qh_byte >> 6u) << 8u)) * 2u;
     let qs_11 = tables[grid_first + qs_10];
@@ -158,7 +158,7 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let qs_14 = tables[grid_first + qs_13];
     let signs_byte_5 = blocks_u8_a1(blocks_base + offset + 38u);
     let scales_byte_2 = blocks_u8_a1(blocks_base + offset_2 + 75u);
-    let scale_3 = f32(scales_byte_2 & 15u);
+    let scale_3 = bitcast<f32>((scales_byte_2 & 15u) | 0x4b000000u) - 8388608.0f;
     let qs_15 = tables[grid_first + qs_13 + 1u];
     let qs_16 = (((qs_word_2 >> 8u) & 255u) | (((qh_byte_2 >> 2u) & 3u) << 8u)) * 2u;
     let qs_17 = tables[grid_first + qs_16];
@@ -167,7 +167,7 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let qs_19 = (((qs_word_2 >> 16u) & 255u) | (((qh_byte_2 >> 4u) & 3u) << 8u)) * 2u;
     let qs_20 = tables[grid_first + qs_19];
     let signs_byte_7 = blocks_u8_a1(blocks_base + offset + 40u);
-    let scale_4 = f32(scales_byte_2 >> 4u);
+    let scale_4 = bitcast<f32>((scales_byte_2 >> 4u) | 0x4b000000u) - 8388608.0f;
     let qs_21 = tables[grid_first + qs_19 + 1u];
     let qs_22 = ((qs_word_2 >> 24u) | ((qh_byte_2 >> 6u) << 8u)) * 2u;
     let qs_23 = tables[grid_first + qs_22];

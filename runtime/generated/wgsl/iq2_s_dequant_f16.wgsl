@@ -91,23 +91,23 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let blocks_base = blocks_unit * 82u;
     let d = f16_to_f32(blocks_u16_a2(blocks_base));
     let offset = strip >> 3u;
-    let scale = f32((blocks_u8_a1(blocks_base + offset + 74u) >> (((strip >> 2u) & 1u) * 4u)) & 15u);
+    let scale = bitcast<f32>(((blocks_u8_a1(blocks_base + offset + 74u) >> (((strip >> 2u) & 1u) * 4u)) & 15u) | 0x4b000000u) - 8388608.0f;
     let d_2 = d * (0.5f + scale) * 0.25f;
     let offset_2 = strip >> 1u;
     let shift = (strip & 1u) * 4u;
     let qs = (blocks_u8_a1(blocks_base + offset_2 + 2u) | (((blocks_u8_a1(blocks_base + offset + 66u) >> ((offset_2 & 3u) * 2u)) & 3u) << 8u)) * 8u;
     let qs_2 = qs + shift;
     let signs_byte = blocks_u8_a1(blocks_base + offset_2 + 34u);
-    let w0 = d_2 * (f32(i32((tables[grid_first + (qs_2 >> 2u)] >> ((qs_2 & 3u) * 8u)) << 24u) >> 24u) * (1.0f - 2.0f * f32((signs_byte >> shift) & 1u)));
+    let w0 = d_2 * ((bitcast<f32>((((tables[grid_first + (qs_2 >> 2u)] >> ((qs_2 & 3u) * 8u)) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (1.0f - 2.0f * (bitcast<f32>(((signs_byte >> shift) & 1u) | 0x4b000000u) - 8388608.0f)));
     let shift_2 = shift + 1u;
     let qs_3 = qs + shift_2;
-    let w1 = d_2 * (f32(i32((tables[grid_first + (qs_3 >> 2u)] >> ((qs_3 & 3u) * 8u)) << 24u) >> 24u) * (1.0f - 2.0f * f32((signs_byte >> shift_2) & 1u)));
+    let w1 = d_2 * ((bitcast<f32>((((tables[grid_first + (qs_3 >> 2u)] >> ((qs_3 & 3u) * 8u)) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (1.0f - 2.0f * (bitcast<f32>(((signs_byte >> shift_2) & 1u) | 0x4b000000u) - 8388608.0f)));
     let shift_3 = shift + 2u;
     let qs_4 = qs + shift_3;
-    let w2 = d_2 * (f32(i32((tables[grid_first + (qs_4 >> 2u)] >> ((qs_4 & 3u) * 8u)) << 24u) >> 24u) * (1.0f - 2.0f * f32((signs_byte >> shift_3) & 1u)));
+    let w2 = d_2 * ((bitcast<f32>((((tables[grid_first + (qs_4 >> 2u)] >> ((qs_4 & 3u) * 8u)) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (1.0f - 2.0f * (bitcast<f32>(((signs_byte >> shift_3) & 1u) | 0x4b000000u) - 8388608.0f)));
     let shift_4 = shift + 3u;
     let qs_5 = qs + shift_4;
-    let w3 = d_2 * (f32(i32((tables[grid_first + (qs_5 >> 2u)] >> ((qs_5 & 3u) * 8u)) << 24u) >> 24u) * (1.0f - 2.0f * f32((signs_byte >> shift_4) & 1u)));
+    let w3 = d_2 * ((bitcast<f32>((((tables[grid_first + (qs_5 >> 2u)] >> ((qs_5 & 3u) * 8u)) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (1.0f - 2.0f * (bitcast<f32>(((signs_byte >> shift_4) & 1u) | 0x4b000000u) - 8388608.0f)));
     return Strip(
         Quad(w0, w1, w2, w3),
     );

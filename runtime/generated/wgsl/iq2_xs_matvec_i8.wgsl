@@ -147,7 +147,7 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let d = f16_to_f32(blocks_u16_a2(blocks_base));
     let offset_3 = strip * 2u;
     let scales_byte = blocks_u8_a1(blocks_base + offset_3 + 66u);
-    let scale = f32(scales_byte & 15u);
+    let scale = bitcast<f32>((scales_byte & 15u) | 0x4b000000u) - 8388608.0f;
     let qs_5 = tables[grid_first + qs + 1u];
     let qs_6 = tables[sign__first + qs_3 + 1u];
     let qs_7 = ((qs_word >> 16u) & 511u) * 2u;
@@ -161,7 +161,7 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let qs_14 = tables[grid_first + qs_13];
     let qs_15 = (blocks_u8_a1(blocks_base + offset + 7u) >> 1u) * 2u;
     let qs_16 = tables[sign__first + qs_15];
-    let scale_2 = f32(scales_byte >> 4u);
+    let scale_2 = bitcast<f32>((scales_byte >> 4u) | 0x4b000000u) - 8388608.0f;
     let qs_17 = tables[grid_first + qs_13 + 1u];
     let qs_18 = tables[sign__first + qs_15 + 1u];
     let qs_19 = ((qs_word_2 >> 16u) & 511u) * 2u;
@@ -176,7 +176,7 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let qs_27 = (blocks_u8_a1(blocks_base + offset + 11u) >> 1u) * 2u;
     let qs_28 = tables[sign__first + qs_27];
     let scales_byte_2 = blocks_u8_a1(blocks_base + offset_3 + 67u);
-    let scale_3 = f32(scales_byte_2 & 15u);
+    let scale_3 = bitcast<f32>((scales_byte_2 & 15u) | 0x4b000000u) - 8388608.0f;
     let qs_29 = tables[grid_first + qs_25 + 1u];
     let qs_30 = tables[sign__first + qs_27 + 1u];
     let qs_31 = ((qs_word_3 >> 16u) & 511u) * 2u;
@@ -190,7 +190,7 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let qs_38 = tables[grid_first + qs_37];
     let qs_39 = (blocks_u8_a1(blocks_base + offset + 15u) >> 1u) * 2u;
     let qs_40 = tables[sign__first + qs_39];
-    let scale_4 = f32(scales_byte_2 >> 4u);
+    let scale_4 = bitcast<f32>((scales_byte_2 >> 4u) | 0x4b000000u) - 8388608.0f;
     let qs_41 = tables[grid_first + qs_37 + 1u];
     let qs_42 = tables[sign__first + qs_39 + 1u];
     let qs_43 = ((qs_word_4 >> 16u) & 511u) * 2u;

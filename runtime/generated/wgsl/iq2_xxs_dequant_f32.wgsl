@@ -87,7 +87,7 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let d = f16_to_f32(blocks_u16_a2(blocks_base));
     let offset = strip >> 3u;
     let offset_2 = offset * 8u;
-    let scale = f32(blocks_u8_a1(blocks_base + offset_2 + 9u) >> 4u);
+    let scale = bitcast<f32>((blocks_u8_a1(blocks_base + offset_2 + 9u) >> 4u) | 0x4b000000u) - 8388608.0f;
     let d_2 = d * (0.5f + scale) * 0.25f;
     let offset_3 = (strip >> 1u) & 3u;
     let offset_4 = (strip & 1u) * 4u;
@@ -97,19 +97,19 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let offset_6 = min(offset_5 >> 3u, 64u);
     let qs_3 = ((blocks_u16_a1(blocks_base + offset_6) >> (offset_5 - offset_6 * 8u)) & 127u) * 8u;
     let qs_4 = qs_3 + offset_4;
-    let w0 = d_2 * (f32(i32((tables[grid_first + (qs_2 >> 2u)] >> ((qs_2 & 3u) * 8u)) << 24u) >> 24u) * f32(i32((tables[sign__first + (qs_4 >> 2u)] >> ((qs_4 & 3u) * 8u)) << 24u) >> 24u));
+    let w0 = d_2 * ((bitcast<f32>((((tables[grid_first + (qs_2 >> 2u)] >> ((qs_2 & 3u) * 8u)) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bitcast<f32>((((tables[sign__first + (qs_4 >> 2u)] >> ((qs_4 & 3u) * 8u)) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f));
     let offset_7 = offset_4 + 1u;
     let qs_5 = qs + offset_7;
     let qs_6 = qs_3 + offset_7;
-    let w1 = d_2 * (f32(i32((tables[grid_first + (qs_5 >> 2u)] >> ((qs_5 & 3u) * 8u)) << 24u) >> 24u) * f32(i32((tables[sign__first + (qs_6 >> 2u)] >> ((qs_6 & 3u) * 8u)) << 24u) >> 24u));
+    let w1 = d_2 * ((bitcast<f32>((((tables[grid_first + (qs_5 >> 2u)] >> ((qs_5 & 3u) * 8u)) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bitcast<f32>((((tables[sign__first + (qs_6 >> 2u)] >> ((qs_6 & 3u) * 8u)) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f));
     let offset_8 = offset_4 + 2u;
     let qs_7 = qs + offset_8;
     let qs_8 = qs_3 + offset_8;
-    let w2 = d_2 * (f32(i32((tables[grid_first + (qs_7 >> 2u)] >> ((qs_7 & 3u) * 8u)) << 24u) >> 24u) * f32(i32((tables[sign__first + (qs_8 >> 2u)] >> ((qs_8 & 3u) * 8u)) << 24u) >> 24u));
+    let w2 = d_2 * ((bitcast<f32>((((tables[grid_first + (qs_7 >> 2u)] >> ((qs_7 & 3u) * 8u)) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bitcast<f32>((((tables[sign__first + (qs_8 >> 2u)] >> ((qs_8 & 3u) * 8u)) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f));
     let offset_9 = offset_4 + 3u;
     let qs_9 = qs + offset_9;
     let qs_10 = qs_3 + offset_9;
-    let w3 = d_2 * (f32(i32((tables[grid_first + (qs_9 >> 2u)] >> ((qs_9 & 3u) * 8u)) << 24u) >> 24u) * f32(i32((tables[sign__first + (qs_10 >> 2u)] >> ((qs_10 & 3u) * 8u)) << 24u) >> 24u));
+    let w3 = d_2 * ((bitcast<f32>((((tables[grid_first + (qs_9 >> 2u)] >> ((qs_9 & 3u) * 8u)) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bitcast<f32>((((tables[sign__first + (qs_10 >> 2u)] >> ((qs_10 & 3u) * 8u)) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f));
     return Strip(
         Quad(w0, w1, w2, w3),
     );

@@ -143,7 +143,7 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let qs_3 = (blocks_u8_a1(blocks_base + offset_2) & 127u) * 2u;
     let qs_4 = tables[sign__first + qs_3];
     let d = f16_to_f32(blocks_u16_a2(blocks_base));
-    let scale = f32(blocks_u8_a1(blocks_base + offset + 9u) >> 4u);
+    let scale = bitcast<f32>((blocks_u8_a1(blocks_base + offset + 9u) >> 4u) | 0x4b000000u) - 8388608.0f;
     let qs_5 = tables[grid_first + qs + 1u];
     let qs_6 = tables[sign__first + qs_3 + 1u];
     let qs_7 = ((qs_word >> 8u) & 255u) * 2u;
@@ -170,7 +170,7 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let offset_3 = offset + 14u;
     let qs_27 = (blocks_u8_a1(blocks_base + offset_3) & 127u) * 2u;
     let qs_28 = tables[sign__first + qs_27];
-    let scale_2 = f32(blocks_u8_a1(blocks_base + offset + 17u) >> 4u);
+    let scale_2 = bitcast<f32>((blocks_u8_a1(blocks_base + offset + 17u) >> 4u) | 0x4b000000u) - 8388608.0f;
     let qs_29 = tables[grid_first + qs_25 + 1u];
     let qs_30 = tables[sign__first + qs_27 + 1u];
     let qs_31 = ((qs_word_2 >> 8u) & 255u) * 2u;

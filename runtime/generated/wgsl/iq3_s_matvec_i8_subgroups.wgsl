@@ -144,7 +144,7 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let signs_byte = blocks_u8_a1(blocks_base + offset_3 + 74u);
     let d = f16_to_f32(blocks_u16_a2(blocks_base));
     let scales_byte = blocks_u8_a1(blocks_base + strip + 106u);
-    let scale = f32(scales_byte & 15u);
+    let scale = bitcast<f32>((scales_byte & 15u) | 0x4b000000u) - 8388608.0f;
     let qs_2 = tables[grid_first + (((qs_word >> 8u) & 255u) | (((qh_byte >> 1u) & 1u) << 8u))];
     let qs_3 = tables[grid_first + (((qs_word >> 16u) & 255u) | (((qh_byte >> 2u) & 1u) << 8u))];
     let signs_byte_2 = blocks_u8_a1(blocks_base + offset_3 + 75u);
@@ -160,7 +160,7 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let qh_byte_2 = blocks_u8_a1(blocks_base + offset_2 + 67u);
     let qs_9 = tables[grid_first + ((qs_word_3 & 255u) | ((qh_byte_2 & 1u) << 8u))];
     let signs_byte_5 = blocks_u8_a1(blocks_base + offset_3 + 78u);
-    let scale_2 = f32(scales_byte >> 4u);
+    let scale_2 = bitcast<f32>((scales_byte >> 4u) | 0x4b000000u) - 8388608.0f;
     let qs_10 = tables[grid_first + (((qs_word_3 >> 8u) & 255u) | (((qh_byte_2 >> 1u) & 1u) << 8u))];
     let qs_11 = tables[grid_first + (((qs_word_3 >> 16u) & 255u) | (((qh_byte_2 >> 2u) & 1u) << 8u))];
     let signs_byte_6 = blocks_u8_a1(blocks_base + offset_3 + 79u);

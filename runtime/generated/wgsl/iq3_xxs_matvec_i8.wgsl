@@ -151,7 +151,7 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let signs = (blocks_u8_a1(blocks_base + offset_3) & 127u) * 2u;
     let signs_2 = tables[sign__first + signs];
     let d = f16_to_f32(blocks_u16_a2(blocks_base));
-    let scale = f32(blocks_u8_a1(blocks_base + offset_2 + 69u) >> 4u);
+    let scale = bitcast<f32>((blocks_u8_a1(blocks_base + offset_2 + 69u) >> 4u) | 0x4b000000u) - 8388608.0f;
     let qs_2 = tables[grid_first + ((qs_word >> 8u) & 255u)];
     let signs_3 = tables[sign__first + signs + 1u];
     let qs_3 = tables[grid_first + ((qs_word >> 16u) & 255u)];
@@ -175,7 +175,7 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let offset_4 = offset_2 + 70u;
     let signs_13 = (blocks_u8_a1(blocks_base + offset_4) & 127u) * 2u;
     let signs_14 = tables[sign__first + signs_13];
-    let scale_2 = f32(blocks_u8_a1(blocks_base + offset_2 + 73u) >> 4u);
+    let scale_2 = bitcast<f32>((blocks_u8_a1(blocks_base + offset_2 + 73u) >> 4u) | 0x4b000000u) - 8388608.0f;
     let qs_10 = tables[grid_first + ((qs_word_3 >> 8u) & 255u)];
     let signs_15 = tables[sign__first + signs_13 + 1u];
     let qs_11 = tables[grid_first + ((qs_word_3 >> 16u) & 255u)];

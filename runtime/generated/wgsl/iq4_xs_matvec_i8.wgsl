@@ -151,7 +151,7 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let qs_word = qs_words.x;
     let d_word = blocks_u32_a4(blocks_base);
     let d = f16_to_f32(d_word & 65535u);
-    let scale = f32(i32(((blocks_u32_a4(blocks_base + 4u) >> (strip * 4u)) & 15u) | (((d_word >> (strip * 2u + 16u)) & 3u) << 4u)) - 32);
+    let scale = bitcast<f32>((((blocks_u32_a4(blocks_base + 4u) >> (strip * 4u)) & 15u) | (((d_word >> (strip * 2u + 16u)) & 3u) << 4u)) | 0x4b000000u) - 8388640.0f;
     let qs_word_2 = qs_words.y;
     let qs_word_3 = qs_words.z;
     let qs_word_4 = qs_words.w;

@@ -64,25 +64,25 @@ fn blocks_u32_a1(byte: u32) -> u32 {
     return (low >> shift) | ((high << 1u) << (31u - shift));
 }
 
-const levels_entries = array<i32, 16>(
-    0,
-    1,
-    2,
-    3,
-    4,
-    6,
-    8,
-    12,
-    0,
-    -1,
-    -2,
-    -3,
-    -4,
-    -6,
-    -8,
-    -12,
+const levels_entries = array<f32, 16>(
+    0.0f,
+    1.0f,
+    2.0f,
+    3.0f,
+    4.0f,
+    6.0f,
+    8.0f,
+    12.0f,
+    0.0f,
+    -1.0f,
+    -2.0f,
+    -3.0f,
+    -4.0f,
+    -6.0f,
+    -8.0f,
+    -12.0f,
 );
-var<workgroup> levels: array<i32, 16>;
+var<workgroup> levels: array<f32, 16>;
 
 // Invocations look up different entries at once, which workgroup memory is made for.
 fn fill_tables(lane: u32) {
@@ -120,14 +120,14 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let qs_word = blocks_u32_a1(blocks_base + strip * 4u + 1u);
     let e_byte = blocks_u8_a1(blocks_base);
     let scale = bitcast<f32>((0x00200000u << min(e_byte, 2u)) + ((253u - min(255u - e_byte, 253u)) << 23u));
-    let w0 = f32(levels[qs_word & 15u]) * scale;
-    let w1 = f32(levels[(qs_word >> 8u) & 15u]) * scale;
-    let w2 = f32(levels[(qs_word >> 16u) & 15u]) * scale;
-    let w3 = f32(levels[(qs_word >> 24u) & 15u]) * scale;
-    let w4 = f32(levels[(qs_word >> 4u) & 15u]) * scale;
-    let w5 = f32(levels[(qs_word >> 12u) & 15u]) * scale;
-    let w6 = f32(levels[(qs_word >> 20u) & 15u]) * scale;
-    let w7 = f32(levels[qs_word >> 28u]) * scale;
+    let w0 = levels[qs_word & 15u] * scale;
+    let w1 = levels[(qs_word >> 8u) & 15u] * scale;
+    let w2 = levels[(qs_word >> 16u) & 15u] * scale;
+    let w3 = levels[(qs_word >> 24u) & 15u] * scale;
+    let w4 = levels[(qs_word >> 4u) & 15u] * scale;
+    let w5 = levels[(qs_word >> 12u) & 15u] * scale;
+    let w6 = levels[(qs_word >> 20u) & 15u] * scale;
+    let w7 = levels[qs_word >> 28u] * scale;
     return Strip(
         Quad(w0, w1, w2, w3),
         Quad(w4, w5, w6, w7),

@@ -79,6 +79,14 @@ fn rounded(value: f32) -> f32 {
     return bitcast<f32>(bitcast<u32>(value) | shape.zero);
 }
 
+// Sizes are powers of two nearly always, and GPUs divide by many instructions.
+fn quotient(number: u32, by: u32) -> u32 {
+    if (by & (by - 1u)) == 0u {
+        return number >> firstTrailingBit(by);
+    }
+    return number / by;
+}
+
 const normal_float_entries = array<f32, 16>(
     -1.0f,
     -0.6961928f,
@@ -134,8 +142,8 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let packed_unit = row * per_row + block;
     let packed_base = packed_unit * 4u;
     let codes_word = packed_u32_a4(packed_base);
-    let absmax_base = (packed_unit / shape.size_0) * 1u;
-    let nested_absmax_base = (packed_unit / (shape.size_0 * 256u)) * 4u;
+    let absmax_base = quotient(packed_unit, shape.size_0) * 1u;
+    let nested_absmax_base = quotient(packed_unit, shape.size_0 * 256u) * 4u;
     let scale = bitcast<f32>(nested_absmax_u32_a4(nested_absmax_base));
     let offset = bitcast<f32>(nested_offset_u32_a4(nested_offset_base));
     let map = rounded(rounded(bitcast<f32>(nested_quant_map_u32_a4(nested_quant_map_base + absmax_u8_a1(absmax_base) * 4u)) * scale) + offset);

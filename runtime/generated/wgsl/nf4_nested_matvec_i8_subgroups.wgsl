@@ -75,6 +75,14 @@ fn packed_u32_a4(byte: u32) -> u32 {
     return packed_at(byte >> 2u);
 }
 
+// Sizes are powers of two nearly always, and GPUs divide by many instructions.
+fn quotient(number: u32, by: u32) -> u32 {
+    if (by & (by - 1u)) == 0u {
+        return number >> firstTrailingBit(by);
+    }
+    return number / by;
+}
+
 const codebook_entries = array<u32, 16>(
     129u,
     168u,
@@ -171,8 +179,8 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let packed_unit = row * per_row + block;
     let packed_base = packed_unit * 4u;
     let codes_word = packed_u32_a4(packed_base);
-    let absmax_base = (packed_unit / shape.size_0) * 1u;
-    let nested_absmax_base = (packed_unit / (shape.size_0 * 256u)) * 4u;
+    let absmax_base = quotient(packed_unit, shape.size_0) * 1u;
+    let nested_absmax_base = quotient(packed_unit, shape.size_0 * 256u) * 4u;
     let scale = bitcast<f32>(nested_absmax_u32_a4(nested_absmax_base));
     let offset = bitcast<f32>(nested_offset_u32_a4(nested_offset_base));
     return Strip(array(

@@ -77,10 +77,10 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let blocks_base = blocks_unit * 18u;
     let qs_byte = blocks_u8_a1(blocks_base + (strip >> 1u) + 2u);
     let d = f16_to_f32(blocks_u16_a2(blocks_base));
-    let w0 = (2.0f * f32((qs_byte >> shift) & 1u) - 1.0f) * d;
-    let w1 = (2.0f * f32((qs_byte >> (shift + 1u)) & 1u) - 1.0f) * d;
-    let w2 = (2.0f * f32((qs_byte >> (shift + 2u)) & 1u) - 1.0f) * d;
-    let w3 = (2.0f * f32((qs_byte >> (shift + 3u)) & 1u) - 1.0f) * d;
+    let w0 = (2.0f * (bitcast<f32>(((qs_byte >> shift) & 1u) | 0x4b000000u) - 8388608.0f) - 1.0f) * d;
+    let w1 = (2.0f * (bitcast<f32>(((qs_byte >> (shift + 1u)) & 1u) | 0x4b000000u) - 8388608.0f) - 1.0f) * d;
+    let w2 = (2.0f * (bitcast<f32>(((qs_byte >> (shift + 2u)) & 1u) | 0x4b000000u) - 8388608.0f) - 1.0f) * d;
+    let w3 = (2.0f * (bitcast<f32>(((qs_byte >> (shift + 3u)) & 1u) | 0x4b000000u) - 8388608.0f) - 1.0f) * d;
     return Strip(
         Quad(w0, w1, w2, w3),
     );

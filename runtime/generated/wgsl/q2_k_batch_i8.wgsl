@@ -130,22 +130,22 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let offset_2 = (strip >> 1u) * 8u;
     let shift = (strip & 1u) * 8u;
     let scales_word = blocks_u32_a4(blocks_base + offset_2);
-    let scale = f32((scales_word >> shift) & 15u);
+    let scale = bitcast<f32>(((scales_word >> shift) & 15u) | 0x4b000000u) - 8388608.0f;
     let dmin = f16_to_f32(d_word >> 16u);
     let shift_2 = shift + 4u;
-    let min_ = f32((scales_word >> shift_2) & 15u);
+    let min_ = bitcast<f32>(((scales_word >> shift_2) & 15u) | 0x4b000000u) - 8388608.0f;
     let qs_word_2 = qs_words.y;
     let qs_word_3 = qs_words.z;
     let qs_word_4 = qs_words.w;
     let shift_3 = shift + 16u;
-    let scale_2 = f32((scales_word >> shift_3) & 15u);
+    let scale_2 = bitcast<f32>(((scales_word >> shift_3) & 15u) | 0x4b000000u) - 8388608.0f;
     let shift_4 = shift + 20u;
-    let min_2 = f32((scales_word >> shift_4) & 15u);
+    let min_2 = bitcast<f32>(((scales_word >> shift_4) & 15u) | 0x4b000000u) - 8388608.0f;
     let scales_word_2 = blocks_u32_a4(blocks_base + offset_2 + 4u);
-    let scale_3 = f32((scales_word_2 >> shift) & 15u);
-    let min_3 = f32((scales_word_2 >> shift_2) & 15u);
-    let scale_4 = f32((scales_word_2 >> shift_3) & 15u);
-    let min_4 = f32((scales_word_2 >> shift_4) & 15u);
+    let scale_3 = bitcast<f32>(((scales_word_2 >> shift) & 15u) | 0x4b000000u) - 8388608.0f;
+    let min_3 = bitcast<f32>(((scales_word_2 >> shift_2) & 15u) | 0x4b000000u) - 8388608.0f;
+    let scale_4 = bitcast<f32>(((scales_word_2 >> shift_3) & 15u) | 0x4b000000u) - 8388608.0f;
+    let min_4 = bitcast<f32>(((scales_word_2 >> shift_4) & 15u) | 0x4b000000u) - 8388608.0f;
     return Strip(array(
         qs_word & 0x03030303u,
         qs_word_2 & 0x03030303u,

@@ -143,7 +143,7 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let hmask_word = hmask_words.x;
     let d = f16_to_f32(blocks_u16_a2(blocks_base + 108u));
     let scales_byte = blocks_u8_a1(blocks_base + offset + 104u);
-    let scale = f32(i32(((blocks_u8_a1(blocks_base + offset + 96u) >> shift) & 15u) | (((scales_byte >> shift) & 3u) << 4u)) - 32);
+    let scale = bitcast<f32>((((blocks_u8_a1(blocks_base + offset + 96u) >> shift) & 15u) | (((scales_byte >> shift) & 3u) << 4u)) | 0x4b000000u) - 8388640.0f;
     let qs_word_2 = qs_words.y;
     let hmask_word_2 = hmask_words.y;
     let qs_word_3 = qs_words.z;
@@ -152,11 +152,11 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let hmask_word_4 = hmask_words.w;
     let shift_2 = shift + 1u;
     let scales_byte_2 = blocks_u8_a1(blocks_base + offset + 106u);
-    let scale_2 = f32(i32(((blocks_u8_a1(blocks_base + offset + 98u) >> shift) & 15u) | (((scales_byte_2 >> shift) & 3u) << 4u)) - 32);
+    let scale_2 = bitcast<f32>((((blocks_u8_a1(blocks_base + offset + 98u) >> shift) & 15u) | (((scales_byte_2 >> shift) & 3u) << 4u)) | 0x4b000000u) - 8388640.0f;
     let shift_3 = shift + 2u;
-    let scale_3 = f32(i32(((blocks_u8_a1(blocks_base + offset + 100u) >> shift) & 15u) | (((scales_byte >> shift_3) & 3u) << 4u)) - 32);
+    let scale_3 = bitcast<f32>((((blocks_u8_a1(blocks_base + offset + 100u) >> shift) & 15u) | (((scales_byte >> shift_3) & 3u) << 4u)) | 0x4b000000u) - 8388640.0f;
     let shift_4 = shift + 3u;
-    let scale_4 = f32(i32(((blocks_u8_a1(blocks_base + offset + 102u) >> shift) & 15u) | (((scales_byte_2 >> shift_3) & 3u) << 4u)) - 32);
+    let scale_4 = bitcast<f32>((((blocks_u8_a1(blocks_base + offset + 102u) >> shift) & 15u) | (((scales_byte_2 >> shift_3) & 3u) << 4u)) | 0x4b000000u) - 8388640.0f;
     return Strip(array(
         (qs_word & 0x03030303u) | (((hmask_word >> shift) & 0x01010101u) << 2u),
         (qs_word_2 & 0x03030303u) | (((hmask_word_2 >> shift) & 0x01010101u) << 2u),

@@ -72,23 +72,23 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let blocks_base = blocks_unit * 20u;
     let d = bitcast<f32>(blocks_u32_a4(blocks_base));
     let qs_word = blocks_u32_a4(blocks_base + offset + 4u);
-    let w0 = d * f32(i32(qs_word & 15u) - 8);
-    let w1 = d * f32(i32((qs_word >> 8u) & 15u) - 8);
-    let w2 = d * f32(i32((qs_word >> 16u) & 15u) - 8);
-    let w3 = d * f32(i32((qs_word >> 24u) & 15u) - 8);
+    let w0 = d * (bitcast<f32>((qs_word & 15u) | 0x4b000000u) - 8388616.0f);
+    let w1 = d * (bitcast<f32>(((qs_word >> 8u) & 15u) | 0x4b000000u) - 8388616.0f);
+    let w2 = d * (bitcast<f32>(((qs_word >> 16u) & 15u) | 0x4b000000u) - 8388616.0f);
+    let w3 = d * (bitcast<f32>(((qs_word >> 24u) & 15u) | 0x4b000000u) - 8388616.0f);
     let qs_word_2 = blocks_u32_a4(blocks_base + offset + 8u);
-    let w4 = d * f32(i32(qs_word_2 & 15u) - 8);
-    let w5 = d * f32(i32((qs_word_2 >> 8u) & 15u) - 8);
-    let w6 = d * f32(i32((qs_word_2 >> 16u) & 15u) - 8);
-    let w7 = d * f32(i32((qs_word_2 >> 24u) & 15u) - 8);
-    let w8 = d * f32(i32((qs_word >> 4u) & 15u) - 8);
-    let w9 = d * f32(i32((qs_word >> 12u) & 15u) - 8);
-    let w10 = d * f32(i32((qs_word >> 20u) & 15u) - 8);
-    let w11 = d * f32(i32(qs_word >> 28u) - 8);
-    let w12 = d * f32(i32((qs_word_2 >> 4u) & 15u) - 8);
-    let w13 = d * f32(i32((qs_word_2 >> 12u) & 15u) - 8);
-    let w14 = d * f32(i32((qs_word_2 >> 20u) & 15u) - 8);
-    let w15 = d * f32(i32(qs_word_2 >> 28u) - 8);
+    let w4 = d * (bitcast<f32>((qs_word_2 & 15u) | 0x4b000000u) - 8388616.0f);
+    let w5 = d * (bitcast<f32>(((qs_word_2 >> 8u) & 15u) | 0x4b000000u) - 8388616.0f);
+    let w6 = d * (bitcast<f32>(((qs_word_2 >> 16u) & 15u) | 0x4b000000u) - 8388616.0f);
+    let w7 = d * (bitcast<f32>(((qs_word_2 >> 24u) & 15u) | 0x4b000000u) - 8388616.0f);
+    let w8 = d * (bitcast<f32>(((qs_word >> 4u) & 15u) | 0x4b000000u) - 8388616.0f);
+    let w9 = d * (bitcast<f32>(((qs_word >> 12u) & 15u) | 0x4b000000u) - 8388616.0f);
+    let w10 = d * (bitcast<f32>(((qs_word >> 20u) & 15u) | 0x4b000000u) - 8388616.0f);
+    let w11 = d * (bitcast<f32>((qs_word >> 28u) | 0x4b000000u) - 8388616.0f);
+    let w12 = d * (bitcast<f32>(((qs_word_2 >> 4u) & 15u) | 0x4b000000u) - 8388616.0f);
+    let w13 = d * (bitcast<f32>(((qs_word_2 >> 12u) & 15u) | 0x4b000000u) - 8388616.0f);
+    let w14 = d * (bitcast<f32>(((qs_word_2 >> 20u) & 15u) | 0x4b000000u) - 8388616.0f);
+    let w15 = d * (bitcast<f32>((qs_word_2 >> 28u) | 0x4b000000u) - 8388616.0f);
     return Strip(
         Quad(w0, w1, w2, w3),
         Quad(w4, w5, w6, w7),

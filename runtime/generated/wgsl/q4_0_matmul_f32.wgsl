@@ -101,14 +101,14 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let blocks_base = blocks_unit * 18u;
     let qs_word = blocks_u32_a2(blocks_base + strip * 4u + 2u);
     let d = f16_to_f32(blocks_u16_a2(blocks_base));
-    let w0 = f32(i32(qs_word & 15u) - 8) * d;
-    let w1 = f32(i32((qs_word >> 8u) & 15u) - 8) * d;
-    let w2 = f32(i32((qs_word >> 16u) & 15u) - 8) * d;
-    let w3 = f32(i32((qs_word >> 24u) & 15u) - 8) * d;
-    let w4 = f32(i32((qs_word >> 4u) & 15u) - 8) * d;
-    let w5 = f32(i32((qs_word >> 12u) & 15u) - 8) * d;
-    let w6 = f32(i32((qs_word >> 20u) & 15u) - 8) * d;
-    let w7 = f32(i32(qs_word >> 28u) - 8) * d;
+    let w0 = (bitcast<f32>((qs_word & 15u) | 0x4b000000u) - 8388616.0f) * d;
+    let w1 = (bitcast<f32>(((qs_word >> 8u) & 15u) | 0x4b000000u) - 8388616.0f) * d;
+    let w2 = (bitcast<f32>(((qs_word >> 16u) & 15u) | 0x4b000000u) - 8388616.0f) * d;
+    let w3 = (bitcast<f32>(((qs_word >> 24u) & 15u) | 0x4b000000u) - 8388616.0f) * d;
+    let w4 = (bitcast<f32>(((qs_word >> 4u) & 15u) | 0x4b000000u) - 8388616.0f) * d;
+    let w5 = (bitcast<f32>(((qs_word >> 12u) & 15u) | 0x4b000000u) - 8388616.0f) * d;
+    let w6 = (bitcast<f32>(((qs_word >> 20u) & 15u) | 0x4b000000u) - 8388616.0f) * d;
+    let w7 = (bitcast<f32>((qs_word >> 28u) | 0x4b000000u) - 8388616.0f) * d;
     return Strip(
         Quad(w0, w1, w2, w3),
         Quad(w4, w5, w6, w7),

@@ -85,23 +85,23 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let d_word = blocks_u32_a4(blocks_base);
     let d = f16_to_f32(d_word & 65535u);
     let m = f16_to_f32(d_word >> 16u);
-    let w0 = f32(qs_word & 15u) * d + m;
-    let w1 = f32((qs_word >> 8u) & 15u) * d + m;
-    let w2 = f32((qs_word >> 16u) & 15u) * d + m;
-    let w3 = f32((qs_word >> 24u) & 15u) * d + m;
+    let w0 = (bitcast<f32>((qs_word & 15u) | 0x4b000000u) - 8388608.0f) * d + m;
+    let w1 = (bitcast<f32>(((qs_word >> 8u) & 15u) | 0x4b000000u) - 8388608.0f) * d + m;
+    let w2 = (bitcast<f32>(((qs_word >> 16u) & 15u) | 0x4b000000u) - 8388608.0f) * d + m;
+    let w3 = (bitcast<f32>(((qs_word >> 24u) & 15u) | 0x4b000000u) - 8388608.0f) * d + m;
     let qs_word_2 = blocks_u32_a4(blocks_base + offset + 8u);
-    let w4 = f32(qs_word_2 & 15u) * d + m;
-    let w5 = f32((qs_word_2 >> 8u) & 15u) * d + m;
-    let w6 = f32((qs_word_2 >> 16u) & 15u) * d + m;
-    let w7 = f32((qs_word_2 >> 24u) & 15u) * d + m;
-    let w8 = f32((qs_word >> 4u) & 15u) * d + m;
-    let w9 = f32((qs_word >> 12u) & 15u) * d + m;
-    let w10 = f32((qs_word >> 20u) & 15u) * d + m;
-    let w11 = f32(qs_word >> 28u) * d + m;
-    let w12 = f32((qs_word_2 >> 4u) & 15u) * d + m;
-    let w13 = f32((qs_word_2 >> 12u) & 15u) * d + m;
-    let w14 = f32((qs_word_2 >> 20u) & 15u) * d + m;
-    let w15 = f32(qs_word_2 >> 28u) * d + m;
+    let w4 = (bitcast<f32>((qs_word_2 & 15u) | 0x4b000000u) - 8388608.0f) * d + m;
+    let w5 = (bitcast<f32>(((qs_word_2 >> 8u) & 15u) | 0x4b000000u) - 8388608.0f) * d + m;
+    let w6 = (bitcast<f32>(((qs_word_2 >> 16u) & 15u) | 0x4b000000u) - 8388608.0f) * d + m;
+    let w7 = (bitcast<f32>(((qs_word_2 >> 24u) & 15u) | 0x4b000000u) - 8388608.0f) * d + m;
+    let w8 = (bitcast<f32>(((qs_word >> 4u) & 15u) | 0x4b000000u) - 8388608.0f) * d + m;
+    let w9 = (bitcast<f32>(((qs_word >> 12u) & 15u) | 0x4b000000u) - 8388608.0f) * d + m;
+    let w10 = (bitcast<f32>(((qs_word >> 20u) & 15u) | 0x4b000000u) - 8388608.0f) * d + m;
+    let w11 = (bitcast<f32>((qs_word >> 28u) | 0x4b000000u) - 8388608.0f) * d + m;
+    let w12 = (bitcast<f32>(((qs_word_2 >> 4u) & 15u) | 0x4b000000u) - 8388608.0f) * d + m;
+    let w13 = (bitcast<f32>(((qs_word_2 >> 12u) & 15u) | 0x4b000000u) - 8388608.0f) * d + m;
+    let w14 = (bitcast<f32>(((qs_word_2 >> 20u) & 15u) | 0x4b000000u) - 8388608.0f) * d + m;
+    let w15 = (bitcast<f32>((qs_word_2 >> 28u) | 0x4b000000u) - 8388608.0f) * d + m;
     return Strip(
         Quad(w0, w1, w2, w3),
         Quad(w4, w5, w6, w7),

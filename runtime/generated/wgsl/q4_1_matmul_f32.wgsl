@@ -97,14 +97,14 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let d_word = blocks_u32_a4(blocks_base);
     let d = f16_to_f32(d_word & 65535u);
     let m = f16_to_f32(d_word >> 16u);
-    let w0 = f32(qs_word & 15u) * d + m;
-    let w1 = f32((qs_word >> 8u) & 15u) * d + m;
-    let w2 = f32((qs_word >> 16u) & 15u) * d + m;
-    let w3 = f32((qs_word >> 24u) & 15u) * d + m;
-    let w4 = f32((qs_word >> 4u) & 15u) * d + m;
-    let w5 = f32((qs_word >> 12u) & 15u) * d + m;
-    let w6 = f32((qs_word >> 20u) & 15u) * d + m;
-    let w7 = f32(qs_word >> 28u) * d + m;
+    let w0 = (bitcast<f32>((qs_word & 15u) | 0x4b000000u) - 8388608.0f) * d + m;
+    let w1 = (bitcast<f32>(((qs_word >> 8u) & 15u) | 0x4b000000u) - 8388608.0f) * d + m;
+    let w2 = (bitcast<f32>(((qs_word >> 16u) & 15u) | 0x4b000000u) - 8388608.0f) * d + m;
+    let w3 = (bitcast<f32>(((qs_word >> 24u) & 15u) | 0x4b000000u) - 8388608.0f) * d + m;
+    let w4 = (bitcast<f32>(((qs_word >> 4u) & 15u) | 0x4b000000u) - 8388608.0f) * d + m;
+    let w5 = (bitcast<f32>(((qs_word >> 12u) & 15u) | 0x4b000000u) - 8388608.0f) * d + m;
+    let w6 = (bitcast<f32>(((qs_word >> 20u) & 15u) | 0x4b000000u) - 8388608.0f) * d + m;
+    let w7 = (bitcast<f32>((qs_word >> 28u) | 0x4b000000u) - 8388608.0f) * d + m;
     return Strip(
         Quad(w0, w1, w2, w3),
         Quad(w4, w5, w6, w7),

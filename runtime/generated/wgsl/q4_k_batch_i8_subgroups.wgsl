@@ -123,19 +123,19 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let offset_3 = shift + offset_2 * 2u;
     let shift_2 = offset_3 + 4u;
     let scales_word_2 = d_words.y;
-    let scale = f32(((scales_word >> shift) & 15u) | (((scales_word_2 >> shift_2) & 3u) << 4u));
+    let scale = bitcast<f32>((((scales_word >> shift) & 15u) | (((scales_word_2 >> shift_2) & 3u) << 4u)) | 0x4b000000u) - 8388608.0f;
     let dmin = f16_to_f32(d_word >> 16u);
     let offset_4 = offset_2 * 4u;
     let shift_3 = shift + offset_4;
     let scales_word_3 = d_words[(offset_4 + 8u) >> 2u];
     let scales_word_4 = d_words.z;
-    let min_ = f32(((scales_word_3 >> shift_3) & 15u) | (((scales_word_4 >> shift_2) & 3u) << 4u));
+    let min_ = bitcast<f32>((((scales_word_3 >> shift_3) & 15u) | (((scales_word_4 >> shift_2) & 3u) << 4u)) | 0x4b000000u) - 8388608.0f;
     let qs_word_2 = qs_words.y;
     let qs_word_3 = qs_words.z;
     let qs_word_4 = qs_words.w;
     let shift_4 = offset_3 + 12u;
-    let scale_2 = f32(((scales_word >> (shift + 8u)) & 15u) | (((scales_word_2 >> shift_4) & 3u) << 4u));
-    let min_2 = f32(((scales_word_3 >> (shift_3 + 8u)) & 15u) | (((scales_word_4 >> shift_4) & 3u) << 4u));
+    let scale_2 = bitcast<f32>((((scales_word >> (shift + 8u)) & 15u) | (((scales_word_2 >> shift_4) & 3u) << 4u)) | 0x4b000000u) - 8388608.0f;
+    let min_2 = bitcast<f32>((((scales_word_3 >> (shift_3 + 8u)) & 15u) | (((scales_word_4 >> shift_4) & 3u) << 4u)) | 0x4b000000u) - 8388608.0f;
     return Strip(array(
         qs_word & 0x0f0f0f0fu,
         qs_word_2 & 0x0f0f0f0fu,

@@ -106,7 +106,7 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let offset_2 = shift + offset * 2u;
     let shift_2 = offset_2 + 4u;
     let scales_word_2 = d_words.y;
-    let scale = f32(((scales_word >> shift) & 15u) | (((scales_word_2 >> shift_2) & 3u) << 4u));
+    let scale = bitcast<f32>((((scales_word >> shift) & 15u) | (((scales_word_2 >> shift_2) & 3u) << 4u)) | 0x4b000000u) - 8388608.0f;
     let d_scale = d * scale;
     let qs_word = blocks_u32_a4(blocks_base + strip * 4u + 16u);
     let dmin = f16_to_f32(d_word >> 16u);
@@ -114,21 +114,21 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let shift_3 = shift + offset_3;
     let scales_word_3 = d_words[(offset_3 + 8u) >> 2u];
     let scales_word_4 = d_words.z;
-    let min_ = f32(((scales_word_3 >> shift_3) & 15u) | (((scales_word_4 >> shift_2) & 3u) << 4u));
+    let min_ = bitcast<f32>((((scales_word_3 >> shift_3) & 15u) | (((scales_word_4 >> shift_2) & 3u) << 4u)) | 0x4b000000u) - 8388608.0f;
     let dmin_min = dmin * min_;
-    let w0 = d_scale * f32(qs_word & 15u) - dmin_min;
-    let w1 = d_scale * f32((qs_word >> 8u) & 15u) - dmin_min;
-    let w2 = d_scale * f32((qs_word >> 16u) & 15u) - dmin_min;
-    let w3 = d_scale * f32((qs_word >> 24u) & 15u) - dmin_min;
+    let w0 = d_scale * (bitcast<f32>((qs_word & 15u) | 0x4b000000u) - 8388608.0f) - dmin_min;
+    let w1 = d_scale * (bitcast<f32>(((qs_word >> 8u) & 15u) | 0x4b000000u) - 8388608.0f) - dmin_min;
+    let w2 = d_scale * (bitcast<f32>(((qs_word >> 16u) & 15u) | 0x4b000000u) - 8388608.0f) - dmin_min;
+    let w3 = d_scale * (bitcast<f32>(((qs_word >> 24u) & 15u) | 0x4b000000u) - 8388608.0f) - dmin_min;
     let shift_4 = offset_2 + 12u;
-    let scale_2 = f32(((scales_word >> (shift + 8u)) & 15u) | (((scales_word_2 >> shift_4) & 3u) << 4u));
+    let scale_2 = bitcast<f32>((((scales_word >> (shift + 8u)) & 15u) | (((scales_word_2 >> shift_4) & 3u) << 4u)) | 0x4b000000u) - 8388608.0f;
     let d_scale_2 = d * scale_2;
-    let min_2 = f32(((scales_word_3 >> (shift_3 + 8u)) & 15u) | (((scales_word_4 >> shift_4) & 3u) << 4u));
+    let min_2 = bitcast<f32>((((scales_word_3 >> (shift_3 + 8u)) & 15u) | (((scales_word_4 >> shift_4) & 3u) << 4u)) | 0x4b000000u) - 8388608.0f;
     let dmin_min_2 = dmin * min_2;
-    let w4 = d_scale_2 * f32((qs_word >> 4u) & 15u) - dmin_min_2;
-    let w5 = d_scale_2 * f32((qs_word >> 12u) & 15u) - dmin_min_2;
-    let w6 = d_scale_2 * f32((qs_word >> 20u) & 15u) - dmin_min_2;
-    let w7 = d_scale_2 * f32(qs_word >> 28u) - dmin_min_2;
+    let w4 = d_scale_2 * (bitcast<f32>(((qs_word >> 4u) & 15u) | 0x4b000000u) - 8388608.0f) - dmin_min_2;
+    let w5 = d_scale_2 * (bitcast<f32>(((qs_word >> 12u) & 15u) | 0x4b000000u) - 8388608.0f) - dmin_min_2;
+    let w6 = d_scale_2 * (bitcast<f32>(((qs_word >> 20u) & 15u) | 0x4b000000u) - 8388608.0f) - dmin_min_2;
+    let w7 = d_scale_2 * (bitcast<f32>((qs_word >> 28u) | 0x4b000000u) - 8388608.0f) - dmin_min_2;
     return Strip(
         Quad(w0, w1, w2, w3),
         Quad(w4, w5, w6, w7),

@@ -110,17 +110,17 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let qh_2 = (qh | (qh << 14u)) & 0x00030003u;
     let q = (qs_word & 0x0f0f0f0fu) | (((qh_2 | (qh_2 << 7u)) & 0x01010101u) << 4u);
     let d = f16_to_f32(blocks_u16_a2(blocks_base));
-    let w0 = f32(i32(q & 31u) - 16) * d;
-    let w1 = f32(i32((q >> 8u) & 31u) - 16) * d;
-    let w2 = f32(i32((q >> 16u) & 31u) - 16) * d;
-    let w3 = f32(i32((q >> 24u) & 31u) - 16) * d;
+    let w0 = (bitcast<f32>((q & 31u) | 0x4b000000u) - 8388624.0f) * d;
+    let w1 = (bitcast<f32>(((q >> 8u) & 31u) | 0x4b000000u) - 8388624.0f) * d;
+    let w2 = (bitcast<f32>(((q >> 16u) & 31u) | 0x4b000000u) - 8388624.0f) * d;
+    let w3 = (bitcast<f32>(((q >> 24u) & 31u) | 0x4b000000u) - 8388624.0f) * d;
     let qh_3 = (blocks_u8_a1(blocks_base + offset + 4u) >> shift) & 15u;
     let qh_4 = (qh_3 | (qh_3 << 14u)) & 0x00030003u;
     let q_2 = ((qs_word >> 4u) & 0x0f0f0f0fu) | (((qh_4 | (qh_4 << 7u)) & 0x01010101u) << 4u);
-    let w4 = f32(i32(q_2 & 31u) - 16) * d;
-    let w5 = f32(i32((q_2 >> 8u) & 31u) - 16) * d;
-    let w6 = f32(i32((q_2 >> 16u) & 31u) - 16) * d;
-    let w7 = f32(i32((q_2 >> 24u) & 31u) - 16) * d;
+    let w4 = (bitcast<f32>((q_2 & 31u) | 0x4b000000u) - 8388624.0f) * d;
+    let w5 = (bitcast<f32>(((q_2 >> 8u) & 31u) | 0x4b000000u) - 8388624.0f) * d;
+    let w6 = (bitcast<f32>(((q_2 >> 16u) & 31u) | 0x4b000000u) - 8388624.0f) * d;
+    let w7 = (bitcast<f32>(((q_2 >> 24u) & 31u) | 0x4b000000u) - 8388624.0f) * d;
     return Strip(
         Quad(w0, w1, w2, w3),
         Quad(w4, w5, w6, w7),

@@ -128,13 +128,13 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let offset_5 = shift_2 + offset_4 * 2u;
     let shift_3 = offset_5 + 4u;
     let scales_word_2 = d_words.y;
-    let scale = f32(((scales_word >> shift_2) & 15u) | (((scales_word_2 >> shift_3) & 3u) << 4u));
+    let scale = bitcast<f32>((((scales_word >> shift_2) & 15u) | (((scales_word_2 >> shift_3) & 3u) << 4u)) | 0x4b000000u) - 8388608.0f;
     let dmin = f16_to_f32(d_word >> 16u);
     let offset_6 = offset_4 * 4u;
     let shift_4 = shift_2 + offset_6;
     let scales_word_3 = d_words[(offset_6 + 8u) >> 2u];
     let scales_word_4 = d_words.z;
-    let min_ = f32(((scales_word_3 >> shift_4) & 15u) | (((scales_word_4 >> shift_3) & 3u) << 4u));
+    let min_ = bitcast<f32>((((scales_word_3 >> shift_4) & 15u) | (((scales_word_4 >> shift_3) & 3u) << 4u)) | 0x4b000000u) - 8388608.0f;
     let qs_word_2 = qs_words.y;
     let qh_word_2 = qh_words.y;
     let qs_word_3 = qs_words.z;
@@ -143,8 +143,8 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let qh_word_4 = qh_words.w;
     let shift_5 = shift + 1u;
     let shift_6 = offset_5 + 12u;
-    let scale_2 = f32(((scales_word >> (shift_2 + 8u)) & 15u) | (((scales_word_2 >> shift_6) & 3u) << 4u));
-    let min_2 = f32(((scales_word_3 >> (shift_4 + 8u)) & 15u) | (((scales_word_4 >> shift_6) & 3u) << 4u));
+    let scale_2 = bitcast<f32>((((scales_word >> (shift_2 + 8u)) & 15u) | (((scales_word_2 >> shift_6) & 3u) << 4u)) | 0x4b000000u) - 8388608.0f;
+    let min_2 = bitcast<f32>((((scales_word_3 >> (shift_4 + 8u)) & 15u) | (((scales_word_4 >> shift_6) & 3u) << 4u)) | 0x4b000000u) - 8388608.0f;
     return Strip(array(
         (qs_word & 0x0f0f0f0fu) | (((qh_word >> shift) & 0x01010101u) << 4u),
         (qs_word_2 & 0x0f0f0f0fu) | (((qh_word_2 >> shift) & 0x01010101u) << 4u),

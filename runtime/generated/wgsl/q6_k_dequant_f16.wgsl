@@ -106,7 +106,7 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let blocks_base = blocks_unit * 210u;
     let d = f16_to_f32(blocks_u16_a2(blocks_base + 208u));
     let offset_2 = ((strip >> 1u) & 3u) + offset * 8u;
-    let scale = f32(i32(blocks_u8_a1(blocks_base + offset_2 + 192u) << 24u) >> 24u);
+    let scale = bitcast<f32>((blocks_u8_a1(blocks_base + offset_2 + 192u) ^ 128u) | 0x4b000000u) - 8388736.0f;
     let d_scale = d * scale;
     let offset_3 = strip * 8u;
     let ql_word = blocks_u32_a2(blocks_base + offset_3);
@@ -114,30 +114,30 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let shift = ((strip >> 2u) & 1u) * 2u;
     let qh_word = blocks_u32_a2(blocks_base + offset_4 + 128u);
     let q = (ql_word & 0x0f0f0f0fu) | (((qh_word >> shift) & 0x03030303u) << 4u);
-    let w0 = d_scale * f32(i32(q & 63u) - 32);
-    let w1 = d_scale * f32(i32((q >> 8u) & 63u) - 32);
-    let w2 = d_scale * f32(i32((q >> 16u) & 63u) - 32);
-    let w3 = d_scale * f32(i32((q >> 24u) & 63u) - 32);
+    let w0 = d_scale * (bitcast<f32>((q & 63u) | 0x4b000000u) - 8388640.0f);
+    let w1 = d_scale * (bitcast<f32>(((q >> 8u) & 63u) | 0x4b000000u) - 8388640.0f);
+    let w2 = d_scale * (bitcast<f32>(((q >> 16u) & 63u) | 0x4b000000u) - 8388640.0f);
+    let w3 = d_scale * (bitcast<f32>(((q >> 24u) & 63u) | 0x4b000000u) - 8388640.0f);
     let ql_word_2 = blocks_u32_a2(blocks_base + offset_3 + 4u);
     let qh_word_2 = blocks_u32_a2(blocks_base + offset_4 + 132u);
     let q_2 = (ql_word_2 & 0x0f0f0f0fu) | (((qh_word_2 >> shift) & 0x03030303u) << 4u);
-    let w4 = d_scale * f32(i32(q_2 & 63u) - 32);
-    let w5 = d_scale * f32(i32((q_2 >> 8u) & 63u) - 32);
-    let w6 = d_scale * f32(i32((q_2 >> 16u) & 63u) - 32);
-    let w7 = d_scale * f32(i32((q_2 >> 24u) & 63u) - 32);
-    let scale_2 = f32(i32(blocks_u8_a1(blocks_base + offset_2 + 196u) << 24u) >> 24u);
+    let w4 = d_scale * (bitcast<f32>((q_2 & 63u) | 0x4b000000u) - 8388640.0f);
+    let w5 = d_scale * (bitcast<f32>(((q_2 >> 8u) & 63u) | 0x4b000000u) - 8388640.0f);
+    let w6 = d_scale * (bitcast<f32>(((q_2 >> 16u) & 63u) | 0x4b000000u) - 8388640.0f);
+    let w7 = d_scale * (bitcast<f32>(((q_2 >> 24u) & 63u) | 0x4b000000u) - 8388640.0f);
+    let scale_2 = bitcast<f32>((blocks_u8_a1(blocks_base + offset_2 + 196u) ^ 128u) | 0x4b000000u) - 8388736.0f;
     let d_scale_2 = d * scale_2;
     let shift_2 = shift + 4u;
     let q_3 = ((ql_word >> 4u) & 0x0f0f0f0fu) | (((qh_word >> shift_2) & 0x03030303u) << 4u);
-    let w8 = d_scale_2 * f32(i32(q_3 & 63u) - 32);
-    let w9 = d_scale_2 * f32(i32((q_3 >> 8u) & 63u) - 32);
-    let w10 = d_scale_2 * f32(i32((q_3 >> 16u) & 63u) - 32);
-    let w11 = d_scale_2 * f32(i32((q_3 >> 24u) & 63u) - 32);
+    let w8 = d_scale_2 * (bitcast<f32>((q_3 & 63u) | 0x4b000000u) - 8388640.0f);
+    let w9 = d_scale_2 * (bitcast<f32>(((q_3 >> 8u) & 63u) | 0x4b000000u) - 8388640.0f);
+    let w10 = d_scale_2 * (bitcast<f32>(((q_3 >> 16u) & 63u) | 0x4b000000u) - 8388640.0f);
+    let w11 = d_scale_2 * (bitcast<f32>(((q_3 >> 24u) & 63u) | 0x4b000000u) - 8388640.0f);
     let q_4 = ((ql_word_2 >> 4u) & 0x0f0f0f0fu) | (((qh_word_2 >> shift_2) & 0x03030303u) << 4u);
-    let w12 = d_scale_2 * f32(i32(q_4 & 63u) - 32);
-    let w13 = d_scale_2 * f32(i32((q_4 >> 8u) & 63u) - 32);
-    let w14 = d_scale_2 * f32(i32((q_4 >> 16u) & 63u) - 32);
-    let w15 = d_scale_2 * f32(i32((q_4 >> 24u) & 63u) - 32);
+    let w12 = d_scale_2 * (bitcast<f32>((q_4 & 63u) | 0x4b000000u) - 8388640.0f);
+    let w13 = d_scale_2 * (bitcast<f32>(((q_4 >> 8u) & 63u) | 0x4b000000u) - 8388640.0f);
+    let w14 = d_scale_2 * (bitcast<f32>(((q_4 >> 16u) & 63u) | 0x4b000000u) - 8388640.0f);
+    let w15 = d_scale_2 * (bitcast<f32>(((q_4 >> 24u) & 63u) | 0x4b000000u) - 8388640.0f);
     return Strip(
         Quad(w0, w1, w2, w3),
         Quad(w4, w5, w6, w7),

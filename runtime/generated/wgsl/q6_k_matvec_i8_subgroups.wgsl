@@ -141,7 +141,7 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let qh_word = qh_words.x;
     let d = f16_to_f32(blocks_u16_a2(blocks_base + 208u));
     let offset_4 = (strip & 3u) + offset * 8u;
-    let scale = f32(i32(blocks_u8_a1(blocks_base + offset_4 + 192u) << 24u) >> 24u);
+    let scale = bitcast<f32>((blocks_u8_a1(blocks_base + offset_4 + 192u) ^ 128u) | 0x4b000000u) - 8388736.0f;
     let ql_word_2 = ql_words.y;
     let qh_word_2 = qh_words.y;
     let ql_word_3 = ql_words.z;
@@ -149,7 +149,7 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let ql_word_4 = ql_words.w;
     let qh_word_4 = qh_words.w;
     let shift_2 = shift + 4u;
-    let scale_2 = f32(i32(blocks_u8_a1(blocks_base + offset_4 + 196u) << 24u) >> 24u);
+    let scale_2 = bitcast<f32>((blocks_u8_a1(blocks_base + offset_4 + 196u) ^ 128u) | 0x4b000000u) - 8388736.0f;
     return Strip(array(
         (ql_word & 0x0f0f0f0fu) | (((qh_word >> shift) & 0x03030303u) << 4u),
         (ql_word_2 & 0x0f0f0f0fu) | (((qh_word_2 >> shift) & 0x03030303u) << 4u),

@@ -97,10 +97,10 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let blocks_base = blocks_unit * 34u;
     let q_word = blocks_u32_a2(blocks_base + strip * 4u + 2u);
     let d = f16_to_f32(blocks_u16_a2(blocks_base));
-    let w0 = f32(i32((q_word & 255u) << 24u) >> 24u) * d;
-    let w1 = f32(i32(((q_word >> 8u) & 255u) << 24u) >> 24u) * d;
-    let w2 = f32(i32(((q_word >> 16u) & 255u) << 24u) >> 24u) * d;
-    let w3 = f32(i32((q_word >> 24u) << 24u) >> 24u) * d;
+    let w0 = (bitcast<f32>(((q_word & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * d;
+    let w1 = (bitcast<f32>((((q_word >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * d;
+    let w2 = (bitcast<f32>((((q_word >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * d;
+    let w3 = (bitcast<f32>(((q_word >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f) * d;
     return Strip(
         Quad(w0, w1, w2, w3),
     );

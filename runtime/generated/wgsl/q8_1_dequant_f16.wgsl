@@ -102,25 +102,25 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let qs_words = blocks_u128_a4(blocks_base + offset);
     let qs_word = qs_words.x;
     let d = f16_to_f32(blocks_u32_a4(blocks_base) & 65535u);
-    let w0 = f32(i32((qs_word & 255u) << 24u) >> 24u) * d;
-    let w1 = f32(i32(((qs_word >> 8u) & 255u) << 24u) >> 24u) * d;
-    let w2 = f32(i32(((qs_word >> 16u) & 255u) << 24u) >> 24u) * d;
-    let w3 = f32(i32((qs_word >> 24u) << 24u) >> 24u) * d;
+    let w0 = (bitcast<f32>(((qs_word & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * d;
+    let w1 = (bitcast<f32>((((qs_word >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * d;
+    let w2 = (bitcast<f32>((((qs_word >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * d;
+    let w3 = (bitcast<f32>(((qs_word >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f) * d;
     let qs_word_2 = qs_words.y;
-    let w4 = f32(i32((qs_word_2 & 255u) << 24u) >> 24u) * d;
-    let w5 = f32(i32(((qs_word_2 >> 8u) & 255u) << 24u) >> 24u) * d;
-    let w6 = f32(i32(((qs_word_2 >> 16u) & 255u) << 24u) >> 24u) * d;
-    let w7 = f32(i32((qs_word_2 >> 24u) << 24u) >> 24u) * d;
+    let w4 = (bitcast<f32>(((qs_word_2 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * d;
+    let w5 = (bitcast<f32>((((qs_word_2 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * d;
+    let w6 = (bitcast<f32>((((qs_word_2 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * d;
+    let w7 = (bitcast<f32>(((qs_word_2 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f) * d;
     let qs_word_3 = qs_words.z;
-    let w8 = f32(i32((qs_word_3 & 255u) << 24u) >> 24u) * d;
-    let w9 = f32(i32(((qs_word_3 >> 8u) & 255u) << 24u) >> 24u) * d;
-    let w10 = f32(i32(((qs_word_3 >> 16u) & 255u) << 24u) >> 24u) * d;
-    let w11 = f32(i32((qs_word_3 >> 24u) << 24u) >> 24u) * d;
+    let w8 = (bitcast<f32>(((qs_word_3 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * d;
+    let w9 = (bitcast<f32>((((qs_word_3 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * d;
+    let w10 = (bitcast<f32>((((qs_word_3 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * d;
+    let w11 = (bitcast<f32>(((qs_word_3 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f) * d;
     let qs_word_4 = qs_words.w;
-    let w12 = f32(i32((qs_word_4 & 255u) << 24u) >> 24u) * d;
-    let w13 = f32(i32(((qs_word_4 >> 8u) & 255u) << 24u) >> 24u) * d;
-    let w14 = f32(i32(((qs_word_4 >> 16u) & 255u) << 24u) >> 24u) * d;
-    let w15 = f32(i32((qs_word_4 >> 24u) << 24u) >> 24u) * d;
+    let w12 = (bitcast<f32>(((qs_word_4 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * d;
+    let w13 = (bitcast<f32>((((qs_word_4 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * d;
+    let w14 = (bitcast<f32>((((qs_word_4 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * d;
+    let w15 = (bitcast<f32>(((qs_word_4 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f) * d;
     return Strip(
         Quad(w0, w1, w2, w3),
         Quad(w4, w5, w6, w7),

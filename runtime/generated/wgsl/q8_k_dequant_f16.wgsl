@@ -91,25 +91,25 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let offset = strip * 16u + 4u;
     let qs_words = blocks_u128_a4(blocks_base + offset);
     let qs_word = qs_words.x;
-    let w0 = d * f32(i32((qs_word & 255u) << 24u) >> 24u);
-    let w1 = d * f32(i32(((qs_word >> 8u) & 255u) << 24u) >> 24u);
-    let w2 = d * f32(i32(((qs_word >> 16u) & 255u) << 24u) >> 24u);
-    let w3 = d * f32(i32((qs_word >> 24u) << 24u) >> 24u);
+    let w0 = d * (bitcast<f32>(((qs_word & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f);
+    let w1 = d * (bitcast<f32>((((qs_word >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f);
+    let w2 = d * (bitcast<f32>((((qs_word >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f);
+    let w3 = d * (bitcast<f32>(((qs_word >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f);
     let qs_word_2 = qs_words.y;
-    let w4 = d * f32(i32((qs_word_2 & 255u) << 24u) >> 24u);
-    let w5 = d * f32(i32(((qs_word_2 >> 8u) & 255u) << 24u) >> 24u);
-    let w6 = d * f32(i32(((qs_word_2 >> 16u) & 255u) << 24u) >> 24u);
-    let w7 = d * f32(i32((qs_word_2 >> 24u) << 24u) >> 24u);
+    let w4 = d * (bitcast<f32>(((qs_word_2 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f);
+    let w5 = d * (bitcast<f32>((((qs_word_2 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f);
+    let w6 = d * (bitcast<f32>((((qs_word_2 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f);
+    let w7 = d * (bitcast<f32>(((qs_word_2 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f);
     let qs_word_3 = qs_words.z;
-    let w8 = d * f32(i32((qs_word_3 & 255u) << 24u) >> 24u);
-    let w9 = d * f32(i32(((qs_word_3 >> 8u) & 255u) << 24u) >> 24u);
-    let w10 = d * f32(i32(((qs_word_3 >> 16u) & 255u) << 24u) >> 24u);
-    let w11 = d * f32(i32((qs_word_3 >> 24u) << 24u) >> 24u);
+    let w8 = d * (bitcast<f32>(((qs_word_3 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f);
+    let w9 = d * (bitcast<f32>((((qs_word_3 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f);
+    let w10 = d * (bitcast<f32>((((qs_word_3 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f);
+    let w11 = d * (bitcast<f32>(((qs_word_3 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f);
     let qs_word_4 = qs_words.w;
-    let w12 = d * f32(i32((qs_word_4 & 255u) << 24u) >> 24u);
-    let w13 = d * f32(i32(((qs_word_4 >> 8u) & 255u) << 24u) >> 24u);
-    let w14 = d * f32(i32(((qs_word_4 >> 16u) & 255u) << 24u) >> 24u);
-    let w15 = d * f32(i32((qs_word_4 >> 24u) << 24u) >> 24u);
+    let w12 = d * (bitcast<f32>(((qs_word_4 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f);
+    let w13 = d * (bitcast<f32>((((qs_word_4 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f);
+    let w14 = d * (bitcast<f32>((((qs_word_4 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f);
+    let w15 = d * (bitcast<f32>(((qs_word_4 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f);
     return Strip(
         Quad(w0, w1, w2, w3),
         Quad(w4, w5, w6, w7),

@@ -97,24 +97,24 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let scales = f16_to_f32((blocks_u32_a4(blocks_base + (strip >> 2u) * 4u) >> ((offset & 1u) * 16u)) & 65535u);
     let offset_2 = strip * 8u;
     let codes_word = blocks_u32_a4(blocks_base + offset_2 + 128u);
-    let mins = f32(i32(((blocks_u32_a4(blocks_base + (strip >> 3u) * 4u + 16u) >> ((offset & 3u) * 8u)) & 255u) << 24u) >> 24u);
-    let w0 = scales * (f32(codes_word & 15u) + mins);
-    let w1 = scales * (f32((codes_word >> 8u) & 15u) + mins);
-    let w2 = scales * (f32((codes_word >> 16u) & 15u) + mins);
-    let w3 = scales * (f32((codes_word >> 24u) & 15u) + mins);
+    let mins = bitcast<f32>((((blocks_u32_a4(blocks_base + (strip >> 3u) * 4u + 16u) >> ((offset & 3u) * 8u)) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f;
+    let w0 = scales * (bitcast<f32>((codes_word & 15u) | 0x4b000000u) - 8388608.0f + mins);
+    let w1 = scales * (bitcast<f32>(((codes_word >> 8u) & 15u) | 0x4b000000u) - 8388608.0f + mins);
+    let w2 = scales * (bitcast<f32>(((codes_word >> 16u) & 15u) | 0x4b000000u) - 8388608.0f + mins);
+    let w3 = scales * (bitcast<f32>(((codes_word >> 24u) & 15u) | 0x4b000000u) - 8388608.0f + mins);
     let codes_word_2 = blocks_u32_a4(blocks_base + offset_2 + 132u);
-    let w4 = scales * (f32(codes_word_2 & 15u) + mins);
-    let w5 = scales * (f32((codes_word_2 >> 8u) & 15u) + mins);
-    let w6 = scales * (f32((codes_word_2 >> 16u) & 15u) + mins);
-    let w7 = scales * (f32((codes_word_2 >> 24u) & 15u) + mins);
-    let w8 = scales * (f32((codes_word >> 4u) & 15u) + mins);
-    let w9 = scales * (f32((codes_word >> 12u) & 15u) + mins);
-    let w10 = scales * (f32((codes_word >> 20u) & 15u) + mins);
-    let w11 = scales * (f32(codes_word >> 28u) + mins);
-    let w12 = scales * (f32((codes_word_2 >> 4u) & 15u) + mins);
-    let w13 = scales * (f32((codes_word_2 >> 12u) & 15u) + mins);
-    let w14 = scales * (f32((codes_word_2 >> 20u) & 15u) + mins);
-    let w15 = scales * (f32(codes_word_2 >> 28u) + mins);
+    let w4 = scales * (bitcast<f32>((codes_word_2 & 15u) | 0x4b000000u) - 8388608.0f + mins);
+    let w5 = scales * (bitcast<f32>(((codes_word_2 >> 8u) & 15u) | 0x4b000000u) - 8388608.0f + mins);
+    let w6 = scales * (bitcast<f32>(((codes_word_2 >> 16u) & 15u) | 0x4b000000u) - 8388608.0f + mins);
+    let w7 = scales * (bitcast<f32>(((codes_word_2 >> 24u) & 15u) | 0x4b000000u) - 8388608.0f + mins);
+    let w8 = scales * (bitcast<f32>(((codes_word >> 4u) & 15u) | 0x4b000000u) - 8388608.0f + mins);
+    let w9 = scales * (bitcast<f32>(((codes_word >> 12u) & 15u) | 0x4b000000u) - 8388608.0f + mins);
+    let w10 = scales * (bitcast<f32>(((codes_word >> 20u) & 15u) | 0x4b000000u) - 8388608.0f + mins);
+    let w11 = scales * (bitcast<f32>((codes_word >> 28u) | 0x4b000000u) - 8388608.0f + mins);
+    let w12 = scales * (bitcast<f32>(((codes_word_2 >> 4u) & 15u) | 0x4b000000u) - 8388608.0f + mins);
+    let w13 = scales * (bitcast<f32>(((codes_word_2 >> 12u) & 15u) | 0x4b000000u) - 8388608.0f + mins);
+    let w14 = scales * (bitcast<f32>(((codes_word_2 >> 20u) & 15u) | 0x4b000000u) - 8388608.0f + mins);
+    let w15 = scales * (bitcast<f32>((codes_word_2 >> 28u) | 0x4b000000u) - 8388608.0f + mins);
     return Strip(
         Quad(w0, w1, w2, w3),
         Quad(w4, w5, w6, w7),

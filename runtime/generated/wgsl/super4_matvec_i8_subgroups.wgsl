@@ -122,7 +122,7 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let codes_words = blocks_u128_a16(blocks_base + offset);
     let codes_word = codes_words.x;
     let scales = f16_to_f32((blocks_u32_a4(blocks_base + (strip >> 1u) * 4u) >> ((strip & 1u) * 16u)) & 65535u);
-    let mins = f32(i32(((blocks_u32_a4(blocks_base + (strip >> 2u) * 4u + 16u) >> ((strip & 3u) * 8u)) & 255u) << 24u) >> 24u);
+    let mins = bitcast<f32>((((blocks_u32_a4(blocks_base + (strip >> 2u) * 4u + 16u) >> ((strip & 3u) * 8u)) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f;
     let codes_word_2 = codes_words.y;
     let codes_word_3 = codes_words.z;
     let codes_word_4 = codes_words.w;

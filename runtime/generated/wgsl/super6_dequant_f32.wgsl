@@ -86,7 +86,7 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let offset_2 = strip >> 3u;
     let offset_3 = offset_2 * 4u;
     let shift = ((strip >> 1u) & 3u) * 8u;
-    let scales = f32(i32(((blocks_u32_a4(blocks_base + offset_3 + 192u) >> shift) & 255u) << 24u) >> 24u);
+    let scales = bitcast<f32>((((blocks_u32_a4(blocks_base + offset_3 + 192u) >> shift) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f;
     let d_scales = d * scales;
     let low_word = blocks_u32_a4(blocks_base + offset);
     let offset_4 = (strip & 7u) * 8u;
@@ -94,30 +94,30 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let high_word = blocks_u32_a4(blocks_base + offset_4 + 128u);
     let q = (low_word & 0x0f0f0f0fu) | (((high_word >> shift_2) & 0x03030303u) << 4u);
     let dmin = f16_to_f32(d_word >> 16u);
-    let w0 = d_scales * f32(q & 63u) - dmin;
-    let w1 = d_scales * f32((q >> 8u) & 63u) - dmin;
-    let w2 = d_scales * f32((q >> 16u) & 63u) - dmin;
-    let w3 = d_scales * f32((q >> 24u) & 63u) - dmin;
+    let w0 = d_scales * (bitcast<f32>((q & 63u) | 0x4b000000u) - 8388608.0f) - dmin;
+    let w1 = d_scales * (bitcast<f32>(((q >> 8u) & 63u) | 0x4b000000u) - 8388608.0f) - dmin;
+    let w2 = d_scales * (bitcast<f32>(((q >> 16u) & 63u) | 0x4b000000u) - 8388608.0f) - dmin;
+    let w3 = d_scales * (bitcast<f32>(((q >> 24u) & 63u) | 0x4b000000u) - 8388608.0f) - dmin;
     let low_word_2 = blocks_u32_a4(blocks_base + offset + 4u);
     let high_word_2 = blocks_u32_a4(blocks_base + offset_4 + 132u);
     let q_2 = (low_word_2 & 0x0f0f0f0fu) | (((high_word_2 >> shift_2) & 0x03030303u) << 4u);
-    let w4 = d_scales * f32(q_2 & 63u) - dmin;
-    let w5 = d_scales * f32((q_2 >> 8u) & 63u) - dmin;
-    let w6 = d_scales * f32((q_2 >> 16u) & 63u) - dmin;
-    let w7 = d_scales * f32((q_2 >> 24u) & 63u) - dmin;
-    let scales_2 = f32(i32(((blocks_u32_a4(blocks_base + offset_3 + 200u) >> shift) & 255u) << 24u) >> 24u);
+    let w4 = d_scales * (bitcast<f32>((q_2 & 63u) | 0x4b000000u) - 8388608.0f) - dmin;
+    let w5 = d_scales * (bitcast<f32>(((q_2 >> 8u) & 63u) | 0x4b000000u) - 8388608.0f) - dmin;
+    let w6 = d_scales * (bitcast<f32>(((q_2 >> 16u) & 63u) | 0x4b000000u) - 8388608.0f) - dmin;
+    let w7 = d_scales * (bitcast<f32>(((q_2 >> 24u) & 63u) | 0x4b000000u) - 8388608.0f) - dmin;
+    let scales_2 = bitcast<f32>((((blocks_u32_a4(blocks_base + offset_3 + 200u) >> shift) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f;
     let d_scales_2 = d * scales_2;
     let shift_3 = shift_2 + 4u;
     let q_3 = ((low_word >> 4u) & 0x0f0f0f0fu) | (((high_word >> shift_3) & 0x03030303u) << 4u);
-    let w8 = d_scales_2 * f32(q_3 & 63u) - dmin;
-    let w9 = d_scales_2 * f32((q_3 >> 8u) & 63u) - dmin;
-    let w10 = d_scales_2 * f32((q_3 >> 16u) & 63u) - dmin;
-    let w11 = d_scales_2 * f32((q_3 >> 24u) & 63u) - dmin;
+    let w8 = d_scales_2 * (bitcast<f32>((q_3 & 63u) | 0x4b000000u) - 8388608.0f) - dmin;
+    let w9 = d_scales_2 * (bitcast<f32>(((q_3 >> 8u) & 63u) | 0x4b000000u) - 8388608.0f) - dmin;
+    let w10 = d_scales_2 * (bitcast<f32>(((q_3 >> 16u) & 63u) | 0x4b000000u) - 8388608.0f) - dmin;
+    let w11 = d_scales_2 * (bitcast<f32>(((q_3 >> 24u) & 63u) | 0x4b000000u) - 8388608.0f) - dmin;
     let q_4 = ((low_word_2 >> 4u) & 0x0f0f0f0fu) | (((high_word_2 >> shift_3) & 0x03030303u) << 4u);
-    let w12 = d_scales_2 * f32(q_4 & 63u) - dmin;
-    let w13 = d_scales_2 * f32((q_4 >> 8u) & 63u) - dmin;
-    let w14 = d_scales_2 * f32((q_4 >> 16u) & 63u) - dmin;
-    let w15 = d_scales_2 * f32((q_4 >> 24u) & 63u) - dmin;
+    let w12 = d_scales_2 * (bitcast<f32>((q_4 & 63u) | 0x4b000000u) - 8388608.0f) - dmin;
+    let w13 = d_scales_2 * (bitcast<f32>(((q_4 >> 8u) & 63u) | 0x4b000000u) - 8388608.0f) - dmin;
+    let w14 = d_scales_2 * (bitcast<f32>(((q_4 >> 16u) & 63u) | 0x4b000000u) - 8388608.0f) - dmin;
+    let w15 = d_scales_2 * (bitcast<f32>(((q_4 >> 24u) & 63u) | 0x4b000000u) - 8388608.0f) - dmin;
     return Strip(
         Quad(w0, w1, w2, w3),
         Quad(w4, w5, w6, w7),

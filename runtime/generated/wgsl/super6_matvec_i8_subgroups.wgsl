@@ -132,7 +132,7 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let d = f16_to_f32(d_word & 65535u);
     let offset_5 = offset_4 * 4u;
     let shift_2 = offset_2 * 8u;
-    let scales = f32(i32(((blocks_u32_a4(blocks_base + offset_5 + 192u) >> shift_2) & 255u) << 24u) >> 24u);
+    let scales = bitcast<f32>((((blocks_u32_a4(blocks_base + offset_5 + 192u) >> shift_2) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f;
     let dmin = f16_to_f32(d_word >> 16u);
     let dmin_2 = -dmin;
     let low_word_2 = low_words.y;
@@ -142,7 +142,7 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let low_word_4 = low_words.w;
     let high_word_4 = high_words.w;
     let shift_3 = shift + 4u;
-    let scales_2 = f32(i32(((blocks_u32_a4(blocks_base + offset_5 + 200u) >> shift_2) & 255u) << 24u) >> 24u);
+    let scales_2 = bitcast<f32>((((blocks_u32_a4(blocks_base + offset_5 + 200u) >> shift_2) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f;
     return Strip(array(
         (low_word & 0x0f0f0f0fu) | (((high_word >> shift) & 0x03030303u) << 4u),
         (low_word_2 & 0x0f0f0f0fu) | (((high_word_2 >> shift) & 0x03030303u) << 4u),

@@ -441,19 +441,19 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let offset_3 = by_strip_2[strip];
     let q = (blocks_u8_a1(blocks_base + offset_2) >> (offset - offset_2 * 8u)) * 8u + offset_3;
     let d = f16_to_f32(blocks_u16_a2(blocks_base + 52u));
-    let w0 = f32(i32((tables[trit_first + (q >> 2u)] >> ((q & 3u) * 8u)) << 24u) >> 24u) * d;
+    let w0 = (bitcast<f32>((((tables[trit_first + (q >> 2u)] >> ((q & 3u) * 8u)) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * d;
     let offset_4 = by_strip_3[strip];
     let offset_5 = offset_4 >> 3u;
     let q_2 = (blocks_u8_a1(blocks_base + offset_5) >> (offset_4 - offset_5 * 8u)) * 8u + offset_3;
-    let w1 = f32(i32((tables[trit_first + (q_2 >> 2u)] >> ((q_2 & 3u) * 8u)) << 24u) >> 24u) * d;
+    let w1 = (bitcast<f32>((((tables[trit_first + (q_2 >> 2u)] >> ((q_2 & 3u) * 8u)) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * d;
     let offset_6 = by_strip_4[strip];
     let offset_7 = offset_6 >> 3u;
     let q_3 = (blocks_u8_a1(blocks_base + offset_7) >> (offset_6 - offset_7 * 8u)) * 8u + offset_3;
-    let w2 = f32(i32((tables[trit_first + (q_3 >> 2u)] >> ((q_3 & 3u) * 8u)) << 24u) >> 24u) * d;
+    let w2 = (bitcast<f32>((((tables[trit_first + (q_3 >> 2u)] >> ((q_3 & 3u) * 8u)) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * d;
     let offset_8 = by_strip_5[strip];
     let offset_9 = offset_8 >> 3u;
     let q_4 = (blocks_u8_a1(blocks_base + offset_9) >> (offset_8 - offset_9 * 8u)) * 8u + offset_3;
-    let w3 = f32(i32((tables[trit_first + (q_4 >> 2u)] >> ((q_4 & 3u) * 8u)) << 24u) >> 24u) * d;
+    let w3 = (bitcast<f32>((((tables[trit_first + (q_4 >> 2u)] >> ((q_4 & 3u) * 8u)) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * d;
     return Strip(
         Quad(w0, w1, w2, w3),
     );

@@ -101,22 +101,22 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let blocks_base = blocks_unit * 66u;
     let qs_word = blocks_u32_a2(blocks_base + strip * 4u);
     let d = f16_to_f32(blocks_u16_a2(blocks_base + 64u));
-    let w0 = f32(i32(qs_word & 3u) - 1) * d;
-    let w1 = f32(i32((qs_word >> 8u) & 3u) - 1) * d;
-    let w2 = f32(i32((qs_word >> 16u) & 3u) - 1) * d;
-    let w3 = f32(i32((qs_word >> 24u) & 3u) - 1) * d;
-    let w4 = f32(i32((qs_word >> 2u) & 3u) - 1) * d;
-    let w5 = f32(i32((qs_word >> 10u) & 3u) - 1) * d;
-    let w6 = f32(i32((qs_word >> 18u) & 3u) - 1) * d;
-    let w7 = f32(i32((qs_word >> 26u) & 3u) - 1) * d;
-    let w8 = f32(i32((qs_word >> 4u) & 3u) - 1) * d;
-    let w9 = f32(i32((qs_word >> 12u) & 3u) - 1) * d;
-    let w10 = f32(i32((qs_word >> 20u) & 3u) - 1) * d;
-    let w11 = f32(i32((qs_word >> 28u) & 3u) - 1) * d;
-    let w12 = f32(i32((qs_word >> 6u) & 3u) - 1) * d;
-    let w13 = f32(i32((qs_word >> 14u) & 3u) - 1) * d;
-    let w14 = f32(i32((qs_word >> 22u) & 3u) - 1) * d;
-    let w15 = f32(i32(qs_word >> 30u) - 1) * d;
+    let w0 = (bitcast<f32>((qs_word & 3u) | 0x4b000000u) - 8388609.0f) * d;
+    let w1 = (bitcast<f32>(((qs_word >> 8u) & 3u) | 0x4b000000u) - 8388609.0f) * d;
+    let w2 = (bitcast<f32>(((qs_word >> 16u) & 3u) | 0x4b000000u) - 8388609.0f) * d;
+    let w3 = (bitcast<f32>(((qs_word >> 24u) & 3u) | 0x4b000000u) - 8388609.0f) * d;
+    let w4 = (bitcast<f32>(((qs_word >> 2u) & 3u) | 0x4b000000u) - 8388609.0f) * d;
+    let w5 = (bitcast<f32>(((qs_word >> 10u) & 3u) | 0x4b000000u) - 8388609.0f) * d;
+    let w6 = (bitcast<f32>(((qs_word >> 18u) & 3u) | 0x4b000000u) - 8388609.0f) * d;
+    let w7 = (bitcast<f32>(((qs_word >> 26u) & 3u) | 0x4b000000u) - 8388609.0f) * d;
+    let w8 = (bitcast<f32>(((qs_word >> 4u) & 3u) | 0x4b000000u) - 8388609.0f) * d;
+    let w9 = (bitcast<f32>(((qs_word >> 12u) & 3u) | 0x4b000000u) - 8388609.0f) * d;
+    let w10 = (bitcast<f32>(((qs_word >> 20u) & 3u) | 0x4b000000u) - 8388609.0f) * d;
+    let w11 = (bitcast<f32>(((qs_word >> 28u) & 3u) | 0x4b000000u) - 8388609.0f) * d;
+    let w12 = (bitcast<f32>(((qs_word >> 6u) & 3u) | 0x4b000000u) - 8388609.0f) * d;
+    let w13 = (bitcast<f32>(((qs_word >> 14u) & 3u) | 0x4b000000u) - 8388609.0f) * d;
+    let w14 = (bitcast<f32>(((qs_word >> 22u) & 3u) | 0x4b000000u) - 8388609.0f) * d;
+    let w15 = (bitcast<f32>((qs_word >> 30u) | 0x4b000000u) - 8388609.0f) * d;
     return Strip(
         Quad(w0, w1, w2, w3),
         Quad(w4, w5, w6, w7),

@@ -1,7 +1,7 @@
 //! Products with 8-bit activations on GPUs, with every kernel that a device may pick, against an f64
 //! product of the interpreter's weights.
 
-use crate::engine::skip;
+use crate::engine::{HIP_HOST, skip};
 use crate::seed::{rng, with_seed};
 use crate::subject::{Subject, subjects};
 use crate::{Failed, passed};
@@ -9,7 +9,6 @@ use libtest_mimic::{Completion, Trial};
 use quantloom::artifact::Activations;
 use quantloom::gpu::Gpu;
 use quantloom::hip::Hip;
-use quantloom::hip_host::HipHost;
 use quantloom::{Device, wgpu};
 use quantloom_codegen::lower;
 use std::sync::LazyLock;
@@ -42,7 +41,7 @@ static VARIANTS: [Variant; 5] = [
     Variant {
         name: "host",
         engine: "hip",
-        device: LazyLock::new(|| opened(HipHost::new().map(HipHost::int8))),
+        device: LazyLock::new(|| HIP_HOST.clone().map(|host| host.int8().into())),
     },
     Variant {
         name: "device",
