@@ -188,7 +188,7 @@ fn is_empty(grid: Grid) -> bool {
         Grid::Strips { weights, strips, per_workgroup } => {
             weights == 0 || strips == 0 || per_workgroup == 0
         }
-        Grid::Rows { per_workgroup } => per_workgroup == 0,
+        Grid::Rows { per_workgroup } | Grid::Chunks { per_workgroup } => per_workgroup == 0,
         Grid::Tiles { n, m } => n == 0 || m == 0,
     }
 }

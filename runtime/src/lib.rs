@@ -39,6 +39,8 @@
 extern crate self as quantloom;
 
 mod bytes;
+#[cfg(any(feature = "wgpu", feature = "web"))]
+mod choice;
 #[cfg(feature = "cpu")]
 pub mod cpu;
 #[cfg(feature = "compile")]

@@ -167,8 +167,9 @@ const RESERVED: &[&str] = &[
     "usize", "isize", "str", "half", "bits",
     // templates
     "x", "y", "shape", "strip", "strips", "unit", "units", "block", "weights", "quads", "places", "decode",
-    "main", "at", "start", "word", "byte", "low", "high", "sum", "row", "first", "chunk", "stream", "streams",
+    "main", "at", "start", "word", "byte", "low", "high", "sum", "row", "first", "edge", "chunk", "stream", "streams",
     "quad", "lane", "groups", "partial", "store", "load_quad", "dot_quad", "store_quad", "weight_tile",
     "activation_tile", "activation", "activations", "decoded", "inside", "own", "part", "slot",
     "sums", "bits_to_f32", "f16_to_f32", "f32_to_f16", "rounded", "tables", "per_row", "rows", "size_0", "size_1",
+    "weight_strip", "activation_strip", "keep_weights", "keep_activations", "store_edge",
 ];

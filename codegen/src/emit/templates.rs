@@ -11,6 +11,8 @@ use std::sync::OnceLock;
 #[derive(Serialize)]
 pub(super) struct Parts {
     quad: String,
+    /// The type that matrix units take a quad in.
+    half: String,
     dot: String,
     store: String,
     /// Row and block of a unit of decoding.
@@ -28,7 +30,7 @@ pub(super) struct Variant<'a> {
     pub backend: Backend,
     pub output: Element,
     /// Weights per quad.
-    pub lanes: usize,
+    pub lanes: u32,
     pub loads: &'a [LoadText],
     /// Conversions that the program calls.
     pub functions: &'a [&'static str],
@@ -68,6 +70,7 @@ pub(super) fn parts(variant: &Variant) -> Result<Parts, Error> {
     let conversion = if converts { plain("f32_to_f16")? } else { String::new() };
     Ok(Parts {
         quad: plain(&format!("quad.{quad}"))?,
+        half: plain(&format!("half.{quad}"))?,
         dot: plain(&format!("dot.{quad}"))?,
         store: conversion + &plain(&format!("store.{}", variant.output.word()))?,
         place: plain(if variant.plain { "place.blocks" } else { "place.rows" })?,
@@ -154,12 +157,12 @@ fn texts(backend: Backend) -> &'static [(&'static str, &'static str)] {
             "load.u32.a2" "load.u32.a4" "rounded" "place.blocks" "place.rows" "tables" "decode.i8" "rows.i8"
             "word.vec4" "word.u32" "run.scale" "run.offset" "share.chunk" "share.half" "share.words"
             "shares.header" "shares.words" "arguments.workgroup" "arguments.subgroups" "total.workgroup"
-            "total.subgroups" "quantize"),
+            "total.subgroups" "quantize" "matmul.f16" "half.vec4" "half.f32"),
         Backend::Hip => embed!("hip":
             "dequant" "matvec" "matmul" "decode" "prelude" "barrier" "sum" "quad.float4" "quad.float" "dot.float4"
             "dot.float" "store.f32" "store.f16" "f16_to_f32" "f32_to_f16" "bits_to_f32" "load" "rounded" "min"
             "place.blocks" "place.rows" "sizes" "tables" "dot4" "decode.i8" "rows.i8" "word.vec4" "word.u32"
             "run.scale" "run.offset" "share.chunk" "share.half" "share.words" "shares.header" "shares.words"
-            "quantize"),
+            "quantize" "half.float4" "half.float"),
     }
 }

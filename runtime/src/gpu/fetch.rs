@@ -8,7 +8,7 @@ use bytemuck::Pod;
 
 use super::groups::Groups;
 use super::{Gpu, GpuWeights, View, plan};
-use crate::artifact::{Element, Kind};
+use crate::artifact::Element;
 use crate::device::check_activations;
 use crate::memory::{elements, zeros};
 use crate::{Result, f16};
@@ -42,7 +42,7 @@ impl GpuWeights {
     pub async fn matvec_async(&self, x: &[f32]) -> Result<Vec<f32>> {
         check_activations(&self.name, x, 1, self.k as usize)?;
         let mut y = zeros(self.n as usize, "the output")?;
-        self.product(Kind::Matvec, x, &mut y, 1).await?;
+        self.product(x, &mut y, 1).await?;
         Ok(y)
     }
 
@@ -59,7 +59,7 @@ impl GpuWeights {
         let rows = usize::try_from(rows).unwrap_or(usize::MAX).clamp(1, m);
         for (x, y) in x.chunks(rows * k).zip(y.chunks_mut(rows * n)) {
             let m = (x.len() / k) as u32;
-            self.product(Kind::Matmul, x, y, m).await?;
+            self.product(x, y, m).await?;
         }
         Ok(y)
     }
@@ -89,14 +89,14 @@ impl GpuWeights {
     }
 
     /// Runs one product, whose activations and output fit a binding.
-    async fn product(&self, kind: Kind, x: &[f32], y: &mut [f32], m: u32) -> Result<()> {
+    async fn product(&self, x: &[f32], y: &mut [f32], m: u32) -> Result<()> {
         let gpu = &self.gpu;
         let x = gpu.filled("activations", bytemuck::cast_slice(x), wgpu::BufferUsages::STORAGE)?;
         let mut buffers = Fetch::new(gpu, plan::rounded(y.len() as u64) * 4)?;
         let mut encoder = gpu.encoder()?;
         // The buffers do not come again.
         let (x, y_view, groups) = (View::from(&x), View::from(&buffers.y), Groups::default());
-        self.record_product(&mut encoder, kind, x, y_view, m, &groups)?;
+        self.record_product(&mut encoder, x, y_view, m, &groups)?;
         buffers.fetch(gpu, encoder, y).await
     }
 }

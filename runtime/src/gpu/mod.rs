@@ -10,6 +10,7 @@
 mod fault;
 mod fetch;
 mod groups;
+mod matrices;
 mod pipeline;
 mod record;
 mod upload;
@@ -23,7 +24,8 @@ use self::fault::Faults;
 use self::pipeline::Pipeline;
 pub use self::record::{Recorder, View};
 pub use self::upload::GpuWeights;
-use crate::artifact::List;
+use crate::artifact::{self, List};
+use crate::choice::Choice;
 use crate::device::{Backend, Resident};
 use crate::plan::{self, Limits};
 use crate::{Device, Error, Result, Tensor, f16};
@@ -33,6 +35,7 @@ use crate::{Device, Error, Result, Tensor, f16};
 pub struct Gpu {
     shared: Arc<Shared>,
     limits: Limits,
+    choice: Choice,
 }
 
 struct Shared {
@@ -74,21 +77,24 @@ impl Gpu {
         };
         let adapter = instance.request_adapter(&options).await;
         let adapter = adapter.map_err(|error| no_adapter(error.to_string()))?;
+        let (required_features, experimental_features) = matrices::features(&adapter);
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("quantloom"),
+            required_features,
+            experimental_features,
             required_limits: adapter.limits(),
             ..Default::default()
         };
         let (device, queue) = adapter.request_device(&descriptor).await.map_err(|error| {
             no_adapter(format!("`{}` cannot be opened: {error}", adapter.get_info().name))
         })?;
-        let gpu = Gpu::from_parts(device, queue);
+        let gpu = Gpu::from_parts(device, queue).with_adapter(&adapter);
         gpu.shared.faults.watch(&gpu.shared.device);
         Ok(gpu)
     }
 
     /// A device and its queue that the caller owns and may go on using. Its limits decide where
-    /// large tensors are split; no feature is needed.
+    /// large tensors are split. No feature is needed; [`Gpu::with_adapter`] says which are used.
     ///
     /// The caller keeps the device's callbacks: where it is lost, calls here fail with
     /// [`Error::Device`] instead of [`Error::DeviceLost`].
@@ -101,6 +107,7 @@ impl Gpu {
                 alignment: limits.min_storage_buffer_offset_alignment.into(),
                 workgroups: limits.max_compute_workgroups_per_dimension,
             },
+            choice: Choice::new(artifact::Backend::Wgsl),
             shared: Arc::new(Shared {
                 device,
                 queue,

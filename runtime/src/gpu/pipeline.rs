@@ -5,8 +5,8 @@ use std::sync::{Arc, PoisonError};
 
 use super::groups::Groups;
 use super::{Gpu, GpuWeights, View};
-use crate::artifact::{Backend, Binding, Element, Grid, Kernel, Kind, Role, Shape};
-use crate::{Error, Result};
+use crate::Result;
+use crate::artifact::{Binding, Grid, Kernel, Role, Shape};
 
 /// A compiled kernel.
 pub(super) struct Pipeline {
@@ -46,21 +46,15 @@ impl<'a> Streams<'a> {
 }
 
 impl GpuWeights {
-    /// The compiled kernel of this kind; looked up once.
-    pub(super) fn pipeline(&self, kind: Kind, element: Element) -> Result<Arc<Pipeline>> {
-        let format = &self.format;
-        let kernel = format.kernel(Backend::Wgsl, kind, element).ok_or_else(|| Error::Missing {
-            format: format.name.to_string(),
-            what: format!("WGSL kernel `{}_{}`", kind.word(), element.word()),
-            hint: String::new(),
-        })?;
+    /// A kernel of the format, compiled; looked up once.
+    pub(super) fn pipeline(&self, kernel: &Kernel) -> Result<Arc<Pipeline>> {
         // Kernels stay where they are as long as their format.
         let address = std::ptr::from_ref(kernel).addr();
         let mut known = self.pipelines.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, pipeline)) = known.iter().find(|(own, _)| *own == address) {
             return Ok(pipeline.clone());
         }
-        let pipeline = self.gpu.pipeline(kernel, format.is_proven())?;
+        let pipeline = self.gpu.pipeline(kernel, self.format.is_proven())?;
         known.push((address, pipeline.clone()));
         Ok(pipeline)
     }

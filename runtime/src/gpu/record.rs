@@ -97,7 +97,7 @@ impl GpuWeights {
         x: impl Into<View<'a>>,
         y: impl Into<View<'a>>,
     ) -> Result<()> {
-        self.record_product(into, Kind::Matvec, x.into(), y.into(), 1, &self.groups)
+        self.record_product(into, x.into(), y.into(), 1, &self.groups)
     }
 
     /// Records `y[m, n] = x[m, k] · weightsᵀ`, all row-major. The buffers are as for
@@ -113,7 +113,7 @@ impl GpuWeights {
         y: impl Into<View<'a>>,
         m: u32,
     ) -> Result<()> {
-        self.record_product(into, Kind::Matmul, x.into(), y.into(), m, &self.groups)
+        self.record_product(into, x.into(), y.into(), m, &self.groups)
     }
 
     /// Records decoding into `y[n, k]`, row-major, of f32 or f16. `y` needs the usage `STORAGE`
@@ -179,7 +179,8 @@ impl GpuWeights {
         element: Element,
         groups: &Groups,
     ) -> Result<()> {
-        let pipeline = self.pipeline(Kind::Dequant, element)?;
+        let kernel = self.gpu.choice.exact(&self.format, Kind::Dequant, element)?;
+        let pipeline = self.pipeline(kernel)?;
         let count = blocks.end - blocks.start;
         let decoded = count * u64::from(self.format.weights);
         let y = y.part(0, plan::rounded(decoded) * element.bytes());
@@ -218,7 +219,6 @@ impl GpuWeights {
     pub(super) fn record_product(
         &self,
         into: &mut impl Recorder,
-        kind: Kind,
         x: View<'_>,
         y: View<'_>,
         m: u32,
@@ -235,7 +235,7 @@ impl GpuWeights {
                 "the buffer of the activations; WebGPU wants another one".to_owned(),
             ));
         }
-        let pipeline = self.pipeline(kind, Element::F32)?;
+        let pipeline = self.pipeline(self.product_kernel(m)?)?;
         into.compute(|pass| {
             self.parts.iter().try_for_each(|part| {
                 // Rows, columns and products of them are below 2^31: `plan::parts` and `bindable`.

@@ -9,7 +9,7 @@ use crate::vendors::{self, VENDORS, Vendor};
 use crate::{Failed, test};
 use libtest_mimic::{Completion, Trial};
 use quantloom::hip::Compiler;
-use quantloom_codegen::artifact::{Artifact, Backend, Element, Kind};
+use quantloom_codegen::artifact::{Activations, Artifact, Backend, Element, Kind};
 use quantloom_codegen::{compile_with, emit, validate};
 use std::collections::BTreeMap;
 use std::fs;
@@ -106,7 +106,8 @@ fn every_kernel() -> Result<(), Failed> {
         for backend in [Backend::Wgsl, Backend::Hip] {
             for (kind, element) in kinds {
                 let count = |kernel: &&quantloom_codegen::artifact::Kernel| {
-                    (kernel.backend, kernel.kind, kernel.output) == (backend, kind, element)
+                    (kernel.backend, kernel.kind, kernel.output, kernel.activations)
+                        == (backend, kind, element, Activations::F32)
                 };
                 if wanted.kernels.iter().filter(count).count() != 1 {
                     return Err(format!(

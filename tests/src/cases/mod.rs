@@ -10,6 +10,7 @@ mod generated;
 mod gguf;
 mod kernels;
 mod lowering;
+mod matrices;
 mod messages;
 mod mutation;
 mod names;
@@ -37,6 +38,7 @@ pub fn all() -> Vec<Trial> {
         cpu::trials(),
         product::trials(),
         drivers::trials(),
+        matrices::trials(),
         splitting::trials(),
         compiled::trials(),
         browser::trials(),

@@ -10,7 +10,7 @@ use libtest_mimic::Trial;
 use quantloom::verify::random::Rng;
 use quantloom::verify::{Case, Output};
 use quantloom_codegen::artifact::{
-    Backend, Binding, Dims, Element, Grid, Kernel, Kind, Role, Shape,
+    Activations, Backend, Binding, Dims, Element, Grid, Kernel, Kind, Role, Shape,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -68,7 +68,7 @@ impl Problem {
             }
             (Kind::Dequant, _) => (shape, n * k),
             (Kind::Matvec, _) => (shape, n),
-            (Kind::Matmul, _) => (Shape { m, ..shape }, m * n),
+            _ => (Shape { m, ..shape }, m * n),
         }
     }
 
@@ -132,10 +132,15 @@ impl Problem {
             (Kind::Dequant, Element::F32) => Output::Weights(&floats),
             (Kind::Dequant, Element::F16) => Output::Halves(&halves),
             (Kind::Matvec, _) => Output::Matvec(&floats),
-            (Kind::Matmul, _) => Output::Matmul(&floats),
+            _ => Output::Matmul(&floats),
         };
         passed(self.case.compare("a browser's WebGPU", output))
     }
+}
+
+/// Whether browsers have all that a kernel needs.
+fn is_browsers(kernel: &Kernel) -> bool {
+    kernel.backend == Backend::Wgsl && kernel.activations == Activations::F32
 }
 
 fn check(test: &str, subject: &Subject, browser: &mut Browser) -> Result<(), Failed> {
@@ -145,7 +150,7 @@ fn check(test: &str, subject: &Subject, browser: &mut Browser) -> Result<(), Fai
     let problem = |kernel: &Kernel| if kernel.kind == Kind::Dequant { &decoded } else { &finite };
     let format = subject.built_in()?;
     let kernels: Vec<&Kernel> =
-        format.kernels.iter().filter(|kernel| kernel.backend == Backend::Wgsl).collect();
+        format.kernels.iter().filter(|kernel| is_browsers(kernel)).collect();
     if kernels.is_empty() {
         return Err("it has no WGSL kernel".into());
     }
