@@ -489,6 +489,49 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                 },
                 Kernel {
+                    name: Cow::Borrowed("awq_matmul_f16_matrix16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: false,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/awq_matmul_f16_matrix16.hip"),
+                    ),
+                },
+                Kernel {
                     name: Cow::Borrowed("awq_matvec_i8"),
                     backend: Backend::Wgsl,
                     kind: Kind::Matvec,
@@ -1097,6 +1140,41 @@ pub static FORMATS: &[Artifact] = &[
                         include_str!("wgsl/bf16_matmul_f16_matrix8.wgsl"),
                     ),
                 },
+                Kernel {
+                    name: Cow::Borrowed("bf16_matmul_f16_matrix16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: false,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/bf16_matmul_f16_matrix16.hip"),
+                    ),
+                },
             ],
         ),
         cpu: cpu!("../formats/bf16.yaml"),
@@ -1506,6 +1584,45 @@ pub static FORMATS: &[Artifact] = &[
                     padding: 4,
                     source: Cow::Borrowed(
                         include_str!("wgsl/bnb_int8_matmul_f16_matrix8.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("bnb_int8_matmul_f16_matrix16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: false,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("weight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scb"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/bnb_int8_matmul_f16_matrix16.hip"),
                     ),
                 },
                 Kernel {
@@ -2093,6 +2210,41 @@ pub static FORMATS: &[Artifact] = &[
                         include_str!("wgsl/f16_matmul_f16_matrix8.wgsl"),
                     ),
                 },
+                Kernel {
+                    name: Cow::Borrowed("f16_matmul_f16_matrix16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: false,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/f16_matmul_f16_matrix16.hip"),
+                    ),
+                },
             ],
         ),
         cpu: cpu!("../formats/f16.yaml"),
@@ -2450,6 +2602,41 @@ pub static FORMATS: &[Artifact] = &[
                     padding: 4,
                     source: Cow::Borrowed(
                         include_str!("wgsl/f32_matmul_f16_matrix8.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("f32_matmul_f16_matrix16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: false,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/f32_matmul_f16_matrix16.hip"),
                     ),
                 },
             ],
@@ -2873,6 +3060,45 @@ pub static FORMATS: &[Artifact] = &[
                     padding: 4,
                     source: Cow::Borrowed(
                         include_str!("wgsl/fp4_matmul_f16_matrix8.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("fp4_matmul_f16_matrix16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: false,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("packed"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("absmax"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/fp4_matmul_f16_matrix16.hip"),
                     ),
                 },
                 Kernel {
@@ -3683,6 +3909,57 @@ pub static FORMATS: &[Artifact] = &[
                     padding: 4,
                     source: Cow::Borrowed(
                         include_str!("wgsl/fp4_nested_matmul_f16_matrix8.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("fp4_nested_matmul_f16_matrix16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: false,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("packed"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("absmax"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("nested_absmax"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("nested_quant_map"),
+                                role: Role::Weights(3),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("nested_offset"),
+                                role: Role::Weights(4),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/fp4_nested_matmul_f16_matrix16.hip"),
                     ),
                 },
                 Kernel {
@@ -4529,6 +4806,53 @@ pub static FORMATS: &[Artifact] = &[
                         include_str!("wgsl/gptq_act_order_b2_matmul_f16_matrix8.wgsl"),
                     ),
                 },
+                Kernel {
+                    name: Cow::Borrowed("gptq_act_order_b2_matmul_f16_matrix16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: false,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("g_idx"),
+                                role: Role::Weights(3),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/gptq_act_order_b2_matmul_f16_matrix16.hip"),
+                    ),
+                },
             ],
         ),
         cpu: cpu!("../formats/gptq_act_order.yaml", b = 2),
@@ -5073,6 +5397,53 @@ pub static FORMATS: &[Artifact] = &[
                     padding: 4,
                     source: Cow::Borrowed(
                         include_str!("wgsl/gptq_act_order_b3_matmul_f16_matrix8.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_act_order_b3_matmul_f16_matrix16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: false,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("g_idx"),
+                                role: Role::Weights(3),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/gptq_act_order_b3_matmul_f16_matrix16.hip"),
                     ),
                 },
             ],
@@ -5621,6 +5992,53 @@ pub static FORMATS: &[Artifact] = &[
                         include_str!("wgsl/gptq_act_order_b4_matmul_f16_matrix8.wgsl"),
                     ),
                 },
+                Kernel {
+                    name: Cow::Borrowed("gptq_act_order_b4_matmul_f16_matrix16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: false,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("g_idx"),
+                                role: Role::Weights(3),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/gptq_act_order_b4_matmul_f16_matrix16.hip"),
+                    ),
+                },
             ],
         ),
         cpu: cpu!("../formats/gptq_act_order.yaml", b = 4),
@@ -6165,6 +6583,53 @@ pub static FORMATS: &[Artifact] = &[
                     padding: 4,
                     source: Cow::Borrowed(
                         include_str!("wgsl/gptq_act_order_b8_matmul_f16_matrix8.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_act_order_b8_matmul_f16_matrix16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: false,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("g_idx"),
+                                role: Role::Weights(3),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/gptq_act_order_b8_matmul_f16_matrix16.hip"),
                     ),
                 },
             ],
@@ -6715,6 +7180,53 @@ pub static FORMATS: &[Artifact] = &[
                         include_str!("wgsl/gptq_act_order_v2_b2_matmul_f16_matrix8.wgsl"),
                     ),
                 },
+                Kernel {
+                    name: Cow::Borrowed("gptq_act_order_v2_b2_matmul_f16_matrix16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: false,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("g_idx"),
+                                role: Role::Weights(3),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/gptq_act_order_v2_b2_matmul_f16_matrix16.hip"),
+                    ),
+                },
             ],
         ),
         cpu: cpu!("../formats/gptq_act_order_v2.yaml", b = 2),
@@ -7261,6 +7773,53 @@ pub static FORMATS: &[Artifact] = &[
                     padding: 4,
                     source: Cow::Borrowed(
                         include_str!("wgsl/gptq_act_order_v2_b3_matmul_f16_matrix8.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_act_order_v2_b3_matmul_f16_matrix16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: false,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("g_idx"),
+                                role: Role::Weights(3),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/gptq_act_order_v2_b3_matmul_f16_matrix16.hip"),
                     ),
                 },
             ],
@@ -7811,6 +8370,53 @@ pub static FORMATS: &[Artifact] = &[
                         include_str!("wgsl/gptq_act_order_v2_b4_matmul_f16_matrix8.wgsl"),
                     ),
                 },
+                Kernel {
+                    name: Cow::Borrowed("gptq_act_order_v2_b4_matmul_f16_matrix16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: false,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("g_idx"),
+                                role: Role::Weights(3),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/gptq_act_order_v2_b4_matmul_f16_matrix16.hip"),
+                    ),
+                },
             ],
         ),
         cpu: cpu!("../formats/gptq_act_order_v2.yaml", b = 4),
@@ -8359,6 +8965,53 @@ pub static FORMATS: &[Artifact] = &[
                         include_str!("wgsl/gptq_act_order_v2_b8_matmul_f16_matrix8.wgsl"),
                     ),
                 },
+                Kernel {
+                    name: Cow::Borrowed("gptq_act_order_v2_b8_matmul_f16_matrix16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: false,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("g_idx"),
+                                role: Role::Weights(3),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/gptq_act_order_v2_b8_matmul_f16_matrix16.hip"),
+                    ),
+                },
             ],
         ),
         cpu: cpu!("../formats/gptq_act_order_v2.yaml", b = 8),
@@ -8835,6 +9488,49 @@ pub static FORMATS: &[Artifact] = &[
                     padding: 4,
                     source: Cow::Borrowed(
                         include_str!("wgsl/gptq_b2_matmul_f16_matrix8.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_b2_matmul_f16_matrix16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: false,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/gptq_b2_matmul_f16_matrix16.hip"),
                     ),
                 },
                 Kernel {
@@ -9566,6 +10262,49 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                 },
                 Kernel {
+                    name: Cow::Borrowed("gptq_b3_matmul_f16_matrix16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: false,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/gptq_b3_matmul_f16_matrix16.hip"),
+                    ),
+                },
+                Kernel {
                     name: Cow::Borrowed("gptq_b3_matvec_i8"),
                     backend: Backend::Wgsl,
                     kind: Kind::Matvec,
@@ -10294,6 +11033,49 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                 },
                 Kernel {
+                    name: Cow::Borrowed("gptq_b4_matmul_f16_matrix16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: false,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/gptq_b4_matmul_f16_matrix16.hip"),
+                    ),
+                },
+                Kernel {
                     name: Cow::Borrowed("gptq_b4_matvec_i8"),
                     backend: Backend::Wgsl,
                     kind: Kind::Matvec,
@@ -11019,6 +11801,49 @@ pub static FORMATS: &[Artifact] = &[
                     padding: 4,
                     source: Cow::Borrowed(
                         include_str!("wgsl/gptq_b8_matmul_f16_matrix8.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_b8_matmul_f16_matrix16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: false,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/gptq_b8_matmul_f16_matrix16.hip"),
                     ),
                 },
                 Kernel {
@@ -11765,6 +12590,49 @@ pub static FORMATS: &[Artifact] = &[
                     padding: 4,
                     source: Cow::Borrowed(
                         include_str!("wgsl/gptq_masked_b2_matmul_f16_matrix8.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_masked_b2_matmul_f16_matrix16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: false,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/gptq_masked_b2_matmul_f16_matrix16.hip"),
                     ),
                 },
                 Kernel {
@@ -12522,6 +13390,49 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                 },
                 Kernel {
+                    name: Cow::Borrowed("gptq_masked_b3_matmul_f16_matrix16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: false,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/gptq_masked_b3_matmul_f16_matrix16.hip"),
+                    ),
+                },
+                Kernel {
                     name: Cow::Borrowed("gptq_masked_b3_matvec_i8"),
                     backend: Backend::Wgsl,
                     kind: Kind::Matvec,
@@ -13273,6 +14184,49 @@ pub static FORMATS: &[Artifact] = &[
                     padding: 4,
                     source: Cow::Borrowed(
                         include_str!("wgsl/gptq_masked_b4_matmul_f16_matrix8.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_masked_b4_matmul_f16_matrix16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: false,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/gptq_masked_b4_matmul_f16_matrix16.hip"),
                     ),
                 },
                 Kernel {
@@ -14030,6 +14984,49 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                 },
                 Kernel {
+                    name: Cow::Borrowed("gptq_masked_b8_matmul_f16_matrix16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: false,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/gptq_masked_b8_matmul_f16_matrix16.hip"),
+                    ),
+                },
+                Kernel {
                     name: Cow::Borrowed("gptq_masked_b8_matvec_i8"),
                     backend: Backend::Wgsl,
                     kind: Kind::Matvec,
@@ -14774,6 +15771,49 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                 },
                 Kernel {
+                    name: Cow::Borrowed("gptq_v2_b2_matmul_f16_matrix16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: false,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/gptq_v2_b2_matmul_f16_matrix16.hip"),
+                    ),
+                },
+                Kernel {
                     name: Cow::Borrowed("gptq_v2_b2_matvec_i8"),
                     backend: Backend::Wgsl,
                     kind: Kind::Matvec,
@@ -15507,6 +16547,49 @@ pub static FORMATS: &[Artifact] = &[
                     padding: 4,
                     source: Cow::Borrowed(
                         include_str!("wgsl/gptq_v2_b3_matmul_f16_matrix8.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_v2_b3_matmul_f16_matrix16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: false,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/gptq_v2_b3_matmul_f16_matrix16.hip"),
                     ),
                 },
                 Kernel {
@@ -16246,6 +17329,49 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                 },
                 Kernel {
+                    name: Cow::Borrowed("gptq_v2_b4_matmul_f16_matrix16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: false,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/gptq_v2_b4_matmul_f16_matrix16.hip"),
+                    ),
+                },
+                Kernel {
                     name: Cow::Borrowed("gptq_v2_b4_matvec_i8"),
                     backend: Backend::Wgsl,
                     kind: Kind::Matvec,
@@ -16982,6 +18108,49 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                 },
                 Kernel {
+                    name: Cow::Borrowed("gptq_v2_b8_matmul_f16_matrix16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: false,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/gptq_v2_b8_matmul_f16_matrix16.hip"),
+                    ),
+                },
+                Kernel {
                     name: Cow::Borrowed("gptq_v2_b8_matvec_i8"),
                     backend: Backend::Wgsl,
                     kind: Kind::Matvec,
@@ -17633,6 +18802,45 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                 },
                 Kernel {
+                    name: Cow::Borrowed("iq1_m_matmul_f16_matrix16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: false,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("tables"),
+                                role: Role::Tables,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/iq1_m_matmul_f16_matrix16.hip"),
+                    ),
+                },
+                Kernel {
                     name: Cow::Borrowed("iq1_m_matvec_i8"),
                     backend: Backend::Wgsl,
                     kind: Kind::Matvec,
@@ -18257,6 +19465,45 @@ pub static FORMATS: &[Artifact] = &[
                     padding: 4,
                     source: Cow::Borrowed(
                         include_str!("wgsl/iq1_s_matmul_f16_matrix8.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("iq1_s_matmul_f16_matrix16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: false,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("tables"),
+                                role: Role::Tables,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/iq1_s_matmul_f16_matrix16.hip"),
                     ),
                 },
                 Kernel {
@@ -18887,6 +20134,45 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                 },
                 Kernel {
+                    name: Cow::Borrowed("iq2_s_matmul_f16_matrix16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: false,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("tables"),
+                                role: Role::Tables,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/iq2_s_matmul_f16_matrix16.hip"),
+                    ),
+                },
+                Kernel {
                     name: Cow::Borrowed("iq2_s_matvec_i8"),
                     backend: Backend::Wgsl,
                     kind: Kind::Matvec,
@@ -19511,6 +20797,45 @@ pub static FORMATS: &[Artifact] = &[
                     padding: 4,
                     source: Cow::Borrowed(
                         include_str!("wgsl/iq2_xs_matmul_f16_matrix8.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("iq2_xs_matmul_f16_matrix16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: false,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("tables"),
+                                role: Role::Tables,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/iq2_xs_matmul_f16_matrix16.hip"),
                     ),
                 },
                 Kernel {
@@ -20141,6 +21466,45 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                 },
                 Kernel {
+                    name: Cow::Borrowed("iq2_xxs_matmul_f16_matrix16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: false,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("tables"),
+                                role: Role::Tables,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/iq2_xxs_matmul_f16_matrix16.hip"),
+                    ),
+                },
+                Kernel {
                     name: Cow::Borrowed("iq2_xxs_matvec_i8"),
                     backend: Backend::Wgsl,
                     kind: Kind::Matvec,
@@ -20765,6 +22129,45 @@ pub static FORMATS: &[Artifact] = &[
                     padding: 4,
                     source: Cow::Borrowed(
                         include_str!("wgsl/iq3_s_matmul_f16_matrix8.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("iq3_s_matmul_f16_matrix16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: false,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("tables"),
+                                role: Role::Tables,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/iq3_s_matmul_f16_matrix16.hip"),
                     ),
                 },
                 Kernel {
@@ -21395,6 +22798,45 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                 },
                 Kernel {
+                    name: Cow::Borrowed("iq3_xxs_matmul_f16_matrix16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: false,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("tables"),
+                                role: Role::Tables,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/iq3_xxs_matmul_f16_matrix16.hip"),
+                    ),
+                },
+                Kernel {
                     name: Cow::Borrowed("iq3_xxs_matvec_i8"),
                     backend: Backend::Wgsl,
                     kind: Kind::Matvec,
@@ -21982,6 +23424,41 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                 },
                 Kernel {
+                    name: Cow::Borrowed("iq4_nl_matmul_f16_matrix16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: false,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/iq4_nl_matmul_f16_matrix16.hip"),
+                    ),
+                },
+                Kernel {
                     name: Cow::Borrowed("iq4_nl_matvec_i8"),
                     backend: Backend::Wgsl,
                     kind: Kind::Matvec,
@@ -22545,6 +24022,41 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                 },
                 Kernel {
+                    name: Cow::Borrowed("iq4_xs_matmul_f16_matrix16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: false,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/iq4_xs_matmul_f16_matrix16.hip"),
+                    ),
+                },
+                Kernel {
                     name: Cow::Borrowed("iq4_xs_matvec_i8"),
                     backend: Backend::Wgsl,
                     kind: Kind::Matvec,
@@ -23105,6 +24617,41 @@ pub static FORMATS: &[Artifact] = &[
                     padding: 4,
                     source: Cow::Borrowed(
                         include_str!("wgsl/mxfp4_matmul_f16_matrix8.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("mxfp4_matmul_f16_matrix16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: false,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/mxfp4_matmul_f16_matrix16.hip"),
                     ),
                 },
                 Kernel {
@@ -23730,6 +25277,45 @@ pub static FORMATS: &[Artifact] = &[
                     padding: 4,
                     source: Cow::Borrowed(
                         include_str!("wgsl/nf4_matmul_f16_matrix8.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("nf4_matmul_f16_matrix16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: false,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("packed"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("absmax"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/nf4_matmul_f16_matrix16.hip"),
                     ),
                 },
                 Kernel {
@@ -24543,6 +26129,57 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                 },
                 Kernel {
+                    name: Cow::Borrowed("nf4_nested_matmul_f16_matrix16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: false,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("packed"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("absmax"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("nested_absmax"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("nested_quant_map"),
+                                role: Role::Weights(3),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("nested_offset"),
+                                role: Role::Weights(4),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/nf4_nested_matmul_f16_matrix16.hip"),
+                    ),
+                },
+                Kernel {
                     name: Cow::Borrowed("nf4_nested_matvec_i8"),
                     backend: Backend::Wgsl,
                     kind: Kind::Matvec,
@@ -25240,6 +26877,45 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                 },
                 Kernel {
+                    name: Cow::Borrowed("nvfp4_matmul_f16_matrix16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: false,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("tables"),
+                                role: Role::Tables,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/nvfp4_matmul_f16_matrix16.hip"),
+                    ),
+                },
+                Kernel {
                     name: Cow::Borrowed("nvfp4_matvec_i8"),
                     backend: Backend::Wgsl,
                     kind: Kind::Matvec,
@@ -25825,6 +27501,41 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                 },
                 Kernel {
+                    name: Cow::Borrowed("q1_0_matmul_f16_matrix16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: false,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/q1_0_matmul_f16_matrix16.hip"),
+                    ),
+                },
+                Kernel {
                     name: Cow::Borrowed("q1_0_matvec_i8"),
                     backend: Backend::Wgsl,
                     kind: Kind::Matvec,
@@ -26383,6 +28094,41 @@ pub static FORMATS: &[Artifact] = &[
                     padding: 4,
                     source: Cow::Borrowed(
                         include_str!("wgsl/q2_0_matmul_f16_matrix8.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q2_0_matmul_f16_matrix16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: false,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/q2_0_matmul_f16_matrix16.hip"),
                     ),
                 },
                 Kernel {
@@ -26949,6 +28695,41 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                 },
                 Kernel {
+                    name: Cow::Borrowed("q2_k_matmul_f16_matrix16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: false,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/q2_k_matmul_f16_matrix16.hip"),
+                    ),
+                },
+                Kernel {
                     name: Cow::Borrowed("q2_k_matvec_i8"),
                     backend: Backend::Wgsl,
                     kind: Kind::Matvec,
@@ -27507,6 +29288,41 @@ pub static FORMATS: &[Artifact] = &[
                     padding: 4,
                     source: Cow::Borrowed(
                         include_str!("wgsl/q3_k_matmul_f16_matrix8.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q3_k_matmul_f16_matrix16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: false,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/q3_k_matmul_f16_matrix16.hip"),
                     ),
                 },
                 Kernel {
@@ -28071,6 +29887,41 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                 },
                 Kernel {
+                    name: Cow::Borrowed("q4_0_matmul_f16_matrix16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: false,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/q4_0_matmul_f16_matrix16.hip"),
+                    ),
+                },
+                Kernel {
                     name: Cow::Borrowed("q4_0_matvec_i8"),
                     backend: Backend::Wgsl,
                     kind: Kind::Matvec,
@@ -28631,6 +30482,41 @@ pub static FORMATS: &[Artifact] = &[
                     padding: 4,
                     source: Cow::Borrowed(
                         include_str!("wgsl/q4_0_f32_matmul_f16_matrix8.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q4_0_f32_matmul_f16_matrix16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: false,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/q4_0_f32_matmul_f16_matrix16.hip"),
                     ),
                 },
                 Kernel {
@@ -29211,6 +31097,41 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                 },
                 Kernel {
+                    name: Cow::Borrowed("q4_0_f32_halves_matmul_f16_matrix16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: false,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/q4_0_f32_halves_matmul_f16_matrix16.hip"),
+                    ),
+                },
+                Kernel {
                     name: Cow::Borrowed("q4_0_f32_halves_matvec_i8"),
                     backend: Backend::Wgsl,
                     kind: Kind::Matvec,
@@ -29782,6 +31703,41 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                 },
                 Kernel {
+                    name: Cow::Borrowed("q4_1_matmul_f16_matrix16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: false,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/q4_1_matmul_f16_matrix16.hip"),
+                    ),
+                },
+                Kernel {
                     name: Cow::Borrowed("q4_1_matvec_i8"),
                     backend: Backend::Wgsl,
                     kind: Kind::Matvec,
@@ -30343,6 +32299,41 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                 },
                 Kernel {
+                    name: Cow::Borrowed("q4_k_matmul_f16_matrix16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: false,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/q4_k_matmul_f16_matrix16.hip"),
+                    ),
+                },
+                Kernel {
                     name: Cow::Borrowed("q4_k_matvec_i8"),
                     backend: Backend::Wgsl,
                     kind: Kind::Matvec,
@@ -30901,6 +32892,41 @@ pub static FORMATS: &[Artifact] = &[
                     padding: 4,
                     source: Cow::Borrowed(
                         include_str!("wgsl/q5_0_matmul_f16_matrix8.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q5_0_matmul_f16_matrix16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: false,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/q5_0_matmul_f16_matrix16.hip"),
                     ),
                 },
                 Kernel {
@@ -31467,6 +33493,41 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                 },
                 Kernel {
+                    name: Cow::Borrowed("q5_1_matmul_f16_matrix16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: false,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/q5_1_matmul_f16_matrix16.hip"),
+                    ),
+                },
+                Kernel {
                     name: Cow::Borrowed("q5_1_matvec_i8"),
                     backend: Backend::Wgsl,
                     kind: Kind::Matvec,
@@ -32025,6 +34086,41 @@ pub static FORMATS: &[Artifact] = &[
                     padding: 4,
                     source: Cow::Borrowed(
                         include_str!("wgsl/q5_k_matmul_f16_matrix8.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q5_k_matmul_f16_matrix16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: false,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/q5_k_matmul_f16_matrix16.hip"),
                     ),
                 },
                 Kernel {
@@ -32589,6 +34685,41 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                 },
                 Kernel {
+                    name: Cow::Borrowed("q6_k_matmul_f16_matrix16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: false,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/q6_k_matmul_f16_matrix16.hip"),
+                    ),
+                },
+                Kernel {
                     name: Cow::Borrowed("q6_k_matvec_i8"),
                     backend: Backend::Wgsl,
                     kind: Kind::Matvec,
@@ -33147,6 +35278,41 @@ pub static FORMATS: &[Artifact] = &[
                     padding: 4,
                     source: Cow::Borrowed(
                         include_str!("wgsl/q8_0_matmul_f16_matrix8.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q8_0_matmul_f16_matrix16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: false,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/q8_0_matmul_f16_matrix16.hip"),
                     ),
                 },
                 Kernel {
@@ -33713,6 +35879,41 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                 },
                 Kernel {
+                    name: Cow::Borrowed("q8_1_matmul_f16_matrix16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: false,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/q8_1_matmul_f16_matrix16.hip"),
+                    ),
+                },
+                Kernel {
                     name: Cow::Borrowed("q8_1_matvec_i8"),
                     backend: Backend::Wgsl,
                     kind: Kind::Matvec,
@@ -34273,6 +36474,41 @@ pub static FORMATS: &[Artifact] = &[
                     padding: 4,
                     source: Cow::Borrowed(
                         include_str!("wgsl/q8_k_matmul_f16_matrix8.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q8_k_matmul_f16_matrix16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: false,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/q8_k_matmul_f16_matrix16.hip"),
                     ),
                 },
                 Kernel {
@@ -34839,6 +37075,41 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                 },
                 Kernel {
+                    name: Cow::Borrowed("super4_matmul_f16_matrix16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: false,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/super4_matmul_f16_matrix16.hip"),
+                    ),
+                },
+                Kernel {
                     name: Cow::Borrowed("super4_matvec_i8"),
                     backend: Backend::Wgsl,
                     kind: Kind::Matvec,
@@ -35399,6 +37670,41 @@ pub static FORMATS: &[Artifact] = &[
                     padding: 4,
                     source: Cow::Borrowed(
                         include_str!("wgsl/super6_matmul_f16_matrix8.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("super6_matmul_f16_matrix16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: false,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/super6_matmul_f16_matrix16.hip"),
                     ),
                 },
                 Kernel {
@@ -36003,6 +38309,45 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                 },
                 Kernel {
+                    name: Cow::Borrowed("tq1_0_matmul_f16_matrix16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: false,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("tables"),
+                                role: Role::Tables,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/tq1_0_matmul_f16_matrix16.hip"),
+                    ),
+                },
+                Kernel {
                     name: Cow::Borrowed("tq1_0_matvec_i8"),
                     backend: Backend::Wgsl,
                     kind: Kind::Matvec,
@@ -36585,6 +38930,41 @@ pub static FORMATS: &[Artifact] = &[
                     padding: 4,
                     source: Cow::Borrowed(
                         include_str!("wgsl/tq2_0_matmul_f16_matrix8.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("tq2_0_matmul_f16_matrix16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: false,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/tq2_0_matmul_f16_matrix16.hip"),
                     ),
                 },
                 Kernel {

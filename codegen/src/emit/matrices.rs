@@ -11,7 +11,7 @@ use serde::Serialize;
 /// The matmuls of a format that round to f16; none where strips fit no tile.
 pub(super) fn kernels(format: &Format, row: &Verified<Decoder>) -> Result<Vec<Kernel>, Error> {
     let (quads, lanes) = (row.quads.len() as u32, super::lanes(row));
-    let all = [(&dialect::WGSL, 16), (&dialect::WGSL, 8)];
+    let all = [(&dialect::WGSL, 16), (&dialect::WGSL, 8), (&dialect::HIP, 16)];
     let fitting = all.into_iter().filter_map(|(dialect, matrix)| {
         Tiles::new(quads, lanes, matrix).map(|tiles| kernel(format, row, dialect, &tiles))
     });
@@ -74,6 +74,8 @@ struct Tiles {
     /// Strips of a row in one step along k, and matrices along k.
     chunk: u32,
     slices: u32,
+    /// Weights in a quad.
+    lanes: u32,
     /// Quads of a row in a matrix, and distance of two rows of a tile in quads.
     slice_quads: u32,
     pitch: u32,
@@ -112,11 +114,12 @@ impl Tiles {
             own_n: OWN[1],
             chunk,
             slices: step / matrix,
+            lanes,
             slice_quads: matrix / lanes,
             pitch,
             each: strips.div_ceil(WORKGROUP),
-            weight_lanes: text(all, format!("if lane < {strips}u ")),
-            activation_lanes: text(all, format!("if lane >= {strips}u{end} ")),
+            weight_lanes: text(all, format!("if (lane < {strips}u) ")),
+            activation_lanes: text(all, format!("if (lane >= {strips}u{end}) ")),
             activation_lane: "lane".to_owned() + &text(all, format!(" - {strips}u")),
         })
     }

@@ -66,13 +66,19 @@ pub(super) fn parts(variant: &Variant) -> Result<Parts, Error> {
     };
     let plain = |name: &str| text(backend, name, Nothing {});
     // A conversion stands once, with its first user.
-    let converts = variant.output == Element::F16 && !variant.functions.contains(&"f32_to_f16");
-    let conversion = if converts { plain("f32_to_f16")? } else { String::new() };
+    let conversions = |names: &[&'static str]| -> Result<String, Error> {
+        names.iter().filter(|name| !variant.functions.contains(name)).map(|name| plain(name)).collect()
+    };
+    let of_half: &[_] = if quad == "float" { &["f32_to_f16"] } else { &[] };
+    let of_store: &[_] = match variant.output {
+        Element::F32 => &[],
+        Element::F16 => &["f32_to_f16"],
+    };
     Ok(Parts {
         quad: plain(&format!("quad.{quad}"))?,
-        half: plain(&format!("half.{quad}"))?,
+        half: conversions(of_half)? + &plain(&format!("half.{quad}"))?,
         dot: plain(&format!("dot.{quad}"))?,
-        store: conversion + &plain(&format!("store.{}", variant.output.word()))?,
+        store: conversions(of_store)? + &plain(&format!("store.{}", variant.output.word()))?,
         place: plain(if variant.plain { "place.blocks" } else { "place.rows" })?,
         tables_buffer: if variant.tables { vec!["tables"] } else { Vec::new() },
         helpers: helpers(backend, variant.loads, variant.functions)?,
@@ -163,6 +169,6 @@ fn texts(backend: Backend) -> &'static [(&'static str, &'static str)] {
             "dot.float" "store.f32" "store.f16" "f16_to_f32" "f32_to_f16" "bits_to_f32" "load" "rounded" "min"
             "place.blocks" "place.rows" "sizes" "tables" "dot4" "decode.i8" "rows.i8" "word.vec4" "word.u32"
             "run.scale" "run.offset" "share.chunk" "share.half" "share.words" "shares.header" "shares.words"
-            "quantize" "half.float4" "half.float"),
+            "quantize" "half.float4" "half.float" "matmul.f16" "matrices"),
     }
 }

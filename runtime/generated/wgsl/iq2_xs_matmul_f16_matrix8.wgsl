@@ -232,29 +232,29 @@ fn iq2_xs_matmul_f16_matrix8(
     var sum_1_3 = coop_mat8x8<f32, C>();
     var weights_0 = Halves();
     var activations_0 = Halves();
-    if lane < 128u {
+    if (lane < 128u) {
         weights_0 = weight_strip(first_n, 0u, lane + 0u);
     }
-    if lane >= 128u {
+    if (lane >= 128u) {
         activations_0 = activation_strip(first_m, 0u, lane - 128u + 0u);
     }
 
     let strips = shape.k / WEIGHTS * STRIPS; // in one row
     for (var step = 0u; step < strips; step += CHUNK) {
         workgroupBarrier(); // the last step's tiles are read
-        if lane < 128u {
+        if (lane < 128u) {
             keep_weights(lane + 0u, weights_0);
         }
-        if lane >= 128u {
+        if (lane >= 128u) {
             keep_activations(lane - 128u + 0u, activations_0);
         }
         workgroupBarrier();
 
         // The next step's strips are on their way while this one's are multiplied.
-        if lane < 128u {
+        if (lane < 128u) {
             weights_0 = weight_strip(first_n, step + CHUNK, lane + 0u);
         }
-        if lane >= 128u {
+        if (lane >= 128u) {
             activations_0 = activation_strip(first_m, step + CHUNK, lane - 128u + 0u);
         }
         {
