@@ -1,6 +1,6 @@
 //! The whole road, a line a stage.
 
-use crate::artifact::Artifact;
+use crate::artifact::{Artifact, Kernel};
 use crate::descriptor::{Descriptor, Params};
 use crate::emit;
 use crate::format::{Facts, Format};
@@ -37,6 +37,15 @@ pub fn compile_with(descriptor: &str, file: &str, params: &Params) -> Result<Com
         descriptor: descriptor.to_string().into(),
     };
     Ok(Compiled { format, facts, decoder, coded, artifact })
+}
+
+/// The kernels that round activations to [`Activations::Int8`](crate::artifact::Activations::Int8), one
+/// for each backend; they serve all formats.
+pub fn quantizers() -> Result<Vec<Kernel>, Error> {
+    let kernels = emit::quantizers()?;
+    #[cfg(feature = "validate")]
+    crate::validate::kernels(&kernels)?;
+    Ok(kernels)
 }
 
 /// [`compile`] for a file's bytes: refuses what is not UTF-8.

@@ -27,7 +27,7 @@ pub mod validate;
 
 #[cfg(feature = "compile")]
 pub use compile::{
-    Compiled, Error, choices, compile, compile_all, compile_bytes, compile_with, text,
+    Compiled, Error, choices, compile, compile_all, compile_bytes, compile_with, quantizers, text,
 };
 #[cfg(feature = "compile")]
 pub use descriptor::{Descriptor, Params};

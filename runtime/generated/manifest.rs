@@ -39175,3 +39175,65 @@ pub static FORMATS: &[Artifact] = &[
         descriptor: Cow::Borrowed(include_str!("../../formats/tq2_0.yaml")),
     },
 ];
+
+/// The kernels that round activations to 8 bits, one for each backend.
+pub static QUANTIZERS: &[Kernel] = &[
+    Kernel {
+        name: Cow::Borrowed("quantize_i8"),
+        backend: Backend::Wgsl,
+        kind: Kind::Quantize,
+        output: Element::F32,
+        activations: Activations::F32,
+        subgroups: false,
+        matrix: 0,
+        workgroup: [64, 1, 1],
+        bindings: Cow::Borrowed(
+            &[
+                Binding {
+                    name: Cow::Borrowed("x"),
+                    role: Role::Activations,
+                },
+                Binding {
+                    name: Cow::Borrowed("y"),
+                    role: Role::Output,
+                },
+                Binding {
+                    name: Cow::Borrowed("shape"),
+                    role: Role::Shape,
+                },
+            ],
+        ),
+        grid: Grid::Chunks { per_workgroup: 8 },
+        padding: 0,
+        source: Cow::Borrowed(include_str!("wgsl/quantize_i8.wgsl")),
+    },
+    Kernel {
+        name: Cow::Borrowed("quantize_i8"),
+        backend: Backend::Hip,
+        kind: Kind::Quantize,
+        output: Element::F32,
+        activations: Activations::F32,
+        subgroups: false,
+        matrix: 0,
+        workgroup: [64, 1, 1],
+        bindings: Cow::Borrowed(
+            &[
+                Binding {
+                    name: Cow::Borrowed("x"),
+                    role: Role::Activations,
+                },
+                Binding {
+                    name: Cow::Borrowed("y"),
+                    role: Role::Output,
+                },
+                Binding {
+                    name: Cow::Borrowed("shape"),
+                    role: Role::Shape,
+                },
+            ],
+        ),
+        grid: Grid::Chunks { per_workgroup: 8 },
+        padding: 0,
+        source: Cow::Borrowed(include_str!("hip/quantize_i8.hip")),
+    },
+];

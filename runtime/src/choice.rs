@@ -1,7 +1,7 @@
 //! Which kernel a GPU takes, of those that a format has.
 
-use crate::artifact::{Activations, Backend, Element, Kernel, Kind};
-use crate::{Error, Format, Result};
+use crate::artifact::{Activations, Backend, CHUNK, CHUNK_BYTES, Element, Kernel, Kind};
+use crate::{Error, Format, Result, quantizers};
 
 /// What a device has and its user wants.
 #[derive(Clone, Copy, Debug)]
@@ -9,7 +9,9 @@ pub(crate) struct Choice {
     pub backend: Backend,
     /// How products shall read activations.
     pub activations: Activations,
-    /// Side of the matrices that there are units for, for [`Activations::F16`]; 0 where there are none.
+    /// Whether there are subgroup operations.
+    pub subgroups: bool,
+    /// Side of the matrices that there are units for; 0 where there are none.
     pub matrix: u32,
 }
 
@@ -19,16 +21,21 @@ const FEW: u32 = 16;
 impl Choice {
     /// Exact products, with nothing that a device may lack.
     pub fn new(backend: Backend) -> Choice {
-        Choice { backend, activations: Activations::F32, matrix: 0 }
+        Choice { backend, activations: Activations::F32, subgroups: false, matrix: 0 }
     }
 
-    /// The kernel that multiplies `m` activation rows: the exact one where the device or the format
-    /// has no other for them.
+    /// The kernel that multiplies `m` activation rows: the exact one where the device or the format has
+    /// none that rounds so many as it is wanted.
     pub fn product<'f>(&self, format: &'f Format, m: u32) -> Result<&'f Kernel> {
-        let exact = if m == 1 { Kind::Matvec } else { Kind::Matmul };
+        let (int8, exact) = match m {
+            1 => (Kind::Matvec, Kind::Matvec),
+            _ => (Kind::Batch, Kind::Matmul),
+        };
         let rounding = match self.activations {
-            Activations::F16 if m > FEW => format.f16_kernel(self.backend, self.matrix),
-            Activations::F16 | Activations::F32 | Activations::Int8 => None,
+            Activations::F32 => None,
+            Activations::F16 if m <= FEW => None,
+            Activations::F16 => format.f16_kernel(self.backend, self.matrix),
+            Activations::Int8 => format.int8_kernel(self.backend, int8, self.subgroups),
         };
         rounding.map_or_else(|| self.exact(format, exact, Element::F32), Ok)
     }
@@ -41,4 +48,25 @@ impl Choice {
             hint: String::new(),
         })
     }
+
+    /// How products of a format read activations, of enough rows at least.
+    pub fn activations(&self, format: &Format) -> Activations {
+        let rows = if self.activations == Activations::F16 { FEW + 1 } else { 1 };
+        self.product(format, rows).map_or(Activations::F32, |kernel| kernel.activations)
+    }
+}
+
+/// The kernel that rounds activations.
+pub(crate) fn quantizer(backend: Backend) -> Result<&'static Kernel> {
+    let own = quantizers().iter().find(|kernel| kernel.backend == backend);
+    own.ok_or_else(|| Error::Missing {
+        format: "activations".to_owned(),
+        what: format!("{backend:?} kernel that rounds them to 8 bits"),
+        hint: String::new(),
+    })
+}
+
+/// Bytes of `m` rows of `k` activations once they are rounded.
+pub(crate) fn quantized_bytes(m: u64, k: u64) -> u64 {
+    m.saturating_mul(k.div_ceil(CHUNK.into())).saturating_mul(CHUNK_BYTES.into())
 }

@@ -4,6 +4,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::artifact::Activations;
 use crate::{Error, Format, Result, Tensor, f16};
 
 /// Where weights lie and products are computed; cheap to clone.
@@ -166,6 +167,12 @@ impl Weights {
         self.tensor.k
     }
 
+    /// How products read activations: as the device was asked to, or as they are where the format has
+    /// no 8-bit codes.
+    pub fn activations(&self) -> Activations {
+        self.resident.activations()
+    }
+
     /// The same weights as the CPU sees them, to compute into memory of your own; `None` where they lie
     /// elsewhere.
     #[cfg(feature = "cpu")]
@@ -222,6 +229,11 @@ pub(crate) trait Resident: Shared {
     fn dequantize_f16(&self) -> Result<Vec<f16>>;
     fn matvec(&self, x: &[f32]) -> Result<Vec<f32>>;
     fn matmul(&self, x: &[f32], m: usize) -> Result<Vec<f32>>;
+
+    /// How products read activations.
+    fn activations(&self) -> Activations {
+        Activations::F32
+    }
 
     #[cfg(feature = "cpu")]
     fn on_cpu(&self) -> Option<&crate::cpu::CpuWeights> {

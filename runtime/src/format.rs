@@ -4,7 +4,7 @@ use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
 
-use crate::artifact::{Artifact, Dims, Extent, Grid};
+use crate::artifact::{Artifact, Dims, Extent, Grid, Kernel};
 use crate::{Error, Result};
 
 /// A format's facts, CPU decoder and kernels, and the sizes that its tensors are stored with; cheap to
@@ -27,6 +27,12 @@ enum Source {
 /// Every format that is built in, sorted by name.
 pub fn formats() -> &'static [Artifact] {
     crate::manifest::FORMATS
+}
+
+/// The kernels that make [`Activations::Int8`](crate::artifact::Activations::Int8) of f32 activations
+/// `[m, k]`, one for each backend; they serve all formats.
+pub fn quantizers() -> &'static [Kernel] {
+    crate::manifest::QUANTIZERS
 }
 
 impl Format {

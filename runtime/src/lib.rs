@@ -39,7 +39,7 @@
 extern crate self as quantloom;
 
 mod bytes;
-#[cfg(any(feature = "wgpu", feature = "web"))]
+#[cfg(any(feature = "hip", feature = "hip-host", feature = "wgpu", feature = "web"))]
 mod choice;
 #[cfg(feature = "cpu")]
 pub mod cpu;
@@ -70,7 +70,7 @@ pub mod verify;
 pub use bytes::Bytes;
 pub use device::{Device, Weights};
 pub use error::{Error, Result};
-pub use format::{Format, formats};
+pub use format::{Format, formats, quantizers};
 pub use gguf::Gguf;
 pub use half::f16;
 pub use quantloom_codegen::artifact;

@@ -9,6 +9,7 @@ pub mod amdgpu;
 pub mod browser;
 mod cases;
 pub mod engine;
+pub mod gpu;
 pub mod nvptx;
 pub mod seed;
 pub mod stand_in;

@@ -152,11 +152,14 @@ fn kernel(
         total: String::new(),
         first_words,
     };
-    context.shares = templates::text(backend, shares, context.clone())?;
+    let part = |name: &str, context: &Context| -> Result<String, Error> {
+        Ok(templates::text(backend, name, context)?.trim_end().to_owned())
+    };
+    context.shares = part(shares, &context)?;
     if backend == Backend::Wgsl {
         let variant = if subgroups { "subgroups" } else { "workgroup" };
-        context.arguments = plain(&format!("arguments.{variant}"))?;
-        context.total = templates::text(backend, &format!("total.{variant}"), context.clone())?;
+        context.arguments = part(&format!("arguments.{variant}"), &context)?;
+        context.total = part(&format!("total.{variant}"), &context)?;
     }
     Ok(Kernel {
         source: templates::kernel(backend, "rows.i8", &context)?.into(),

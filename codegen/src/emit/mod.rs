@@ -9,11 +9,13 @@ pub mod items;
 mod manifest;
 mod matrices;
 mod names;
+mod quantize;
 mod runs;
 mod schedule;
 mod templates;
 
 pub use manifest::{manifest, tables};
+pub(crate) use quantize::kernels as quantizers;
 
 use crate::Error;
 use crate::artifact::{

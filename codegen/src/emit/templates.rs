@@ -160,8 +160,8 @@ fn texts(backend: Backend) -> &'static [(&'static str, &'static str)] {
         Backend::Wgsl => embed!("wgsl":
             "dequant" "matvec" "matmul" "decode" "shape" "quad.vec4" "quad.f32" "dot.vec4" "dot.f32" "store.f32"
             "store.f16" "f16_to_f32" "f32_to_f16" "load.u8.a1" "load.u16.a1" "load.u16.a2" "load.u32.a1"
-            "load.u32.a2" "load.u32.a4" "rounded" "place.blocks" "place.rows" "tables" "decode.i8" "rows.i8"
-            "word.vec4" "word.u32" "run.scale" "run.offset" "share.chunk" "share.half" "share.words"
+            "load.u32.a2" "load.u32.a4" "rounded" "place.blocks" "place.rows" "tables" "tables.workgroup" "decode.i8"
+            "rows.i8" "word.vec4" "word.u32" "run.scale" "run.offset" "share.chunk" "share.half" "share.words"
             "shares.header" "shares.words" "arguments.workgroup" "arguments.subgroups" "total.workgroup"
             "total.subgroups" "quantize" "matmul.f16" "half.vec4" "half.f32"),
         Backend::Hip => embed!("hip":

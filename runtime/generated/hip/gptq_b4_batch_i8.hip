@@ -101,8 +101,8 @@ QL_DEVICE int ql_dot4(ql_u32 a, ql_u32 b, int sum) {
 }
 #elif defined(__gfx906__) || defined(__gfx908__) || defined(__gfx90a__) || defined(__gfx942__) || \
     defined(__gfx950__) || defined(__gfx1011__) || defined(__gfx1012__) || defined(__gfx1030__) || \
-    defined(__gfx1031__) || defined(__gfx1032__) || defined(__gfx1034__) || defined(__gfx1035__) || \
-    defined(__gfx1036__)
+    defined(__gfx1031__) || defined(__gfx1032__) || defined(__gfx1033__) || defined(__gfx1034__) || \
+    defined(__gfx1035__) || defined(__gfx1036__)
 QL_DEVICE int ql_dot4(ql_u32 a, ql_u32 b, int sum) {
   return __builtin_amdgcn_sdot4((int)a, (int)b, sum, false);
 }
@@ -281,7 +281,6 @@ QL_DEVICE Activations activations(const Word* x, ql_u64 first, const Places& at)
       word_1,
   }, {
       share(x, first + at.words[0]),
-
   } };
 }
 

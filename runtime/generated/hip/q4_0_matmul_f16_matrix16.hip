@@ -194,7 +194,7 @@ QL_DEVICE ql_u32 ql_row(ql_u32 lane, ql_u32 sum) {
 QL_DEVICE ql_u32 ql_column(ql_u32 lane, ql_u32) {
   return lane % 16;
 }
-#elif defined(__GFX12__)
+#elif defined(__gfx1200__) || defined(__gfx1201__)
 // WMMA of RDNA 4: a thread has 8 f16 of a row, and sums of 8 rows in a column.
 constexpr ql_u32 QL_SUBGROUP = 32;
 constexpr ql_u32 QL_SUMS = 8;

@@ -23,10 +23,10 @@ struct Shape {
 @group(0) @binding(4) var<storage, read_write> y: array<f32>;
 @group(0) @binding(5) var<uniform> shape: Shape;
 
+alias Rows = vec4<f32>; // a sum for each weight row
 const ROWS = 4u;
 const COLUMNS = 1u;
-const SUMS = 4u;
-var<workgroup> partial: array<f32, 256>;
+var<workgroup> partial: array<Rows, 64>;
 
 const WORKGROUP = 64u;
 const WEIGHTS = 32u; // in one unit of decoding
@@ -93,28 +93,17 @@ fn share(place: u32) -> Share {
 
 // Signed bytes, 4 to a word, in the order of their runs.
 struct Strip {
-    codes_0: u32,
-    codes_1: u32,
-    codes_2: u32,
-    codes_3: u32,
-    codes_4: u32,
-    codes_5: u32,
-    codes_6: u32,
-    codes_7: u32,
-    run_0: Run,
+    codes: array<u32, 8>,
+    runs: array<Run, 1>,
 }
 
 // The activations that belong to a strip.
 struct Activations {
-    word_0: Word,
-    word_1: Word,
-    share_0: Share,
+    words: array<Word, 2>,
+    shares: array<Share, 1>,
 }
 
-struct Places {
-    word_0: u32,
-    word_1: u32,
-}
+alias Places = array<u32, 2>;
 
 // Index in the unit of the first activation of each word.
 fn places(strip: u32) -> Places {
@@ -154,7 +143,7 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let codes_14 = (codes_13 | (codes_13 << 12u)) & 0x000f000fu;
     let codes_15 = codes_word_2 >> 24u;
     let codes_16 = (codes_15 | (codes_15 << 12u)) & 0x000f000fu;
-    return Strip(
+    return Strip(array(
         (codes_2 | (codes_2 << 6u)) & 0x03030303u,
         (codes_4 | (codes_4 << 6u)) & 0x03030303u,
         (codes_6 | (codes_6 << 6u)) & 0x03030303u,
@@ -163,34 +152,38 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
         (codes_12 | (codes_12 << 6u)) & 0x03030303u,
         (codes_14 | (codes_14 << 6u)) & 0x03030303u,
         (codes_16 | (codes_16 << 6u)) & 0x03030303u,
+    ), array(
         Run(s, s * (-zero)),
-    );
+    ));
 }
 
 // Activations of the unit that begins at `first`.
 fn activations(first: u32, at: Places) -> Activations {
-    let word_0 = load_word(first + at.word_0);
-    let word_1 = load_word(first + at.word_1);
-    return Activations(
-        word_0,
-        word_1,
-        share(first + at.word_0),
-
+    let words = array(
+        load_word(first + at[0]),
+        load_word(first + at[1]),
     );
+    return Activations(words, array(
+        share(first + at[0]),
+    ));
 }
 
 fn dot_strip(w: Strip, x: Activations) -> f32 {
     let run_0 =
-        dot4I8Packed(w.codes_0, x.word_0.x)
-        + dot4I8Packed(w.codes_1, x.word_0.y)
-        + dot4I8Packed(w.codes_2, x.word_0.z)
-        + dot4I8Packed(w.codes_3, x.word_0.w)
-        + dot4I8Packed(w.codes_4, x.word_1.x)
-        + dot4I8Packed(w.codes_5, x.word_1.y)
-        + dot4I8Packed(w.codes_6, x.word_1.z)
-        + dot4I8Packed(w.codes_7, x.word_1.w);
+        dot4I8Packed(w.codes[0], x.words[0].x)
+        + dot4I8Packed(w.codes[1], x.words[0].y)
+        + dot4I8Packed(w.codes[2], x.words[0].z)
+        + dot4I8Packed(w.codes[3], x.words[0].w)
+        + dot4I8Packed(w.codes[4], x.words[1].x)
+        + dot4I8Packed(w.codes[5], x.words[1].y)
+        + dot4I8Packed(w.codes[6], x.words[1].z)
+        + dot4I8Packed(w.codes[7], x.words[1].w);
     return
-        term(w.run_0, run_0, x.share_0);
+        term(w.runs[0], run_0, x.shares[0]);
+}
+
+fn dot_rows(w: array<Strip, ROWS>, x: Activations) -> Rows {
+    return Rows(dot_strip(w[0], x), dot_strip(w[1], x), dot_strip(w[2], x), dot_strip(w[3], x));
 }
 
 @compute @workgroup_size(64)
@@ -201,7 +194,6 @@ fn gptq_v2_b2_matvec_i8_subgroups(
     @builtin(subgroup_invocation_id) subgroup_lane: u32,
     @builtin(subgroup_id) subgroup: u32,
     @builtin(num_subgroups) subgroups: u32,
-
 ) {
     let id = group.y * groups.x + group.x;
     let tiles_n = (shape.n + ROWS - 1u) / ROWS;
@@ -213,47 +205,42 @@ fn gptq_v2_b2_matvec_i8_subgroups(
     let count = min(shape.m - first_m, COLUMNS);
     let pitch = (shape.k + 31u) / 32u * 32u; // places of an activation row
     let units = shape.k / WEIGHTS; // in one row
-    let row_0 = min(first + 0u, shape.n - 1u);
-    let row_1 = min(first + 1u, shape.n - 1u);
-    let row_2 = min(first + 2u, shape.n - 1u);
-    let row_3 = min(first + 3u, shape.n - 1u);
-    var sum_0 = 0.0;
-    var sum_1 = 0.0;
-    var sum_2 = 0.0;
-    var sum_3 = 0.0;
+    var sum_0 = Rows();
     for (var t = lane; t < units * STRIPS; t += WORKGROUP) {
         let unit = t / STRIPS;
         let at = places(t % STRIPS);
         let start = first_m * pitch + unit * WEIGHTS;
-        let w_0 = decode(row_0, unit, t % STRIPS);
-        let w_1 = decode(row_1, unit, t % STRIPS);
-        let w_2 = decode(row_2, unit, t % STRIPS);
-        let w_3 = decode(row_3, unit, t % STRIPS);
-        let x_0 = activations(start, at);
-        sum_0 += dot_strip(w_0, x_0);
-        sum_1 += dot_strip(w_1, x_0);
-        sum_2 += dot_strip(w_2, x_0);
-        sum_3 += dot_strip(w_3, x_0);
+        let w = array(
+            decode(min(first + 0u, shape.n - 1u), unit, t % STRIPS),
+            decode(min(first + 1u, shape.n - 1u), unit, t % STRIPS),
+            decode(min(first + 2u, shape.n - 1u), unit, t % STRIPS),
+            decode(min(first + 3u, shape.n - 1u), unit, t % STRIPS),
+        );
+        sum_0 += dot_rows(w, activations(start, at));
     }
-
 
     let all_0 = subgroupAdd(sum_0);
-    let all_1 = subgroupAdd(sum_1);
-    let all_2 = subgroupAdd(sum_2);
-    let all_3 = subgroupAdd(sum_3);
     if subgroup_lane == 0u {
         partial[0u * WORKGROUP + subgroup] = all_0;
-        partial[1u * WORKGROUP + subgroup] = all_1;
-        partial[2u * WORKGROUP + subgroup] = all_2;
-        partial[3u * WORKGROUP + subgroup] = all_3;
     }
     workgroupBarrier();
-    var total = 0.0;
+    var total = Rows();
     for (var other = 0u; other < subgroups; other++) {
-        total += partial[lane % SUMS * WORKGROUP + other];
+        total += partial[lane % COLUMNS * WORKGROUP + other];
     }
-
-    if lane < SUMS && lane / ROWS < count && first + lane % ROWS < shape.n {
-        y[(first_m + lane / ROWS) * shape.stride + shape.first + first + lane % ROWS] = total;
+    if lane < count {
+        let at = (first_m + lane) * shape.stride + shape.first + first;
+        if first + 0u < shape.n {
+            y[at + 0u] = total[0];
+        }
+        if first + 1u < shape.n {
+            y[at + 1u] = total[1];
+        }
+        if first + 2u < shape.n {
+            y[at + 2u] = total[2];
+        }
+        if first + 3u < shape.n {
+            y[at + 3u] = total[3];
+        }
     }
 }

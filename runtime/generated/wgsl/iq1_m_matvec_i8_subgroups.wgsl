@@ -22,10 +22,10 @@ struct Shape {
 @group(0) @binding(3) var<storage, read_write> y: array<f32>;
 @group(0) @binding(4) var<uniform> shape: Shape;
 
+alias Rows = vec4<f32>; // a sum for each weight row
 const ROWS = 4u;
 const COLUMNS = 1u;
-const SUMS = 4u;
-var<workgroup> partial: array<f32, 256>;
+var<workgroup> partial: array<Rows, 64>;
 
 const WORKGROUP = 64u;
 const WEIGHTS = 256u; // in one unit of decoding
@@ -88,78 +88,17 @@ fn load_scale(place: u32) -> f32 {
 
 // Signed bytes, 4 to a word, in the order of their runs.
 struct Strip {
-    codes_0: u32,
-    codes_1: u32,
-    codes_2: u32,
-    codes_3: u32,
-    codes_4: u32,
-    codes_5: u32,
-    codes_6: u32,
-    codes_7: u32,
-    codes_8: u32,
-    codes_9: u32,
-    codes_10: u32,
-    codes_11: u32,
-    codes_12: u32,
-    codes_13: u32,
-    codes_14: u32,
-    codes_15: u32,
-    run_0: Run,
-    run_1: Run,
-    run_2: Run,
-    run_3: Run,
-    run_4: Run,
-    run_5: Run,
-    run_6: Run,
-    run_7: Run,
+    codes: array<u32, 16>,
+    runs: array<Run, 8>,
 }
 
 // The activations that belong to a strip.
 struct Activations {
-    word_0: Word,
-    word_1: Word,
-    word_2: Word,
-    word_3: Word,
-    word_4: Word,
-    word_5: Word,
-    word_6: Word,
-    word_7: Word,
-    word_8: Word,
-    word_9: Word,
-    word_10: Word,
-    word_11: Word,
-    word_12: Word,
-    word_13: Word,
-    word_14: Word,
-    word_15: Word,
-    share_0: Share,
-    share_1: Share,
-    share_2: Share,
-    share_3: Share,
-    share_4: Share,
-    share_5: Share,
-    share_6: Share,
-    share_7: Share,
+    words: array<Word, 16>,
+    shares: array<Share, 8>,
 }
 
-struct Places {
-    word_0: u32,
-    word_1: u32,
-    word_2: u32,
-    word_3: u32,
-    word_4: u32,
-    word_5: u32,
-    word_6: u32,
-    word_7: u32,
-    word_8: u32,
-    word_9: u32,
-    word_10: u32,
-    word_11: u32,
-    word_12: u32,
-    word_13: u32,
-    word_14: u32,
-    word_15: u32,
-}
+alias Places = array<u32, 16>;
 
 // Index in the unit of the first activation of each word.
 fn places(strip: u32) -> Places {
@@ -222,7 +161,7 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let down_7 = f32((qh_word >> 27u) & 1u);
     let qs_8 = ((qs_word_2 >> 24u) | (((qh_word >> 28u) & 7u) << 8u)) * 2u;
     let down_8 = f32(qh_word >> 31u);
-    return Strip(
+    return Strip(array(
         tables[grid_first + qs],
         tables[grid_first + qs + 1u],
         tables[grid_first + qs_2],
@@ -239,6 +178,7 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
         tables[grid_first + qs_7 + 1u],
         tables[grid_first + qs_8],
         tables[grid_first + qs_8 + 1u],
+    ), array(
         Run(d_scale, d_scale * (0.125f * (1.0f - 2.0f * down))),
         Run(d_scale, d_scale * (0.125f * (1.0f - 2.0f * down_2))),
         Run(d_scale_2, d_scale_2 * (0.125f * (1.0f - 2.0f * down_3))),
@@ -247,114 +187,103 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
         Run(d_scale_3, d_scale_3 * (0.125f * (1.0f - 2.0f * down_6))),
         Run(d_scale_4, d_scale_4 * (0.125f * (1.0f - 2.0f * down_7))),
         Run(d_scale_4, d_scale_4 * (0.125f * (1.0f - 2.0f * down_8))),
-    );
+    ));
 }
 
 // Activations of the unit that begins at `first`.
 fn activations(first: u32, at: Places) -> Activations {
-    let word_0 = load_word(first + at.word_0);
-    let word_1 = load_word(first + at.word_1);
-    let word_2 = load_word(first + at.word_2);
-    let word_3 = load_word(first + at.word_3);
-    let word_4 = load_word(first + at.word_4);
-    let word_5 = load_word(first + at.word_5);
-    let word_6 = load_word(first + at.word_6);
-    let word_7 = load_word(first + at.word_7);
-    let word_8 = load_word(first + at.word_8);
-    let word_9 = load_word(first + at.word_9);
-    let word_10 = load_word(first + at.word_10);
-    let word_11 = load_word(first + at.word_11);
-    let word_12 = load_word(first + at.word_12);
-    let word_13 = load_word(first + at.word_13);
-    let word_14 = load_word(first + at.word_14);
-    let word_15 = load_word(first + at.word_15);
-    return Activations(
-        word_0,
-        word_1,
-        word_2,
-        word_3,
-        word_4,
-        word_5,
-        word_6,
-        word_7,
-        word_8,
-        word_9,
-        word_10,
-        word_11,
-        word_12,
-        word_13,
-        word_14,
-        word_15,
-        Share(
-            load_scale(first + at.word_0),
-            sum_word(word_0) + sum_word(word_1),
-        ),
-        Share(
-            load_scale(first + at.word_2),
-            sum_word(word_2) + sum_word(word_3),
-        ),
-        Share(
-            load_scale(first + at.word_4),
-            sum_word(word_4) + sum_word(word_5),
-        ),
-        Share(
-            load_scale(first + at.word_6),
-            sum_word(word_6) + sum_word(word_7),
-        ),
-        Share(
-            load_scale(first + at.word_8),
-            sum_word(word_8) + sum_word(word_9),
-        ),
-        Share(
-            load_scale(first + at.word_10),
-            sum_word(word_10) + sum_word(word_11),
-        ),
-        Share(
-            load_scale(first + at.word_12),
-            sum_word(word_12) + sum_word(word_13),
-        ),
-        Share(
-            load_scale(first + at.word_14),
-            sum_word(word_14) + sum_word(word_15),
-        ),
-
+    let words = array(
+        load_word(first + at[0]),
+        load_word(first + at[1]),
+        load_word(first + at[2]),
+        load_word(first + at[3]),
+        load_word(first + at[4]),
+        load_word(first + at[5]),
+        load_word(first + at[6]),
+        load_word(first + at[7]),
+        load_word(first + at[8]),
+        load_word(first + at[9]),
+        load_word(first + at[10]),
+        load_word(first + at[11]),
+        load_word(first + at[12]),
+        load_word(first + at[13]),
+        load_word(first + at[14]),
+        load_word(first + at[15]),
     );
+    return Activations(words, array(
+        Share(
+            load_scale(first + at[0]),
+            sum_word(words[0]) + sum_word(words[1]),
+        ),
+        Share(
+            load_scale(first + at[2]),
+            sum_word(words[2]) + sum_word(words[3]),
+        ),
+        Share(
+            load_scale(first + at[4]),
+            sum_word(words[4]) + sum_word(words[5]),
+        ),
+        Share(
+            load_scale(first + at[6]),
+            sum_word(words[6]) + sum_word(words[7]),
+        ),
+        Share(
+            load_scale(first + at[8]),
+            sum_word(words[8]) + sum_word(words[9]),
+        ),
+        Share(
+            load_scale(first + at[10]),
+            sum_word(words[10]) + sum_word(words[11]),
+        ),
+        Share(
+            load_scale(first + at[12]),
+            sum_word(words[12]) + sum_word(words[13]),
+        ),
+        Share(
+            load_scale(first + at[14]),
+            sum_word(words[14]) + sum_word(words[15]),
+        ),
+    ));
 }
 
 fn dot_strip(w: Strip, x: Activations) -> f32 {
     let run_0 =
-        dot4I8Packed(w.codes_0, x.word_0)
-        + dot4I8Packed(w.codes_1, x.word_1);
+        dot4I8Packed(w.codes[0], x.words[0])
+        + dot4I8Packed(w.codes[1], x.words[1]);
     let run_1 =
-        dot4I8Packed(w.codes_2, x.word_2)
-        + dot4I8Packed(w.codes_3, x.word_3);
+        dot4I8Packed(w.codes[2], x.words[2])
+        + dot4I8Packed(w.codes[3], x.words[3]);
     let run_2 =
-        dot4I8Packed(w.codes_4, x.word_4)
-        + dot4I8Packed(w.codes_5, x.word_5);
+        dot4I8Packed(w.codes[4], x.words[4])
+        + dot4I8Packed(w.codes[5], x.words[5]);
     let run_3 =
-        dot4I8Packed(w.codes_6, x.word_6)
-        + dot4I8Packed(w.codes_7, x.word_7);
+        dot4I8Packed(w.codes[6], x.words[6])
+        + dot4I8Packed(w.codes[7], x.words[7]);
     let run_4 =
-        dot4I8Packed(w.codes_8, x.word_8)
-        + dot4I8Packed(w.codes_9, x.word_9);
+        dot4I8Packed(w.codes[8], x.words[8])
+        + dot4I8Packed(w.codes[9], x.words[9]);
     let run_5 =
-        dot4I8Packed(w.codes_10, x.word_10)
-        + dot4I8Packed(w.codes_11, x.word_11);
+        dot4I8Packed(w.codes[10], x.words[10])
+        + dot4I8Packed(w.codes[11], x.words[11]);
     let run_6 =
-        dot4I8Packed(w.codes_12, x.word_12)
-        + dot4I8Packed(w.codes_13, x.word_13);
+        dot4I8Packed(w.codes[12], x.words[12])
+        + dot4I8Packed(w.codes[13], x.words[13]);
     let run_7 =
-        dot4I8Packed(w.codes_14, x.word_14)
-        + dot4I8Packed(w.codes_15, x.word_15);
+        dot4I8Packed(w.codes[14], x.words[14])
+        + dot4I8Packed(w.codes[15], x.words[15]);
     return
-        term(w.run_0, run_0, x.share_0)
-        + term(w.run_1, run_1, x.share_1)
-        + term(w.run_2, run_2, x.share_2)
-        + term(w.run_3, run_3, x.share_3)
-        + term(w.run_4, run_4, x.share_4)
-        + term(w.run_5, run_5, x.share_5)
-        + term(w.run_6, run_6, x.share_6)
-        + term(w.run_7, run_7, x.share_7);
+        term(w.runs[0], run_0, x.shares[0])
+        + term(w.runs[1], run_1, x.shares[1])
+        + term(w.runs[2], run_2, x.shares[2])
+        + term(w.runs[3], run_3, x.shares[3])
+        + term(w.runs[4], run_4, x.shares[4])
+        + term(w.runs[5], run_5, x.shares[5])
+        + term(w.runs[6], run_6, x.shares[6])
+        + term(w.runs[7], run_7, x.shares[7]);
+}
+
+fn dot_rows(w: array<Strip, ROWS>, x: Activations) -> Rows {
+    return Rows(dot_strip(w[0], x), dot_strip(w[1], x), dot_strip(w[2], x), dot_strip(w[3], x));
 }
 
 @compute @workgroup_size(64)
@@ -365,7 +294,6 @@ fn iq1_m_matvec_i8_subgroups(
     @builtin(subgroup_invocation_id) subgroup_lane: u32,
     @builtin(subgroup_id) subgroup: u32,
     @builtin(num_subgroups) subgroups: u32,
-
 ) {
     let id = group.y * groups.x + group.x;
     let tiles_n = (shape.n + ROWS - 1u) / ROWS;
@@ -377,47 +305,42 @@ fn iq1_m_matvec_i8_subgroups(
     let count = min(shape.m - first_m, COLUMNS);
     let pitch = (shape.k + 31u) / 32u * 32u; // places of an activation row
     let units = shape.k / WEIGHTS; // in one row
-    let row_0 = min(first + 0u, shape.n - 1u);
-    let row_1 = min(first + 1u, shape.n - 1u);
-    let row_2 = min(first + 2u, shape.n - 1u);
-    let row_3 = min(first + 3u, shape.n - 1u);
-    var sum_0 = 0.0;
-    var sum_1 = 0.0;
-    var sum_2 = 0.0;
-    var sum_3 = 0.0;
+    var sum_0 = Rows();
     for (var t = lane; t < units * STRIPS; t += WORKGROUP) {
         let unit = t / STRIPS;
         let at = places(t % STRIPS);
         let start = first_m * pitch + unit * WEIGHTS;
-        let w_0 = decode(row_0, unit, t % STRIPS);
-        let w_1 = decode(row_1, unit, t % STRIPS);
-        let w_2 = decode(row_2, unit, t % STRIPS);
-        let w_3 = decode(row_3, unit, t % STRIPS);
-        let x_0 = activations(start, at);
-        sum_0 += dot_strip(w_0, x_0);
-        sum_1 += dot_strip(w_1, x_0);
-        sum_2 += dot_strip(w_2, x_0);
-        sum_3 += dot_strip(w_3, x_0);
+        let w = array(
+            decode(min(first + 0u, shape.n - 1u), unit, t % STRIPS),
+            decode(min(first + 1u, shape.n - 1u), unit, t % STRIPS),
+            decode(min(first + 2u, shape.n - 1u), unit, t % STRIPS),
+            decode(min(first + 3u, shape.n - 1u), unit, t % STRIPS),
+        );
+        sum_0 += dot_rows(w, activations(start, at));
     }
-
 
     let all_0 = subgroupAdd(sum_0);
-    let all_1 = subgroupAdd(sum_1);
-    let all_2 = subgroupAdd(sum_2);
-    let all_3 = subgroupAdd(sum_3);
     if subgroup_lane == 0u {
         partial[0u * WORKGROUP + subgroup] = all_0;
-        partial[1u * WORKGROUP + subgroup] = all_1;
-        partial[2u * WORKGROUP + subgroup] = all_2;
-        partial[3u * WORKGROUP + subgroup] = all_3;
     }
     workgroupBarrier();
-    var total = 0.0;
+    var total = Rows();
     for (var other = 0u; other < subgroups; other++) {
-        total += partial[lane % SUMS * WORKGROUP + other];
+        total += partial[lane % COLUMNS * WORKGROUP + other];
     }
-
-    if lane < SUMS && lane / ROWS < count && first + lane % ROWS < shape.n {
-        y[(first_m + lane / ROWS) * shape.stride + shape.first + first + lane % ROWS] = total;
+    if lane < count {
+        let at = (first_m + lane) * shape.stride + shape.first + first;
+        if first + 0u < shape.n {
+            y[at + 0u] = total[0];
+        }
+        if first + 1u < shape.n {
+            y[at + 1u] = total[1];
+        }
+        if first + 2u < shape.n {
+            y[at + 2u] = total[2];
+        }
+        if first + 3u < shape.n {
+            y[at + 3u] = total[3];
+        }
     }
 }

@@ -22,10 +22,10 @@ struct Shape {
 @group(0) @binding(3) var<storage, read_write> y: array<f32>;
 @group(0) @binding(4) var<uniform> shape: Shape;
 
+alias Rows = vec4<f32>; // a sum for each weight row
 const ROWS = 4u;
 const COLUMNS = 1u;
-const SUMS = 4u;
-var<workgroup> partial: array<f32, 256>;
+var<workgroup> partial: array<Rows, 64>;
 
 const WORKGROUP = 64u;
 const WEIGHTS = 8u; // in one unit of decoding
@@ -40,7 +40,7 @@ fn packed_u32_a4(byte: u32) -> u32 {
     return packed[byte >> 2u];
 }
 
-const codebook = array<u32, 16>(
+const codebook_values = array<u32, 16>(
     129u,
     168u,
     189u,
@@ -58,6 +58,9 @@ const codebook = array<u32, 16>(
     92u,
     127u,
 );
+
+// Its values: a constant would be copied to every invocation.
+var<workgroup> codebook: array<u32, 16>;
 
 // What the activations of a run share: their scale, and the sum of their bytes.
 struct Share {
@@ -98,22 +101,17 @@ fn load_scale(place: u32) -> f32 {
 
 // Signed bytes, 4 to a word, in the order of their runs.
 struct Strip {
-    codes_0: u32,
-    codes_1: u32,
-    run_0: Run,
+    codes: array<u32, 2>,
+    runs: array<Run, 1>,
 }
 
 // The activations that belong to a strip.
 struct Activations {
-    word_0: Word,
-    word_1: Word,
-    share_0: Share,
+    words: array<Word, 2>,
+    shares: array<Share, 1>,
 }
 
-struct Places {
-    word_0: u32,
-    word_1: u32,
-}
+alias Places = array<u32, 2>;
 
 // Index in the unit of the first activation of each word.
 fn places(strip: u32) -> Places {
@@ -131,34 +129,38 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let codes_word = packed_u32_a4(packed_base);
     let absmax_base = (packed_unit / shape.size_0) * 4u;
     let scale = bitcast<f32>(absmax_u32_a4(absmax_base));
-    return Strip(
+    return Strip(array(
         ((codebook[(codes_word >> 4u) & 15u] | (codebook[codes_word & 15u] << 8u)) | (codebook[(codes_word >> 12u) & 15u] << 16u)) | (codebook[(codes_word >> 8u) & 15u] << 24u),
         ((codebook[(codes_word >> 20u) & 15u] | (codebook[(codes_word >> 16u) & 15u] << 8u)) | (codebook[codes_word >> 28u] << 16u)) | (codebook[(codes_word >> 24u) & 15u] << 24u),
+    ), array(
         Run(scale * 0.007874016f),
-    );
+    ));
 }
 
 // Activations of the unit that begins at `first`.
 fn activations(first: u32, at: Places) -> Activations {
-    let word_0 = load_word(first + at.word_0);
-    let word_1 = load_word(first + at.word_1);
-    return Activations(
-        word_0,
-        word_1,
-        Share(
-            load_scale(first + at.word_0),
-            sum_word(word_0) + sum_word(word_1),
-        ),
-
+    let words = array(
+        load_word(first + at[0]),
+        load_word(first + at[1]),
     );
+    return Activations(words, array(
+        Share(
+            load_scale(first + at[0]),
+            sum_word(words[0]) + sum_word(words[1]),
+        ),
+    ));
 }
 
 fn dot_strip(w: Strip, x: Activations) -> f32 {
     let run_0 =
-        dot4I8Packed(w.codes_0, x.word_0)
-        + dot4I8Packed(w.codes_1, x.word_1);
+        dot4I8Packed(w.codes[0], x.words[0])
+        + dot4I8Packed(w.codes[1], x.words[1]);
     return
-        term(w.run_0, run_0, x.share_0);
+        term(w.runs[0], run_0, x.shares[0]);
+}
+
+fn dot_rows(w: array<Strip, ROWS>, x: Activations) -> Rows {
+    return Rows(dot_strip(w[0], x), dot_strip(w[1], x), dot_strip(w[2], x), dot_strip(w[3], x));
 }
 
 @compute @workgroup_size(64)
@@ -169,7 +171,6 @@ fn nf4_matvec_i8_subgroups(
     @builtin(subgroup_invocation_id) subgroup_lane: u32,
     @builtin(subgroup_id) subgroup: u32,
     @builtin(num_subgroups) subgroups: u32,
-
 ) {
     let id = group.y * groups.x + group.x;
     let tiles_n = (shape.n + ROWS - 1u) / ROWS;
@@ -178,50 +179,49 @@ fn nf4_matvec_i8_subgroups(
     if first_m >= shape.m {
         return;
     }
+    for (var i = lane; i < 16u; i += WORKGROUP) {
+        codebook[i] = codebook_values[i];
+    }
+    workgroupBarrier();
     let count = min(shape.m - first_m, COLUMNS);
     let pitch = (shape.k + 31u) / 32u * 32u; // places of an activation row
     let units = shape.k / WEIGHTS; // in one row
-    let row_0 = min(first + 0u, shape.n - 1u);
-    let row_1 = min(first + 1u, shape.n - 1u);
-    let row_2 = min(first + 2u, shape.n - 1u);
-    let row_3 = min(first + 3u, shape.n - 1u);
-    var sum_0 = 0.0;
-    var sum_1 = 0.0;
-    var sum_2 = 0.0;
-    var sum_3 = 0.0;
+    var sum_0 = Rows();
     for (var t = lane; t < units * STRIPS; t += WORKGROUP) {
         let unit = t / STRIPS;
         let at = places(t % STRIPS);
         let start = first_m * pitch + unit * WEIGHTS;
-        let w_0 = decode(row_0, unit, t % STRIPS);
-        let w_1 = decode(row_1, unit, t % STRIPS);
-        let w_2 = decode(row_2, unit, t % STRIPS);
-        let w_3 = decode(row_3, unit, t % STRIPS);
-        let x_0 = activations(start, at);
-        sum_0 += dot_strip(w_0, x_0);
-        sum_1 += dot_strip(w_1, x_0);
-        sum_2 += dot_strip(w_2, x_0);
-        sum_3 += dot_strip(w_3, x_0);
+        let w = array(
+            decode(min(first + 0u, shape.n - 1u), unit, t % STRIPS),
+            decode(min(first + 1u, shape.n - 1u), unit, t % STRIPS),
+            decode(min(first + 2u, shape.n - 1u), unit, t % STRIPS),
+            decode(min(first + 3u, shape.n - 1u), unit, t % STRIPS),
+        );
+        sum_0 += dot_rows(w, activations(start, at));
     }
-
 
     let all_0 = subgroupAdd(sum_0);
-    let all_1 = subgroupAdd(sum_1);
-    let all_2 = subgroupAdd(sum_2);
-    let all_3 = subgroupAdd(sum_3);
     if subgroup_lane == 0u {
         partial[0u * WORKGROUP + subgroup] = all_0;
-        partial[1u * WORKGROUP + subgroup] = all_1;
-        partial[2u * WORKGROUP + subgroup] = all_2;
-        partial[3u * WORKGROUP + subgroup] = all_3;
     }
     workgroupBarrier();
-    var total = 0.0;
+    var total = Rows();
     for (var other = 0u; other < subgroups; other++) {
-        total += partial[lane % SUMS * WORKGROUP + other];
+        total += partial[lane % COLUMNS * WORKGROUP + other];
     }
-
-    if lane < SUMS && lane / ROWS < count && first + lane % ROWS < shape.n {
-        y[(first_m + lane / ROWS) * shape.stride + shape.first + first + lane % ROWS] = total;
+    if lane < count {
+        let at = (first_m + lane) * shape.stride + shape.first + first;
+        if first + 0u < shape.n {
+            y[at + 0u] = total[0];
+        }
+        if first + 1u < shape.n {
+            y[at + 1u] = total[1];
+        }
+        if first + 2u < shape.n {
+            y[at + 2u] = total[2];
+        }
+        if first + 3u < shape.n {
+            y[at + 3u] = total[3];
+        }
     }
 }

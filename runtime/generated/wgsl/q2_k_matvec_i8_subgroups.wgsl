@@ -21,10 +21,10 @@ struct Shape {
 @group(0) @binding(2) var<storage, read_write> y: array<f32>;
 @group(0) @binding(3) var<uniform> shape: Shape;
 
+alias Rows = vec4<f32>; // a sum for each weight row
 const ROWS = 4u;
 const COLUMNS = 1u;
-const SUMS = 4u;
-var<workgroup> partial: array<f32, 256>;
+var<workgroup> partial: array<Rows, 64>;
 
 const WORKGROUP = 64u;
 const WEIGHTS = 256u; // in one unit of decoding
@@ -84,46 +84,17 @@ fn share(place: u32) -> Share {
 
 // Signed bytes, 4 to a word, in the order of their runs.
 struct Strip {
-    codes_0: u32,
-    codes_1: u32,
-    codes_2: u32,
-    codes_3: u32,
-    codes_4: u32,
-    codes_5: u32,
-    codes_6: u32,
-    codes_7: u32,
-    codes_8: u32,
-    codes_9: u32,
-    codes_10: u32,
-    codes_11: u32,
-    codes_12: u32,
-    codes_13: u32,
-    codes_14: u32,
-    codes_15: u32,
-    run_0: Run,
-    run_1: Run,
-    run_2: Run,
-    run_3: Run,
+    codes: array<u32, 16>,
+    runs: array<Run, 4>,
 }
 
 // The activations that belong to a strip.
 struct Activations {
-    word_0: Word,
-    word_1: Word,
-    word_2: Word,
-    word_3: Word,
-    share_0: Share,
-    share_1: Share,
-    share_2: Share,
-    share_3: Share,
+    words: array<Word, 4>,
+    shares: array<Share, 4>,
 }
 
-struct Places {
-    word_0: u32,
-    word_1: u32,
-    word_2: u32,
-    word_3: u32,
-}
+alias Places = array<u32, 4>;
 
 // Index in the unit of the first activation of each word.
 fn places(strip: u32) -> Places {
@@ -164,7 +135,7 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let min_3 = f32((scales_word_2 >> shift_2) & 15u);
     let scale_4 = f32((scales_word_2 >> shift_3) & 15u);
     let min_4 = f32((scales_word_2 >> shift_4) & 15u);
-    return Strip(
+    return Strip(array(
         qs_word & 0x03030303u,
         qs_word_2 & 0x03030303u,
         qs_word_3 & 0x03030303u,
@@ -181,58 +152,60 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
         (qs_word_2 >> 6u) & 0x03030303u,
         (qs_word_3 >> 6u) & 0x03030303u,
         (qs_word_4 >> 6u) & 0x03030303u,
+    ), array(
         Run(d * scale, -(dmin * min_)),
         Run(d * scale_2, -(dmin * min_2)),
         Run(d * scale_3, -(dmin * min_3)),
         Run(d * scale_4, -(dmin * min_4)),
-    );
+    ));
 }
 
 // Activations of the unit that begins at `first`.
 fn activations(first: u32, at: Places) -> Activations {
-    let word_0 = load_word(first + at.word_0);
-    let word_1 = load_word(first + at.word_1);
-    let word_2 = load_word(first + at.word_2);
-    let word_3 = load_word(first + at.word_3);
-    return Activations(
-        word_0,
-        word_1,
-        word_2,
-        word_3,
-        share(first + at.word_0),
-        share(first + at.word_1),
-        share(first + at.word_2),
-        share(first + at.word_3),
-
+    let words = array(
+        load_word(first + at[0]),
+        load_word(first + at[1]),
+        load_word(first + at[2]),
+        load_word(first + at[3]),
     );
+    return Activations(words, array(
+        share(first + at[0]),
+        share(first + at[1]),
+        share(first + at[2]),
+        share(first + at[3]),
+    ));
 }
 
 fn dot_strip(w: Strip, x: Activations) -> f32 {
     let run_0 =
-        dot4I8Packed(w.codes_0, x.word_0.x)
-        + dot4I8Packed(w.codes_1, x.word_0.y)
-        + dot4I8Packed(w.codes_2, x.word_0.z)
-        + dot4I8Packed(w.codes_3, x.word_0.w);
+        dot4I8Packed(w.codes[0], x.words[0].x)
+        + dot4I8Packed(w.codes[1], x.words[0].y)
+        + dot4I8Packed(w.codes[2], x.words[0].z)
+        + dot4I8Packed(w.codes[3], x.words[0].w);
     let run_1 =
-        dot4I8Packed(w.codes_4, x.word_1.x)
-        + dot4I8Packed(w.codes_5, x.word_1.y)
-        + dot4I8Packed(w.codes_6, x.word_1.z)
-        + dot4I8Packed(w.codes_7, x.word_1.w);
+        dot4I8Packed(w.codes[4], x.words[1].x)
+        + dot4I8Packed(w.codes[5], x.words[1].y)
+        + dot4I8Packed(w.codes[6], x.words[1].z)
+        + dot4I8Packed(w.codes[7], x.words[1].w);
     let run_2 =
-        dot4I8Packed(w.codes_8, x.word_2.x)
-        + dot4I8Packed(w.codes_9, x.word_2.y)
-        + dot4I8Packed(w.codes_10, x.word_2.z)
-        + dot4I8Packed(w.codes_11, x.word_2.w);
+        dot4I8Packed(w.codes[8], x.words[2].x)
+        + dot4I8Packed(w.codes[9], x.words[2].y)
+        + dot4I8Packed(w.codes[10], x.words[2].z)
+        + dot4I8Packed(w.codes[11], x.words[2].w);
     let run_3 =
-        dot4I8Packed(w.codes_12, x.word_3.x)
-        + dot4I8Packed(w.codes_13, x.word_3.y)
-        + dot4I8Packed(w.codes_14, x.word_3.z)
-        + dot4I8Packed(w.codes_15, x.word_3.w);
+        dot4I8Packed(w.codes[12], x.words[3].x)
+        + dot4I8Packed(w.codes[13], x.words[3].y)
+        + dot4I8Packed(w.codes[14], x.words[3].z)
+        + dot4I8Packed(w.codes[15], x.words[3].w);
     return
-        term(w.run_0, run_0, x.share_0)
-        + term(w.run_1, run_1, x.share_1)
-        + term(w.run_2, run_2, x.share_2)
-        + term(w.run_3, run_3, x.share_3);
+        term(w.runs[0], run_0, x.shares[0])
+        + term(w.runs[1], run_1, x.shares[1])
+        + term(w.runs[2], run_2, x.shares[2])
+        + term(w.runs[3], run_3, x.shares[3]);
+}
+
+fn dot_rows(w: array<Strip, ROWS>, x: Activations) -> Rows {
+    return Rows(dot_strip(w[0], x), dot_strip(w[1], x), dot_strip(w[2], x), dot_strip(w[3], x));
 }
 
 @compute @workgroup_size(64)
@@ -243,7 +216,6 @@ fn q2_k_matvec_i8_subgroups(
     @builtin(subgroup_invocation_id) subgroup_lane: u32,
     @builtin(subgroup_id) subgroup: u32,
     @builtin(num_subgroups) subgroups: u32,
-
 ) {
     let id = group.y * groups.x + group.x;
     let tiles_n = (shape.n + ROWS - 1u) / ROWS;
@@ -255,47 +227,42 @@ fn q2_k_matvec_i8_subgroups(
     let count = min(shape.m - first_m, COLUMNS);
     let pitch = (shape.k + 31u) / 32u * 32u; // places of an activation row
     let units = shape.k / WEIGHTS; // in one row
-    let row_0 = min(first + 0u, shape.n - 1u);
-    let row_1 = min(first + 1u, shape.n - 1u);
-    let row_2 = min(first + 2u, shape.n - 1u);
-    let row_3 = min(first + 3u, shape.n - 1u);
-    var sum_0 = 0.0;
-    var sum_1 = 0.0;
-    var sum_2 = 0.0;
-    var sum_3 = 0.0;
+    var sum_0 = Rows();
     for (var t = lane; t < units * STRIPS; t += WORKGROUP) {
         let unit = t / STRIPS;
         let at = places(t % STRIPS);
         let start = first_m * pitch + unit * WEIGHTS;
-        let w_0 = decode(row_0, unit, t % STRIPS);
-        let w_1 = decode(row_1, unit, t % STRIPS);
-        let w_2 = decode(row_2, unit, t % STRIPS);
-        let w_3 = decode(row_3, unit, t % STRIPS);
-        let x_0 = activations(start, at);
-        sum_0 += dot_strip(w_0, x_0);
-        sum_1 += dot_strip(w_1, x_0);
-        sum_2 += dot_strip(w_2, x_0);
-        sum_3 += dot_strip(w_3, x_0);
+        let w = array(
+            decode(min(first + 0u, shape.n - 1u), unit, t % STRIPS),
+            decode(min(first + 1u, shape.n - 1u), unit, t % STRIPS),
+            decode(min(first + 2u, shape.n - 1u), unit, t % STRIPS),
+            decode(min(first + 3u, shape.n - 1u), unit, t % STRIPS),
+        );
+        sum_0 += dot_rows(w, activations(start, at));
     }
-
 
     let all_0 = subgroupAdd(sum_0);
-    let all_1 = subgroupAdd(sum_1);
-    let all_2 = subgroupAdd(sum_2);
-    let all_3 = subgroupAdd(sum_3);
     if subgroup_lane == 0u {
         partial[0u * WORKGROUP + subgroup] = all_0;
-        partial[1u * WORKGROUP + subgroup] = all_1;
-        partial[2u * WORKGROUP + subgroup] = all_2;
-        partial[3u * WORKGROUP + subgroup] = all_3;
     }
     workgroupBarrier();
-    var total = 0.0;
+    var total = Rows();
     for (var other = 0u; other < subgroups; other++) {
-        total += partial[lane % SUMS * WORKGROUP + other];
+        total += partial[lane % COLUMNS * WORKGROUP + other];
     }
-
-    if lane < SUMS && lane / ROWS < count && first + lane % ROWS < shape.n {
-        y[(first_m + lane / ROWS) * shape.stride + shape.first + first + lane % ROWS] = total;
+    if lane < count {
+        let at = (first_m + lane) * shape.stride + shape.first + first;
+        if first + 0u < shape.n {
+            y[at + 0u] = total[0];
+        }
+        if first + 1u < shape.n {
+            y[at + 1u] = total[1];
+        }
+        if first + 2u < shape.n {
+            y[at + 2u] = total[2];
+        }
+        if first + 3u < shape.n {
+            y[at + 3u] = total[3];
+        }
     }
 }

@@ -21,10 +21,10 @@ struct Shape {
 @group(0) @binding(2) var<storage, read_write> y: array<f32>;
 @group(0) @binding(3) var<uniform> shape: Shape;
 
+alias Rows = vec2<f32>; // a sum for each weight row
 const ROWS = 2u;
 const COLUMNS = 16u;
-const SUMS = 32u;
-var<workgroup> partial: array<f32, 2048>;
+var<workgroup> partial: array<Rows, 1024>;
 
 const WORKGROUP = 64u;
 const WEIGHTS = 32u; // in one unit of decoding
@@ -88,28 +88,17 @@ fn share(place: u32) -> Share {
 
 // Signed bytes, 4 to a word, in the order of their runs.
 struct Strip {
-    codes_0: u32,
-    codes_1: u32,
-    codes_2: u32,
-    codes_3: u32,
-    codes_4: u32,
-    codes_5: u32,
-    codes_6: u32,
-    codes_7: u32,
-    run_0: Run,
+    codes: array<u32, 8>,
+    runs: array<Run, 1>,
 }
 
 // The activations that belong to a strip.
 struct Activations {
-    word_0: Word,
-    word_1: Word,
-    share_0: Share,
+    words: array<Word, 2>,
+    shares: array<Share, 1>,
 }
 
-struct Places {
-    word_0: u32,
-    word_1: u32,
-}
+alias Places = array<u32, 2>;
 
 // Index in the unit of the first activation of each word.
 fn places(strip: u32) -> Places {
@@ -129,7 +118,7 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let qs_word_2 = blocks_u32_a2(blocks_base + 6u);
     let qs_word_3 = blocks_u32_a2(blocks_base + 10u);
     let qs_word_4 = blocks_u32_a2(blocks_base + 14u);
-    return Strip(
+    return Strip(array(
         qs_word & 0x0f0f0f0fu,
         qs_word_2 & 0x0f0f0f0fu,
         qs_word_3 & 0x0f0f0f0fu,
@@ -138,34 +127,38 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
         (qs_word_2 >> 4u) & 0x0f0f0f0fu,
         (qs_word_3 >> 4u) & 0x0f0f0f0fu,
         (qs_word_4 >> 4u) & 0x0f0f0f0fu,
+    ), array(
         Run(d),
-    );
+    ));
 }
 
 // Activations of the unit that begins at `first`.
 fn activations(first: u32, at: Places) -> Activations {
-    let word_0 = load_word(first + at.word_0);
-    let word_1 = load_word(first + at.word_1);
-    return Activations(
-        word_0,
-        word_1,
-        share(first + at.word_0),
-
+    let words = array(
+        load_word(first + at[0]),
+        load_word(first + at[1]),
     );
+    return Activations(words, array(
+        share(first + at[0]),
+    ));
 }
 
 fn dot_strip(w: Strip, x: Activations) -> f32 {
     let run_0 =
-        dot4I8Packed(w.codes_0, x.word_0.x)
-        + dot4I8Packed(w.codes_1, x.word_0.y)
-        + dot4I8Packed(w.codes_2, x.word_0.z)
-        + dot4I8Packed(w.codes_3, x.word_0.w)
-        + dot4I8Packed(w.codes_4, x.word_1.x)
-        + dot4I8Packed(w.codes_5, x.word_1.y)
-        + dot4I8Packed(w.codes_6, x.word_1.z)
-        + dot4I8Packed(w.codes_7, x.word_1.w);
+        dot4I8Packed(w.codes[0], x.words[0].x)
+        + dot4I8Packed(w.codes[1], x.words[0].y)
+        + dot4I8Packed(w.codes[2], x.words[0].z)
+        + dot4I8Packed(w.codes[3], x.words[0].w)
+        + dot4I8Packed(w.codes[4], x.words[1].x)
+        + dot4I8Packed(w.codes[5], x.words[1].y)
+        + dot4I8Packed(w.codes[6], x.words[1].z)
+        + dot4I8Packed(w.codes[7], x.words[1].w);
     return
-        term(w.run_0, run_0, x.share_0);
+        term(w.runs[0], run_0, x.shares[0]);
+}
+
+fn dot_rows(w: array<Strip, ROWS>, x: Activations) -> Rows {
+    return Rows(dot_strip(w[0], x), dot_strip(w[1], x));
 }
 
 @compute @workgroup_size(64)
@@ -176,7 +169,6 @@ fn q4_0_batch_i8_subgroups(
     @builtin(subgroup_invocation_id) subgroup_lane: u32,
     @builtin(subgroup_id) subgroup: u32,
     @builtin(num_subgroups) subgroups: u32,
-
 ) {
     let id = group.y * groups.x + group.x;
     let tiles_n = (shape.n + ROWS - 1u) / ROWS;
@@ -188,126 +180,77 @@ fn q4_0_batch_i8_subgroups(
     let count = min(shape.m - first_m, COLUMNS);
     let pitch = (shape.k + 31u) / 32u * 32u; // places of an activation row
     let units = shape.k / WEIGHTS; // in one row
-    let row_0 = min(first + 0u, shape.n - 1u);
-    let row_1 = min(first + 1u, shape.n - 1u);
-    var sum_0 = 0.0;
-    var sum_1 = 0.0;
-    var sum_2 = 0.0;
-    var sum_3 = 0.0;
-    var sum_4 = 0.0;
-    var sum_5 = 0.0;
-    var sum_6 = 0.0;
-    var sum_7 = 0.0;
-    var sum_8 = 0.0;
-    var sum_9 = 0.0;
-    var sum_10 = 0.0;
-    var sum_11 = 0.0;
-    var sum_12 = 0.0;
-    var sum_13 = 0.0;
-    var sum_14 = 0.0;
-    var sum_15 = 0.0;
-    var sum_16 = 0.0;
-    var sum_17 = 0.0;
-    var sum_18 = 0.0;
-    var sum_19 = 0.0;
-    var sum_20 = 0.0;
-    var sum_21 = 0.0;
-    var sum_22 = 0.0;
-    var sum_23 = 0.0;
-    var sum_24 = 0.0;
-    var sum_25 = 0.0;
-    var sum_26 = 0.0;
-    var sum_27 = 0.0;
-    var sum_28 = 0.0;
-    var sum_29 = 0.0;
-    var sum_30 = 0.0;
-    var sum_31 = 0.0;
+    var sum_0 = Rows();
+    var sum_1 = Rows();
+    var sum_2 = Rows();
+    var sum_3 = Rows();
+    var sum_4 = Rows();
+    var sum_5 = Rows();
+    var sum_6 = Rows();
+    var sum_7 = Rows();
+    var sum_8 = Rows();
+    var sum_9 = Rows();
+    var sum_10 = Rows();
+    var sum_11 = Rows();
+    var sum_12 = Rows();
+    var sum_13 = Rows();
+    var sum_14 = Rows();
+    var sum_15 = Rows();
     for (var t = lane; t < units * STRIPS; t += WORKGROUP) {
         let unit = t / STRIPS;
         let at = places(t % STRIPS);
         let start = first_m * pitch + unit * WEIGHTS;
-        let w_0 = decode(row_0, unit, t % STRIPS);
-        let w_1 = decode(row_1, unit, t % STRIPS);
-        let x_0 = activations(start, at);
-        sum_0 += dot_strip(w_0, x_0);
-        sum_1 += dot_strip(w_1, x_0);
+        let w = array(
+            decode(min(first + 0u, shape.n - 1u), unit, t % STRIPS),
+            decode(min(first + 1u, shape.n - 1u), unit, t % STRIPS),
+        );
+        sum_0 += dot_rows(w, activations(start, at));
         if 1u < count {
-            let x_1 = activations(start + 1u * pitch, at);
-            sum_2 += dot_strip(w_0, x_1);
-            sum_3 += dot_strip(w_1, x_1);
+            sum_1 += dot_rows(w, activations(start + 1u * pitch, at));
         }
         if 2u < count {
-            let x_2 = activations(start + 2u * pitch, at);
-            sum_4 += dot_strip(w_0, x_2);
-            sum_5 += dot_strip(w_1, x_2);
+            sum_2 += dot_rows(w, activations(start + 2u * pitch, at));
         }
         if 3u < count {
-            let x_3 = activations(start + 3u * pitch, at);
-            sum_6 += dot_strip(w_0, x_3);
-            sum_7 += dot_strip(w_1, x_3);
+            sum_3 += dot_rows(w, activations(start + 3u * pitch, at));
         }
         if 4u < count {
-            let x_4 = activations(start + 4u * pitch, at);
-            sum_8 += dot_strip(w_0, x_4);
-            sum_9 += dot_strip(w_1, x_4);
+            sum_4 += dot_rows(w, activations(start + 4u * pitch, at));
         }
         if 5u < count {
-            let x_5 = activations(start + 5u * pitch, at);
-            sum_10 += dot_strip(w_0, x_5);
-            sum_11 += dot_strip(w_1, x_5);
+            sum_5 += dot_rows(w, activations(start + 5u * pitch, at));
         }
         if 6u < count {
-            let x_6 = activations(start + 6u * pitch, at);
-            sum_12 += dot_strip(w_0, x_6);
-            sum_13 += dot_strip(w_1, x_6);
+            sum_6 += dot_rows(w, activations(start + 6u * pitch, at));
         }
         if 7u < count {
-            let x_7 = activations(start + 7u * pitch, at);
-            sum_14 += dot_strip(w_0, x_7);
-            sum_15 += dot_strip(w_1, x_7);
+            sum_7 += dot_rows(w, activations(start + 7u * pitch, at));
         }
         if 8u < count {
-            let x_8 = activations(start + 8u * pitch, at);
-            sum_16 += dot_strip(w_0, x_8);
-            sum_17 += dot_strip(w_1, x_8);
+            sum_8 += dot_rows(w, activations(start + 8u * pitch, at));
         }
         if 9u < count {
-            let x_9 = activations(start + 9u * pitch, at);
-            sum_18 += dot_strip(w_0, x_9);
-            sum_19 += dot_strip(w_1, x_9);
+            sum_9 += dot_rows(w, activations(start + 9u * pitch, at));
         }
         if 10u < count {
-            let x_10 = activations(start + 10u * pitch, at);
-            sum_20 += dot_strip(w_0, x_10);
-            sum_21 += dot_strip(w_1, x_10);
+            sum_10 += dot_rows(w, activations(start + 10u * pitch, at));
         }
         if 11u < count {
-            let x_11 = activations(start + 11u * pitch, at);
-            sum_22 += dot_strip(w_0, x_11);
-            sum_23 += dot_strip(w_1, x_11);
+            sum_11 += dot_rows(w, activations(start + 11u * pitch, at));
         }
         if 12u < count {
-            let x_12 = activations(start + 12u * pitch, at);
-            sum_24 += dot_strip(w_0, x_12);
-            sum_25 += dot_strip(w_1, x_12);
+            sum_12 += dot_rows(w, activations(start + 12u * pitch, at));
         }
         if 13u < count {
-            let x_13 = activations(start + 13u * pitch, at);
-            sum_26 += dot_strip(w_0, x_13);
-            sum_27 += dot_strip(w_1, x_13);
+            sum_13 += dot_rows(w, activations(start + 13u * pitch, at));
         }
         if 14u < count {
-            let x_14 = activations(start + 14u * pitch, at);
-            sum_28 += dot_strip(w_0, x_14);
-            sum_29 += dot_strip(w_1, x_14);
+            sum_14 += dot_rows(w, activations(start + 14u * pitch, at));
         }
         if 15u < count {
-            let x_15 = activations(start + 15u * pitch, at);
-            sum_30 += dot_strip(w_0, x_15);
-            sum_31 += dot_strip(w_1, x_15);
+            sum_15 += dot_rows(w, activations(start + 15u * pitch, at));
         }
     }
-
 
     let all_0 = subgroupAdd(sum_0);
     let all_1 = subgroupAdd(sum_1);
@@ -325,22 +268,6 @@ fn q4_0_batch_i8_subgroups(
     let all_13 = subgroupAdd(sum_13);
     let all_14 = subgroupAdd(sum_14);
     let all_15 = subgroupAdd(sum_15);
-    let all_16 = subgroupAdd(sum_16);
-    let all_17 = subgroupAdd(sum_17);
-    let all_18 = subgroupAdd(sum_18);
-    let all_19 = subgroupAdd(sum_19);
-    let all_20 = subgroupAdd(sum_20);
-    let all_21 = subgroupAdd(sum_21);
-    let all_22 = subgroupAdd(sum_22);
-    let all_23 = subgroupAdd(sum_23);
-    let all_24 = subgroupAdd(sum_24);
-    let all_25 = subgroupAdd(sum_25);
-    let all_26 = subgroupAdd(sum_26);
-    let all_27 = subgroupAdd(sum_27);
-    let all_28 = subgroupAdd(sum_28);
-    let all_29 = subgroupAdd(sum_29);
-    let all_30 = subgroupAdd(sum_30);
-    let all_31 = subgroupAdd(sum_31);
     if subgroup_lane == 0u {
         partial[0u * WORKGROUP + subgroup] = all_0;
         partial[1u * WORKGROUP + subgroup] = all_1;
@@ -358,30 +285,19 @@ fn q4_0_batch_i8_subgroups(
         partial[13u * WORKGROUP + subgroup] = all_13;
         partial[14u * WORKGROUP + subgroup] = all_14;
         partial[15u * WORKGROUP + subgroup] = all_15;
-        partial[16u * WORKGROUP + subgroup] = all_16;
-        partial[17u * WORKGROUP + subgroup] = all_17;
-        partial[18u * WORKGROUP + subgroup] = all_18;
-        partial[19u * WORKGROUP + subgroup] = all_19;
-        partial[20u * WORKGROUP + subgroup] = all_20;
-        partial[21u * WORKGROUP + subgroup] = all_21;
-        partial[22u * WORKGROUP + subgroup] = all_22;
-        partial[23u * WORKGROUP + subgroup] = all_23;
-        partial[24u * WORKGROUP + subgroup] = all_24;
-        partial[25u * WORKGROUP + subgroup] = all_25;
-        partial[26u * WORKGROUP + subgroup] = all_26;
-        partial[27u * WORKGROUP + subgroup] = all_27;
-        partial[28u * WORKGROUP + subgroup] = all_28;
-        partial[29u * WORKGROUP + subgroup] = all_29;
-        partial[30u * WORKGROUP + subgroup] = all_30;
-        partial[31u * WORKGROUP + subgroup] = all_31;
     }
     workgroupBarrier();
-    var total = 0.0;
+    var total = Rows();
     for (var other = 0u; other < subgroups; other++) {
-        total += partial[lane % SUMS * WORKGROUP + other];
+        total += partial[lane % COLUMNS * WORKGROUP + other];
     }
-
-    if lane < SUMS && lane / ROWS < count && first + lane % ROWS < shape.n {
-        y[(first_m + lane / ROWS) * shape.stride + shape.first + first + lane % ROWS] = total;
+    if lane < count {
+        let at = (first_m + lane) * shape.stride + shape.first + first;
+        if first + 0u < shape.n {
+            y[at + 0u] = total[0];
+        }
+        if first + 1u < shape.n {
+            y[at + 1u] = total[1];
+        }
     }
 }

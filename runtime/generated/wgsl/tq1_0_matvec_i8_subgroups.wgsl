@@ -22,10 +22,10 @@ struct Shape {
 @group(0) @binding(3) var<storage, read_write> y: array<f32>;
 @group(0) @binding(4) var<uniform> shape: Shape;
 
+alias Rows = vec4<f32>; // a sum for each weight row
 const ROWS = 4u;
 const COLUMNS = 1u;
-const SUMS = 4u;
-var<workgroup> partial: array<f32, 256>;
+var<workgroup> partial: array<Rows, 64>;
 
 const WORKGROUP = 64u;
 const WEIGHTS = 256u; // in one unit of decoding
@@ -52,7 +52,7 @@ fn f16_to_f32(half: u32) -> f32 {
 }
 
 const trit_first = 0u; // word of the tables
-const by_strip_1 = array<u32, 64>(
+const by_strip_1_values = array<u32, 64>(
     0u,
     32u,
     64u,
@@ -119,7 +119,10 @@ const by_strip_1 = array<u32, 64>(
     384u,
 );
 
-const by_strip_2 = array<u32, 64>(
+// Its values: a constant would be copied to every invocation.
+var<workgroup> by_strip_1: array<u32, 64>;
+
+const by_strip_2_values = array<u32, 64>(
     0u,
     0u,
     0u,
@@ -186,7 +189,10 @@ const by_strip_2 = array<u32, 64>(
     3u,
 );
 
-const by_strip_3 = array<u32, 64>(
+// Its values: a constant would be copied to every invocation.
+var<workgroup> by_strip_2: array<u32, 64>;
+
+const by_strip_3_values = array<u32, 64>(
     8u,
     40u,
     72u,
@@ -253,7 +259,10 @@ const by_strip_3 = array<u32, 64>(
     392u,
 );
 
-const by_strip_4 = array<u32, 64>(
+// Its values: a constant would be copied to every invocation.
+var<workgroup> by_strip_3: array<u32, 64>;
+
+const by_strip_4_values = array<u32, 64>(
     16u,
     48u,
     80u,
@@ -320,7 +329,10 @@ const by_strip_4 = array<u32, 64>(
     400u,
 );
 
-const by_strip_5 = array<u32, 64>(
+// Its values: a constant would be copied to every invocation.
+var<workgroup> by_strip_4: array<u32, 64>;
+
+const by_strip_5_values = array<u32, 64>(
     24u,
     56u,
     88u,
@@ -386,6 +398,9 @@ const by_strip_5 = array<u32, 64>(
     408u,
     408u,
 );
+
+// Its values: a constant would be copied to every invocation.
+var<workgroup> by_strip_5: array<u32, 64>;
 
 // What the activations of a run share: their scale, and the sum of their bytes.
 struct Share {
@@ -426,19 +441,17 @@ fn load_scale(place: u32) -> f32 {
 
 // Signed bytes, 4 to a word, in the order of their runs.
 struct Strip {
-    codes_0: u32,
-    run_0: Run,
+    codes: array<u32, 1>,
+    runs: array<Run, 1>,
 }
 
 // The activations that belong to a strip.
 struct Activations {
-    word_0: Word,
-    share_0: Share,
+    words: array<Word, 1>,
+    shares: array<Share, 1>,
 }
 
-struct Places {
-    word_0: u32,
-}
+alias Places = array<u32, 1>;
 
 // Index in the unit of the first activation of each word.
 fn places(strip: u32) -> Places {
@@ -466,30 +479,35 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let offset_9 = offset_8 >> 3u;
     let q_4 = (blocks_u8_a1(blocks_base + offset_9) >> (offset_8 - offset_9 * 8u)) * 8u + offset_3;
     let d = f16_to_f32(blocks_u16_a2(blocks_base + 52u));
-    return Strip(
+    return Strip(array(
         (((u32(i32((tables[trit_first + (q >> 2u)] >> ((q & 3u) * 8u)) << 24u) >> 24u) & 255u) | ((u32(i32((tables[trit_first + (q_2 >> 2u)] >> ((q_2 & 3u) * 8u)) << 24u) >> 24u) & 255u) << 8u)) | ((u32(i32((tables[trit_first + (q_3 >> 2u)] >> ((q_3 & 3u) * 8u)) << 24u) >> 24u) & 255u) << 16u)) | ((u32(i32((tables[trit_first + (q_4 >> 2u)] >> ((q_4 & 3u) * 8u)) << 24u) >> 24u) & 255u) << 24u),
+    ), array(
         Run(d),
-    );
+    ));
 }
 
 // Activations of the unit that begins at `first`.
 fn activations(first: u32, at: Places) -> Activations {
-    let word_0 = load_word(first + at.word_0);
-    return Activations(
-        word_0,
-        Share(
-            load_scale(first + at.word_0),
-            sum_word(word_0),
-        ),
-
+    let words = array(
+        load_word(first + at[0]),
     );
+    return Activations(words, array(
+        Share(
+            load_scale(first + at[0]),
+            sum_word(words[0]),
+        ),
+    ));
 }
 
 fn dot_strip(w: Strip, x: Activations) -> f32 {
     let run_0 =
-        dot4I8Packed(w.codes_0, x.word_0);
+        dot4I8Packed(w.codes[0], x.words[0]);
     return
-        term(w.run_0, run_0, x.share_0);
+        term(w.runs[0], run_0, x.shares[0]);
+}
+
+fn dot_rows(w: array<Strip, ROWS>, x: Activations) -> Rows {
+    return Rows(dot_strip(w[0], x), dot_strip(w[1], x), dot_strip(w[2], x), dot_strip(w[3], x));
 }
 
 @compute @workgroup_size(64)
@@ -500,7 +518,6 @@ fn tq1_0_matvec_i8_subgroups(
     @builtin(subgroup_invocation_id) subgroup_lane: u32,
     @builtin(subgroup_id) subgroup: u32,
     @builtin(num_subgroups) subgroups: u32,
-
 ) {
     let id = group.y * groups.x + group.x;
     let tiles_n = (shape.n + ROWS - 1u) / ROWS;
@@ -509,50 +526,61 @@ fn tq1_0_matvec_i8_subgroups(
     if first_m >= shape.m {
         return;
     }
+    for (var i = lane; i < 64u; i += WORKGROUP) {
+        by_strip_1[i] = by_strip_1_values[i];
+    }
+    for (var i = lane; i < 64u; i += WORKGROUP) {
+        by_strip_2[i] = by_strip_2_values[i];
+    }
+    for (var i = lane; i < 64u; i += WORKGROUP) {
+        by_strip_3[i] = by_strip_3_values[i];
+    }
+    for (var i = lane; i < 64u; i += WORKGROUP) {
+        by_strip_4[i] = by_strip_4_values[i];
+    }
+    for (var i = lane; i < 64u; i += WORKGROUP) {
+        by_strip_5[i] = by_strip_5_values[i];
+    }
+    workgroupBarrier();
     let count = min(shape.m - first_m, COLUMNS);
     let pitch = (shape.k + 31u) / 32u * 32u; // places of an activation row
     let units = shape.k / WEIGHTS; // in one row
-    let row_0 = min(first + 0u, shape.n - 1u);
-    let row_1 = min(first + 1u, shape.n - 1u);
-    let row_2 = min(first + 2u, shape.n - 1u);
-    let row_3 = min(first + 3u, shape.n - 1u);
-    var sum_0 = 0.0;
-    var sum_1 = 0.0;
-    var sum_2 = 0.0;
-    var sum_3 = 0.0;
+    var sum_0 = Rows();
     for (var t = lane; t < units * STRIPS; t += WORKGROUP) {
         let unit = t / STRIPS;
         let at = places(t % STRIPS);
         let start = first_m * pitch + unit * WEIGHTS;
-        let w_0 = decode(row_0, unit, t % STRIPS);
-        let w_1 = decode(row_1, unit, t % STRIPS);
-        let w_2 = decode(row_2, unit, t % STRIPS);
-        let w_3 = decode(row_3, unit, t % STRIPS);
-        let x_0 = activations(start, at);
-        sum_0 += dot_strip(w_0, x_0);
-        sum_1 += dot_strip(w_1, x_0);
-        sum_2 += dot_strip(w_2, x_0);
-        sum_3 += dot_strip(w_3, x_0);
+        let w = array(
+            decode(min(first + 0u, shape.n - 1u), unit, t % STRIPS),
+            decode(min(first + 1u, shape.n - 1u), unit, t % STRIPS),
+            decode(min(first + 2u, shape.n - 1u), unit, t % STRIPS),
+            decode(min(first + 3u, shape.n - 1u), unit, t % STRIPS),
+        );
+        sum_0 += dot_rows(w, activations(start, at));
     }
-
 
     let all_0 = subgroupAdd(sum_0);
-    let all_1 = subgroupAdd(sum_1);
-    let all_2 = subgroupAdd(sum_2);
-    let all_3 = subgroupAdd(sum_3);
     if subgroup_lane == 0u {
         partial[0u * WORKGROUP + subgroup] = all_0;
-        partial[1u * WORKGROUP + subgroup] = all_1;
-        partial[2u * WORKGROUP + subgroup] = all_2;
-        partial[3u * WORKGROUP + subgroup] = all_3;
     }
     workgroupBarrier();
-    var total = 0.0;
+    var total = Rows();
     for (var other = 0u; other < subgroups; other++) {
-        total += partial[lane % SUMS * WORKGROUP + other];
+        total += partial[lane % COLUMNS * WORKGROUP + other];
     }
-
-    if lane < SUMS && lane / ROWS < count && first + lane % ROWS < shape.n {
-        y[(first_m + lane / ROWS) * shape.stride + shape.first + first + lane % ROWS] = total;
+    if lane < count {
+        let at = (first_m + lane) * shape.stride + shape.first + first;
+        if first + 0u < shape.n {
+            y[at + 0u] = total[0];
+        }
+        if first + 1u < shape.n {
+            y[at + 1u] = total[1];
+        }
+        if first + 2u < shape.n {
+            y[at + 2u] = total[2];
+        }
+        if first + 3u < shape.n {
+            y[at + 3u] = total[3];
+        }
     }
 }

@@ -11,7 +11,7 @@ use super::{Gpu, GpuWeights, View, plan};
 use crate::artifact::Element;
 use crate::device::check_activations;
 use crate::memory::{elements, zeros};
-use crate::{Result, f16};
+use crate::{Result, choice, f16};
 
 /// Decoded bytes fetched at a time.
 const PIECE: u64 = 64 << 20;
@@ -55,7 +55,9 @@ impl GpuWeights {
         check_activations(&self.name, x, m, k)?;
         let mut y = zeros(elements(m, n, "an output")?, "the output")?;
         // As many activation rows at a time as bindings hold.
-        let rows = plan::bindable(&self.gpu.limits) / 4 / self.n.max(self.k).next_multiple_of(4);
+        let room = plan::bindable(&self.gpu.limits);
+        let rounded = choice::quantized_bytes(1, self.k);
+        let rows = room / (4 * self.n.max(self.k).next_multiple_of(4)).max(rounded);
         let rows = usize::try_from(rows).unwrap_or(usize::MAX).clamp(1, m);
         for (x, y) in x.chunks(rows * k).zip(y.chunks_mut(rows * n)) {
             let m = (x.len() / k) as u32;

@@ -12,6 +12,7 @@ mod fetch;
 mod groups;
 mod matrices;
 mod pipeline;
+mod quantize;
 mod record;
 mod upload;
 
@@ -24,7 +25,7 @@ use self::fault::Faults;
 use self::pipeline::Pipeline;
 pub use self::record::{Recorder, View};
 pub use self::upload::GpuWeights;
-use crate::artifact::{self, List};
+use crate::artifact::{self, Activations, List};
 use crate::choice::Choice;
 use crate::device::{Backend, Resident};
 use crate::plan::{self, Limits};
@@ -47,6 +48,8 @@ struct Shared {
     pipelines: Mutex<HashMap<String, Vec<Arc<Pipeline>>>>,
     /// Tables of formats, and their buffers.
     tables: Mutex<Vec<(List<u32>, wgpu::Buffer)>>,
+    /// Activations in 8 bits, of one product after another.
+    quantized: Mutex<Option<wgpu::Buffer>>,
     /// Bytes written to the queue since the last submission of an upload.
     written: AtomicU64,
 }
@@ -80,7 +83,7 @@ impl Gpu {
         let (required_features, experimental_features) = matrices::features(&adapter);
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("quantloom"),
-            required_features,
+            required_features: required_features | adapter.features() & wgpu::Features::SUBGROUP,
             experimental_features,
             required_limits: adapter.limits(),
             ..Default::default()
@@ -94,7 +97,8 @@ impl Gpu {
     }
 
     /// A device and its queue that the caller owns and may go on using. Its limits decide where
-    /// large tensors are split. No feature is needed; [`Gpu::with_adapter`] says which are used.
+    /// large tensors are split. No feature is needed; `SUBGROUP` is used where the device has it, and
+    /// cooperative matrices after [`Gpu::with_adapter`].
     ///
     /// The caller keeps the device's callbacks: where it is lost, calls here fail with
     /// [`Error::Device`] instead of [`Error::DeviceLost`].
@@ -107,7 +111,10 @@ impl Gpu {
                 alignment: limits.min_storage_buffer_offset_alignment.into(),
                 workgroups: limits.max_compute_workgroups_per_dimension,
             },
-            choice: Choice::new(artifact::Backend::Wgsl),
+            choice: Choice {
+                subgroups: device.features().contains(wgpu::Features::SUBGROUP),
+                ..Choice::new(artifact::Backend::Wgsl)
+            },
             shared: Arc::new(Shared {
                 device,
                 queue,
@@ -115,9 +122,29 @@ impl Gpu {
                 faults: Arc::default(),
                 pipelines: Mutex::default(),
                 tables: Mutex::default(),
+                quantized: Mutex::default(),
                 written: AtomicU64::new(0),
             }),
         }
+    }
+
+    /// The same device, whose products round activations to [`Activations::Int8`] first and multiply
+    /// integers, several times as fast: with a matvec kernel for one activation row, for more with one
+    /// that loads weights once for every 16. Formats without 8-bit codes, floats that is, are multiplied
+    /// as without it; [`Weights::activations`](crate::Weights::activations) says so.
+    ///
+    /// Rounded activations lie in one buffer of the device, which grows with the largest product.
+    #[must_use]
+    pub fn int8(mut self) -> Gpu {
+        self.choice.activations = Activations::Int8;
+        self
+    }
+
+    /// The same device, pretending that it has no subgroup operations.
+    #[must_use]
+    pub fn without_subgroups(mut self) -> Gpu {
+        self.choice.subgroups = false;
+        self
     }
 
     /// The same device, pretending that storage bindings hold at most so many bytes: larger tensors
@@ -199,6 +226,10 @@ impl Resident for GpuWeights {
 
     fn matmul(&self, x: &[f32], m: usize) -> Result<Vec<f32>> {
         wait(self.matmul_async(x, m))
+    }
+
+    fn activations(&self) -> Activations {
+        self.gpu.choice.activations(&self.format)
     }
 
     fn on_gpu(&self) -> Option<&GpuWeights> {

@@ -6,7 +6,7 @@ use super::groups::Groups;
 use super::pipeline::{Launch, Streams};
 use super::upload::Part;
 use super::{GpuWeights, plan};
-use crate::artifact::{Element, Kind, Shape};
+use crate::artifact::{Activations, Element, Kind, Shape};
 use crate::{Error, Result};
 
 /// A range of a buffer, from a `&wgpu::Buffer` or a `wgpu::BufferSlice`.
@@ -235,8 +235,18 @@ impl GpuWeights {
                 "the buffer of the activations; WebGPU wants another one".to_owned(),
             ));
         }
-        let pipeline = self.pipeline(self.product_kernel(m)?)?;
+        let kernel = self.product_kernel(m)?;
+        let pipeline = self.pipeline(kernel)?;
+        let quantized = match kernel.activations {
+            Activations::F32 | Activations::F16 => None,
+            Activations::Int8 => Some(self.quantized(m)?),
+        };
         into.compute(|pass| {
+            let x = match &quantized {
+                // A row is below 2^31: `plan::parts`.
+                Some(own) => own.record(&self.gpu, pass, x, [m, self.k as u32], groups)?,
+                None => x,
+            };
             self.parts.iter().try_for_each(|part| {
                 // Rows, columns and products of them are below 2^31: `plan::parts` and `bindable`.
                 let shape = Shape {
@@ -310,7 +320,7 @@ impl GpuWeights {
         Err(self.argument(what, problem))
     }
 
-    fn argument(&self, what: &'static str, problem: String) -> Error {
+    pub(super) fn argument(&self, what: &'static str, problem: String) -> Error {
         Error::Argument { what, tensor: self.name.to_string(), problem }
     }
 }

@@ -3,7 +3,7 @@
 use bytemuck::{Pod, cast_slice, cast_slice_mut};
 
 use super::{HipWeights, Stream, View};
-use crate::artifact::Element;
+use crate::artifact::{Activations, Element};
 use crate::device::Resident;
 use crate::memory::{elements, zeros};
 use crate::{Error, Result, f16, plan};
@@ -31,6 +31,10 @@ impl Resident for HipWeights {
             problem: format!("{m} rows; kernels count them in 32 bits"),
         })?;
         self.product(x, m, |stream, x, y| self.launch_matmul(stream, x, y, rows))
+    }
+
+    fn activations(&self) -> Activations {
+        self.hip.choice.activations(&self.format)
     }
 
     fn on_hip(&self) -> Option<&HipWeights> {

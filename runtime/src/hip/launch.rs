@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::context::Function;
 use super::weights::Part;
 use super::{HipWeights, Stream, View};
-use crate::artifact::{Element, Kind, Role, Shape};
+use crate::artifact::{Activations, Element, Kind, Role, Shape};
 use crate::{Error, Result, plan};
 
 /// Most arguments of a kernel.
@@ -18,15 +18,16 @@ const ARGUMENTS: usize = 16;
 const ALIGNMENT: u64 = 16;
 
 /// What one launch works on.
-struct Launch<'a> {
-    part: &'a Part,
+pub(super) struct Launch<'a> {
+    /// The weights, where it reads some.
+    pub part: Option<&'a Part>,
     /// Block of the part at which streams of blocks begin for the kernel.
-    block: u64,
-    x: u64,
-    y: u64,
-    shape: Shape,
+    pub block: u64,
+    pub x: u64,
+    pub y: u64,
+    pub shape: Shape,
     /// Weights `[n, k]` and activation rows `m` that the grid covers.
-    covered: [u64; 3],
+    pub covered: [u64; 3],
 }
 
 impl HipWeights {
@@ -36,7 +37,8 @@ impl HipWeights {
     /// to a multiple of 4, and they do not overlap. They begin at multiples of 16 bytes. The rounding
     /// elements of `x` may be anything but may be read; those of `y` may be overwritten.
     ///
-    /// Nothing is allocated or waited for, but what [`HipWeights::prepare`] does at the first call.
+    /// Nothing is allocated or waited for, but what [`HipWeights::prepare`] does at the first call, and for
+    /// activations in 8 bits memory of the stream at the first call of as many.
     ///
     /// # Errors
     /// Where a view is too small or not aligned, or stream or view are of another device: nothing is
@@ -48,7 +50,7 @@ impl HipWeights {
         x: impl Into<View<'a>>,
         y: impl Into<View<'a>>,
     ) -> Result<()> {
-        self.launch_product(stream, Kind::Matvec, x.into(), y.into(), 1)
+        self.launch_product(stream, x.into(), y.into(), 1)
     }
 
     /// Launches `y[m, n] = x[m, k] · weightsᵀ`, all row-major. The views are as for
@@ -63,7 +65,7 @@ impl HipWeights {
         y: impl Into<View<'a>>,
         m: u32,
     ) -> Result<()> {
-        self.launch_product(stream, Kind::Matmul, x.into(), y.into(), m)
+        self.launch_product(stream, x.into(), y.into(), m)
     }
 
     /// Launches decoding into `y[n, k]`, row-major, of f32 or f16. `y` is as for
@@ -118,7 +120,8 @@ impl HipWeights {
         y: u64,
         element: Element,
     ) -> Result<()> {
-        let function = self.function(Kind::Dequant, element)?;
+        let kernel = self.hip.choice.exact(&self.format, Kind::Dequant, element)?;
+        let function = self.function(kernel)?;
         let count = blocks.end - blocks.start;
         let decoded = count * u64::from(self.format.weights);
         // All numbers are below 2^31: `plan::parts`.
@@ -132,24 +135,23 @@ impl HipWeights {
         };
         let [n, k, first, stride] = [n, k, first, stride].map(|number| number as u32);
         let shape = Shape { n, k, m: 1, first, stride, sizes: self.dims.sizes, zero: 0 };
-        let launch = Launch { part, block, x: 0, y, shape, covered: [1, decoded, 1] };
+        let launch = Launch { part: Some(part), block, x: 0, y, shape, covered: [1, decoded, 1] };
         self.launch(stream, function, &launch)
     }
 
-    fn launch_product(
-        &self,
-        stream: &Stream,
-        kind: Kind,
-        x: View<'_>,
-        y: View<'_>,
-        m: u32,
-    ) -> Result<()> {
+    fn launch_product(&self, stream: &Stream, x: View<'_>, y: View<'_>, m: u32) -> Result<()> {
         if m == 0 {
             return Err(self.argument("activations", "0 rows; m must be at least 1".to_owned()));
         }
         let x = self.checked("activations", stream, x, [m.into(), self.k], Element::F32)?;
         let y = self.checked("output", stream, y, [m.into(), self.n], Element::F32)?;
-        let function = self.function(kind, Element::F32)?;
+        let kernel = self.hip.choice.product(&self.format, m)?;
+        let function = self.function(kernel)?;
+        let quantized = match kernel.activations {
+            Activations::F32 | Activations::F16 => None,
+            Activations::Int8 => Some(self.quantize(stream, x, m)?),
+        };
+        let x = quantized.as_ref().map_or(x, |quantized| quantized.address);
         for part in &self.parts {
             let Range { start, end } = part.rows;
             // Rows and columns are below 2^31: `plan::parts`; `Tensor` counts all rows in 32 bits.
@@ -163,12 +165,18 @@ impl HipWeights {
                 zero: 0,
             };
             let covered = [end - start, self.k, m.into()];
-            self.launch(stream, function, &Launch { part, block: 0, x, y, shape, covered })?;
+            let launch = Launch { part: Some(part), block: 0, x, y, shape, covered };
+            self.launch(stream, function, &launch)?;
         }
         Ok(())
     }
 
-    fn launch(&self, stream: &Stream, function: &Function, launch: &Launch<'_>) -> Result<()> {
+    pub(super) fn launch(
+        &self,
+        stream: &Stream,
+        function: &Function,
+        launch: &Launch<'_>,
+    ) -> Result<()> {
         let facts = &function.facts;
         let during = || format!("launching `{}`", facts.name);
         let fail = |problem: String| Error::Device {
@@ -216,7 +224,7 @@ impl HipWeights {
     /// Where a stream of bytes begins for a launch.
     fn stream_address(&self, launch: &Launch<'_>, stream: usize) -> Option<u64> {
         let bytes = u64::from(self.format.streams.get(stream)?.bytes);
-        Some(launch.part.streams.get(stream)?.address() + launch.block * bytes)
+        Some(launch.part?.streams.get(stream)?.address() + launch.block * bytes)
     }
 
     /// The address of a view that holds so many elements.

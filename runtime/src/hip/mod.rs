@@ -33,7 +33,9 @@ mod context;
 mod driver;
 mod fetch;
 mod launch;
+mod matrices;
 mod memory;
+mod quantize;
 mod stream;
 mod weights;
 
@@ -47,7 +49,8 @@ use self::driver::cuda::Cuda;
 pub use self::memory::{Buffer, View};
 pub use self::stream::Stream;
 pub use self::weights::HipWeights;
-use crate::artifact::Kernel;
+use crate::artifact::{self, Activations, Kernel};
+use crate::choice::Choice;
 use crate::device::{Backend, Resident};
 use crate::plan::Limits;
 use crate::{Device, Error, Result, Tensor};
@@ -57,6 +60,7 @@ use crate::{Device, Error, Result, Tensor};
 pub struct Hip {
     context: Arc<Context>,
     limits: Limits,
+    choice: Choice,
 }
 
 /// Whose driver and compiler it is.
@@ -104,7 +108,21 @@ impl Hip {
     fn new(context: Context) -> Hip {
         // Drivers allow more workgroups in x, NVIDIA's no more in y.
         let limits = Limits { binding: u64::MAX, alignment: 16, workgroups: 65_535 };
-        Hip { context: Arc::new(context), limits }
+        let matrix = matrices::side(context.target());
+        let choice = Choice { matrix, ..Choice::new(artifact::Backend::Hip) };
+        Hip { context: Arc::new(context), limits, choice }
+    }
+
+    /// The same device, whose products round activations to [`Activations::Int8`] first and multiply
+    /// integers, several times as fast: with a matvec kernel for one activation row, for more with one
+    /// that loads weights once for every 16. Formats without 8-bit codes, floats that is, are multiplied
+    /// as without it; [`Weights::activations`](crate::Weights::activations) says so.
+    ///
+    /// Rounded activations lie in memory of the [`Stream`], which grows with the largest product.
+    #[must_use]
+    pub fn int8(mut self) -> Hip {
+        self.choice.activations = Activations::Int8;
+        self
     }
 
     /// The same device, pretending that kernels count at most so many bytes: larger tensors are split

@@ -8,14 +8,16 @@ mod kernel;
 mod tests;
 
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 pub use kernel::{Argument, HostKernel};
 
-use crate::artifact::{self, Dims, Element, Grid, Kind, Role, Shape};
+use crate::artifact::{self, Activations, Dims, Element, Grid, Kernel, Kind, Role, Shape};
+use crate::choice::{self, Choice};
 use crate::device::{Backend, Resident};
 use crate::memory::{elements, zeros};
-use crate::{Device, Error, Result, Tensor, f16};
+use crate::{Device, Error, Result, Tensor, f16, quantizers};
 
 /// How errors call this device.
 const DEVICE: &str = "HIP kernels on the CPU";
@@ -27,15 +29,57 @@ impl Device {
     /// # Errors
     /// [`Error::Device`] where no C++ compiler is found; it says what to install.
     pub fn hip_host() -> Result<Device> {
-        let compiler = compiler::Compiler::find()?.version;
-        Ok(Device::new(HipHost { compiler, compiled: Mutex::default() }))
+        Ok(HipHost::new()?.into())
     }
 }
 
-/// The device, and the kernels it has compiled, by their texts.
-struct HipHost {
-    compiler: String,
-    compiled: Mutex<HashMap<Vec<artifact::Text>, Kernels>>,
+/// The CPU, running the HIP kernels; cheap to clone.
+#[derive(Clone)]
+pub struct HipHost {
+    compiler: Arc<str>,
+    /// Kernels of formats, by their texts.
+    compiled: Arc<Mutex<HashMap<Vec<artifact::Text>, Kernels>>>,
+    choice: Choice,
+}
+
+impl HipHost {
+    /// See [`Device::hip_host`].
+    ///
+    /// # Errors
+    /// Those of [`Device::hip_host`].
+    pub fn new() -> Result<HipHost> {
+        let compiler = compiler::Compiler::find()?.version.into();
+        let choice = Choice { matrix: 16, ..Choice::new(artifact::Backend::Hip) };
+        Ok(HipHost { compiler, compiled: Arc::default(), choice })
+    }
+
+    /// The same device, whose products round activations to [`Activations::Int8`] first, but for formats
+    /// without 8-bit codes.
+    #[must_use]
+    pub fn int8(mut self) -> HipHost {
+        self.choice.activations = Activations::Int8;
+        self
+    }
+
+    /// The same device, whose products of more than 16 activation rows round to f16
+    /// ([`Activations::F16`]).
+    #[must_use]
+    pub fn f16(mut self) -> HipHost {
+        self.choice.activations = Activations::F16;
+        self
+    }
+}
+
+impl From<HipHost> for Device {
+    fn from(host: HipHost) -> Device {
+        Device::new(host)
+    }
+}
+
+impl fmt::Debug for HipHost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "HipHost({})", self.compiler)
+    }
 }
 
 /// All HIP kernels of one format.
@@ -54,15 +98,16 @@ impl Backend for HipHost {
         let streams = streams.collect::<Result<_>>()?;
         let words: Vec<u8> = tensor.format().tables.iter().flat_map(|w| w.to_le_bytes()).collect();
         let tables = Buffer::copied(&words, 0, "tables")?;
-        Ok(Arc::new(HostWeights { tensor: tensor.clone(), streams, tables, kernels }))
+        let (tensor, choice) = (tensor.clone(), self.choice);
+        Ok(Arc::new(HostWeights { tensor, streams, tables, kernels, choice }))
     }
 }
 
 impl HipHost {
-    /// Compiles a format's kernels, once, into one library.
+    /// Compiles a format's kernels and the one that rounds activations, once, into one library.
     fn kernels(&self, format: &artifact::Artifact) -> Result<Kernels> {
         let of_format =
-            || format.kernels.iter().filter(|kernel| kernel.backend == artifact::Backend::Hip);
+            || format.kernels.iter().chain(quantizers()).filter(|kernel| is_hip(kernel));
         let texts: Vec<_> = of_format().map(|kernel| kernel.source.clone()).collect();
         let compiled = || self.compiled.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(kernels) = compiled().get(&texts) {
@@ -75,12 +120,17 @@ impl HipHost {
     }
 }
 
+fn is_hip(kernel: &Kernel) -> bool {
+    kernel.backend == artifact::Backend::Hip
+}
+
 /// A tensor, its padded bytes, its format's tables and kernels.
 struct HostWeights {
     tensor: Tensor,
     streams: Vec<Buffer>,
     tables: Buffer,
     kernels: Kernels,
+    choice: Choice,
 }
 
 /// Decoded weights per launch, about: they go through a buffer of this size.
@@ -100,11 +150,15 @@ impl Resident for HostWeights {
     }
 
     fn matvec(&self, x: &[f32]) -> Result<Vec<f32>> {
-        self.multiply(Kind::Matvec, x, 1)
+        self.multiply(x, 1)
     }
 
     fn matmul(&self, x: &[f32], m: usize) -> Result<Vec<f32>> {
-        self.multiply(Kind::Matmul, x, m)
+        self.multiply(x, m)
+    }
+
+    fn activations(&self) -> Activations {
+        self.choice.activations(self.tensor.format())
     }
 }
 
@@ -123,19 +177,34 @@ impl HostWeights {
         Ok(weights)
     }
 
-    fn multiply(&self, kind: Kind, x: &[f32], m: usize) -> Result<Vec<f32>> {
+    fn multiply(&self, x: &[f32], m: usize) -> Result<Vec<f32>> {
         let n = self.tensor.n();
         let len = elements(m, n, "the output")?;
-        let activations = Buffer::copied(bytemuck::cast_slice(x), 0, "activations")?;
+        let mut activations = Buffer::copied(bytemuck::cast_slice(x), 0, "activations")?;
         let mut y = Buffer::new(len.saturating_mul(size_of::<f32>()), "the output")?;
         let (n, k, m) = (size_u32(n)?, size_u32(self.tensor.k())?, size_u32(m)?);
         let sizes = self.tensor.layout().sizes;
         let shape = Shape { n, k, m, first: 0, stride: n, sizes, zero: 0 };
-        let kernel = self.kernel(kind, Element::F32)?;
+        let chosen = self.choice.product(self.tensor.format(), m)?;
+        if chosen.activations == Activations::Int8 {
+            activations = self.quantize(&activations, k, m)?;
+        }
+        let kernel = self.kernel(chosen)?;
         self.launch(kernel, 0, [n, k, m], &shape, &activations, &mut y)?;
         let mut output = zeros(len, "the output")?;
         output.copy_from_slice(y.values(len));
         Ok(output)
+    }
+
+    /// `m` rows of `k` activations in 8 bits.
+    fn quantize(&self, x: &Buffer, k: u32, m: u32) -> Result<Buffer> {
+        let bytes = choice::quantized_bytes(m.into(), k.into());
+        let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
+        let mut y = Buffer::new(bytes, "activations in 8 bits")?;
+        let kernel = self.kernel(choice::quantizer(artifact::Backend::Hip)?)?;
+        let shape = Shape { k, m, ..Shape::default() };
+        self.launch(kernel, 0, [1, k, m], &shape, x, &mut y)?;
+        Ok(y)
     }
 
     /// Decodes `weights` weights from a block on.
@@ -147,7 +216,7 @@ impl HostWeights {
         y: &mut Buffer,
     ) -> Result<()> {
         let format = self.tensor.format();
-        let kernel = self.kernel(Kind::Dequant, element)?;
+        let kernel = self.kernel(self.choice.exact(format, Kind::Dequant, element)?)?;
         let unit = match kernel.facts().grid {
             Grid::Strips { weights, .. } => weights as usize,
             _ => format.weights as usize,
@@ -209,14 +278,12 @@ impl HostWeights {
         }
     }
 
-    fn kernel(&self, kind: Kind, element: Element) -> Result<&HostKernel> {
-        let kernel = self.kernels.iter().find(|kernel| {
-            let facts = kernel.facts();
-            facts.kind == kind && facts.output == element
-        });
+    /// A kernel of the format or the one that rounds activations, compiled.
+    fn kernel(&self, wanted: &Kernel) -> Result<&HostKernel> {
+        let kernel = self.kernels.iter().find(|kernel| kernel.facts().name == wanted.name);
         kernel.ok_or_else(|| Error::Missing {
             format: self.tensor.format().name.to_string(),
-            what: format!("HIP kernel for {} to {}", kind.word(), element.word()),
+            what: format!("kernel `{}`", wanted.name),
             hint: String::new(),
         })
     }

@@ -287,6 +287,14 @@ static inline float ql_shuffle_xor(float value, ql_u32 line = __builtin_LINE()) 
   return ql::shuffle_xor(value, mask, line);
 }
 
+// sum + the products of four signed bytes.
+static inline int ql_dot4(ql_u32 a, ql_u32 b, int sum) {
+  for (ql_u32 shift = 0; shift < 32; shift += 8) {
+    sum += (signed char)(a >> shift) * (signed char)(b >> shift);
+  }
+  return sum;
+}
+
 static inline float f16_to_f32(ql_u32 bits) {
   const ql_u32 sign = (bits & 0x8000u) << 16;
   const ql_u32 magnitude = bits & 0x7FFFu;

@@ -4,6 +4,8 @@ use super::compare::{Decoded, Exact, Float};
 use super::meaning;
 use super::random::Rng;
 use super::report::{Call, Checks, Difference, Fault, Flushed, Operation, Origin};
+use super::rounded::{Rounded, has_codebook};
+use crate::artifact::Activations;
 use crate::{Device, Error, Result, Tensor, Weights, descriptor, f16};
 
 /// A tensor whose weights are known: what a device is checked with.
@@ -91,8 +93,13 @@ impl Case {
     fn multiply(&self, device: &str, weights: &Weights) -> Result<Checks> {
         let Some(Product { m, x, .. }) = &self.product else { return Ok(Checks::default()) };
         let row = x.get(..self.tensor.k()).unwrap_or_default();
-        let mut checks = self.compare(device, Output::Matvec(&weights.matvec(row)?))?;
-        checks.add(self.compare(device, Output::Matmul(&weights.matmul(x, *m)?))?);
+        let compare = match weights.activations() {
+            Activations::F32 => Case::compare,
+            Activations::Int8 => Case::compare_rounded,
+            Activations::F16 => Case::compare_halves,
+        };
+        let mut checks = compare(self, device, Output::Matvec(&weights.matvec(row)?))?;
+        checks.add(compare(self, device, Output::Matmul(&weights.matmul(x, *m)?))?);
         Ok(checks)
     }
 
@@ -114,6 +121,45 @@ impl Case {
             }
             Output::Matmul(got) => compare_outputs(got, y, call(Operation::Matmul { m: *m })),
         }
+    }
+
+    /// [`Case::compare`] of products with activations in 8 bits.
+    ///
+    /// # Errors
+    /// As those of [`Case::compare`].
+    pub fn compare_rounded(&self, device: &str, output: Output) -> Result<Checks> {
+        let codebook = has_codebook(self.tensor.format())?;
+        self.compare_with(device, output, |weights, x, k| Rounded::product(weights, x, k, codebook))
+    }
+
+    /// [`Case::compare`] of products of many activation rows, rounded to f16.
+    ///
+    /// # Errors
+    /// As those of [`Case::compare`].
+    pub fn compare_halves(&self, device: &str, output: Output) -> Result<Checks> {
+        match output {
+            Output::Matmul(_) => self.compare_with(device, output, Rounded::product_of_halves),
+            exact => self.compare(device, exact),
+        }
+    }
+
+    fn compare_with(
+        &self,
+        device: &str,
+        output: Output,
+        product: impl Fn(&[f32], &[f32], usize) -> Vec<Rounded>,
+    ) -> Result<Checks> {
+        let empty = Product { m: 0, x: Vec::new(), y: Vec::new() };
+        let Product { m, x, .. } = self.product.as_ref().unwrap_or(&empty);
+        let k = self.tensor.k();
+        let (got, x, operation) = match output {
+            Output::Weights(_) | Output::Halves(_) => return self.compare(device, output),
+            Output::Matvec(got) => (got, x.get(..k).unwrap_or_default(), Operation::Matvec),
+            Output::Matmul(got) => (got, &**x, Operation::Matmul { m: *m }),
+        };
+        let outputs = product(&self.weights, x, k);
+        agree(Rounded::fault(got, &outputs, k), self.call(device, operation))?;
+        Ok(Checks { device: device.to_owned(), outputs: got.len() as u64, ..Checks::default() })
     }
 
     fn compare_weights<T: Float>(&self, got: &[T], call: Call) -> Result<Checks> {

@@ -76,6 +76,7 @@ fn stand_in(vendor: &Vendor) -> Result<Completion, Failed> {
         Err(reason) => return skip("hip", &reason),
     };
     stand_in.test(&format!("drivers/{}/", vendor.name), vendor.name)?;
+    stand_in.test(&format!("int8/activations/{}", vendor.name), vendor.name)?;
     for subject in various() {
         stand_in.test(&format!("/{}/{}", subject.name, vendor.name), vendor.name)?;
     }

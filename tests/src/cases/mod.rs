@@ -8,6 +8,7 @@ mod drivers;
 mod facts;
 mod generated;
 mod gguf;
+mod int8;
 mod kernels;
 mod lowering;
 mod matrices;
@@ -15,6 +16,7 @@ mod messages;
 mod mutation;
 mod names;
 mod product;
+mod quantize;
 mod splitting;
 mod verifier;
 
@@ -37,6 +39,8 @@ pub fn all() -> Vec<Trial> {
         kernels::trials(),
         cpu::trials(),
         product::trials(),
+        int8::trials(),
+        quantize::trials(),
         drivers::trials(),
         matrices::trials(),
         splitting::trials(),

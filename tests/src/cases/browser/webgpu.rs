@@ -2,6 +2,7 @@
 
 use crate::Failed;
 use crate::browser::{Browser, trial};
+use crate::cases::quantize;
 use crate::passed;
 use crate::seed::rng;
 use crate::subject::{Subject, dims, subjects};
@@ -68,8 +69,14 @@ impl Problem {
             }
             (Kind::Dequant, _) => (shape, n * k),
             (Kind::Matvec, _) => (shape, n),
-            _ => (Shape { m, ..shape }, m * n),
+            (Kind::Batch | Kind::Matmul, _) => (Shape { m, ..shape }, m * n),
+            (Kind::Quantize, _) => (Shape { m, ..shape }, self.quantized().len() as u32),
         }
+    }
+
+    /// The activations in 8 bits.
+    fn quantized(&self) -> Vec<u32> {
+        quantize::reference(self.case.activations(), self.k as usize)
     }
 
     /// All that the page is told of a kernel.
@@ -106,6 +113,9 @@ impl Problem {
                 ("read-only-storage", json!(words))
             }
             Role::Tables => ("read-only-storage", json!(self.case.tensor().format().tables)),
+            Role::Activations if kernel.activations == Activations::Int8 => {
+                ("read-only-storage", json!(self.quantized()))
+            }
             Role::Activations => {
                 let mut words: Vec<u32> =
                     self.case.activations().iter().map(|x| x.to_bits()).collect();
@@ -124,6 +134,10 @@ impl Problem {
     /// Compares what a kernel put out.
     fn compare(&self, kernel: &Kernel, output: &[u32]) -> Result<(), Failed> {
         let count = self.shape(kernel).1 as usize;
+        if kernel.kind == Kind::Quantize {
+            let words = output.get(..count).unwrap_or_default();
+            return Ok(quantize::compare(words, self.case.activations(), self.k as usize, 3)?);
+        }
         let floats: Vec<f32> =
             output.iter().take(count).map(|&word| f32::from_bits(word)).collect();
         let halves = output.iter().flat_map(|word| [*word as u16, (word >> 16) as u16]);
@@ -134,13 +148,13 @@ impl Problem {
             (Kind::Matvec, _) => Output::Matvec(&floats),
             _ => Output::Matmul(&floats),
         };
-        passed(self.case.compare("a browser's WebGPU", output))
+        let compare = match kernel.activations {
+            Activations::F32 => Case::compare,
+            Activations::Int8 => Case::compare_rounded,
+            Activations::F16 => Case::compare_halves,
+        };
+        passed(compare(&self.case, "a browser's WebGPU", output))
     }
-}
-
-/// Whether browsers have all that a kernel needs.
-fn is_browsers(kernel: &Kernel) -> bool {
-    kernel.backend == Backend::Wgsl && kernel.activations == Activations::F32
 }
 
 fn check(test: &str, subject: &Subject, browser: &mut Browser) -> Result<(), Failed> {
@@ -149,8 +163,11 @@ fn check(test: &str, subject: &Subject, browser: &mut Browser) -> Result<(), Fai
     let decoded = Problem::new(subject, &mut rng, false)?;
     let problem = |kernel: &Kernel| if kernel.kind == Kind::Dequant { &decoded } else { &finite };
     let format = subject.built_in()?;
-    let kernels: Vec<&Kernel> =
-        format.kernels.iter().filter(|kernel| is_browsers(kernel)).collect();
+    // The quantizer comes with the first format. wgpu has no subgroups in browsers.
+    let first = subjects().first().is_some_and(|first| first.name == subject.name);
+    let quantizers = if first { quantloom::quantizers() } else { &[] };
+    let wgsl = |kernel: &&Kernel| kernel.backend == Backend::Wgsl && !kernel.subgroups;
+    let kernels: Vec<&Kernel> = format.kernels.iter().chain(quantizers).filter(wgsl).collect();
     if kernels.is_empty() {
         return Err("it has no WGSL kernel".into());
     }
