@@ -3,7 +3,8 @@
 //! [`run`] lists every combination as a test with a name of its own, such as
 //! `decode/<format>/wgsl/random`; arguments select tests as in any test binary. What could not run says
 //! so by name and reason. The environment's `REQUIRE=wgsl,hip,amdgpu,browser` turns such a skip into a
-//! failure (`amd` and `cuda` are real GPUs, `matrices` cooperative matrices of `wgsl`, `hiprtc` and `nvrtc` are their own compilers), and `SEED` repeats the random tests of an earlier run.
+//! failure (`amd` and `cuda` are real GPUs, `matrices` cooperative matrices of `wgsl`, `hiprtc` and `nvrtc`
+//! are their own compilers), and `SEED` repeats the random tests of an earlier run.
 
 pub mod amdgpu;
 pub mod browser;

@@ -67,7 +67,11 @@ pub(super) fn parts(variant: &Variant) -> Result<Parts, Error> {
     let plain = |name: &str| text(backend, name, Nothing {});
     // A conversion stands once, with its first user.
     let conversions = |names: &[&'static str]| -> Result<String, Error> {
-        names.iter().filter(|name| !variant.functions.contains(name)).map(|name| plain(name)).collect()
+        names
+            .iter()
+            .filter(|name| !variant.functions.contains(name))
+            .map(|name| plain(name))
+            .collect()
     };
     let of_half: &[_] = if quad == "float" { &["f32_to_f16"] } else { &[] };
     let of_store: &[_] = match variant.output {

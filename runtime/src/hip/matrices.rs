@@ -44,10 +44,8 @@ mod tests {
 
     #[test]
     fn targets_with_matrix_units() {
-        for target in ["gfx90a:sramecc+:xnack-", "gfx942", "gfx1100", "gfx1151", "gfx1201", "sm_80"] {
-            assert_eq!(side(target), 16, "{target}");
-        }
-        for target in ["sm_90a", "sm_120"] {
+        let amd = ["gfx90a:sramecc+:xnack-", "gfx942", "gfx1100", "gfx1151", "gfx1201"];
+        for target in amd.into_iter().chain(["sm_80", "sm_90a", "sm_120"]) {
             assert_eq!(side(target), 16, "{target}");
         }
         for target in ["gfx900", "gfx906", "gfx1030", "gfx1250", "sm_75", "sm_", ""] {
