@@ -1,6 +1,6 @@
 //! Every WGSL kernel is parsed and validated by naga, with the capabilities the runtime asks for.
 
-use crate::artifact::{Backend, Kernel};
+use crate::artifact::{Activations, Backend, Kernel};
 use naga::valid::{Capabilities, ShaderStages, SubgroupOperationSet, ValidationFlags, Validator};
 use std::fmt;
 
@@ -23,10 +23,15 @@ impl std::error::Error for KernelError {}
 
 /// The capabilities that a kernel may use: none beyond WebGPU's core and what its facts say.
 pub fn capabilities(kernel: &Kernel) -> Capabilities {
-    match kernel.subgroups {
+    let subgroups = match kernel.subgroups {
         true => Capabilities::SUBGROUP,
         false => Capabilities::empty(),
-    }
+    };
+    let matrices = match kernel.activations {
+        Activations::F16 => Capabilities::SHADER_FLOAT16 | Capabilities::COOPERATIVE_MATRIX,
+        Activations::F32 | Activations::Int8 => Capabilities::empty(),
+    };
+    subgroups | matrices
 }
 
 /// Validates the WGSL kernels among `kernels`.

@@ -81,6 +81,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -121,6 +122,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F16,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -161,6 +163,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -201,6 +204,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [128, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -241,6 +245,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -281,6 +286,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F16,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -321,6 +327,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -361,6 +368,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [128, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -395,12 +403,142 @@ pub static FORMATS: &[Artifact] = &[
                     source: Cow::Borrowed(include_str!("hip/awq_matmul_f32.hip")),
                 },
                 Kernel {
+                    name: Cow::Borrowed("awq_matmul_f16_matrix16"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: true,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/awq_matmul_f16_matrix16.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("awq_matmul_f16_matrix8"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: true,
+                    matrix: 8,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 64 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/awq_matmul_f16_matrix8.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("awq_matmul_f16_matrix16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: false,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("hip/awq_matmul_f16_matrix16.hip"),
+                    ),
+                },
+                Kernel {
                     name: Cow::Borrowed("awq_matvec_i8"),
                     backend: Backend::Wgsl,
                     kind: Kind::Matvec,
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -441,6 +579,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -481,6 +620,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: true,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -523,6 +663,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: true,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -565,6 +706,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -605,6 +747,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -670,6 +813,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -702,6 +846,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F16,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -734,6 +879,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -766,6 +912,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [128, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -798,6 +945,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -830,6 +978,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F16,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -862,6 +1011,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -894,6 +1044,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [128, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -918,6 +1069,111 @@ pub static FORMATS: &[Artifact] = &[
                     grid: Grid::Tiles { n: 64, m: 32 },
                     padding: 16,
                     source: Cow::Borrowed(include_str!("hip/bf16_matmul_f32.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("bf16_matmul_f16_matrix16"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: true,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/bf16_matmul_f16_matrix16.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("bf16_matmul_f16_matrix8"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: true,
+                    matrix: 8,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 64 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/bf16_matmul_f16_matrix8.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("bf16_matmul_f16_matrix16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: false,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("hip/bf16_matmul_f16_matrix16.hip"),
+                    ),
                 },
             ],
         ),
@@ -963,6 +1219,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -999,6 +1256,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F16,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -1035,6 +1293,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -1071,6 +1330,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [128, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -1107,6 +1367,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -1143,6 +1404,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F16,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -1179,6 +1441,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -1215,6 +1478,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [128, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -1245,12 +1509,130 @@ pub static FORMATS: &[Artifact] = &[
                     source: Cow::Borrowed(include_str!("hip/bnb_int8_matmul_f32.hip")),
                 },
                 Kernel {
+                    name: Cow::Borrowed("bnb_int8_matmul_f16_matrix16"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: true,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("weight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scb"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/bnb_int8_matmul_f16_matrix16.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("bnb_int8_matmul_f16_matrix8"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: true,
+                    matrix: 8,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("weight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scb"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 64 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/bnb_int8_matmul_f16_matrix8.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("bnb_int8_matmul_f16_matrix16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: false,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("weight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scb"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("hip/bnb_int8_matmul_f16_matrix16.hip"),
+                    ),
+                },
+                Kernel {
                     name: Cow::Borrowed("bnb_int8_matvec_i8"),
                     backend: Backend::Wgsl,
                     kind: Kind::Matvec,
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -1287,6 +1669,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -1323,6 +1706,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: true,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -1361,6 +1745,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: true,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -1399,6 +1784,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -1435,6 +1821,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -1496,6 +1883,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -1528,6 +1916,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F16,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -1560,6 +1949,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -1592,6 +1982,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [128, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -1624,6 +2015,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -1656,6 +2048,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F16,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -1688,6 +2081,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -1720,6 +2114,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [128, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -1744,6 +2139,111 @@ pub static FORMATS: &[Artifact] = &[
                     grid: Grid::Tiles { n: 64, m: 32 },
                     padding: 16,
                     source: Cow::Borrowed(include_str!("hip/f16_matmul_f32.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("f16_matmul_f16_matrix16"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: true,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/f16_matmul_f16_matrix16.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("f16_matmul_f16_matrix8"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: true,
+                    matrix: 8,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 64 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/f16_matmul_f16_matrix8.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("f16_matmul_f16_matrix16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: false,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("hip/f16_matmul_f16_matrix16.hip"),
+                    ),
                 },
             ],
         ),
@@ -1777,6 +2277,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -1809,6 +2310,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F16,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -1841,6 +2343,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -1873,6 +2376,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [128, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -1905,6 +2409,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -1937,6 +2442,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F16,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -1969,6 +2475,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -2001,6 +2508,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [128, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -2025,6 +2533,111 @@ pub static FORMATS: &[Artifact] = &[
                     grid: Grid::Tiles { n: 64, m: 32 },
                     padding: 16,
                     source: Cow::Borrowed(include_str!("hip/f32_matmul_f32.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("f32_matmul_f16_matrix16"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: true,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/f32_matmul_f16_matrix16.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("f32_matmul_f16_matrix8"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: true,
+                    matrix: 8,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 64 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/f32_matmul_f16_matrix8.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("f32_matmul_f16_matrix16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: false,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("hip/f32_matmul_f16_matrix16.hip"),
+                    ),
                 },
             ],
         ),
@@ -2082,6 +2695,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -2118,6 +2732,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F16,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -2154,6 +2769,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -2190,6 +2806,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [128, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -2226,6 +2843,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -2262,6 +2880,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F16,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -2298,6 +2917,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -2334,6 +2954,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [128, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -2364,12 +2985,130 @@ pub static FORMATS: &[Artifact] = &[
                     source: Cow::Borrowed(include_str!("hip/fp4_matmul_f32.hip")),
                 },
                 Kernel {
+                    name: Cow::Borrowed("fp4_matmul_f16_matrix16"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: true,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("packed"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("absmax"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/fp4_matmul_f16_matrix16.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("fp4_matmul_f16_matrix8"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: true,
+                    matrix: 8,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("packed"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("absmax"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 64 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/fp4_matmul_f16_matrix8.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("fp4_matmul_f16_matrix16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: false,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("packed"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("absmax"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("hip/fp4_matmul_f16_matrix16.hip"),
+                    ),
+                },
+                Kernel {
                     name: Cow::Borrowed("fp4_matvec_i8"),
                     backend: Backend::Wgsl,
                     kind: Kind::Matvec,
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -2406,6 +3145,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -2442,6 +3182,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: true,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -2480,6 +3221,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: true,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -2518,6 +3260,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -2554,6 +3297,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -2672,6 +3416,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -2722,6 +3467,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F16,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -2772,6 +3518,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -2822,6 +3569,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [128, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -2872,6 +3620,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -2920,6 +3669,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F16,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -2968,6 +3718,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -3016,6 +3767,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [128, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -3058,12 +3810,166 @@ pub static FORMATS: &[Artifact] = &[
                     source: Cow::Borrowed(include_str!("hip/fp4_nested_matmul_f32.hip")),
                 },
                 Kernel {
+                    name: Cow::Borrowed("fp4_nested_matmul_f16_matrix16"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: true,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("packed"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("absmax"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("nested_absmax"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("nested_quant_map"),
+                                role: Role::Weights(3),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("nested_offset"),
+                                role: Role::Weights(4),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/fp4_nested_matmul_f16_matrix16.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("fp4_nested_matmul_f16_matrix8"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: true,
+                    matrix: 8,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("packed"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("absmax"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("nested_absmax"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("nested_quant_map"),
+                                role: Role::Weights(3),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("nested_offset"),
+                                role: Role::Weights(4),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 64 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/fp4_nested_matmul_f16_matrix8.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("fp4_nested_matmul_f16_matrix16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: false,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("packed"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("absmax"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("nested_absmax"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("nested_quant_map"),
+                                role: Role::Weights(3),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("nested_offset"),
+                                role: Role::Weights(4),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("hip/fp4_nested_matmul_f16_matrix16.hip"),
+                    ),
+                },
+                Kernel {
                     name: Cow::Borrowed("fp4_nested_matvec_i8"),
                     backend: Backend::Wgsl,
                     kind: Kind::Matvec,
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -3112,6 +4018,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -3160,6 +4067,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: true,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -3210,6 +4118,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: true,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -3260,6 +4169,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -3308,6 +4218,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -3432,6 +4343,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -3478,6 +4390,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F16,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -3524,6 +4437,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -3570,6 +4484,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [128, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -3616,6 +4531,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -3662,6 +4578,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F16,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -3708,6 +4625,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -3754,6 +4672,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [128, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -3791,6 +4710,147 @@ pub static FORMATS: &[Artifact] = &[
                     padding: 16,
                     source: Cow::Borrowed(
                         include_str!("hip/gptq_act_order_b2_matmul_f32.hip"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_act_order_b2_matmul_f16_matrix16"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: true,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("g_idx"),
+                                role: Role::Weights(3),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/gptq_act_order_b2_matmul_f16_matrix16.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_act_order_b2_matmul_f16_matrix8"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: true,
+                    matrix: 8,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("g_idx"),
+                                role: Role::Weights(3),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 64 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/gptq_act_order_b2_matmul_f16_matrix8.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_act_order_b2_matmul_f16_matrix16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: false,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("g_idx"),
+                                role: Role::Weights(3),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("hip/gptq_act_order_b2_matmul_f16_matrix16.hip"),
                     ),
                 },
             ],
@@ -3876,6 +4936,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -3922,6 +4983,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F16,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -3968,6 +5030,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -4014,6 +5077,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [128, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -4060,6 +5124,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -4106,6 +5171,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F16,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -4152,6 +5218,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -4198,6 +5265,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [128, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -4235,6 +5303,147 @@ pub static FORMATS: &[Artifact] = &[
                     padding: 16,
                     source: Cow::Borrowed(
                         include_str!("hip/gptq_act_order_b3_matmul_f32.hip"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_act_order_b3_matmul_f16_matrix16"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: true,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("g_idx"),
+                                role: Role::Weights(3),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/gptq_act_order_b3_matmul_f16_matrix16.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_act_order_b3_matmul_f16_matrix8"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: true,
+                    matrix: 8,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("g_idx"),
+                                role: Role::Weights(3),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 64 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/gptq_act_order_b3_matmul_f16_matrix8.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_act_order_b3_matmul_f16_matrix16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: false,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("g_idx"),
+                                role: Role::Weights(3),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("hip/gptq_act_order_b3_matmul_f16_matrix16.hip"),
                     ),
                 },
             ],
@@ -4320,6 +5529,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -4366,6 +5576,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F16,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -4412,6 +5623,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -4458,6 +5670,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [128, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -4504,6 +5717,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -4550,6 +5764,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F16,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -4596,6 +5811,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -4642,6 +5858,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [128, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -4679,6 +5896,147 @@ pub static FORMATS: &[Artifact] = &[
                     padding: 16,
                     source: Cow::Borrowed(
                         include_str!("hip/gptq_act_order_b4_matmul_f32.hip"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_act_order_b4_matmul_f16_matrix16"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: true,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("g_idx"),
+                                role: Role::Weights(3),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/gptq_act_order_b4_matmul_f16_matrix16.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_act_order_b4_matmul_f16_matrix8"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: true,
+                    matrix: 8,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("g_idx"),
+                                role: Role::Weights(3),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 64 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/gptq_act_order_b4_matmul_f16_matrix8.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_act_order_b4_matmul_f16_matrix16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: false,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("g_idx"),
+                                role: Role::Weights(3),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("hip/gptq_act_order_b4_matmul_f16_matrix16.hip"),
                     ),
                 },
             ],
@@ -4764,6 +6122,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -4810,6 +6169,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F16,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -4856,6 +6216,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -4902,6 +6263,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [128, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -4948,6 +6310,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -4994,6 +6357,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F16,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -5040,6 +6404,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -5086,6 +6451,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [128, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -5123,6 +6489,147 @@ pub static FORMATS: &[Artifact] = &[
                     padding: 16,
                     source: Cow::Borrowed(
                         include_str!("hip/gptq_act_order_b8_matmul_f32.hip"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_act_order_b8_matmul_f16_matrix16"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: true,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("g_idx"),
+                                role: Role::Weights(3),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/gptq_act_order_b8_matmul_f16_matrix16.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_act_order_b8_matmul_f16_matrix8"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: true,
+                    matrix: 8,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("g_idx"),
+                                role: Role::Weights(3),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 64 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/gptq_act_order_b8_matmul_f16_matrix8.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_act_order_b8_matmul_f16_matrix16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: false,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("g_idx"),
+                                role: Role::Weights(3),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("hip/gptq_act_order_b8_matmul_f16_matrix16.hip"),
                     ),
                 },
             ],
@@ -5208,6 +6715,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -5254,6 +6762,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F16,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -5300,6 +6809,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -5346,6 +6856,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [128, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -5392,6 +6903,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -5438,6 +6950,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F16,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -5484,6 +6997,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -5530,6 +7044,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [128, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -5567,6 +7082,149 @@ pub static FORMATS: &[Artifact] = &[
                     padding: 16,
                     source: Cow::Borrowed(
                         include_str!("hip/gptq_act_order_v2_b2_matmul_f32.hip"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_act_order_v2_b2_matmul_f16_matrix16"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: true,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("g_idx"),
+                                role: Role::Weights(3),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!(
+                            "wgsl/gptq_act_order_v2_b2_matmul_f16_matrix16.wgsl"
+                        ),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_act_order_v2_b2_matmul_f16_matrix8"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: true,
+                    matrix: 8,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("g_idx"),
+                                role: Role::Weights(3),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 64 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/gptq_act_order_v2_b2_matmul_f16_matrix8.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_act_order_v2_b2_matmul_f16_matrix16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: false,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("g_idx"),
+                                role: Role::Weights(3),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("hip/gptq_act_order_v2_b2_matmul_f16_matrix16.hip"),
                     ),
                 },
             ],
@@ -5652,6 +7310,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -5698,6 +7357,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F16,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -5744,6 +7404,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -5790,6 +7451,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [128, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -5836,6 +7498,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -5882,6 +7545,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F16,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -5928,6 +7592,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -5974,6 +7639,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [128, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -6011,6 +7677,149 @@ pub static FORMATS: &[Artifact] = &[
                     padding: 16,
                     source: Cow::Borrowed(
                         include_str!("hip/gptq_act_order_v2_b3_matmul_f32.hip"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_act_order_v2_b3_matmul_f16_matrix16"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: true,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("g_idx"),
+                                role: Role::Weights(3),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!(
+                            "wgsl/gptq_act_order_v2_b3_matmul_f16_matrix16.wgsl"
+                        ),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_act_order_v2_b3_matmul_f16_matrix8"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: true,
+                    matrix: 8,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("g_idx"),
+                                role: Role::Weights(3),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 64 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/gptq_act_order_v2_b3_matmul_f16_matrix8.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_act_order_v2_b3_matmul_f16_matrix16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: false,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("g_idx"),
+                                role: Role::Weights(3),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("hip/gptq_act_order_v2_b3_matmul_f16_matrix16.hip"),
                     ),
                 },
             ],
@@ -6096,6 +7905,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -6142,6 +7952,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F16,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -6188,6 +7999,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -6234,6 +8046,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [128, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -6280,6 +8093,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -6326,6 +8140,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F16,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -6372,6 +8187,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -6418,6 +8234,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [128, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -6455,6 +8272,149 @@ pub static FORMATS: &[Artifact] = &[
                     padding: 16,
                     source: Cow::Borrowed(
                         include_str!("hip/gptq_act_order_v2_b4_matmul_f32.hip"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_act_order_v2_b4_matmul_f16_matrix16"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: true,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("g_idx"),
+                                role: Role::Weights(3),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!(
+                            "wgsl/gptq_act_order_v2_b4_matmul_f16_matrix16.wgsl"
+                        ),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_act_order_v2_b4_matmul_f16_matrix8"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: true,
+                    matrix: 8,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("g_idx"),
+                                role: Role::Weights(3),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 64 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/gptq_act_order_v2_b4_matmul_f16_matrix8.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_act_order_v2_b4_matmul_f16_matrix16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: false,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("g_idx"),
+                                role: Role::Weights(3),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("hip/gptq_act_order_v2_b4_matmul_f16_matrix16.hip"),
                     ),
                 },
             ],
@@ -6540,6 +8500,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -6586,6 +8547,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F16,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -6632,6 +8594,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -6678,6 +8641,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [128, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -6724,6 +8688,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -6770,6 +8735,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F16,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -6816,6 +8782,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -6862,6 +8829,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [128, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -6899,6 +8867,149 @@ pub static FORMATS: &[Artifact] = &[
                     padding: 16,
                     source: Cow::Borrowed(
                         include_str!("hip/gptq_act_order_v2_b8_matmul_f32.hip"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_act_order_v2_b8_matmul_f16_matrix16"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: true,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("g_idx"),
+                                role: Role::Weights(3),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!(
+                            "wgsl/gptq_act_order_v2_b8_matmul_f16_matrix16.wgsl"
+                        ),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_act_order_v2_b8_matmul_f16_matrix8"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: true,
+                    matrix: 8,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("g_idx"),
+                                role: Role::Weights(3),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 64 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/gptq_act_order_v2_b8_matmul_f16_matrix8.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_act_order_v2_b8_matmul_f16_matrix16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: false,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("g_idx"),
+                                role: Role::Weights(3),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("hip/gptq_act_order_v2_b8_matmul_f16_matrix16.hip"),
                     ),
                 },
             ],
@@ -6972,6 +9083,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -7012,6 +9124,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F16,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -7052,6 +9165,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -7092,6 +9206,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [128, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -7132,6 +9247,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -7172,6 +9288,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F16,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -7212,6 +9329,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -7252,6 +9370,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [128, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -7286,12 +9405,142 @@ pub static FORMATS: &[Artifact] = &[
                     source: Cow::Borrowed(include_str!("hip/gptq_b2_matmul_f32.hip")),
                 },
                 Kernel {
+                    name: Cow::Borrowed("gptq_b2_matmul_f16_matrix16"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: true,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/gptq_b2_matmul_f16_matrix16.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_b2_matmul_f16_matrix8"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: true,
+                    matrix: 8,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 64 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/gptq_b2_matmul_f16_matrix8.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_b2_matmul_f16_matrix16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: false,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("hip/gptq_b2_matmul_f16_matrix16.hip"),
+                    ),
+                },
+                Kernel {
                     name: Cow::Borrowed("gptq_b2_matvec_i8"),
                     backend: Backend::Wgsl,
                     kind: Kind::Matvec,
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -7332,6 +9581,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -7372,6 +9622,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: true,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -7414,6 +9665,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: true,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -7456,6 +9708,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -7496,6 +9749,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -7600,6 +9854,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -7640,6 +9895,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F16,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -7680,6 +9936,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -7720,6 +9977,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [128, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -7760,6 +10018,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -7800,6 +10059,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F16,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -7840,6 +10100,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -7880,6 +10141,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [128, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -7914,12 +10176,142 @@ pub static FORMATS: &[Artifact] = &[
                     source: Cow::Borrowed(include_str!("hip/gptq_b3_matmul_f32.hip")),
                 },
                 Kernel {
+                    name: Cow::Borrowed("gptq_b3_matmul_f16_matrix16"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: true,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/gptq_b3_matmul_f16_matrix16.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_b3_matmul_f16_matrix8"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: true,
+                    matrix: 8,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 64 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/gptq_b3_matmul_f16_matrix8.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_b3_matmul_f16_matrix16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: false,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("hip/gptq_b3_matmul_f16_matrix16.hip"),
+                    ),
+                },
+                Kernel {
                     name: Cow::Borrowed("gptq_b3_matvec_i8"),
                     backend: Backend::Wgsl,
                     kind: Kind::Matvec,
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -7960,6 +10352,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -8000,6 +10393,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: true,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -8042,6 +10436,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: true,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -8084,6 +10479,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -8124,6 +10520,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -8228,6 +10625,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -8268,6 +10666,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F16,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -8308,6 +10707,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -8348,6 +10748,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [128, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -8388,6 +10789,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -8428,6 +10830,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F16,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -8468,6 +10871,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -8508,6 +10912,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [128, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -8542,12 +10947,142 @@ pub static FORMATS: &[Artifact] = &[
                     source: Cow::Borrowed(include_str!("hip/gptq_b4_matmul_f32.hip")),
                 },
                 Kernel {
+                    name: Cow::Borrowed("gptq_b4_matmul_f16_matrix16"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: true,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/gptq_b4_matmul_f16_matrix16.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_b4_matmul_f16_matrix8"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: true,
+                    matrix: 8,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 64 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/gptq_b4_matmul_f16_matrix8.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_b4_matmul_f16_matrix16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: false,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("hip/gptq_b4_matmul_f16_matrix16.hip"),
+                    ),
+                },
+                Kernel {
                     name: Cow::Borrowed("gptq_b4_matvec_i8"),
                     backend: Backend::Wgsl,
                     kind: Kind::Matvec,
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -8588,6 +11123,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -8628,6 +11164,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: true,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -8670,6 +11207,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: true,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -8712,6 +11250,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -8752,6 +11291,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -8856,6 +11396,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -8896,6 +11437,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F16,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -8936,6 +11478,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -8976,6 +11519,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [128, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -9016,6 +11560,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -9056,6 +11601,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F16,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -9096,6 +11642,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -9136,6 +11683,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [128, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -9170,12 +11718,142 @@ pub static FORMATS: &[Artifact] = &[
                     source: Cow::Borrowed(include_str!("hip/gptq_b8_matmul_f32.hip")),
                 },
                 Kernel {
+                    name: Cow::Borrowed("gptq_b8_matmul_f16_matrix16"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: true,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/gptq_b8_matmul_f16_matrix16.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_b8_matmul_f16_matrix8"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: true,
+                    matrix: 8,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 64 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/gptq_b8_matmul_f16_matrix8.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_b8_matmul_f16_matrix16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: false,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("hip/gptq_b8_matmul_f16_matrix16.hip"),
+                    ),
+                },
+                Kernel {
                     name: Cow::Borrowed("gptq_b8_matvec_i8"),
                     backend: Backend::Wgsl,
                     kind: Kind::Matvec,
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -9216,6 +11894,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -9256,6 +11935,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: true,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -9298,6 +11978,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: true,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -9340,6 +12021,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -9380,6 +12062,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -9486,6 +12169,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -9528,6 +12212,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F16,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -9570,6 +12255,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -9612,6 +12298,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [128, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -9654,6 +12341,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -9696,6 +12384,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F16,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -9738,6 +12427,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -9780,6 +12470,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [128, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -9816,12 +12507,142 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                 },
                 Kernel {
+                    name: Cow::Borrowed("gptq_masked_b2_matmul_f16_matrix16"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: true,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/gptq_masked_b2_matmul_f16_matrix16.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_masked_b2_matmul_f16_matrix8"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: true,
+                    matrix: 8,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 64 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/gptq_masked_b2_matmul_f16_matrix8.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_masked_b2_matmul_f16_matrix16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: false,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("hip/gptq_masked_b2_matmul_f16_matrix16.hip"),
+                    ),
+                },
+                Kernel {
                     name: Cow::Borrowed("gptq_masked_b2_matvec_i8"),
                     backend: Backend::Wgsl,
                     kind: Kind::Matvec,
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -9864,6 +12685,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -9906,6 +12728,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: true,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -9948,6 +12771,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: true,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -9990,6 +12814,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -10032,6 +12857,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -10140,6 +12966,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -10182,6 +13009,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F16,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -10224,6 +13052,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -10266,6 +13095,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [128, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -10308,6 +13138,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -10350,6 +13181,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F16,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -10392,6 +13224,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -10434,6 +13267,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [128, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -10470,12 +13304,142 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                 },
                 Kernel {
+                    name: Cow::Borrowed("gptq_masked_b3_matmul_f16_matrix16"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: true,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/gptq_masked_b3_matmul_f16_matrix16.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_masked_b3_matmul_f16_matrix8"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: true,
+                    matrix: 8,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 64 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/gptq_masked_b3_matmul_f16_matrix8.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_masked_b3_matmul_f16_matrix16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: false,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("hip/gptq_masked_b3_matmul_f16_matrix16.hip"),
+                    ),
+                },
+                Kernel {
                     name: Cow::Borrowed("gptq_masked_b3_matvec_i8"),
                     backend: Backend::Wgsl,
                     kind: Kind::Matvec,
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -10518,6 +13482,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -10560,6 +13525,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: true,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -10602,6 +13568,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: true,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -10644,6 +13611,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -10686,6 +13654,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -10794,6 +13763,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -10836,6 +13806,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F16,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -10878,6 +13849,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -10920,6 +13892,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [128, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -10962,6 +13935,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -11004,6 +13978,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F16,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -11046,6 +14021,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -11088,6 +14064,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [128, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -11124,12 +14101,142 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                 },
                 Kernel {
+                    name: Cow::Borrowed("gptq_masked_b4_matmul_f16_matrix16"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: true,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/gptq_masked_b4_matmul_f16_matrix16.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_masked_b4_matmul_f16_matrix8"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: true,
+                    matrix: 8,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 64 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/gptq_masked_b4_matmul_f16_matrix8.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_masked_b4_matmul_f16_matrix16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: false,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("hip/gptq_masked_b4_matmul_f16_matrix16.hip"),
+                    ),
+                },
+                Kernel {
                     name: Cow::Borrowed("gptq_masked_b4_matvec_i8"),
                     backend: Backend::Wgsl,
                     kind: Kind::Matvec,
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -11172,6 +14279,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -11214,6 +14322,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: true,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -11256,6 +14365,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: true,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -11298,6 +14408,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -11340,6 +14451,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -11448,6 +14560,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -11490,6 +14603,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F16,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -11532,6 +14646,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -11574,6 +14689,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [128, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -11616,6 +14732,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -11658,6 +14775,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F16,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -11700,6 +14818,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -11742,6 +14861,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [128, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -11778,12 +14898,142 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                 },
                 Kernel {
+                    name: Cow::Borrowed("gptq_masked_b8_matmul_f16_matrix16"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: true,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/gptq_masked_b8_matmul_f16_matrix16.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_masked_b8_matmul_f16_matrix8"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: true,
+                    matrix: 8,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 64 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/gptq_masked_b8_matmul_f16_matrix8.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_masked_b8_matmul_f16_matrix16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: false,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("hip/gptq_masked_b8_matmul_f16_matrix16.hip"),
+                    ),
+                },
+                Kernel {
                     name: Cow::Borrowed("gptq_masked_b8_matvec_i8"),
                     backend: Backend::Wgsl,
                     kind: Kind::Matvec,
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -11826,6 +15076,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -11868,6 +15119,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: true,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -11910,6 +15162,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: true,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -11952,6 +15205,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -11994,6 +15248,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -12100,6 +15355,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -12142,6 +15398,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F16,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -12184,6 +15441,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -12226,6 +15484,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [128, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -12268,6 +15527,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -12308,6 +15568,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F16,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -12348,6 +15609,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -12388,6 +15650,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [128, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -12422,12 +15685,142 @@ pub static FORMATS: &[Artifact] = &[
                     source: Cow::Borrowed(include_str!("hip/gptq_v2_b2_matmul_f32.hip")),
                 },
                 Kernel {
+                    name: Cow::Borrowed("gptq_v2_b2_matmul_f16_matrix16"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: true,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/gptq_v2_b2_matmul_f16_matrix16.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_v2_b2_matmul_f16_matrix8"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: true,
+                    matrix: 8,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 64 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/gptq_v2_b2_matmul_f16_matrix8.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_v2_b2_matmul_f16_matrix16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: false,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("hip/gptq_v2_b2_matmul_f16_matrix16.hip"),
+                    ),
+                },
+                Kernel {
                     name: Cow::Borrowed("gptq_v2_b2_matvec_i8"),
                     backend: Backend::Wgsl,
                     kind: Kind::Matvec,
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -12468,6 +15861,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -12508,6 +15902,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: true,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -12550,6 +15945,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: true,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -12592,6 +15988,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -12632,6 +16029,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -12736,6 +16134,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -12778,6 +16177,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F16,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -12820,6 +16220,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -12862,6 +16263,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [128, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -12904,6 +16306,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -12944,6 +16347,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F16,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -12984,6 +16388,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -13024,6 +16429,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [128, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -13058,12 +16464,142 @@ pub static FORMATS: &[Artifact] = &[
                     source: Cow::Borrowed(include_str!("hip/gptq_v2_b3_matmul_f32.hip")),
                 },
                 Kernel {
+                    name: Cow::Borrowed("gptq_v2_b3_matmul_f16_matrix16"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: true,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/gptq_v2_b3_matmul_f16_matrix16.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_v2_b3_matmul_f16_matrix8"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: true,
+                    matrix: 8,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 64 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/gptq_v2_b3_matmul_f16_matrix8.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_v2_b3_matmul_f16_matrix16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: false,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("hip/gptq_v2_b3_matmul_f16_matrix16.hip"),
+                    ),
+                },
+                Kernel {
                     name: Cow::Borrowed("gptq_v2_b3_matvec_i8"),
                     backend: Backend::Wgsl,
                     kind: Kind::Matvec,
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -13104,6 +16640,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -13144,6 +16681,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: true,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -13186,6 +16724,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: true,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -13228,6 +16767,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -13268,6 +16808,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -13372,6 +16913,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -13414,6 +16956,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F16,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -13456,6 +16999,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -13498,6 +17042,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [128, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -13540,6 +17085,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -13580,6 +17126,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F16,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -13620,6 +17167,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -13660,6 +17208,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [128, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -13694,12 +17243,142 @@ pub static FORMATS: &[Artifact] = &[
                     source: Cow::Borrowed(include_str!("hip/gptq_v2_b4_matmul_f32.hip")),
                 },
                 Kernel {
+                    name: Cow::Borrowed("gptq_v2_b4_matmul_f16_matrix16"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: true,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/gptq_v2_b4_matmul_f16_matrix16.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_v2_b4_matmul_f16_matrix8"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: true,
+                    matrix: 8,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 64 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/gptq_v2_b4_matmul_f16_matrix8.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_v2_b4_matmul_f16_matrix16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: false,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("hip/gptq_v2_b4_matmul_f16_matrix16.hip"),
+                    ),
+                },
+                Kernel {
                     name: Cow::Borrowed("gptq_v2_b4_matvec_i8"),
                     backend: Backend::Wgsl,
                     kind: Kind::Matvec,
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -13740,6 +17419,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -13780,6 +17460,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: true,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -13822,6 +17503,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: true,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -13864,6 +17546,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -13904,6 +17587,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -14008,6 +17692,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -14050,6 +17735,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F16,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -14092,6 +17778,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -14134,6 +17821,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [128, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -14176,6 +17864,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -14216,6 +17905,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F16,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -14256,6 +17946,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -14296,6 +17987,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [128, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -14330,12 +18022,142 @@ pub static FORMATS: &[Artifact] = &[
                     source: Cow::Borrowed(include_str!("hip/gptq_v2_b8_matmul_f32.hip")),
                 },
                 Kernel {
+                    name: Cow::Borrowed("gptq_v2_b8_matmul_f16_matrix16"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: true,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/gptq_v2_b8_matmul_f16_matrix16.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_v2_b8_matmul_f16_matrix8"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: true,
+                    matrix: 8,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 64 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/gptq_v2_b8_matmul_f16_matrix8.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_v2_b8_matmul_f16_matrix16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: false,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("hip/gptq_v2_b8_matmul_f16_matrix16.hip"),
+                    ),
+                },
+                Kernel {
                     name: Cow::Borrowed("gptq_v2_b8_matvec_i8"),
                     backend: Backend::Wgsl,
                     kind: Kind::Matvec,
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -14376,6 +18198,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -14416,6 +18239,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: true,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -14458,6 +18282,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: true,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -14500,6 +18325,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -14540,6 +18366,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -14607,6 +18434,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -14643,6 +18471,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F16,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -14679,6 +18508,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -14715,6 +18545,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [128, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -14751,6 +18582,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -14787,6 +18619,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F16,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -14823,6 +18656,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -14859,6 +18693,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [128, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -14889,12 +18724,130 @@ pub static FORMATS: &[Artifact] = &[
                     source: Cow::Borrowed(include_str!("hip/iq1_m_matmul_f32.hip")),
                 },
                 Kernel {
+                    name: Cow::Borrowed("iq1_m_matmul_f16_matrix16"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: true,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("tables"),
+                                role: Role::Tables,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/iq1_m_matmul_f16_matrix16.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("iq1_m_matmul_f16_matrix8"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: true,
+                    matrix: 8,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("tables"),
+                                role: Role::Tables,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 64 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/iq1_m_matmul_f16_matrix8.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("iq1_m_matmul_f16_matrix16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: false,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("tables"),
+                                role: Role::Tables,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("hip/iq1_m_matmul_f16_matrix16.hip"),
+                    ),
+                },
+                Kernel {
                     name: Cow::Borrowed("iq1_m_matvec_i8"),
                     backend: Backend::Wgsl,
                     kind: Kind::Matvec,
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -14931,6 +18884,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -14967,6 +18921,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: true,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -15005,6 +18960,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: true,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -15043,6 +18999,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -15079,6 +19036,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -15142,6 +19100,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -15178,6 +19137,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F16,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -15214,6 +19174,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -15250,6 +19211,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [128, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -15286,6 +19248,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -15322,6 +19285,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F16,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -15358,6 +19322,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -15394,6 +19359,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [128, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -15424,12 +19390,130 @@ pub static FORMATS: &[Artifact] = &[
                     source: Cow::Borrowed(include_str!("hip/iq1_s_matmul_f32.hip")),
                 },
                 Kernel {
+                    name: Cow::Borrowed("iq1_s_matmul_f16_matrix16"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: true,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("tables"),
+                                role: Role::Tables,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/iq1_s_matmul_f16_matrix16.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("iq1_s_matmul_f16_matrix8"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: true,
+                    matrix: 8,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("tables"),
+                                role: Role::Tables,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 64 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/iq1_s_matmul_f16_matrix8.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("iq1_s_matmul_f16_matrix16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: false,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("tables"),
+                                role: Role::Tables,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("hip/iq1_s_matmul_f16_matrix16.hip"),
+                    ),
+                },
+                Kernel {
                     name: Cow::Borrowed("iq1_s_matvec_i8"),
                     backend: Backend::Wgsl,
                     kind: Kind::Matvec,
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -15466,6 +19550,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -15502,6 +19587,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: true,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -15540,6 +19626,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: true,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -15578,6 +19665,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -15614,6 +19702,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -15677,6 +19766,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -15713,6 +19803,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F16,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -15749,6 +19840,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -15785,6 +19877,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [128, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -15821,6 +19914,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -15857,6 +19951,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F16,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -15893,6 +19988,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -15929,6 +20025,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [128, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -15959,12 +20056,130 @@ pub static FORMATS: &[Artifact] = &[
                     source: Cow::Borrowed(include_str!("hip/iq2_s_matmul_f32.hip")),
                 },
                 Kernel {
+                    name: Cow::Borrowed("iq2_s_matmul_f16_matrix16"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: true,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("tables"),
+                                role: Role::Tables,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/iq2_s_matmul_f16_matrix16.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("iq2_s_matmul_f16_matrix8"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: true,
+                    matrix: 8,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("tables"),
+                                role: Role::Tables,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 64 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/iq2_s_matmul_f16_matrix8.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("iq2_s_matmul_f16_matrix16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: false,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("tables"),
+                                role: Role::Tables,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("hip/iq2_s_matmul_f16_matrix16.hip"),
+                    ),
+                },
+                Kernel {
                     name: Cow::Borrowed("iq2_s_matvec_i8"),
                     backend: Backend::Wgsl,
                     kind: Kind::Matvec,
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -16001,6 +20216,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -16037,6 +20253,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: true,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -16075,6 +20292,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: true,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -16113,6 +20331,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -16149,6 +20368,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -16212,6 +20432,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -16248,6 +20469,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F16,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -16284,6 +20506,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -16320,6 +20543,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [128, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -16356,6 +20580,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -16392,6 +20617,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F16,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -16428,6 +20654,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -16464,6 +20691,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [128, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -16494,12 +20722,130 @@ pub static FORMATS: &[Artifact] = &[
                     source: Cow::Borrowed(include_str!("hip/iq2_xs_matmul_f32.hip")),
                 },
                 Kernel {
+                    name: Cow::Borrowed("iq2_xs_matmul_f16_matrix16"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: true,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("tables"),
+                                role: Role::Tables,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/iq2_xs_matmul_f16_matrix16.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("iq2_xs_matmul_f16_matrix8"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: true,
+                    matrix: 8,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("tables"),
+                                role: Role::Tables,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 64 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/iq2_xs_matmul_f16_matrix8.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("iq2_xs_matmul_f16_matrix16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: false,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("tables"),
+                                role: Role::Tables,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("hip/iq2_xs_matmul_f16_matrix16.hip"),
+                    ),
+                },
+                Kernel {
                     name: Cow::Borrowed("iq2_xs_matvec_i8"),
                     backend: Backend::Wgsl,
                     kind: Kind::Matvec,
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -16536,6 +20882,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -16572,6 +20919,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: true,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -16610,6 +20958,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: true,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -16648,6 +20997,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -16684,6 +21034,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -16747,6 +21098,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -16783,6 +21135,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F16,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -16819,6 +21172,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -16855,6 +21209,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [128, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -16891,6 +21246,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -16927,6 +21283,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F16,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -16963,6 +21320,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -16999,6 +21357,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [128, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -17029,12 +21388,130 @@ pub static FORMATS: &[Artifact] = &[
                     source: Cow::Borrowed(include_str!("hip/iq2_xxs_matmul_f32.hip")),
                 },
                 Kernel {
+                    name: Cow::Borrowed("iq2_xxs_matmul_f16_matrix16"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: true,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("tables"),
+                                role: Role::Tables,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/iq2_xxs_matmul_f16_matrix16.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("iq2_xxs_matmul_f16_matrix8"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: true,
+                    matrix: 8,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("tables"),
+                                role: Role::Tables,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 64 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/iq2_xxs_matmul_f16_matrix8.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("iq2_xxs_matmul_f16_matrix16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: false,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("tables"),
+                                role: Role::Tables,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("hip/iq2_xxs_matmul_f16_matrix16.hip"),
+                    ),
+                },
+                Kernel {
                     name: Cow::Borrowed("iq2_xxs_matvec_i8"),
                     backend: Backend::Wgsl,
                     kind: Kind::Matvec,
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -17071,6 +21548,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -17107,6 +21585,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: true,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -17145,6 +21624,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: true,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -17183,6 +21663,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -17219,6 +21700,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -17282,6 +21764,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -17318,6 +21801,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F16,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -17354,6 +21838,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -17390,6 +21875,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [128, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -17426,6 +21912,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -17462,6 +21949,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F16,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -17498,6 +21986,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -17534,6 +22023,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [128, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -17564,12 +22054,130 @@ pub static FORMATS: &[Artifact] = &[
                     source: Cow::Borrowed(include_str!("hip/iq3_s_matmul_f32.hip")),
                 },
                 Kernel {
+                    name: Cow::Borrowed("iq3_s_matmul_f16_matrix16"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: true,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("tables"),
+                                role: Role::Tables,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/iq3_s_matmul_f16_matrix16.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("iq3_s_matmul_f16_matrix8"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: true,
+                    matrix: 8,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("tables"),
+                                role: Role::Tables,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 64 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/iq3_s_matmul_f16_matrix8.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("iq3_s_matmul_f16_matrix16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: false,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("tables"),
+                                role: Role::Tables,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("hip/iq3_s_matmul_f16_matrix16.hip"),
+                    ),
+                },
+                Kernel {
                     name: Cow::Borrowed("iq3_s_matvec_i8"),
                     backend: Backend::Wgsl,
                     kind: Kind::Matvec,
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -17606,6 +22214,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -17642,6 +22251,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: true,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -17680,6 +22290,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: true,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -17718,6 +22329,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -17754,6 +22366,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -17817,6 +22430,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -17853,6 +22467,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F16,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -17889,6 +22504,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -17925,6 +22541,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [128, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -17961,6 +22578,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -17997,6 +22615,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F16,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -18033,6 +22652,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -18069,6 +22689,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [128, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -18099,12 +22720,130 @@ pub static FORMATS: &[Artifact] = &[
                     source: Cow::Borrowed(include_str!("hip/iq3_xxs_matmul_f32.hip")),
                 },
                 Kernel {
+                    name: Cow::Borrowed("iq3_xxs_matmul_f16_matrix16"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: true,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("tables"),
+                                role: Role::Tables,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/iq3_xxs_matmul_f16_matrix16.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("iq3_xxs_matmul_f16_matrix8"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: true,
+                    matrix: 8,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("tables"),
+                                role: Role::Tables,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 64 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/iq3_xxs_matmul_f16_matrix8.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("iq3_xxs_matmul_f16_matrix16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: false,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("tables"),
+                                role: Role::Tables,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("hip/iq3_xxs_matmul_f16_matrix16.hip"),
+                    ),
+                },
+                Kernel {
                     name: Cow::Borrowed("iq3_xxs_matvec_i8"),
                     backend: Backend::Wgsl,
                     kind: Kind::Matvec,
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -18141,6 +22880,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -18177,6 +22917,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: true,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -18215,6 +22956,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: true,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -18253,6 +22995,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -18289,6 +23032,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -18352,6 +23096,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -18384,6 +23129,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F16,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -18416,6 +23162,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -18448,6 +23195,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [128, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -18480,6 +23228,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -18512,6 +23261,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F16,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -18544,6 +23294,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -18576,6 +23327,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [128, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -18602,12 +23354,118 @@ pub static FORMATS: &[Artifact] = &[
                     source: Cow::Borrowed(include_str!("hip/iq4_nl_matmul_f32.hip")),
                 },
                 Kernel {
+                    name: Cow::Borrowed("iq4_nl_matmul_f16_matrix16"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: true,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/iq4_nl_matmul_f16_matrix16.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("iq4_nl_matmul_f16_matrix8"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: true,
+                    matrix: 8,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 64 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/iq4_nl_matmul_f16_matrix8.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("iq4_nl_matmul_f16_matrix16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: false,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("hip/iq4_nl_matmul_f16_matrix16.hip"),
+                    ),
+                },
+                Kernel {
                     name: Cow::Borrowed("iq4_nl_matvec_i8"),
                     backend: Backend::Wgsl,
                     kind: Kind::Matvec,
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -18640,6 +23498,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -18672,6 +23531,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: true,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -18706,6 +23566,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: true,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -18740,6 +23601,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -18772,6 +23634,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -18831,6 +23694,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -18863,6 +23727,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F16,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -18895,6 +23760,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -18927,6 +23793,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [128, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -18959,6 +23826,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -18991,6 +23859,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F16,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -19023,6 +23892,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -19055,6 +23925,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [128, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -19081,12 +23952,118 @@ pub static FORMATS: &[Artifact] = &[
                     source: Cow::Borrowed(include_str!("hip/iq4_xs_matmul_f32.hip")),
                 },
                 Kernel {
+                    name: Cow::Borrowed("iq4_xs_matmul_f16_matrix16"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: true,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/iq4_xs_matmul_f16_matrix16.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("iq4_xs_matmul_f16_matrix8"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: true,
+                    matrix: 8,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 64 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/iq4_xs_matmul_f16_matrix8.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("iq4_xs_matmul_f16_matrix16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: false,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("hip/iq4_xs_matmul_f16_matrix16.hip"),
+                    ),
+                },
+                Kernel {
                     name: Cow::Borrowed("iq4_xs_matvec_i8"),
                     backend: Backend::Wgsl,
                     kind: Kind::Matvec,
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -19119,6 +24096,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -19151,6 +24129,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: true,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -19185,6 +24164,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: true,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -19219,6 +24199,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -19251,6 +24232,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -19310,6 +24292,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -19342,6 +24325,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F16,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -19374,6 +24358,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -19406,6 +24391,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [128, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -19438,6 +24424,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -19470,6 +24457,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F16,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -19502,6 +24490,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -19534,6 +24523,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [128, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -19560,12 +24550,118 @@ pub static FORMATS: &[Artifact] = &[
                     source: Cow::Borrowed(include_str!("hip/mxfp4_matmul_f32.hip")),
                 },
                 Kernel {
+                    name: Cow::Borrowed("mxfp4_matmul_f16_matrix16"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: true,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/mxfp4_matmul_f16_matrix16.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("mxfp4_matmul_f16_matrix8"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: true,
+                    matrix: 8,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 64 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/mxfp4_matmul_f16_matrix8.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("mxfp4_matmul_f16_matrix16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: false,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("hip/mxfp4_matmul_f16_matrix16.hip"),
+                    ),
+                },
+                Kernel {
                     name: Cow::Borrowed("mxfp4_matvec_i8"),
                     backend: Backend::Wgsl,
                     kind: Kind::Matvec,
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -19598,6 +24694,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -19630,6 +24727,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: true,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -19664,6 +24762,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: true,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -19698,6 +24797,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -19730,6 +24830,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -19811,6 +24912,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -19847,6 +24949,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F16,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -19883,6 +24986,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -19919,6 +25023,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [128, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -19955,6 +25060,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -19991,6 +25097,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F16,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -20027,6 +25134,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -20063,6 +25171,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [128, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -20093,12 +25202,130 @@ pub static FORMATS: &[Artifact] = &[
                     source: Cow::Borrowed(include_str!("hip/nf4_matmul_f32.hip")),
                 },
                 Kernel {
+                    name: Cow::Borrowed("nf4_matmul_f16_matrix16"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: true,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("packed"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("absmax"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/nf4_matmul_f16_matrix16.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("nf4_matmul_f16_matrix8"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: true,
+                    matrix: 8,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("packed"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("absmax"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 64 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/nf4_matmul_f16_matrix8.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("nf4_matmul_f16_matrix16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: false,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("packed"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("absmax"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("hip/nf4_matmul_f16_matrix16.hip"),
+                    ),
+                },
+                Kernel {
                     name: Cow::Borrowed("nf4_matvec_i8"),
                     backend: Backend::Wgsl,
                     kind: Kind::Matvec,
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -20135,6 +25362,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -20171,6 +25399,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: true,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -20209,6 +25438,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: true,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -20247,6 +25477,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -20283,6 +25514,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -20401,6 +25633,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -20451,6 +25684,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F16,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -20501,6 +25735,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -20551,6 +25786,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [128, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -20601,6 +25837,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -20649,6 +25886,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F16,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -20697,6 +25935,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -20745,6 +25984,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [128, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -20787,12 +26027,166 @@ pub static FORMATS: &[Artifact] = &[
                     source: Cow::Borrowed(include_str!("hip/nf4_nested_matmul_f32.hip")),
                 },
                 Kernel {
+                    name: Cow::Borrowed("nf4_nested_matmul_f16_matrix16"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: true,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("packed"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("absmax"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("nested_absmax"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("nested_quant_map"),
+                                role: Role::Weights(3),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("nested_offset"),
+                                role: Role::Weights(4),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/nf4_nested_matmul_f16_matrix16.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("nf4_nested_matmul_f16_matrix8"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: true,
+                    matrix: 8,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("packed"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("absmax"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("nested_absmax"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("nested_quant_map"),
+                                role: Role::Weights(3),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("nested_offset"),
+                                role: Role::Weights(4),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 64 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/nf4_nested_matmul_f16_matrix8.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("nf4_nested_matmul_f16_matrix16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: false,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("packed"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("absmax"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("nested_absmax"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("nested_quant_map"),
+                                role: Role::Weights(3),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("nested_offset"),
+                                role: Role::Weights(4),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("hip/nf4_nested_matmul_f16_matrix16.hip"),
+                    ),
+                },
+                Kernel {
                     name: Cow::Borrowed("nf4_nested_matvec_i8"),
                     backend: Backend::Wgsl,
                     kind: Kind::Matvec,
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -20841,6 +26235,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -20889,6 +26284,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: true,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -20939,6 +26335,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: true,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -20989,6 +26386,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -21037,6 +26435,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -21110,6 +26509,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -21146,6 +26546,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F16,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -21182,6 +26583,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -21218,6 +26620,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [128, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -21254,6 +26657,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -21290,6 +26694,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F16,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -21326,6 +26731,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -21362,6 +26768,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [128, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -21392,12 +26799,130 @@ pub static FORMATS: &[Artifact] = &[
                     source: Cow::Borrowed(include_str!("hip/nvfp4_matmul_f32.hip")),
                 },
                 Kernel {
+                    name: Cow::Borrowed("nvfp4_matmul_f16_matrix16"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: true,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("tables"),
+                                role: Role::Tables,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/nvfp4_matmul_f16_matrix16.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("nvfp4_matmul_f16_matrix8"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: true,
+                    matrix: 8,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("tables"),
+                                role: Role::Tables,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 64 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/nvfp4_matmul_f16_matrix8.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("nvfp4_matmul_f16_matrix16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: false,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("tables"),
+                                role: Role::Tables,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("hip/nvfp4_matmul_f16_matrix16.hip"),
+                    ),
+                },
+                Kernel {
                     name: Cow::Borrowed("nvfp4_matvec_i8"),
                     backend: Backend::Wgsl,
                     kind: Kind::Matvec,
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -21434,6 +26959,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -21470,6 +26996,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: true,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -21508,6 +27035,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: true,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -21546,6 +27074,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -21582,6 +27111,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -21643,6 +27173,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -21675,6 +27206,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F16,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -21707,6 +27239,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -21739,6 +27272,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [128, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -21771,6 +27305,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -21803,6 +27338,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F16,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -21835,6 +27371,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -21867,6 +27404,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [128, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -21893,12 +27431,118 @@ pub static FORMATS: &[Artifact] = &[
                     source: Cow::Borrowed(include_str!("hip/q1_0_matmul_f32.hip")),
                 },
                 Kernel {
+                    name: Cow::Borrowed("q1_0_matmul_f16_matrix16"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: true,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/q1_0_matmul_f16_matrix16.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q1_0_matmul_f16_matrix8"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: true,
+                    matrix: 8,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 64 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/q1_0_matmul_f16_matrix8.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q1_0_matmul_f16_matrix16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: false,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("hip/q1_0_matmul_f16_matrix16.hip"),
+                    ),
+                },
+                Kernel {
                     name: Cow::Borrowed("q1_0_matvec_i8"),
                     backend: Backend::Wgsl,
                     kind: Kind::Matvec,
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -21931,6 +27575,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -21963,6 +27608,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: true,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -21997,6 +27643,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: true,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -22031,6 +27678,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -22063,6 +27711,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -22120,6 +27769,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -22152,6 +27802,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F16,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -22184,6 +27835,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -22216,6 +27868,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [128, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -22248,6 +27901,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -22280,6 +27934,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F16,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -22312,6 +27967,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -22344,6 +28000,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [128, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -22370,12 +28027,118 @@ pub static FORMATS: &[Artifact] = &[
                     source: Cow::Borrowed(include_str!("hip/q2_0_matmul_f32.hip")),
                 },
                 Kernel {
+                    name: Cow::Borrowed("q2_0_matmul_f16_matrix16"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: true,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/q2_0_matmul_f16_matrix16.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q2_0_matmul_f16_matrix8"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: true,
+                    matrix: 8,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 64 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/q2_0_matmul_f16_matrix8.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q2_0_matmul_f16_matrix16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: false,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("hip/q2_0_matmul_f16_matrix16.hip"),
+                    ),
+                },
+                Kernel {
                     name: Cow::Borrowed("q2_0_matvec_i8"),
                     backend: Backend::Wgsl,
                     kind: Kind::Matvec,
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -22408,6 +28171,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -22440,6 +28204,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: true,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -22474,6 +28239,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: true,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -22508,6 +28274,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -22540,6 +28307,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -22599,6 +28367,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -22631,6 +28400,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F16,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -22663,6 +28433,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -22695,6 +28466,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [128, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -22727,6 +28499,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -22759,6 +28532,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F16,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -22791,6 +28565,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -22823,6 +28598,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [128, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -22849,12 +28625,118 @@ pub static FORMATS: &[Artifact] = &[
                     source: Cow::Borrowed(include_str!("hip/q2_k_matmul_f32.hip")),
                 },
                 Kernel {
+                    name: Cow::Borrowed("q2_k_matmul_f16_matrix16"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: true,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/q2_k_matmul_f16_matrix16.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q2_k_matmul_f16_matrix8"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: true,
+                    matrix: 8,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 64 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/q2_k_matmul_f16_matrix8.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q2_k_matmul_f16_matrix16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: false,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("hip/q2_k_matmul_f16_matrix16.hip"),
+                    ),
+                },
+                Kernel {
                     name: Cow::Borrowed("q2_k_matvec_i8"),
                     backend: Backend::Wgsl,
                     kind: Kind::Matvec,
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -22887,6 +28769,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -22919,6 +28802,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: true,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -22953,6 +28837,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: true,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -22987,6 +28872,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -23019,6 +28905,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -23076,6 +28963,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -23108,6 +28996,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F16,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -23140,6 +29029,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -23172,6 +29062,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [128, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -23204,6 +29095,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -23236,6 +29128,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F16,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -23268,6 +29161,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -23300,6 +29194,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [128, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -23326,12 +29221,118 @@ pub static FORMATS: &[Artifact] = &[
                     source: Cow::Borrowed(include_str!("hip/q3_k_matmul_f32.hip")),
                 },
                 Kernel {
+                    name: Cow::Borrowed("q3_k_matmul_f16_matrix16"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: true,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/q3_k_matmul_f16_matrix16.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q3_k_matmul_f16_matrix8"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: true,
+                    matrix: 8,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 64 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/q3_k_matmul_f16_matrix8.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q3_k_matmul_f16_matrix16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: false,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("hip/q3_k_matmul_f16_matrix16.hip"),
+                    ),
+                },
+                Kernel {
                     name: Cow::Borrowed("q3_k_matvec_i8"),
                     backend: Backend::Wgsl,
                     kind: Kind::Matvec,
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -23364,6 +29365,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -23396,6 +29398,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: true,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -23430,6 +29433,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: true,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -23464,6 +29468,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -23496,6 +29501,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -23553,6 +29559,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -23585,6 +29592,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F16,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -23617,6 +29625,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -23649,6 +29658,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [128, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -23681,6 +29691,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -23713,6 +29724,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F16,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -23745,6 +29757,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -23777,6 +29790,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [128, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -23803,12 +29817,118 @@ pub static FORMATS: &[Artifact] = &[
                     source: Cow::Borrowed(include_str!("hip/q4_0_matmul_f32.hip")),
                 },
                 Kernel {
+                    name: Cow::Borrowed("q4_0_matmul_f16_matrix16"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: true,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/q4_0_matmul_f16_matrix16.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q4_0_matmul_f16_matrix8"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: true,
+                    matrix: 8,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 64 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/q4_0_matmul_f16_matrix8.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q4_0_matmul_f16_matrix16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: false,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("hip/q4_0_matmul_f16_matrix16.hip"),
+                    ),
+                },
+                Kernel {
                     name: Cow::Borrowed("q4_0_matvec_i8"),
                     backend: Backend::Wgsl,
                     kind: Kind::Matvec,
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -23841,6 +29961,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -23873,6 +29994,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: true,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -23907,6 +30029,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: true,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -23941,6 +30064,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -23973,6 +30097,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -24032,6 +30157,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -24064,6 +30190,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F16,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -24096,6 +30223,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -24128,6 +30256,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [128, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -24160,6 +30289,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -24192,6 +30322,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F16,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -24224,6 +30355,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -24256,6 +30388,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [128, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -24282,12 +30415,118 @@ pub static FORMATS: &[Artifact] = &[
                     source: Cow::Borrowed(include_str!("hip/q4_0_f32_matmul_f32.hip")),
                 },
                 Kernel {
+                    name: Cow::Borrowed("q4_0_f32_matmul_f16_matrix16"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: true,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/q4_0_f32_matmul_f16_matrix16.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q4_0_f32_matmul_f16_matrix8"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: true,
+                    matrix: 8,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 64 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/q4_0_f32_matmul_f16_matrix8.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q4_0_f32_matmul_f16_matrix16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: false,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("hip/q4_0_f32_matmul_f16_matrix16.hip"),
+                    ),
+                },
+                Kernel {
                     name: Cow::Borrowed("q4_0_f32_matvec_i8"),
                     backend: Backend::Wgsl,
                     kind: Kind::Matvec,
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -24320,6 +30559,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -24352,6 +30592,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: true,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -24386,6 +30627,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: true,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -24420,6 +30662,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -24452,6 +30695,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -24509,6 +30753,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -24543,6 +30788,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F16,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -24577,6 +30823,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -24611,6 +30858,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [128, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -24645,6 +30893,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -24679,6 +30928,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F16,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -24713,6 +30963,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -24747,6 +30998,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [128, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -24775,12 +31027,118 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                 },
                 Kernel {
+                    name: Cow::Borrowed("q4_0_f32_halves_matmul_f16_matrix16"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: true,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/q4_0_f32_halves_matmul_f16_matrix16.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q4_0_f32_halves_matmul_f16_matrix8"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: true,
+                    matrix: 8,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 64 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/q4_0_f32_halves_matmul_f16_matrix8.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q4_0_f32_halves_matmul_f16_matrix16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: false,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("hip/q4_0_f32_halves_matmul_f16_matrix16.hip"),
+                    ),
+                },
+                Kernel {
                     name: Cow::Borrowed("q4_0_f32_halves_matvec_i8"),
                     backend: Backend::Wgsl,
                     kind: Kind::Matvec,
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -24815,6 +31173,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -24849,6 +31208,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: true,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -24883,6 +31243,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: true,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -24917,6 +31278,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -24951,6 +31313,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -25012,6 +31375,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -25044,6 +31408,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F16,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -25076,6 +31441,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -25108,6 +31474,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [128, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -25140,6 +31507,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -25172,6 +31540,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F16,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -25204,6 +31573,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -25236,6 +31606,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [128, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -25262,12 +31633,118 @@ pub static FORMATS: &[Artifact] = &[
                     source: Cow::Borrowed(include_str!("hip/q4_1_matmul_f32.hip")),
                 },
                 Kernel {
+                    name: Cow::Borrowed("q4_1_matmul_f16_matrix16"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: true,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/q4_1_matmul_f16_matrix16.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q4_1_matmul_f16_matrix8"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: true,
+                    matrix: 8,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 64 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/q4_1_matmul_f16_matrix8.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q4_1_matmul_f16_matrix16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: false,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("hip/q4_1_matmul_f16_matrix16.hip"),
+                    ),
+                },
+                Kernel {
                     name: Cow::Borrowed("q4_1_matvec_i8"),
                     backend: Backend::Wgsl,
                     kind: Kind::Matvec,
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -25300,6 +31777,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -25332,6 +31810,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: true,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -25366,6 +31845,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: true,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -25400,6 +31880,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -25432,6 +31913,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -25489,6 +31971,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -25521,6 +32004,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F16,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -25553,6 +32037,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -25585,6 +32070,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [128, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -25617,6 +32103,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -25649,6 +32136,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F16,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -25681,6 +32169,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -25713,6 +32202,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [128, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -25739,12 +32229,118 @@ pub static FORMATS: &[Artifact] = &[
                     source: Cow::Borrowed(include_str!("hip/q4_k_matmul_f32.hip")),
                 },
                 Kernel {
+                    name: Cow::Borrowed("q4_k_matmul_f16_matrix16"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: true,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/q4_k_matmul_f16_matrix16.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q4_k_matmul_f16_matrix8"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: true,
+                    matrix: 8,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 64 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/q4_k_matmul_f16_matrix8.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q4_k_matmul_f16_matrix16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: false,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("hip/q4_k_matmul_f16_matrix16.hip"),
+                    ),
+                },
+                Kernel {
                     name: Cow::Borrowed("q4_k_matvec_i8"),
                     backend: Backend::Wgsl,
                     kind: Kind::Matvec,
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -25777,6 +32373,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -25809,6 +32406,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: true,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -25843,6 +32441,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: true,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -25877,6 +32476,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -25909,6 +32509,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -25966,6 +32567,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -25998,6 +32600,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F16,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -26030,6 +32633,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -26062,6 +32666,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [128, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -26094,6 +32699,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -26126,6 +32732,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F16,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -26158,6 +32765,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -26190,6 +32798,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [128, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -26216,12 +32825,118 @@ pub static FORMATS: &[Artifact] = &[
                     source: Cow::Borrowed(include_str!("hip/q5_0_matmul_f32.hip")),
                 },
                 Kernel {
+                    name: Cow::Borrowed("q5_0_matmul_f16_matrix16"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: true,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/q5_0_matmul_f16_matrix16.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q5_0_matmul_f16_matrix8"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: true,
+                    matrix: 8,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 64 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/q5_0_matmul_f16_matrix8.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q5_0_matmul_f16_matrix16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: false,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("hip/q5_0_matmul_f16_matrix16.hip"),
+                    ),
+                },
+                Kernel {
                     name: Cow::Borrowed("q5_0_matvec_i8"),
                     backend: Backend::Wgsl,
                     kind: Kind::Matvec,
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -26254,6 +32969,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -26286,6 +33002,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: true,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -26320,6 +33037,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: true,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -26354,6 +33072,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -26386,6 +33105,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -26445,6 +33165,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -26477,6 +33198,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F16,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -26509,6 +33231,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -26541,6 +33264,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [128, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -26573,6 +33297,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -26605,6 +33330,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F16,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -26637,6 +33363,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -26669,6 +33396,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [128, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -26695,12 +33423,118 @@ pub static FORMATS: &[Artifact] = &[
                     source: Cow::Borrowed(include_str!("hip/q5_1_matmul_f32.hip")),
                 },
                 Kernel {
+                    name: Cow::Borrowed("q5_1_matmul_f16_matrix16"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: true,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/q5_1_matmul_f16_matrix16.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q5_1_matmul_f16_matrix8"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: true,
+                    matrix: 8,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 64 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/q5_1_matmul_f16_matrix8.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q5_1_matmul_f16_matrix16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: false,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("hip/q5_1_matmul_f16_matrix16.hip"),
+                    ),
+                },
+                Kernel {
                     name: Cow::Borrowed("q5_1_matvec_i8"),
                     backend: Backend::Wgsl,
                     kind: Kind::Matvec,
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -26733,6 +33567,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -26765,6 +33600,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: true,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -26799,6 +33635,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: true,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -26833,6 +33670,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -26865,6 +33703,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -26922,6 +33761,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -26954,6 +33794,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F16,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -26986,6 +33827,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -27018,6 +33860,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [128, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -27050,6 +33893,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -27082,6 +33926,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F16,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -27114,6 +33959,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -27146,6 +33992,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [128, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -27172,12 +34019,118 @@ pub static FORMATS: &[Artifact] = &[
                     source: Cow::Borrowed(include_str!("hip/q5_k_matmul_f32.hip")),
                 },
                 Kernel {
+                    name: Cow::Borrowed("q5_k_matmul_f16_matrix16"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: true,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/q5_k_matmul_f16_matrix16.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q5_k_matmul_f16_matrix8"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: true,
+                    matrix: 8,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 64 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/q5_k_matmul_f16_matrix8.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q5_k_matmul_f16_matrix16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: false,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("hip/q5_k_matmul_f16_matrix16.hip"),
+                    ),
+                },
+                Kernel {
                     name: Cow::Borrowed("q5_k_matvec_i8"),
                     backend: Backend::Wgsl,
                     kind: Kind::Matvec,
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -27210,6 +34163,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -27242,6 +34196,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: true,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -27276,6 +34231,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: true,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -27310,6 +34266,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -27342,6 +34299,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -27399,6 +34357,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -27431,6 +34390,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F16,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -27463,6 +34423,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -27495,6 +34456,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [128, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -27527,6 +34489,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -27559,6 +34522,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F16,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -27591,6 +34555,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -27623,6 +34588,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [128, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -27649,12 +34615,118 @@ pub static FORMATS: &[Artifact] = &[
                     source: Cow::Borrowed(include_str!("hip/q6_k_matmul_f32.hip")),
                 },
                 Kernel {
+                    name: Cow::Borrowed("q6_k_matmul_f16_matrix16"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: true,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/q6_k_matmul_f16_matrix16.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q6_k_matmul_f16_matrix8"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: true,
+                    matrix: 8,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 64 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/q6_k_matmul_f16_matrix8.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q6_k_matmul_f16_matrix16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: false,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("hip/q6_k_matmul_f16_matrix16.hip"),
+                    ),
+                },
+                Kernel {
                     name: Cow::Borrowed("q6_k_matvec_i8"),
                     backend: Backend::Wgsl,
                     kind: Kind::Matvec,
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -27687,6 +34759,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -27719,6 +34792,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: true,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -27753,6 +34827,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: true,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -27787,6 +34862,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -27819,6 +34895,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -27876,6 +34953,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -27908,6 +34986,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F16,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -27940,6 +35019,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -27972,6 +35052,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [128, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -28004,6 +35085,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -28036,6 +35118,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F16,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -28068,6 +35151,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -28100,6 +35184,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [128, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -28126,12 +35211,118 @@ pub static FORMATS: &[Artifact] = &[
                     source: Cow::Borrowed(include_str!("hip/q8_0_matmul_f32.hip")),
                 },
                 Kernel {
+                    name: Cow::Borrowed("q8_0_matmul_f16_matrix16"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: true,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/q8_0_matmul_f16_matrix16.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q8_0_matmul_f16_matrix8"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: true,
+                    matrix: 8,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 64 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/q8_0_matmul_f16_matrix8.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q8_0_matmul_f16_matrix16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: false,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("hip/q8_0_matmul_f16_matrix16.hip"),
+                    ),
+                },
+                Kernel {
                     name: Cow::Borrowed("q8_0_matvec_i8"),
                     backend: Backend::Wgsl,
                     kind: Kind::Matvec,
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -28164,6 +35355,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -28196,6 +35388,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: true,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -28230,6 +35423,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: true,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -28264,6 +35458,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -28296,6 +35491,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -28355,6 +35551,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -28387,6 +35584,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F16,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -28419,6 +35617,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -28451,6 +35650,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [128, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -28483,6 +35683,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -28515,6 +35716,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F16,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -28547,6 +35749,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -28579,6 +35782,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [128, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -28605,12 +35809,118 @@ pub static FORMATS: &[Artifact] = &[
                     source: Cow::Borrowed(include_str!("hip/q8_1_matmul_f32.hip")),
                 },
                 Kernel {
+                    name: Cow::Borrowed("q8_1_matmul_f16_matrix16"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: true,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/q8_1_matmul_f16_matrix16.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q8_1_matmul_f16_matrix8"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: true,
+                    matrix: 8,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 64 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/q8_1_matmul_f16_matrix8.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q8_1_matmul_f16_matrix16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: false,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("hip/q8_1_matmul_f16_matrix16.hip"),
+                    ),
+                },
+                Kernel {
                     name: Cow::Borrowed("q8_1_matvec_i8"),
                     backend: Backend::Wgsl,
                     kind: Kind::Matvec,
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -28643,6 +35953,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -28675,6 +35986,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: true,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -28709,6 +36021,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: true,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -28743,6 +36056,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -28775,6 +36089,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -28834,6 +36149,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -28866,6 +36182,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F16,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -28898,6 +36215,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -28930,6 +36248,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [128, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -28962,6 +36281,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -28994,6 +36314,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F16,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -29026,6 +36347,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -29058,6 +36380,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [128, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -29084,12 +36407,118 @@ pub static FORMATS: &[Artifact] = &[
                     source: Cow::Borrowed(include_str!("hip/q8_k_matmul_f32.hip")),
                 },
                 Kernel {
+                    name: Cow::Borrowed("q8_k_matmul_f16_matrix16"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: true,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/q8_k_matmul_f16_matrix16.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q8_k_matmul_f16_matrix8"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: true,
+                    matrix: 8,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 64 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/q8_k_matmul_f16_matrix8.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q8_k_matmul_f16_matrix16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: false,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("hip/q8_k_matmul_f16_matrix16.hip"),
+                    ),
+                },
+                Kernel {
                     name: Cow::Borrowed("q8_k_matvec_i8"),
                     backend: Backend::Wgsl,
                     kind: Kind::Matvec,
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -29122,6 +36551,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -29154,6 +36584,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: true,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -29188,6 +36619,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: true,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -29222,6 +36654,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -29254,6 +36687,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -29313,6 +36747,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -29345,6 +36780,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F16,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -29377,6 +36813,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -29409,6 +36846,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [128, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -29441,6 +36879,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -29473,6 +36912,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F16,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -29505,6 +36945,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -29537,6 +36978,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [128, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -29563,12 +37005,118 @@ pub static FORMATS: &[Artifact] = &[
                     source: Cow::Borrowed(include_str!("hip/super4_matmul_f32.hip")),
                 },
                 Kernel {
+                    name: Cow::Borrowed("super4_matmul_f16_matrix16"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: true,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/super4_matmul_f16_matrix16.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("super4_matmul_f16_matrix8"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: true,
+                    matrix: 8,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 64 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/super4_matmul_f16_matrix8.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("super4_matmul_f16_matrix16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: false,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("hip/super4_matmul_f16_matrix16.hip"),
+                    ),
+                },
+                Kernel {
                     name: Cow::Borrowed("super4_matvec_i8"),
                     backend: Backend::Wgsl,
                     kind: Kind::Matvec,
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -29601,6 +37149,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -29633,6 +37182,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: true,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -29667,6 +37217,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: true,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -29701,6 +37252,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -29733,6 +37285,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -29792,6 +37345,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -29824,6 +37378,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F16,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -29856,6 +37411,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -29888,6 +37444,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [128, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -29920,6 +37477,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -29952,6 +37510,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F16,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -29984,6 +37543,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -30016,6 +37576,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [128, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -30042,12 +37603,118 @@ pub static FORMATS: &[Artifact] = &[
                     source: Cow::Borrowed(include_str!("hip/super6_matmul_f32.hip")),
                 },
                 Kernel {
+                    name: Cow::Borrowed("super6_matmul_f16_matrix16"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: true,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/super6_matmul_f16_matrix16.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("super6_matmul_f16_matrix8"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: true,
+                    matrix: 8,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 64 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/super6_matmul_f16_matrix8.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("super6_matmul_f16_matrix16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: false,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("hip/super6_matmul_f16_matrix16.hip"),
+                    ),
+                },
+                Kernel {
                     name: Cow::Borrowed("super6_matvec_i8"),
                     backend: Backend::Wgsl,
                     kind: Kind::Matvec,
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -30080,6 +37747,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -30112,6 +37780,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: true,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -30146,6 +37815,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: true,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -30180,6 +37850,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -30212,6 +37883,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -30269,6 +37941,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -30305,6 +37978,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F16,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -30341,6 +38015,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -30377,6 +38052,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [128, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -30413,6 +38089,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -30449,6 +38126,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F16,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -30485,6 +38163,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -30521,6 +38200,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [128, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -30551,12 +38231,130 @@ pub static FORMATS: &[Artifact] = &[
                     source: Cow::Borrowed(include_str!("hip/tq1_0_matmul_f32.hip")),
                 },
                 Kernel {
+                    name: Cow::Borrowed("tq1_0_matmul_f16_matrix16"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: true,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("tables"),
+                                role: Role::Tables,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/tq1_0_matmul_f16_matrix16.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("tq1_0_matmul_f16_matrix8"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: true,
+                    matrix: 8,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("tables"),
+                                role: Role::Tables,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 64 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/tq1_0_matmul_f16_matrix8.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("tq1_0_matmul_f16_matrix16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: false,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("tables"),
+                                role: Role::Tables,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("hip/tq1_0_matmul_f16_matrix16.hip"),
+                    ),
+                },
+                Kernel {
                     name: Cow::Borrowed("tq1_0_matvec_i8"),
                     backend: Backend::Wgsl,
                     kind: Kind::Matvec,
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -30593,6 +38391,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -30629,6 +38428,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: true,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -30667,6 +38467,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: true,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -30705,6 +38506,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -30741,6 +38543,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -30802,6 +38605,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -30834,6 +38638,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F16,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -30866,6 +38671,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -30898,6 +38704,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [128, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -30930,6 +38737,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -30962,6 +38770,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F16,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -30994,6 +38803,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -31026,6 +38836,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::F32,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [128, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -31052,12 +38863,118 @@ pub static FORMATS: &[Artifact] = &[
                     source: Cow::Borrowed(include_str!("hip/tq2_0_matmul_f32.hip")),
                 },
                 Kernel {
+                    name: Cow::Borrowed("tq2_0_matmul_f16_matrix16"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: true,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/tq2_0_matmul_f16_matrix16.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("tq2_0_matmul_f16_matrix8"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: true,
+                    matrix: 8,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 64 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/tq2_0_matmul_f16_matrix8.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("tq2_0_matmul_f16_matrix16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::F16,
+                    subgroups: false,
+                    matrix: 16,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 128, m: 128 },
+                    padding: 16,
+                    source: Cow::Borrowed(
+                        include_str!("hip/tq2_0_matmul_f16_matrix16.hip"),
+                    ),
+                },
+                Kernel {
                     name: Cow::Borrowed("tq2_0_matvec_i8"),
                     backend: Backend::Wgsl,
                     kind: Kind::Matvec,
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -31090,6 +39007,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -31122,6 +39040,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: true,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -31156,6 +39075,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: true,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -31190,6 +39110,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -31222,6 +39143,7 @@ pub static FORMATS: &[Artifact] = &[
                     output: Element::F32,
                     activations: Activations::Int8,
                     subgroups: false,
+                    matrix: 0,
                     workgroup: [64, 1, 1],
                     bindings: Cow::Borrowed(
                         &[
@@ -31263,6 +39185,7 @@ pub static QUANTIZERS: &[Kernel] = &[
         output: Element::F32,
         activations: Activations::F32,
         subgroups: false,
+        matrix: 0,
         workgroup: [64, 1, 1],
         bindings: Cow::Borrowed(
             &[
@@ -31291,6 +39214,7 @@ pub static QUANTIZERS: &[Kernel] = &[
         output: Element::F32,
         activations: Activations::F32,
         subgroups: false,
+        matrix: 0,
         workgroup: [64, 1, 1],
         bindings: Cow::Borrowed(
             &[

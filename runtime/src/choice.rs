@@ -11,26 +11,33 @@ pub(crate) struct Choice {
     pub activations: Activations,
     /// Whether there are subgroup operations.
     pub subgroups: bool,
+    /// Side of the matrices that there are units for; 0 where there are none.
+    pub matrix: u32,
 }
+
+/// Up to so many activation rows matrix units do not pay: their tiles have many more.
+const FEW: u32 = 16;
 
 impl Choice {
     /// Exact products, with nothing that a device may lack.
     pub fn new(backend: Backend) -> Choice {
-        Choice { backend, activations: Activations::F32, subgroups: false }
+        Choice { backend, activations: Activations::F32, subgroups: false, matrix: 0 }
     }
 
-    /// The kernel that multiplies `m` activation rows: the exact one where the format has none for
-    /// 8-bit activations.
+    /// The kernel that multiplies `m` activation rows: the exact one where the device or the format has
+    /// none that rounds so many as it is wanted.
     pub fn product<'f>(&self, format: &'f Format, m: u32) -> Result<&'f Kernel> {
         let (int8, exact) = match m {
             1 => (Kind::Matvec, Kind::Matvec),
             _ => (Kind::Batch, Kind::Matmul),
         };
-        let int8 = match self.activations {
+        let rounding = match self.activations {
             Activations::F32 => None,
+            Activations::F16 if m <= FEW => None,
+            Activations::F16 => format.f16_kernel(self.backend, self.matrix),
             Activations::Int8 => format.int8_kernel(self.backend, int8, self.subgroups),
         };
-        int8.map_or_else(|| self.exact(format, exact, Element::F32), Ok)
+        rounding.map_or_else(|| self.exact(format, exact, Element::F32), Ok)
     }
 
     /// The kernel that reads activations as they are, or none.
@@ -42,9 +49,10 @@ impl Choice {
         })
     }
 
-    /// How products of a format read activations.
+    /// How products of a format read activations, of enough rows at least.
     pub fn activations(&self, format: &Format) -> Activations {
-        self.product(format, 1).map_or(Activations::F32, |kernel| kernel.activations)
+        let rows = if self.activations == Activations::F16 { FEW + 1 } else { 1 };
+        self.product(format, rows).map_or(Activations::F32, |kernel| kernel.activations)
     }
 }
 

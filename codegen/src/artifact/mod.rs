@@ -102,6 +102,16 @@ impl Artifact {
         });
         of_kind.max_by_key(|kernel| kernel.subgroups)
     }
+
+    /// The matmul of this backend that rounds to f16 for matrix units, which multiply matrices of this
+    /// side; `None` where strips fit no tile of such.
+    pub fn f16_kernel(&self, backend: Backend, matrix: u32) -> Option<&Kernel> {
+        let wanted = (backend, Kind::Matmul, Activations::F16, matrix);
+        self.kernels.iter().find(|kernel| {
+            let Kernel { backend, kind, activations, matrix, .. } = **kernel;
+            (backend, kind, activations, matrix) == wanted
+        })
+    }
 }
 
 /// One generated kernel: its source text and its launch facts.
@@ -119,6 +129,9 @@ pub struct Kernel {
     pub activations: Activations,
     /// Whether it needs subgroup operations, of subgroups of any size.
     pub subgroups: bool,
+    /// Side of the square matrices of f16 that it has matrix units multiply, in subgroups of 32
+    /// invocations or less; 0 where it has not.
+    pub matrix: u32,
     /// Invocations per workgroup in x, y and z.
     pub workgroup: [u32; 3],
     /// WGSL: resources of group 0, in order of `@binding`. HIP: kernel arguments, in order.
@@ -170,6 +183,10 @@ pub enum Activations {
     /// takes [`CHUNK_BYTES`]: 32 signed bytes, the scale (f32, largest magnitude / 127), the sums of
     /// the first and of the last 16 bytes (i32), and 4 bytes that mean nothing.
     Int8,
+    /// Rounded to f16, as the weights are, multiplied by matrix units (tensor cores) and added up in
+    /// f32. Outputs are within 2e-3 of Σ|w·x|, but for magnitudes below 2^-14, which keep fewer bits
+    /// or none, and for those beyond 65504, which become infinite.
+    F16,
 }
 
 /// Element type of a buffer.
@@ -200,6 +217,7 @@ impl Activations {
         match self {
             Activations::F32 => "f32",
             Activations::Int8 => "i8",
+            Activations::F16 => "f16",
         }
     }
 }
@@ -232,7 +250,7 @@ impl Backend {
     }
 }
 
-/// The one place where a kernel's name is built; nothing parses it back.
+/// A kernel's name. Names are built here alone; nothing parses them back.
 pub fn kernel_name(
     format: &str,
     kind: Kind,
@@ -243,4 +261,10 @@ pub fn kernel_name(
     let element = if kind == Kind::Dequant { output.word() } else { activations.word() };
     let variant = if subgroups { "_subgroups" } else { "" };
     format!("{format}_{}_{element}{variant}", kind.word())
+}
+
+/// The name of a matmul by matrix units, by the side of their matrices.
+pub fn matrix_kernel_name(format: &str, matrix: u32) -> String {
+    let name = kernel_name(format, Kind::Matmul, Element::F32, Activations::F16, false);
+    format!("{name}_matrix{matrix}")
 }

@@ -102,6 +102,7 @@ pub(super) fn kernel(kernel: &Kernel, source: TokenStream) -> TokenStream {
         output,
         activations,
         subgroups,
+        matrix,
         workgroup,
         bindings,
         grid,
@@ -130,6 +131,7 @@ pub(super) fn kernel(kernel: &Kernel, source: TokenStream) -> TokenStream {
         };
         quote!(Binding { name: #name, role: Role::#role })
     });
+    let matrix = plain(*matrix);
     let grid = launch(*grid);
     let padding = plain(*padding);
     quote! {
@@ -140,6 +142,7 @@ pub(super) fn kernel(kernel: &Kernel, source: TokenStream) -> TokenStream {
             output: Element::#output,
             activations: Activations::#activations,
             subgroups: #subgroups,
+            matrix: #matrix,
             workgroup: [#(#workgroup),*],
             bindings: Cow::Borrowed(&[#(#bindings),*]),
             grid: #grid,

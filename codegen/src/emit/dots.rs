@@ -161,6 +161,7 @@ fn kernel(
         output: Element::F32,
         activations: Activations::Int8,
         subgroups,
+        matrix: 0,
         workgroup: [WORKGROUP, 1, 1],
         bindings: bindings(decoder, kind, !context.first_words.is_empty()).into(),
         grid: Grid::Tiles { n: rows, m: columns },

@@ -7,6 +7,7 @@ mod dialect;
 mod dots;
 pub mod items;
 mod manifest;
+mod matrices;
 mod names;
 mod quantize;
 mod runs;
@@ -55,15 +56,30 @@ pub(crate) fn kernels(format: &Format, row: &Verified<Decoder>) -> Result<Vec<Ke
             kernels.push(kernel(format, decoder, dialect, kind, output)?);
         }
     }
+    kernels.extend(matrices::kernels(format, &row)?);
     if let Some(dots) = lower::dots(format) {
         kernels.extend(dots::kernels(format, &dots?)?);
     }
     Ok(kernels)
 }
 
+/// What a kernel computes, in which template, and how its work is cut.
+struct Plan<S> {
+    name: String,
+    template: &'static str,
+    kind: Kind,
+    output: Element,
+    activations: Activations,
+    matrix: u32,
+    workgroup: u32,
+    grid: Grid,
+    /// Numbers that the template draws from.
+    schedule: S,
+}
+
 /// What a template sees.
 #[derive(Serialize)]
-struct Context<'a> {
+struct Context<'a, S> {
     /// Entry point.
     name: &'a str,
     format: &'a str,
@@ -86,7 +102,7 @@ struct Context<'a> {
     #[serde(flatten)]
     parts: Parts,
     #[serde(flatten)]
-    schedule: Schedule,
+    schedule: S,
 }
 
 /// A buffer that is only read.
@@ -113,9 +129,41 @@ fn kernel(
     kind: Kind,
     output: Element,
 ) -> Result<Kernel, Error> {
-    let name = kernel_name(&format.name, kind, output, Activations::F32, false);
-    let lanes = decoder.quads.iter().map(|quad| weights(quad).len()).max().unwrap_or(1);
-    let schedule = Schedule::new(kind, decoder.quads.len() as u32, lanes as u32);
+    let schedule = Schedule::new(kind, decoder.quads.len() as u32, lanes(decoder));
+    let workgroup = schedule.workgroup;
+    let grid = match kind {
+        Kind::Dequant => Grid::Strips {
+            weights: decoder.weights,
+            strips: decoder.strips,
+            per_workgroup: workgroup,
+        },
+        Kind::Matvec => Grid::Rows { per_workgroup: schedule.rows },
+        Kind::Batch | Kind::Matmul | Kind::Quantize => {
+            Grid::Tiles { n: schedule.tile_n, m: schedule.tile_m }
+        }
+    };
+    let activations = Activations::F32;
+    let plan = Plan {
+        name: kernel_name(&format.name, kind, output, activations, false),
+        template: kind.word(),
+        kind,
+        output,
+        activations,
+        matrix: 0,
+        workgroup,
+        grid,
+        schedule,
+    };
+    render(format, decoder, dialect, &plan)
+}
+
+fn render<S: Serialize>(
+    format: &Format,
+    decoder: &Verified<Decoder>,
+    dialect: &Dialect,
+    plan: &Plan<S>,
+) -> Result<Kernel, Error> {
+    let Plan { ref name, template, kind, output, activations, matrix, workgroup, grid, .. } = *plan;
     let (starts, weight_lists): (Vec<Value>, Vec<&[Value]>) =
         decoder.quads.iter().map(|quad| (quad.start, weights(quad))).unzip();
     let places = dialect.body(decoder, &starts);
@@ -131,7 +179,7 @@ fn kernel(
     let streams: Vec<String> =
         decoder.streams.iter().map(|stream| names::stream(&stream.name)).collect();
     let context = Context {
-        name: &name,
+        name,
         format: &format.name,
         title: &format.title,
         weights: decoder.weights,
@@ -141,7 +189,7 @@ fn kernel(
         parts: templates::parts(&Variant {
             backend: dialect.backend,
             output,
-            lanes,
+            lanes: lanes(decoder),
             loads: &loads,
             functions: &functions(decoder, dialect.backend),
             tables: &tables,
@@ -162,34 +210,31 @@ fn kernel(
             Element::F32 => "Quad",
             Element::F16 => "vec2<u32>",
         },
-        schedule,
+        schedule: &plan.schedule,
     };
-    let source = templates::kernel(dialect.backend, kind.word(), &context)?;
+    let source = templates::kernel(dialect.backend, template, &context)?;
     let unit_bytes = |bytes: u32| bytes - bytes / (decoder.weights / format.weights);
     Ok(Kernel {
         source: source.into(),
         backend: dialect.backend,
         kind,
         output,
-        activations: Activations::F32,
-        subgroups: false,
-        workgroup: [context.schedule.workgroup, 1, 1],
+        activations,
+        // Subgroups hold matrices together.
+        subgroups: matrix > 0 && dialect.backend == Backend::Wgsl,
+        matrix,
+        workgroup: [workgroup, 1, 1],
         bindings: bindings(decoder, kind, !context.first_words.is_empty()).into(),
-        grid: match kind {
-            Kind::Dequant => Grid::Strips {
-                weights: decoder.weights,
-                strips: decoder.strips,
-                per_workgroup: context.schedule.workgroup,
-            },
-            Kind::Matvec => Grid::Rows { per_workgroup: context.schedule.rows },
-            Kind::Batch | Kind::Matmul | Kind::Quantize => {
-                Grid::Tiles { n: context.schedule.tile_n, m: context.schedule.tile_m }
-            }
-        },
+        grid,
         // A unit may reach past the last block, and a load past the last byte.
         padding: decoder.streams.iter().map(|s| unit_bytes(s.bytes)).max().unwrap_or(0) + WIDEST,
-        name: name.into(),
+        name: name.clone().into(),
     })
+}
+
+/// Weights per quad.
+fn lanes(decoder: &Decoder) -> u32 {
+    decoder.quads.iter().map(|quad| weights(quad).len()).max().unwrap_or(1) as u32
 }
 
 fn weights(quad: &Quad) -> &[Value] {

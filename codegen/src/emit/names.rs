@@ -211,11 +211,12 @@ const RESERVED: &[&str] = &[
     "usize", "isize", "str", "half", "bits",
     // templates
     "x", "y", "shape", "strip", "strips", "unit", "units", "block", "weights", "quads", "places", "decode",
-    "main", "at", "start", "word", "byte", "low", "high", "sum", "row", "first", "chunk", "stream", "streams",
+    "main", "at", "start", "word", "byte", "low", "high", "sum", "row", "first", "edge", "chunk", "stream", "streams",
     "quad", "lane", "groups", "partial", "store", "load_quad", "dot_quad", "store_quad", "weight_tile",
     "activation_tile", "activation", "activations", "decoded", "inside", "own", "part", "slot",
     "sums", "bits_to_f32", "f16_to_f32", "f32_to_f16", "rounded", "tables", "per_row", "rows", "size_0", "size_1",
     "columns", "column", "count", "dot_rows", "dot_strip", "first_m", "header", "load_header", "load_scale",
     "load_word", "pitch", "ql_dot4", "run", "runs", "share", "shares", "subgroup", "subgroup_lane", "subgroups",
     "sum_word", "term", "tiles_n", "total", "words", "fill_tables", "quotient",
+    "weight_strip", "activation_strip", "keep_weights", "keep_activations", "store_edge",
 ];

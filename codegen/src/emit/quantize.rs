@@ -54,6 +54,7 @@ fn kernel(backend: Backend) -> Result<Kernel, Error> {
         output: Element::F32,
         activations: Activations::F32,
         subgroups: false,
+        matrix: 0,
         workgroup: [WORKGROUP, 1, 1],
         bindings: bindings.to_vec().into(),
         grid: Grid::Chunks { per_workgroup: chunks },

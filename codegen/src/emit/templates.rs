@@ -11,6 +11,8 @@ use std::sync::OnceLock;
 #[derive(Serialize)]
 pub(super) struct Parts {
     quad: String,
+    /// The type that matrix units take a quad in.
+    half: String,
     dot: String,
     store: String,
     /// Row and block of a unit of decoding.
@@ -30,7 +32,7 @@ pub(super) struct Variant<'a> {
     pub backend: Backend,
     pub output: Element,
     /// Weights per quad.
-    pub lanes: usize,
+    pub lanes: u32,
     pub loads: &'a [LoadText],
     /// Conversions that the program calls.
     pub functions: &'a [&'static str],
@@ -68,12 +70,23 @@ pub(super) fn parts(variant: &Variant) -> Result<Parts, Error> {
     };
     let plain = |name: &str| text(backend, name, Nothing {});
     // A conversion stands once, with its first user.
-    let converts = variant.output == Element::F16 && !variant.functions.contains(&"f32_to_f16");
-    let conversion = if converts { plain("f32_to_f16")? } else { String::new() };
+    let conversions = |names: &[&'static str]| -> Result<String, Error> {
+        names
+            .iter()
+            .filter(|name| !variant.functions.contains(name))
+            .map(|name| plain(name))
+            .collect()
+    };
+    let of_half: &[_] = if quad == "float" { &["f32_to_f16"] } else { &[] };
+    let of_store: &[_] = match variant.output {
+        Element::F32 => &[],
+        Element::F16 => &["f32_to_f16"],
+    };
     Ok(Parts {
         quad: plain(&format!("quad.{quad}"))?,
+        half: conversions(of_half)? + &plain(&format!("half.{quad}"))?,
         dot: plain(&format!("dot.{quad}"))?,
-        store: conversion + &plain(&format!("store.{}", variant.output.word()))?,
+        store: conversions(of_store)? + &plain(&format!("store.{}", variant.output.word()))?,
         place: plain(if variant.plain { "place.blocks" } else { "place.rows" })?,
         tables_buffer: if variant.tables_buffer { vec!["tables"] } else { Vec::new() },
         helpers: helpers(backend, variant.loads, variant.functions)?,
@@ -201,13 +214,13 @@ fn texts(backend: Backend) -> &'static [(&'static str, &'static str)] {
             "at.vec4" "quotient" "rounded" "place.blocks" "place.rows" "tables" "fill_tables" "fill" "decode.i8" "rows.i8"
             "word.vec4" "word.u32" "run.scale" "run.offset" "share.chunk" "share.half" "share.words"
             "shares.header" "shares.words" "arguments.workgroup" "arguments.subgroups" "total.workgroup"
-            "total.subgroups" "quantize"),
+            "total.subgroups" "quantize" "matmul.f16" "half.vec4" "half.f32"),
         Backend::Hip => embed!("hip":
             "dequant" "matvec" "matmul" "decode" "prelude" "barrier" "sum" "quad.float4" "quad.float" "dot.float4"
             "dot.float" "store.f32" "store.f16" "f16_to_f32" "f32_to_f16" "bits_to_f32" "load" "words" "load.words"
             "load.words.any" "quotient" "rounded" "min"
             "place.blocks" "place.rows" "sizes" "tables" "fill_tables" "fill" "dot4" "decode.i8" "rows.i8" "word.vec4" "word.u32"
             "run.scale" "run.offset" "share.chunk" "share.half" "share.words" "shares.header" "shares.words"
-            "quantize"),
+            "quantize" "half.float4" "half.float" "matmul.f16" "matrices"),
     }
 }

@@ -10,6 +10,7 @@
 mod fault;
 mod fetch;
 mod groups;
+mod matrices;
 mod pipeline;
 mod quantize;
 mod record;
@@ -79,22 +80,25 @@ impl Gpu {
         };
         let adapter = instance.request_adapter(&options).await;
         let adapter = adapter.map_err(|error| no_adapter(error.to_string()))?;
+        let (required_features, experimental_features) = matrices::features(&adapter);
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("quantloom"),
-            required_features: adapter.features() & wgpu::Features::SUBGROUP,
+            required_features: required_features | adapter.features() & wgpu::Features::SUBGROUP,
+            experimental_features,
             required_limits: adapter.limits(),
             ..Default::default()
         };
         let (device, queue) = adapter.request_device(&descriptor).await.map_err(|error| {
             no_adapter(format!("`{}` cannot be opened: {error}", adapter.get_info().name))
         })?;
-        let gpu = Gpu::from_parts(device, queue);
+        let gpu = Gpu::from_parts(device, queue).with_adapter(&adapter);
         gpu.shared.faults.watch(&gpu.shared.device);
         Ok(gpu)
     }
 
     /// A device and its queue that the caller owns and may go on using. Its limits decide where
-    /// large tensors are split. No feature is needed; `SUBGROUP` is used where the device has it.
+    /// large tensors are split. No feature is needed; `SUBGROUP` is used where the device has it, and
+    /// cooperative matrices after [`Gpu::with_adapter`].
     ///
     /// The caller keeps the device's callbacks: where it is lost, calls here fail with
     /// [`Error::Device`] instead of [`Error::DeviceLost`].

@@ -235,10 +235,10 @@ impl GpuWeights {
                 "the buffer of the activations; WebGPU wants another one".to_owned(),
             ));
         }
-        let kernel = self.gpu.choice.product(&self.format, m)?;
+        let kernel = self.product_kernel(m)?;
         let pipeline = self.pipeline(kernel)?;
         let quantized = match kernel.activations {
-            Activations::F32 => None,
+            Activations::F32 | Activations::F16 => None,
             Activations::Int8 => Some(self.quantized(m)?),
         };
         into.compute(|pass| {

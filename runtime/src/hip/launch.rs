@@ -148,7 +148,7 @@ impl HipWeights {
         let kernel = self.hip.choice.product(&self.format, m)?;
         let function = self.function(kernel)?;
         let quantized = match kernel.activations {
-            Activations::F32 => None,
+            Activations::F32 | Activations::F16 => None,
             Activations::Int8 => Some(self.quantize(stream, x, m)?),
         };
         let x = quantized.as_ref().map_or(x, |quantized| quantized.address);

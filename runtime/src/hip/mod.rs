@@ -33,6 +33,7 @@ mod context;
 mod driver;
 mod fetch;
 mod launch;
+mod matrices;
 mod memory;
 mod quantize;
 mod stream;
@@ -107,7 +108,9 @@ impl Hip {
     fn new(context: Context) -> Hip {
         // Drivers allow more workgroups in x, NVIDIA's no more in y.
         let limits = Limits { binding: u64::MAX, alignment: 16, workgroups: 65_535 };
-        Hip { context: Arc::new(context), limits, choice: Choice::new(artifact::Backend::Hip) }
+        let matrix = matrices::side(context.target());
+        let choice = Choice { matrix, ..Choice::new(artifact::Backend::Hip) };
+        Hip { context: Arc::new(context), limits, choice }
     }
 
     /// The same device, whose products round activations to [`Activations::Int8`] first and multiply

@@ -107,16 +107,18 @@ impl HipWeights {
     /// compiled or loaded.
     pub fn prepare(&self, kind: Kind, element: Element) -> Result<()> {
         let (choice, format) = (self.hip.choice, &self.format);
-        let kernel = match kind {
-            Kind::Dequant => choice.exact(format, kind, element)?,
-            Kind::Matvec => choice.product(format, 1)?,
-            Kind::Batch | Kind::Matmul => choice.product(format, 2)?,
+        let kernels = match kind {
+            Kind::Dequant => vec![choice.exact(format, kind, element)?],
+            Kind::Matvec => vec![choice.product(format, 1)?],
+            Kind::Batch | Kind::Matmul => {
+                vec![choice.product(format, 2)?, choice.product(format, u32::MAX)?]
+            }
             Kind::Quantize => return self.quantizer().map(drop),
         };
-        if kernel.activations == Activations::Int8 {
+        if kernels.iter().any(|kernel| kernel.activations == Activations::Int8) {
             self.quantizer()?;
         }
-        self.function(kernel).map(drop)
+        kernels.into_iter().try_for_each(|kernel| self.function(kernel).map(drop))
     }
 
     /// A kernel of the format on the device.

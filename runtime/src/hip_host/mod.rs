@@ -49,7 +49,7 @@ impl HipHost {
     /// Those of [`Device::hip_host`].
     pub fn new() -> Result<HipHost> {
         let compiler = compiler::Compiler::find()?.version.into();
-        let choice = Choice::new(artifact::Backend::Hip);
+        let choice = Choice { matrix: 16, ..Choice::new(artifact::Backend::Hip) };
         Ok(HipHost { compiler, compiled: Arc::default(), choice })
     }
 
@@ -58,6 +58,14 @@ impl HipHost {
     #[must_use]
     pub fn int8(mut self) -> HipHost {
         self.choice.activations = Activations::Int8;
+        self
+    }
+
+    /// The same device, whose products of more than 16 activation rows round to f16
+    /// ([`Activations::F16`]).
+    #[must_use]
+    pub fn f16(mut self) -> HipHost {
+        self.choice.activations = Activations::F16;
         self
     }
 }

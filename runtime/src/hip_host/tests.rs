@@ -12,6 +12,7 @@ fn kernel(name: &str, threads: u32, source: &str) -> Kernel {
         output: Element::F32,
         activations: Activations::F32,
         subgroups: false,
+        matrix: 0,
         workgroup: [threads, 1, 1],
         bindings: Vec::new().into(),
         grid: Grid::Rows { per_workgroup: 1 },

@@ -96,6 +96,7 @@ impl Case {
         let compare = match weights.activations() {
             Activations::F32 => Case::compare,
             Activations::Int8 => Case::compare_rounded,
+            Activations::F16 => Case::compare_halves,
         };
         let mut checks = compare(self, device, Output::Matvec(&weights.matvec(row)?))?;
         checks.add(compare(self, device, Output::Matmul(&weights.matmul(x, *m)?))?);
@@ -127,6 +128,27 @@ impl Case {
     /// # Errors
     /// As those of [`Case::compare`].
     pub fn compare_rounded(&self, device: &str, output: Output) -> Result<Checks> {
+        let codebook = has_codebook(self.tensor.format())?;
+        self.compare_with(device, output, |weights, x, k| Rounded::product(weights, x, k, codebook))
+    }
+
+    /// [`Case::compare`] of products of many activation rows, rounded to f16.
+    ///
+    /// # Errors
+    /// As those of [`Case::compare`].
+    pub fn compare_halves(&self, device: &str, output: Output) -> Result<Checks> {
+        match output {
+            Output::Matmul(_) => self.compare_with(device, output, Rounded::product_of_halves),
+            exact => self.compare(device, exact),
+        }
+    }
+
+    fn compare_with(
+        &self,
+        device: &str,
+        output: Output,
+        product: impl Fn(&[f32], &[f32], usize) -> Vec<Rounded>,
+    ) -> Result<Checks> {
         let empty = Product { m: 0, x: Vec::new(), y: Vec::new() };
         let Product { m, x, .. } = self.product.as_ref().unwrap_or(&empty);
         let k = self.tensor.k();
@@ -135,8 +157,7 @@ impl Case {
             Output::Matvec(got) => (got, x.get(..k).unwrap_or_default(), Operation::Matvec),
             Output::Matmul(got) => (got, &**x, Operation::Matmul { m: *m }),
         };
-        let codebook = has_codebook(self.tensor.format())?;
-        let outputs = Rounded::product(&self.weights, x, k, codebook);
+        let outputs = product(&self.weights, x, k);
         agree(Rounded::fault(got, &outputs, k), self.call(device, operation))?;
         Ok(Checks { device: device.to_owned(), outputs: got.len() as u64, ..Checks::default() })
     }

@@ -123,7 +123,7 @@ pub enum Fault {
         /// How far it is off, relative to Σ|w·x|.
         error: f64,
     },
-    /// An output of a product with 8-bit activations is off by more than rounding explains.
+    /// An output of a product that rounds activations is off by more than that explains.
     Rounding {
         /// Its number, `[m, n]` row-major.
         index: usize,
@@ -134,7 +134,7 @@ pub enum Fault {
         /// What rounding can change.
         rounding: f64,
     },
-    /// Outputs of a product with 8-bit activations are off by more than [`MEAN_SQUARE`] on average.
+    /// Outputs of a product that rounds activations are off by more than [`MEAN_SQUARE`] on average.
     MeanSquare {
         /// Their mean square error, relative to their mean square.
         error: f64,
@@ -245,7 +245,7 @@ impl fmt::Display for Difference {
             ),
             Fault::Rounding { index, got, expected, rounding } => write!(
                 f,
-                "output {} is {got}; expected is {expected:e}, and rounding to 8 bits changes it by at most \
+                "output {} is {got}; expected is {expected:e}, and rounding changes it by at most \
                  {rounding:.1e}",
                 place(*index, *n),
             ),

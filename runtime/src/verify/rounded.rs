@@ -1,4 +1,4 @@
-//! Products with 8-bit activations: how far rounding may take them from the exact ones.
+//! Products that round to 8 bits or to f16: how far that may take them from the exact ones.
 
 use super::compare::{Exact, LIMIT};
 use super::report::Fault;
@@ -11,13 +11,19 @@ const FEW: usize = 1 << 16;
 /// Steps from the largest magnitude to its negative; a little fewer than there are.
 const STEPS: f64 = 253.0;
 
+/// What a product of two f16 is off at most, relative to the product: each has 11 significant bits, so it
+/// loses 2^-11 where it is rounded to nearest and 2^-10 where it is cut off.
+pub const HALVES: f64 = 2e-3;
+/// Distance of two f16 below 2^-14.
+pub const HALF_STEP: f64 = 1.0 / (1 << 24) as f64;
+
 /// An output, and how far off it may be.
 #[derive(Clone, Copy, Debug)]
 pub struct Rounded {
     /// What an exact product gives.
     pub exact: Exact,
-    /// What rounding to 8 bits can change: half a step of every activation, and of every weight where
-    /// the codebook is floats.
+    /// What rounding can change. To 8 bits: half a step of every activation, and of every weight where
+    /// the codebook is floats. To f16: see [`HALVES`] and [`HALF_STEP`].
     pub rounding: f64,
 }
 
@@ -33,6 +39,18 @@ impl Rounded {
                 // A short row may have only small entries of the codebook.
                 let of_w = if codebook { 16.0 * f64::from(largest(w)) * sum(x) } else { 0.0 };
                 (of_x + of_w) / STEPS
+            })
+        });
+        let exact = Exact::product(weights, x, k).into_iter();
+        exact.zip(pairs).map(|(exact, rounding)| Rounded { exact, rounding }).collect()
+    }
+
+    /// The same of a product that rounds weights and activations to f16.
+    pub fn product_of_halves(weights: &[f32], x: &[f32], k: usize) -> Vec<Rounded> {
+        let pairs = x.chunks_exact(k.max(1)).flat_map(|x| {
+            weights.chunks_exact(k.max(1)).map(move |w| -> f64 {
+                let pairs = w.iter().zip(x).map(|(w, x)| (f64::from(w.abs()), f64::from(x.abs())));
+                pairs.map(|(w, x)| HALVES * w * x + HALF_STEP * (w + x)).sum()
             })
         });
         let exact = Exact::product(weights, x, k).into_iter();
@@ -98,6 +116,16 @@ mod tests {
             Some(Fault::Length { got: 1, expected: 2 })
         );
         assert_eq!(Rounded::fault(&[0.0, 4.02], &Rounded::product(&weights, &x, 2, true), 2), None);
+    }
+
+    #[test]
+    fn halves_are_nearer() {
+        let outputs = Rounded::product_of_halves(&[1.0, -1.0, 2.0, 2.0], &[1.0, 1.0], 2);
+        assert_eq!(Rounded::fault(&[0.003, 4.007], &outputs, 2), None);
+        assert!(Rounded::fault(&[0.0, 4.009], &outputs, 2).is_some());
+        assert!(Rounded::fault(&[f32::INFINITY, 4.0], &outputs, 2).is_some());
+        let small = Rounded::product_of_halves(&[1.0], &[1e-7], 1);
+        assert_eq!(Rounded::fault(&[5.960_464_5e-8], &small, 1), None);
     }
 
     #[test]

@@ -11,6 +11,7 @@ mod gguf;
 mod int8;
 mod kernels;
 mod lowering;
+mod matrices;
 mod messages;
 mod mutation;
 mod names;
@@ -41,6 +42,7 @@ pub fn all() -> Vec<Trial> {
         int8::trials(),
         quantize::trials(),
         drivers::trials(),
+        matrices::trials(),
         splitting::trials(),
         compiled::trials(),
         browser::trials(),

@@ -151,6 +151,7 @@ impl Problem {
         let compare = match kernel.activations {
             Activations::F32 => Case::compare,
             Activations::Int8 => Case::compare_rounded,
+            Activations::F16 => Case::compare_halves,
         };
         passed(compare(&self.case, "a browser's WebGPU", output))
     }
