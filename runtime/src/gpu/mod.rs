@@ -35,6 +35,9 @@ pub struct Gpu {
     limits: Limits,
 }
 
+/// Features that a device we open gets where it has them: callers may time what they record.
+const OPTIONAL: wgpu::Features = wgpu::Features::TIMESTAMP_QUERY;
+
 struct Shared {
     device: wgpu::Device,
     queue: wgpu::Queue,
@@ -76,6 +79,7 @@ impl Gpu {
         let adapter = adapter.map_err(|error| no_adapter(error.to_string()))?;
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("quantloom"),
+            required_features: adapter.features() & OPTIONAL,
             required_limits: adapter.limits(),
             ..Default::default()
         };
