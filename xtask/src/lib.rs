@@ -11,6 +11,8 @@ mod files;
 mod generate;
 mod new;
 mod print;
+#[cfg(feature = "engines")]
+mod progress;
 mod suite;
 mod templates;
 
