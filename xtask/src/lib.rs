@@ -15,6 +15,7 @@ mod print;
 mod progress;
 mod suite;
 mod templates;
+mod tune;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -31,6 +32,7 @@ pub fn run() -> ExitCode {
         Command::Atlas(args) => atlas::run(&args),
         Command::Test(args) => suite::run(&args),
         Command::Bench(args) => bench::run(&args),
+        Command::Tune(args) => tune::run(&args),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -67,6 +69,7 @@ enum Command {
     Atlas(atlas::Args),
     Test(suite::Args),
     Bench(bench::Args),
+    Tune(tune::Args),
 }
 
 #[cfg(test)]

@@ -19,6 +19,7 @@ use crate::ir::{Binary, Decoder, Lanes, Op, Quad, Unary, Value, Verified};
 use crate::lower;
 use dialect::{Body, Dialect, FirstWord, LoadText, TableText, Variable};
 use schedule::Schedule;
+pub use schedule::{Numbers, Schedules};
 use serde::Serialize;
 use templates::{Parts, Variant};
 
@@ -26,7 +27,11 @@ use templates::{Parts, Variant};
 pub(crate) const STRIP_BYTES: u32 = 4;
 
 /// All kernels of a format, whose program is `row`, in the order of the manifest.
-pub(crate) fn kernels(format: &Format, row: &Verified<Decoder>) -> Result<Vec<Kernel>, Error> {
+pub(crate) fn kernels(
+    format: &Format,
+    row: &Verified<Decoder>,
+    schedules: &Schedules,
+) -> Result<Vec<Kernel>, Error> {
     // Dequantized weights are stored in fours: take as many blocks at once as make a four.
     let unit = format.repeated(4 / gcd(format.weights, 4));
     let flat = lower::weights(&unit, STRIP_BYTES)?;
@@ -39,7 +44,8 @@ pub(crate) fn kernels(format: &Format, row: &Verified<Decoder>) -> Result<Vec<Ke
             (Kind::Matmul, Element::F32),
         ] {
             let decoder = if kind == Kind::Dequant { &flat } else { row };
-            kernels.push(kernel(format, decoder, dialect, kind, output)?);
+            let numbers = schedules.numbers(dialect.backend, kind);
+            kernels.push(kernel(format, decoder, dialect, kind, output, &numbers)?);
         }
     }
     Ok(kernels)
@@ -85,10 +91,11 @@ fn kernel(
     dialect: &Dialect,
     kind: Kind,
     output: Element,
+    numbers: &Numbers,
 ) -> Result<Kernel, Error> {
     let name = kernel_name(&format.name, kind, output);
     let lanes = decoder.quads.iter().map(|quad| weights(quad).len()).max().unwrap_or(1);
-    let schedule = Schedule::new(kind, decoder.quads.len() as u32, lanes as u32);
+    let schedule = Schedule::new(kind, decoder.quads.len() as u32, lanes as u32, numbers)?;
     let (starts, weight_lists): (Vec<Value>, Vec<&[Value]>) =
         decoder.quads.iter().map(|quad| (quad.start, weights(quad))).unzip();
     let places = dialect.body(decoder, &starts);

@@ -26,13 +26,15 @@ pub use self::upload::GpuWeights;
 use crate::artifact::List;
 use crate::device::{Backend, Resident};
 use crate::plan::{self, Limits};
-use crate::{Device, Error, Result, Tensor, f16};
+use crate::{Device, Error, Format, Result, Tensor, f16};
 
 /// A wgpu device with its pipelines; cheap to clone.
 #[derive(Clone)]
 pub struct Gpu {
     shared: Arc<Shared>,
     limits: Limits,
+    #[cfg(feature = "tune")]
+    tuning: Option<Arc<crate::tuning::Tuning>>,
 }
 
 /// Features that a device we open gets where it has them: callers may time what they record.
@@ -100,6 +102,8 @@ impl Gpu {
         let info = device.adapter_info();
         let limits = device.limits();
         Gpu {
+            #[cfg(feature = "tune")]
+            tuning: None,
             limits: Limits {
                 binding: limits.max_storage_buffer_binding_size.min(limits.max_buffer_size),
                 alignment: limits.min_storage_buffer_offset_alignment.into(),
@@ -129,6 +133,31 @@ impl Gpu {
     pub fn with_workgroup_limit(mut self, workgroups: u32) -> Gpu {
         self.limits.workgroups = self.limits.workgroups.min(workgroups.max(1));
         self
+    }
+
+    /// The same device with the schedules that were measured for it; see [`tuning`](crate::tuning).
+    ///
+    /// # Errors
+    /// [`Error::Tuning`] where a table is damaged.
+    #[cfg(feature = "tune")]
+    pub fn tuned(self) -> Result<Gpu> {
+        Ok(self.with_tuning(crate::tuning::Tuning::of_environment()?))
+    }
+
+    /// The same device with schedules of this table.
+    #[cfg(feature = "tune")]
+    pub fn with_tuning(mut self, tuning: crate::tuning::Tuning) -> Gpu {
+        self.tuning = Some(Arc::new(tuning));
+        self
+    }
+
+    /// The format that a tensor is computed with.
+    fn format(&self, tensor: &Tensor) -> Result<Format> {
+        #[cfg(feature = "tune")]
+        if let Some(tuning) = &self.tuning {
+            return tuning.format(self.name(), crate::artifact::Backend::Wgsl, tensor);
+        }
+        Ok(tensor.format().clone())
     }
 
     /// The wgpu device, to create buffers and encoders with.

@@ -52,13 +52,15 @@ pub use self::weights::HipWeights;
 use crate::artifact::Kernel;
 use crate::device::{Backend, Resident};
 use crate::plan::Limits;
-use crate::{Device, Error, Result, Tensor};
+use crate::{Device, Error, Format, Result, Tensor};
 
 /// A GPU with its compiled kernels; cheap to clone.
 #[derive(Clone)]
 pub struct Hip {
     context: Arc<Context>,
     limits: Limits,
+    #[cfg(feature = "tune")]
+    tuning: Option<Arc<crate::tuning::Tuning>>,
 }
 
 /// Whose driver and compiler it is.
@@ -106,7 +108,12 @@ impl Hip {
     fn new(context: Context) -> Hip {
         // Drivers allow more workgroups in x, NVIDIA's no more in y.
         let limits = Limits { binding: u64::MAX, alignment: 16, workgroups: 65_535 };
-        Hip { context: Arc::new(context), limits }
+        Hip {
+            context: Arc::new(context),
+            limits,
+            #[cfg(feature = "tune")]
+            tuning: None,
+        }
     }
 
     /// The same device, pretending that kernels count at most so many bytes: larger tensors are split
@@ -121,6 +128,31 @@ impl Hip {
     pub fn with_workgroup_limit(mut self, workgroups: u32) -> Hip {
         self.limits.workgroups = self.limits.workgroups.min(workgroups.max(1));
         self
+    }
+
+    /// The same device with the schedules that were measured for it; see [`tuning`](crate::tuning).
+    ///
+    /// # Errors
+    /// [`Error::Tuning`] where a table is damaged.
+    #[cfg(feature = "tune")]
+    pub fn tuned(self) -> Result<Hip> {
+        Ok(self.with_tuning(crate::tuning::Tuning::of_environment()?))
+    }
+
+    /// The same device with schedules of this table.
+    #[cfg(feature = "tune")]
+    pub fn with_tuning(mut self, tuning: crate::tuning::Tuning) -> Hip {
+        self.tuning = Some(Arc::new(tuning));
+        self
+    }
+
+    /// The format that a tensor is computed with.
+    fn format(&self, tensor: &Tensor) -> Result<Format> {
+        #[cfg(feature = "tune")]
+        if let Some(tuning) = &self.tuning {
+            return tuning.format(self.name(), crate::artifact::Backend::Hip, tensor);
+        }
+        Ok(tensor.format().clone())
     }
 
     /// The device's name, and what code is compiled for.

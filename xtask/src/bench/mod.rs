@@ -4,15 +4,15 @@
 //! `timing`, `spread` and `weights` with what is here.
 
 mod cpu;
-mod gpu;
+pub mod gpu;
 #[allow(dead_code)] // Read by the package that measures; here they are checked and explained.
-mod options;
+pub mod options;
 #[cfg(feature = "engines")]
-mod spread;
+pub mod spread;
 #[cfg(feature = "engines")]
-mod timing;
+pub mod timing;
 #[cfg(feature = "engines")]
-mod weights;
+pub mod weights;
 
 use crate::failure::Outcome;
 pub use cpu::PACKAGE;
@@ -40,4 +40,4 @@ pub fn run(args: &Args) -> Outcome {
 
 /// Anything that keeps it from measuring.
 #[cfg(feature = "engines")]
-type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
+pub type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;

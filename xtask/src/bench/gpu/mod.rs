@@ -1,20 +1,22 @@
 //! `bench gpu`: GPUs' kernels beside what the GPU can do.
 
 #[cfg(feature = "engines")]
-mod call;
+pub mod call;
+#[cfg(feature = "engines")]
+pub mod case;
 #[cfg(feature = "engines")]
 mod ceiling;
 #[cfg(feature = "engines")]
-mod hip;
+pub mod hip;
 #[cfg(feature = "engines")]
-mod machine;
-mod options;
+pub mod machine;
+pub mod options;
 #[cfg(feature = "engines")]
 mod plot;
 #[cfg(feature = "engines")]
 mod report;
 #[cfg(feature = "engines")]
-mod run;
+pub mod run;
 #[cfg(feature = "engines")]
 mod table;
 #[cfg(feature = "engines")]
@@ -22,7 +24,7 @@ mod target;
 #[cfg(all(test, feature = "engines"))]
 mod tests;
 #[cfg(feature = "engines")]
-mod wgpu;
+pub mod wgpu;
 
 use crate::failure::Outcome;
 pub use options::Gpu as Options;
@@ -47,9 +49,7 @@ pub fn run(options: &Options) -> Outcome {
     let plot = options.plot.clone().unwrap_or_else(|| target.join("bench-gpu.svg"));
     let text = serde_json::to_vec_pretty(&report).map_err(Failure::input)?;
     for (path, text) in [(&json, text), (&plot, plot::draw(&report)?.into_bytes())] {
-        let folder = path.parent().map_or(Ok(()), std::fs::create_dir_all);
-        let written = folder.and_then(|()| std::fs::write(path, text));
-        written.map_err(|error| files::cannot("write", path, error))?;
+        files::write(path, &text)?;
     }
     print::out(format!("\nwritten: {}, {}\n", files::shown(&json), files::shown(&plot)))?;
     match report.problems() {

@@ -42,6 +42,9 @@ pub struct Gpu {
     /// How activations are taken, separated by commas [default: all that a device has]
     #[arg(long, value_enum, value_delimiter = ',', value_name = "PRECISION")]
     pub precision: Vec<Precision>,
+    /// With the schedules that `cargo xtask tune` found
+    #[arg(long)]
+    pub tuned: bool,
     /// Small tensors, fewer copies, a fifth of the time
     #[arg(long)]
     pub quick: bool,

@@ -1,6 +1,6 @@
 //! The run: every device, format, shape and kind.
 
-use super::call::Repeated;
+use super::case::{Case, Checked};
 use super::ceiling::{self, Ceiling};
 use super::hip::HipMachine;
 use super::machine::{Machine, What};
@@ -11,13 +11,12 @@ use super::wgpu::WgpuMachine;
 use crate::bench::Result;
 use crate::bench::options::Shape;
 use crate::bench::timing::{Call, Plan, measure};
-use crate::bench::weights::{Weights, nmse};
+use crate::bench::weights::Weights;
 use crate::progress::Progress;
 use clap::ValueEnum;
+use quantloom::Format;
 use quantloom::artifact::Element;
 use quantloom::hip::Hip;
-use quantloom::verify::random::Rng;
-use quantloom::{Format, f16};
 use serde::Deserialize;
 use std::time::Duration;
 
@@ -29,6 +28,7 @@ pub struct Asked {
     m: Vec<u32>,
     kinds: Vec<Kind>,
     precisions: Vec<Precision>,
+    tuned: bool,
     budget: Duration,
     rotate: u64,
 }
@@ -49,6 +49,7 @@ impl Asked {
             m: or(&options.m, &[1, 8, 512], quick.then_some(&[1, 8, 64])),
             kinds: or(&options.kind, Kind::value_variants(), None),
             precisions: or(&options.precision, Precision::value_variants(), None),
+            tuned: options.tuned,
             budget: Duration::try_from_secs_f64(options.seconds.unwrap_or(if quick {
                 0.1
             } else {
@@ -88,7 +89,7 @@ impl Asked {
 }
 
 /// The formats of these names; without any, those that `bench cpu` measures too.
-fn formats(names: &[String]) -> Result<Vec<Format>> {
+pub fn formats(names: &[String]) -> Result<Vec<Format>> {
     #[derive(Deserialize)]
     struct Listed {
         name: String,
@@ -109,13 +110,13 @@ pub fn run(asked: &Asked) -> Result<Report> {
     let wanted = if asked.devices.is_empty() { Api::value_variants() } else { &asked.devices };
     for &api in wanted {
         let device = match api {
-            Api::Wgpu => quantloom::gpu::Gpu::new()
-                .map(|gpu| Ok(self::device(asked, api, &WgpuMachine::new(gpu)))),
-            Api::Amd => Hip::amd(0).map(|hip| Ok(device(asked, api, &HipMachine::new(hip)?))),
-            Api::Cuda => Hip::cuda(0).map(|hip| Ok(device(asked, api, &HipMachine::new(hip)?))),
+            Api::Wgpu => quantloom::gpu::Gpu::new().map(|gpu| {
+                let gpu = if asked.tuned { gpu.tuned()? } else { gpu };
+                device(asked, api, &WgpuMachine::new(gpu))
+            }),
+            Api::Amd => Hip::amd(0).map(|hip| hip_device(asked, api, hip)),
+            Api::Cuda => Hip::cuda(0).map(|hip| hip_device(asked, api, hip)),
         };
-        let device: std::result::Result<Result<Device>, _> =
-            device.map(|device| device.and_then(|d| d));
         match device {
             Ok(device) => report.devices.push(device?),
             Err(error) if asked.devices.is_empty() => {
@@ -129,6 +130,11 @@ pub fn run(asked: &Asked) -> Result<Report> {
         return Err(format!("no GPU: {}", reasons.collect::<Vec<_>>().join("; ")).into());
     }
     Ok(report)
+}
+
+fn hip_device(asked: &Asked, api: Api, hip: Hip) -> Result<Device> {
+    let hip = if asked.tuned { hip.tuned()? } else { hip };
+    device(asked, api, &HipMachine::new(hip)?)
 }
 
 /// Measures on one device.
@@ -215,7 +221,12 @@ impl<M: Machine> Measured<'_, M> {
         held: &[(Precision, &[M::Weights])],
     ) -> Result<Row> {
         let Measured { asked, machine, .. } = *self;
-        let Shape { n, k } = weights.shape;
+        let what = match kind {
+            Kind::Matvec | Kind::Launch => What::Matvec,
+            Kind::Matmul => What::Matmul(m),
+            Kind::Dequantize => What::Dequantize(Element::F32),
+            Kind::DequantizeF16 => What::Dequantize(Element::F16),
+        };
         let mut row = Row {
             format: self.format.name.to_string(),
             kind,
@@ -225,60 +236,15 @@ impl<M: Machine> Measured<'_, M> {
             ceiling: None,
             ways: vec![],
         };
-        let rows = m.max(1) as usize;
-        let (what, values, size) = match kind {
-            Kind::Matvec | Kind::Launch => (What::Matvec, n, 4),
-            Kind::Matmul => (What::Matmul(m), rows * n, 4),
-            Kind::Dequantize => (What::Dequantize(Element::F32), n * k, 4),
-            Kind::DequantizeF16 => (What::Dequantize(Element::F16), n * k, 2),
-        };
-        let x = Rng::new(m.into(), "activations").activations(rows * k);
-        let product = match what {
-            What::Dequantize(_) => vec![],
-            What::Matvec | What::Matmul(_) => weights.product(&x),
-        };
-        let expected = || -> Box<dyn Iterator<Item = f64> + '_> {
-            match what {
-                What::Dequantize(Element::F32) => Box::new(weights.decoded().map(f64::from)),
-                What::Dequantize(Element::F16) => {
-                    Box::new(weights.decoded().map(|weight| f16::from_f32(weight).to_f64()))
-                }
-                What::Matvec | What::Matmul(_) => Box::new(product.iter().copied()),
-            }
-        };
-        let x: Vec<u8> = x.iter().flat_map(|x| x.to_le_bytes()).collect();
-        let x = machine.memory((x.len() as u64).next_multiple_of(16), &x)?;
-        let size = (values * size) as u64;
-        let outputs = match what {
-            // So that none is in the cache when it is written again.
-            What::Dequantize(_) => asked.rotate.div_ceil(size),
-            What::Matvec | What::Matmul(_) => 1,
-        };
-        let outputs = (0..outputs).map(|_| machine.memory(size.next_multiple_of(16), &[]));
-        let outputs = outputs.collect::<Result<Vec<_>>>()?;
+        let case = Case::new(machine, weights, what, asked.rotate)?;
         let ceiling = Ceiling::new(machine, kind, row.work() as u64, asked.rotate)?;
-
         let mut turns = ceiling.as_ref().map_or(1, Ceiling::turns);
         let mut timed: Vec<Box<dyn Call + '_>> = Vec::new();
         for &(precision, copies) in held {
-            let recorded = kind == Kind::Launch;
-            let (x, outputs) = (&x, &outputs[..]);
-            let mut call = Repeated { machine, what, copies, x, outputs, values, recorded };
-            let checked = call.run(0).and_then(|()| Ok(nmse(&call.output()?, expected())));
-            let limit = match what {
-                What::Dequantize(_) => 0.0,
-                What::Matvec | What::Matmul(_) => precision.limit(),
-            };
-            let (nmse, problem) = match checked {
-                Ok(nmse) if nmse <= limit => (Some(nmse), None),
-                Ok(nmse) => (
-                    nmse.is_finite().then_some(nmse),
-                    Some(format!("WRONG: NMSE {nmse:.1e}, at most {limit:.0e} is right")),
-                ),
-                Err(error) => (None, Some(error.to_string())),
-            };
+            let mut call = case.call(copies, kind == Kind::Launch);
+            let Checked { nmse, problem } = case.check(&mut call, precision);
             if problem.is_none() {
-                turns = turns.max(copies.len() * outputs.len());
+                turns = turns.max(case.turns(copies.len()));
                 timed.push(Box::new(call));
             }
             row.ways.push(Way { precision, seconds: vec![], nmse, problem, verdict: None });

@@ -115,6 +115,7 @@ fn options(shape: Shape, device: Vec<Api>) -> Gpu {
         m: vec![1, 5],
         kind: vec![],
         precision: vec![],
+        tuned: false,
         quick: true,
         seconds: Some(0.0),
         rotate: Some(1),
