@@ -77,6 +77,29 @@ impl Format {
         Ok(Format { proven: true, ..Format::from(compiled.artifact) })
     }
 
+    /// The same format with kernels of these schedules: compiled again from its descriptor.
+    ///
+    /// # Errors
+    /// Where a kernel cannot have such a schedule, or the descriptor does not compile.
+    #[cfg(feature = "tune")]
+    pub fn scheduled(&self, schedules: &quantloom_codegen::Schedules) -> Result<Format> {
+        let file = format!("{}.yaml", self.name);
+        let params = quantloom_codegen::Params(self.params.to_vec());
+        let compiled =
+            quantloom_codegen::compile_scheduled(&self.descriptor, &file, &params, schedules);
+        let compiled = compiled.map_err(|error| Error::Compile(error.into()))?.artifact;
+        crate::descriptor::agree(self, compiled.weights, &compiled.streams)?;
+        // Facts as they were, and kernels that the compiler has just made and proved for them.
+        let artifact = Artifact { cpu: self.cpu, ..compiled };
+        Ok(Format { source: Source::Owned(Arc::new(artifact)), sizes: self.sizes, proven: true })
+    }
+
+    /// The same format with another's sizes, which has as many.
+    #[cfg(all(feature = "tune", any(feature = "hip", feature = "wgpu", feature = "web")))]
+    pub(crate) fn sized_like(&self, other: &Format) -> Format {
+        Format { sizes: other.sizes, ..self.clone() }
+    }
+
     /// The same format with another size, in weights: tensors made with this handle are stored with
     /// it. Kernels serve all sizes.
     ///

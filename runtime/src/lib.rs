@@ -30,6 +30,7 @@
 //! | `hip-host` | `Device::hip_host`: HIP kernels on the CPU, for tests; needs a C++ compiler |
 //! | `web` | module `gpu` in a browser |
 //! | `compile` | `Format::compile`: descriptors at run time; `Device::reference`: the interpreter |
+//! | `tune` | `tuning`: kernels with schedules that `cargo xtask tune` measured on the device |
 //! | `verify` | `verify`: checks that devices compute what a format means, for test suites |
 #![deny(unsafe_code)]
 // Without a backend nobody uses what backends share.
@@ -64,6 +65,8 @@ mod plan;
 #[cfg(feature = "compile")]
 mod reference;
 mod tensor;
+#[cfg(all(feature = "tune", any(feature = "hip", feature = "wgpu", feature = "web")))]
+pub mod tuning;
 #[cfg(feature = "verify")]
 pub mod verify;
 

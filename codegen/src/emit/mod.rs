@@ -26,6 +26,7 @@ use crate::ir::{Binary, Decoder, Lanes, Let, Op, Quad, Unary, Value, Verified};
 use crate::lower;
 use dialect::{Body, Dialect, FirstWord, LoadText, TableText, Variable};
 use schedule::Schedule;
+pub use schedule::{Numbers, Schedules};
 use serde::Serialize;
 use templates::{Parts, Variant};
 
@@ -39,7 +40,11 @@ const WIDEST: u32 = 16;
 const QUADS: usize = 8;
 
 /// All kernels of a format, whose program is `row`, in the order of the manifest.
-pub(crate) fn kernels(format: &Format, row: &Verified<Decoder>) -> Result<Vec<Kernel>, Error> {
+pub(crate) fn kernels(
+    format: &Format,
+    row: &Verified<Decoder>,
+    schedules: &Schedules,
+) -> Result<Vec<Kernel>, Error> {
     // Dequantized weights are stored in fours: take as many blocks at once as make a four.
     let unit = format.repeated(4 / gcd(format.weights, 4));
     let flat = lower::for_gpus(&lower::wide_weights(&unit, QUADS / 2)?)?;
@@ -53,7 +58,8 @@ pub(crate) fn kernels(format: &Format, row: &Verified<Decoder>) -> Result<Vec<Ke
             (Kind::Matvec, Element::F32, &long),
             (Kind::Matmul, Element::F32, &row),
         ] {
-            kernels.push(kernel(format, decoder, dialect, kind, output)?);
+            let numbers = schedules.numbers(dialect.backend, kind);
+            kernels.push(kernel(format, decoder, dialect, kind, output, &numbers)?);
         }
     }
     kernels.extend(matrices::kernels(format, &row)?);
@@ -128,8 +134,9 @@ fn kernel(
     dialect: &Dialect,
     kind: Kind,
     output: Element,
+    numbers: &Numbers,
 ) -> Result<Kernel, Error> {
-    let schedule = Schedule::new(kind, decoder.quads.len() as u32, lanes(decoder));
+    let schedule = Schedule::new(kind, decoder.quads.len() as u32, lanes(decoder), numbers)?;
     let workgroup = schedule.workgroup;
     let grid = match kind {
         Kind::Dequant => Grid::Strips {

@@ -29,7 +29,7 @@ use crate::artifact::{self, Activations, List};
 use crate::choice::Choice;
 use crate::device::{Backend, Resident};
 use crate::plan::{self, Limits};
-use crate::{Device, Error, Result, Tensor, f16};
+use crate::{Device, Error, Format, Result, Tensor, f16};
 
 /// A wgpu device with its pipelines; cheap to clone.
 #[derive(Clone)]
@@ -37,7 +37,13 @@ pub struct Gpu {
     shared: Arc<Shared>,
     limits: Limits,
     choice: Choice,
+    #[cfg(feature = "tune")]
+    tuning: Option<Arc<crate::tuning::Tuning>>,
 }
+
+/// Features that a device we open gets where it has them, beside those of matrix units: subgroups, and
+/// timestamps, as callers may time what they record.
+const OPTIONAL: wgpu::Features = wgpu::Features::SUBGROUP.union(wgpu::Features::TIMESTAMP_QUERY);
 
 struct Shared {
     device: wgpu::Device,
@@ -83,7 +89,7 @@ impl Gpu {
         let (required_features, experimental_features) = matrices::features(&adapter);
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("quantloom"),
-            required_features: required_features | adapter.features() & wgpu::Features::SUBGROUP,
+            required_features: required_features | adapter.features() & OPTIONAL,
             experimental_features,
             required_limits: adapter.limits(),
             ..Default::default()
@@ -106,6 +112,8 @@ impl Gpu {
         let info = device.adapter_info();
         let limits = device.limits();
         Gpu {
+            #[cfg(feature = "tune")]
+            tuning: None,
             limits: Limits {
                 binding: limits.max_storage_buffer_binding_size.min(limits.max_buffer_size),
                 alignment: limits.min_storage_buffer_offset_alignment.into(),
@@ -159,6 +167,31 @@ impl Gpu {
     pub fn with_workgroup_limit(mut self, workgroups: u32) -> Gpu {
         self.limits.workgroups = self.limits.workgroups.min(workgroups.max(1));
         self
+    }
+
+    /// The same device with the schedules that were measured for it; see [`tuning`](crate::tuning).
+    ///
+    /// # Errors
+    /// [`Error::Tuning`] where a table is damaged.
+    #[cfg(feature = "tune")]
+    pub fn tuned(self) -> Result<Gpu> {
+        Ok(self.with_tuning(crate::tuning::Tuning::of_environment()?))
+    }
+
+    /// The same device with schedules of this table.
+    #[cfg(feature = "tune")]
+    pub fn with_tuning(mut self, tuning: crate::tuning::Tuning) -> Gpu {
+        self.tuning = Some(Arc::new(tuning));
+        self
+    }
+
+    /// The format that a tensor is computed with.
+    fn format(&self, tensor: &Tensor) -> Result<Format> {
+        #[cfg(feature = "tune")]
+        if let Some(tuning) = &self.tuning {
+            return tuning.format(self.name(), crate::artifact::Backend::Wgsl, tensor);
+        }
+        Ok(tensor.format().clone())
     }
 
     /// The wgpu device, to create buffers and encoders with.

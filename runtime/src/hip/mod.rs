@@ -31,6 +31,7 @@ mod cache;
 mod compiler;
 mod context;
 mod driver;
+mod event;
 mod fetch;
 mod launch;
 mod matrices;
@@ -46,6 +47,7 @@ pub use self::compiler::Compiler;
 use self::context::Context;
 use self::driver::amd::Amd;
 use self::driver::cuda::Cuda;
+pub use self::event::Event;
 pub use self::memory::{Buffer, View};
 pub use self::stream::Stream;
 pub use self::weights::HipWeights;
@@ -53,7 +55,7 @@ use crate::artifact::{self, Activations, Kernel};
 use crate::choice::Choice;
 use crate::device::{Backend, Resident};
 use crate::plan::Limits;
-use crate::{Device, Error, Result, Tensor};
+use crate::{Device, Error, Format, Result, Tensor};
 
 /// A GPU with its compiled kernels; cheap to clone.
 #[derive(Clone)]
@@ -61,6 +63,8 @@ pub struct Hip {
     context: Arc<Context>,
     limits: Limits,
     choice: Choice,
+    #[cfg(feature = "tune")]
+    tuning: Option<Arc<crate::tuning::Tuning>>,
 }
 
 /// Whose driver and compiler it is.
@@ -110,7 +114,13 @@ impl Hip {
         let limits = Limits { binding: u64::MAX, alignment: 16, workgroups: 65_535 };
         let matrix = matrices::side(context.target());
         let choice = Choice { matrix, ..Choice::new(artifact::Backend::Hip) };
-        Hip { context: Arc::new(context), limits, choice }
+        Hip {
+            context: Arc::new(context),
+            limits,
+            choice,
+            #[cfg(feature = "tune")]
+            tuning: None,
+        }
     }
 
     /// The same device, whose products round activations to [`Activations::Int8`] first and multiply
@@ -137,6 +147,31 @@ impl Hip {
     pub fn with_workgroup_limit(mut self, workgroups: u32) -> Hip {
         self.limits.workgroups = self.limits.workgroups.min(workgroups.max(1));
         self
+    }
+
+    /// The same device with the schedules that were measured for it; see [`tuning`](crate::tuning).
+    ///
+    /// # Errors
+    /// [`Error::Tuning`] where a table is damaged.
+    #[cfg(feature = "tune")]
+    pub fn tuned(self) -> Result<Hip> {
+        Ok(self.with_tuning(crate::tuning::Tuning::of_environment()?))
+    }
+
+    /// The same device with schedules of this table.
+    #[cfg(feature = "tune")]
+    pub fn with_tuning(mut self, tuning: crate::tuning::Tuning) -> Hip {
+        self.tuning = Some(Arc::new(tuning));
+        self
+    }
+
+    /// The format that a tensor is computed with.
+    fn format(&self, tensor: &Tensor) -> Result<Format> {
+        #[cfg(feature = "tune")]
+        if let Some(tuning) = &self.tuning {
+            return tuning.format(self.name(), crate::artifact::Backend::Hip, tensor);
+        }
+        Ok(tensor.format().clone())
     }
 
     /// The device's name, and what code is compiled for.

@@ -12,7 +12,7 @@ use crate::{Error, Result};
 
 /// Work of a device, one thing after another.
 pub struct Stream {
-    context: Arc<Context>,
+    pub(super) context: Arc<Context>,
     handle: Handle,
     owned: bool,
     /// Activations in 8 bits, of one product after another.

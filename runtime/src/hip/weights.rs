@@ -39,7 +39,7 @@ impl Hip {
     /// # Errors
     /// Where a row is longer than kernels can count, or the device has no room.
     pub fn upload(&self, tensor: &Tensor) -> Result<HipWeights> {
-        let format = tensor.format();
+        let format = &self.format(tensor)?;
         let kernels = format.kernels.iter().filter(|kernel| kernel.backend == Backend::Hip);
         let padding = kernels.map(|kernel| kernel.padding).max().unwrap_or(0);
         let (n, k, dims) = (tensor.n() as u64, tensor.k() as u64, *tensor.layout());

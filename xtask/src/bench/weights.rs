@@ -1,6 +1,7 @@
 //! Weights to measure with, and what products of them must be.
 
-use crate::{Result, options::Shape};
+use super::Result;
+use super::options::Shape;
 use quantloom::artifact::{Dims, Extent, Order};
 use quantloom::verify::random::Rng;
 use quantloom::verify::random_cases;

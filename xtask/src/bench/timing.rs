@@ -1,8 +1,26 @@
-//! Contenders in turn: one sample of each, then the next of each.
+//! Contenders in turn: one sample of each, then the next of each. `bench cpu` and `bench gpu` share it.
 
-use crate::Result;
-use crate::contender::Call;
+use super::Result;
 use std::time::{Duration, Instant};
+
+/// A call that can be timed.
+pub trait Call {
+    /// Computes once, with the weights of this copy.
+    fn run(&mut self, copy: usize) -> Result<()>;
+
+    /// Computes so many times, with one of these copies after another. Seconds per call.
+    fn time(&mut self, copies: &mut dyn ExactSizeIterator<Item = usize>) -> Result<f64> {
+        let calls = copies.len();
+        let started = Instant::now();
+        for copy in copies {
+            self.run(copy)?;
+        }
+        Ok(started.elapsed().as_secs_f64() / calls as f64)
+    }
+
+    /// What the last run computed: `[m, n]` of a product, `[n, k]` weights.
+    fn output(&self) -> Result<Vec<f32>>;
+}
 
 /// How long and how often.
 #[derive(Clone, Copy, Debug)]
@@ -15,6 +33,8 @@ pub struct Plan {
     pub warm: Duration,
     /// Copies of the weights, which take turns.
     pub copies: usize,
+    /// Times slower than the fastest that is hopeless: such a contender is dropped after three samples.
+    pub behind: f64,
 }
 
 /// Samples of each, whatever the budget.
@@ -23,8 +43,6 @@ const LEAST: usize = 5;
 const MOST: usize = 41;
 /// Samples after which a contender that is hopelessly behind is timed no more.
 const TRIAL: usize = 3;
-/// Times slower than the fastest that is hopeless.
-const BEHIND: f64 = 5.0;
 /// Time of a sample at least: short calls are repeated.
 const SAMPLE: f64 = 6e-3;
 
@@ -41,7 +59,7 @@ pub fn measure(calls: &mut [Box<dyn Call + '_>], plan: &Plan) -> Result<Vec<Vec<
         let best = |entry: &Entry| entry.samples.iter().copied().fold(f64::INFINITY, f64::min);
         let fastest = entries.iter().map(best).fold(f64::INFINITY, f64::min);
         for entry in &mut entries {
-            if round < TRIAL || best(entry) <= fastest * BEHIND {
+            if round < TRIAL || best(entry) <= fastest * plan.behind {
                 entry.sample(plan)?;
             }
         }
@@ -89,12 +107,9 @@ impl<'a, 'b> Entry<'a, 'b> {
 
     /// Seconds per call of so many.
     fn time(&mut self, calls: usize, plan: &Plan) -> Result<f64> {
-        let started = Instant::now();
-        for _ in 0..calls {
-            self.call.run(self.next % plan.copies)?;
-            self.next += 1;
-        }
-        Ok(started.elapsed().as_secs_f64() / calls as f64)
+        let first = self.next;
+        self.next += calls;
+        self.call.time(&mut (first..self.next).map(|call| call % plan.copies))
     }
 }
 
@@ -121,7 +136,7 @@ mod tests {
         let sleeper =
             |ms| -> Box<dyn Call> { Box::new(Sleeper(Duration::from_millis(ms), vec![])) };
         let mut calls = [sleeper(2), sleeper(3), sleeper(20)];
-        let plan = Plan { budget: Duration::ZERO, warm: Duration::ZERO, copies: 3 };
+        let plan = Plan { budget: Duration::ZERO, warm: Duration::ZERO, copies: 3, behind: 5.0 };
         let samples = measure(&mut calls, &plan)?;
         assert_eq!(samples.iter().map(Vec::len).collect::<Vec<_>>(), [LEAST, LEAST, TRIAL]);
         assert!(samples.iter().flatten().all(|&seconds| seconds > 1.9e-3));
