@@ -2,6 +2,7 @@
 
 use super::options::{Kind, Precision};
 use super::report::{Device, Report, Row};
+use super::table::significant;
 use crate::bench::spread::Spread;
 use crate::failure::Outcome;
 use crate::templates;
@@ -14,6 +15,15 @@ struct Drawing {
     width: usize,
     height: usize,
     panels: Vec<Panel>,
+    legend: Vec<Named>,
+}
+
+/// A colour and what it stands for.
+#[derive(Serialize)]
+struct Named {
+    x: usize,
+    class: String,
+    name: &'static str,
 }
 
 #[derive(Serialize)]
@@ -60,6 +70,8 @@ const STEP: f64 = 76.0;
 const BARS: f64 = 150.0;
 /// Above it.
 const TOP: f64 = 34.0;
+/// Height of the legend above all panels.
+const HEAD: usize = 30;
 /// Height of a panel.
 const PANEL: usize = 220;
 
@@ -70,12 +82,19 @@ pub fn draw(report: &Report) -> Outcome<String> {
     for device in &report.devices {
         for rows in groups(device) {
             most = most.max(rows.len());
-            panels.push(panel(device, &rows, panels.len() * PANEL));
+            panels.push(panel(device, &rows, HEAD + panels.len() * PANEL));
         }
     }
     let width = (LEFT + STEP * most as f64) as usize + 20;
-    let height = (panels.len() * PANEL).max(1);
-    templates::render("bench.svg", &Drawing { width: width.max(560), height, panels })
+    let height = panels.len() * PANEL + HEAD;
+    let precisions = Precision::value_variants().iter().map(|precision| precision.name());
+    let bars = (0..).zip(precisions).map(|(number, name)| (format!("precision-{number}"), name));
+    let marks = [("ceiling", "read or copy ceiling"), ("target", "target")];
+    let all = bars.chain(marks.map(|(class, name)| (class.to_owned(), name)));
+    let legend =
+        all.enumerate().map(|(number, (class, name))| Named { x: 8 + 110 * number, class, name });
+    let legend = legend.collect();
+    templates::render("bench.svg", &Drawing { width: width.max(560), height, panels, legend })
 }
 
 /// Rows of one kind, shape and number of activation rows.
@@ -115,7 +134,7 @@ fn panel(device: &Device, rows: &[&Row], y: usize) -> Panel {
     let mut panel = Panel {
         y,
         title: format!("{}: {}, {call} ({unit})", device.api.name(), device.name),
-        highest: format!("{highest:.*}", if highest < 9.95 { 2 } else { 0 }),
+        highest: significant(highest),
         bars: vec![],
         labels: vec![],
         marks: vec![],
@@ -135,7 +154,7 @@ fn panel(device: &Device, rows: &[&Row], y: usize) -> Panel {
                 width: width - 2.0,
                 height: height(rate),
                 class: own.unwrap_or_default(),
-                title: format!("{} {}: {rate:.1} {unit}", row.format, precision.name()),
+                title: format!("{} {}: {} {unit}", row.format, precision.name(), significant(rate)),
             });
             panel.marks.extend(verdict.target.map(|target| Mark {
                 x,
@@ -150,7 +169,7 @@ fn panel(device: &Device, rows: &[&Row], y: usize) -> Panel {
             y: place(rate),
             width: STEP - 4.0,
             class: "ceiling",
-            title: format!("{name}: {rate:.1} {unit}"),
+            title: format!("{name}: {} {unit}", significant(rate)),
         }));
     }
     panel

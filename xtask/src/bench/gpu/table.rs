@@ -106,7 +106,7 @@ fn cells(row: &Row, way: &Way) -> Vec<String> {
 }
 
 /// Three digits that say something, and all of them before the point.
-fn significant(rate: f64) -> String {
+pub fn significant(rate: f64) -> String {
     let digits = match rate {
         ..0.0995 => 4,
         ..0.995 => 3,
