@@ -129,6 +129,9 @@ fn words() -> Artifact {
         backend,
         kind,
         output: Element::F32,
+        activations: artifact::Activations::F32,
+        subgroups: false,
+        matrix: 0,
         workgroup: [WORKGROUP, 1, 1],
         bindings: [("words", Role::Weights(0)), ("y", Role::Output), ("shape", Role::Shape)]
             .map(|(name, role)| Binding { name: name.into(), role })

@@ -17,13 +17,20 @@ pub struct HipMachine {
     ways: Vec<(Precision, Hip)>,
 }
 
+/// How a device can be asked to multiply.
+fn ways(hip: &Hip) -> Vec<(Precision, Hip)> {
+    let matrices = hip.has_matrices().then(|| (Precision::F16, hip.clone().f16()));
+    let always = [(Precision::Exact, hip.clone()), (Precision::Int8, hip.clone().int8())];
+    always.into_iter().chain(matrices).collect()
+}
+
 impl HipMachine {
     pub fn new(hip: Hip) -> Result<HipMachine> {
         Ok(HipMachine {
             stream: hip.stream()?,
             start: hip.event()?,
             end: hip.event()?,
-            ways: vec![(Precision::Exact, hip.clone())],
+            ways: ways(&hip),
             hip,
         })
     }

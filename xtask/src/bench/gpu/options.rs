@@ -2,6 +2,8 @@
 
 use crate::bench::options::Shape;
 use clap::ValueEnum;
+#[cfg(feature = "engines")]
+use quantloom::artifact::Activations;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -97,6 +99,10 @@ pub enum Kind {
 pub enum Precision {
     /// As f32
     Exact,
+    /// Activations in 8 bits
+    Int8,
+    /// Weights and activations in f16, for matrix units
+    F16,
 }
 
 impl Api {
@@ -117,13 +123,32 @@ impl Precision {
     pub fn name(self) -> &'static str {
         match self {
             Precision::Exact => "exact",
+            Precision::Int8 => "int8",
+            Precision::F16 => "f16",
         }
+    }
+
+    /// How kernels of this precision read activations.
+    pub fn activations(self) -> Activations {
+        match self {
+            Precision::Exact => Activations::F32,
+            Precision::Int8 => Activations::Int8,
+            Precision::F16 => Activations::F16,
+        }
+    }
+
+    /// Whether products of `m` activation rows are computed in this precision: matrix units take more
+    /// than a few.
+    pub fn serves(self, m: u32) -> bool {
+        self != Precision::F16 || m > 16
     }
 
     /// The mean squared error that is allowed, relative to the mean square of what is expected.
     pub fn limit(self) -> f64 {
         match self {
             Precision::Exact => 1e-9,
+            Precision::Int8 => 5e-4,
+            Precision::F16 => 1e-6,
         }
     }
 }

@@ -189,7 +189,11 @@ impl<M: Machine> Measured<'_, M> {
         let weights = Weights::random(self.format, shape)?;
         let few = Weights::random(self.format, Shape { n: FEW, k: shape.k })?;
         let ways = machine.precisions();
-        let ways = ways.into_iter().filter(|own| asked.precisions.contains(own));
+        let has = |own: &Precision| {
+            let kernels = &self.format.kernels;
+            kernels.iter().any(|kernel| kernel.activations == own.activations())
+        };
+        let ways = ways.into_iter().filter(|own| asked.precisions.contains(own) && has(own));
         let copies = asked.rotate.div_ceil(weights.bytes() as u64).max(2);
         let mut held = Vec::new();
         for precision in ways {
@@ -204,7 +208,8 @@ impl<M: Machine> Measured<'_, M> {
                 Kind::Dequantize | Kind::DequantizeF16 => &held[..held.len().min(1)],
                 _ => &held[..],
             };
-            let held = held.iter().map(|(precision, all, few)| {
+            let held = held.iter().filter(|(precision, ..)| precision.serves(m));
+            let held = held.map(|(precision, all, few)| {
                 (*precision, if kind == Kind::Launch { &few[..] } else { &all[..] })
             });
             let weights = if kind == Kind::Launch { &few } else { &weights };

@@ -31,6 +31,13 @@ const STAMPS: u64 = 16;
 /// Bytes that are mapped at a time.
 const PIECE: u64 = 64 << 20;
 
+/// How a device can be asked to multiply.
+fn ways(gpu: &Gpu) -> Vec<(Precision, Gpu)> {
+    let matrices = gpu.has_matrices().then(|| (Precision::F16, gpu.clone().f16()));
+    let always = [(Precision::Exact, gpu.clone()), (Precision::Int8, gpu.clone().int8())];
+    always.into_iter().chain(matrices).collect()
+}
+
 impl WgpuMachine {
     pub fn new(gpu: Gpu) -> WgpuMachine {
         let device = gpu.device();
@@ -44,7 +51,7 @@ impl WgpuMachine {
             resolved: buffer(&gpu, STAMPS, usage),
             ticks: Cell::new(has),
             queries,
-            ways: vec![(Precision::Exact, gpu.clone())],
+            ways: ways(&gpu),
             gpu,
         }
     }
