@@ -26,6 +26,13 @@ pub(super) enum Sum {
     Words,
 }
 
+/// Quads that may be one run.
+struct Run {
+    /// What they share: scale, offset, and the chunk of activations in every strip.
+    key: (Value, Value, Vec<u32>),
+    quads: Vec<usize>,
+}
+
 impl Runs {
     pub fn of(decoder: &Verified<Decoder>) -> Runs {
         let fixed = by_strip(decoder);
@@ -35,21 +42,21 @@ impl Runs {
         let starts: Vec<Vec<u32>> = decoder.quads.iter().map(starts).collect();
         // Blocks begin at multiples of this many activations of a chunk.
         let segment = gcd(decoder.weights, CHUNK);
-        let mut runs: Vec<((Value, Value, Vec<u32>), Vec<usize>)> = Vec::new();
+        let mut runs: Vec<Run> = Vec::new();
         for (number, quad) in decoder.quads.iter().enumerate() {
             let Some((_, scale, offset)) = dot(quad) else { continue };
             let place = starts[number].iter().map(|start| start / segment).collect();
             let key = (scale, offset, place);
-            match runs.iter_mut().find(|(other, _)| *other == key) {
-                Some((_, quads)) => quads.push(number),
-                None => runs.push((key, vec![number])),
+            match runs.iter_mut().find(|run| run.key == key) {
+                Some(run) => run.quads.push(number),
+                None => runs.push(Run { key, quads: vec![number] }),
             }
         }
-        let quads = runs.iter().fold(0, |quads, (_, run)| gcd(quads, run.len() as u32)) as usize;
-        for (_, run) in &mut runs {
-            run.sort_by_key(|&quad| &starts[quad]);
+        let quads = runs.iter().fold(0, |quads, run| gcd(quads, run.quads.len() as u32)) as usize;
+        for run in &mut runs {
+            run.quads.sort_by_key(|&quad| &starts[quad]);
         }
-        let order: Vec<usize> = runs.into_iter().flat_map(|(_, run)| run).collect();
+        let order: Vec<usize> = runs.into_iter().flat_map(|run| run.quads).collect();
         let together = |four: &[usize]| {
             (0..starts[four[0]].len()).all(|strip| {
                 let first = starts[four[0]][strip];

@@ -318,10 +318,11 @@ QL_KERNEL(WORKGROUP) mxfp4_batch_i8(
     }
     QL_UNROLL
     for (ql_u32 c = 0; c < COLUMNS; ++c) {
-      if (c >= count) break;
-      const Activations own = activations(x, (first_m + c) * pitch + (ql_u64)unit * WEIGHTS, at);
-      QL_UNROLL
-      for (ql_u32 r = 0; r < ROWS; ++r) sums[c][r] += dot_strip(w[r], own);
+      if (c < count) {
+        const Activations own = activations(x, (first_m + c) * pitch + (ql_u64)unit * WEIGHTS, at);
+        QL_UNROLL
+        for (ql_u32 r = 0; r < ROWS; ++r) sums[c][r] += dot_strip(w[r], own);
+      }
     }
   }
 

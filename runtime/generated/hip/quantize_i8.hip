@@ -100,10 +100,10 @@ QL_KERNEL(WORKGROUP) quantize_i8(
   ql_u32 packed = 0;
   int sum = 0;
   QL_UNROLL
-  for (ql_u32 i = 0; i < 4 && used; ++i) {
+  for (ql_u32 i = 0; i < 4; ++i) {
     // Adding 1.5 * 2^23 rounds to the nearest integer and leaves it in the low bits.
     const float rounded = values[i] * inverse + 12582912.0f;
-    const ql_u32 code = __builtin_bit_cast(ql_u32, rounded) & 0xff;
+    const ql_u32 code = used ? __builtin_bit_cast(ql_u32, rounded) & 0xff : 0;
     packed |= code << 8 * i;
     sum += (int)(code ^ 0x80) - 0x80;
   }

@@ -129,9 +129,9 @@ impl Gpu {
     }
 
     /// The same device, whose products round activations to [`Activations::Int8`] first and multiply
-    /// integers, several times as fast: with a matvec kernel for one activation row, for more with one
-    /// that loads weights once for every 16. Formats without 8-bit codes, floats that is, are multiplied
-    /// as without it; [`Weights::activations`](crate::Weights::activations) says so.
+    /// integers: with a matvec kernel for one activation row, for more with one that loads weights once
+    /// for every 16. Formats without 8-bit codes, floats that is, are multiplied as without it;
+    /// [`Weights::activations`](crate::Weights::activations) says so.
     ///
     /// Rounded activations lie in one buffer of the device, which grows with the largest product.
     #[must_use]
