@@ -76,7 +76,29 @@ pub fn trials() -> Vec<Trial> {
             }
         }
     }
+    trials.push(Trial::ignorable_test("matrices/split", split));
     trials
+}
+
+/// A tensor in several parts, whose outputs are columns of longer rows: beginning anywhere, and all at
+/// multiples of 16 bytes.
+fn split() -> Result<Completion, Failed> {
+    let gpu = Gpu::new()?.f16().with_binding_limit(64 << 10);
+    if !gpu.has_matrices() {
+        return skip("matrices", &format!("{gpu:?} has no cooperative matrices of f16 that fit"));
+    }
+    let plain = subjects().iter().find(|s| s.format.is_plain() && s.format.weights == 32);
+    let subject = plain.ok_or("no plain format")?;
+    for n in [331, 1024] {
+        let case = subject.case(n, 512, 32, &mut rng(&format!("matrices/split/{n}")))?;
+        let device = Device::from(gpu.clone());
+        let weights = case.tensor().upload(&device)?;
+        if weights.on_gpu().is_none_or(|weights| weights.parts() < 2) {
+            return Err("it is not split".into());
+        }
+        passed(case.check_products(&device))?;
+    }
+    Ok(Completion::Completed)
 }
 
 /// Strips of all built-in formats fit the tiles.

@@ -112,11 +112,8 @@ fn multiply(cpu: Cpu, tensor: &Tensor, weights: &[f32], x: &[f32], m: usize) -> 
             let terms = || weights.iter().zip(x).map(|(w, x)| f64::from(*w) * f64::from(*x));
             let sum: f64 = terms().sum();
             let x_sum: f64 = x.iter().map(|x| f64::from(x.abs())).sum();
-            let limit = match cpu.activations {
-                Activations::F32 => 1e-5,
-                // Tables of floats are rounded to 8 bits.
-                Activations::Int8 | Activations::F16 => 1e-2,
-            };
+            // Tables of floats are rounded to 8 bits.
+            let limit = if cpu.activations == Activations::Int8 { 1e-2 } else { 1e-5 };
             let own = [y[row * n + column], picked[row]];
             let own = &own[..if experts[row] as usize == column { 2 } else { 1 }];
             for &y in own {
