@@ -319,6 +319,7 @@ fn functions(decoder: &Decoder, backend: Backend) -> Vec<&'static str> {
         ("rounded", calls(Unary::Rounded)),
         ("bits_to_f32", hip && calls(Unary::F32FromBits)),
         ("min", hip && minimum(decoder)),
+        ("word", hip && picks(decoder)),
         ("quotient", divides(decoder)),
     ]
     .into_iter()
@@ -334,6 +335,14 @@ fn minimum(decoder: &Decoder) -> bool {
 fn divides(decoder: &Decoder) -> bool {
     decoder.lets.iter().any(|stated| match stated.op {
         Op::Binary(Binary::Div, _, by) => !matches!(decoder.get(by).op, Op::U32(_)),
+        _ => false,
+    })
+}
+
+/// Whether a program picks one of the words of a wide load by a number that is not known before.
+fn picks(decoder: &Decoder) -> bool {
+    decoder.lets.iter().any(|stated| match stated.op {
+        Op::Word { index, .. } => !matches!(decoder.get(index).op, Op::U32(_)),
         _ => false,
     })
 }

@@ -217,6 +217,6 @@ const RESERVED: &[&str] = &[
     "sums", "bits_to_f32", "f16_to_f32", "f32_to_f16", "rounded", "tables", "per_row", "rows", "size_0", "size_1",
     "columns", "column", "count", "dot_rows", "dot_strip", "first_m", "header", "load_header", "load_scale",
     "load_word", "pitch", "ql_dot4", "run", "runs", "share", "shares", "subgroup", "subgroup_lane", "subgroups",
-    "sum_word", "term", "tiles_n", "total", "words", "fill_tables", "quotient",
+    "sum_word", "term", "tiles_n", "total", "words", "fill_tables", "quotient", "ql_funnel",
     "weight_strip", "activation_strip", "keep_weights", "keep_activations", "store_edge",
 ];

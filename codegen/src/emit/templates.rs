@@ -217,7 +217,7 @@ fn texts(backend: Backend) -> &'static [(&'static str, &'static str)] {
             "total.subgroups" "quantize" "matmul.f16" "half.vec4" "half.f32"),
         Backend::Hip => embed!("hip":
             "dequant" "matvec" "matmul" "decode" "prelude" "barrier" "sum" "quad.float4" "quad.float" "dot.float4"
-            "dot.float" "store.f32" "store.f16" "f16_to_f32" "f32_to_f16" "bits_to_f32" "load" "words" "load.words"
+            "dot.float" "store.f32" "store.f16" "f16_to_f32" "f32_to_f16" "bits_to_f32" "load" "words" "word" "load.words"
             "load.words.any" "quotient" "rounded" "min"
             "place.blocks" "place.rows" "sizes" "tables" "fill_tables" "fill" "dot4" "decode.i8" "rows.i8" "word.vec4" "word.u32"
             "run.scale" "run.offset" "share.chunk" "share.half" "share.words" "shares.header" "shares.words"

@@ -25,7 +25,6 @@ typedef unsigned long long ql_u64;
 #define ql_groups_x(threads) (__builtin_amdgcn_grid_size_x() / (threads))
 #define ql_fma(a, b, c) __builtin_fmaf(a, b, c)
 #define ql_copy(to, from, bytes) __builtin_memcpy(to, from, bytes)
-#define ql_leading_zeros(number) __builtin_clz(number)
 #else  // nvcc, NVRTC: compile with --fmad=false, which the bits of decoded weights may depend on
 #define QL_KERNEL(threads) extern "C" __global__ __launch_bounds__(threads) void
 #define QL_DEVICE static __device__ __forceinline__
@@ -39,7 +38,6 @@ typedef unsigned long long ql_u64;
 #define ql_groups_x(threads) gridDim.x
 #define ql_fma(a, b, c) fmaf(a, b, c)
 #define ql_copy(to, from, bytes) memcpy(to, from, bytes)
-#define ql_leading_zeros(number) __clz(number)
 #endif
 
 // Weights [n, k], activations [m, k], output rows of `stride` elements that start at `first`.
@@ -133,7 +131,14 @@ QL_DEVICE ql_u32 ql_min(ql_u32 a, ql_u32 b) {
 
 // Sizes are powers of two nearly always, and GPUs divide by many instructions.
 QL_DEVICE ql_u32 quotient(ql_u32 number, ql_u32 by) {
-  return (by & (by - 1)) == 0 ? number >> (31 - ql_leading_zeros(by)) : number / by;
+  if ((by & (by - 1)) != 0) return number / by;
+#if defined(QL_HOST) || defined(__HIP__)
+  return number >> __builtin_ctz(by);
+#else
+  ql_u32 zeros;
+  asm("clz.b32 %0, %1;" : "=r"(zeros) : "r"(by));
+  return number >> (31 - zeros);
+#endif
 }
 
 

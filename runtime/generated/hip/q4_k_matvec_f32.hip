@@ -25,7 +25,6 @@ typedef unsigned long long ql_u64;
 #define ql_groups_x(threads) (__builtin_amdgcn_grid_size_x() / (threads))
 #define ql_fma(a, b, c) __builtin_fmaf(a, b, c)
 #define ql_copy(to, from, bytes) __builtin_memcpy(to, from, bytes)
-#define ql_leading_zeros(number) __builtin_clz(number)
 #else  // nvcc, NVRTC: compile with --fmad=false, which the bits of decoded weights may depend on
 #define QL_KERNEL(threads) extern "C" __global__ __launch_bounds__(threads) void
 #define QL_DEVICE static __device__ __forceinline__
@@ -39,7 +38,6 @@ typedef unsigned long long ql_u64;
 #define ql_groups_x(threads) gridDim.x
 #define ql_fma(a, b, c) fmaf(a, b, c)
 #define ql_copy(to, from, bytes) memcpy(to, from, bytes)
-#define ql_leading_zeros(number) __clz(number)
 #endif
 
 // Weights [n, k], activations [m, k], output rows of `stride` elements that start at `first`.
@@ -114,12 +112,6 @@ struct Words {
   ql_u32 x, y, z, w;
 };
 
-QL_DEVICE ql_u32 word(const Words& words, ql_u32 index) {
-  const ql_u32 low = index & 1 ? words.y : words.x;
-  const ql_u32 high = index & 1 ? words.w : words.z;
-  return index & 2 ? high : low;
-}
-
 QL_DEVICE Words load_u128_a16(const ql_u8* bytes, ql_u64 at) {
   Words words;
   ql_copy(&words, __builtin_assume_aligned(bytes + at, 16), sizeof(words));
@@ -141,6 +133,12 @@ QL_DEVICE float f16_to_f32(ql_u32 bits) {
 
 QL_DEVICE float bits_to_f32(ql_u32 bits) {
   return __builtin_bit_cast(float, bits);
+}
+
+QL_DEVICE ql_u32 word(const Words& words, ql_u32 index) {
+  const ql_u32 low = index & 1 ? words.y : words.x;
+  const ql_u32 high = index & 1 ? words.w : words.z;
+  return index & 2 ? high : low;
 }
 
 

@@ -25,7 +25,6 @@ typedef unsigned long long ql_u64;
 #define ql_groups_x(threads) (__builtin_amdgcn_grid_size_x() / (threads))
 #define ql_fma(a, b, c) __builtin_fmaf(a, b, c)
 #define ql_copy(to, from, bytes) __builtin_memcpy(to, from, bytes)
-#define ql_leading_zeros(number) __builtin_clz(number)
 #else  // nvcc, NVRTC: compile with --fmad=false, which the bits of decoded weights may depend on
 #define QL_KERNEL(threads) extern "C" __global__ __launch_bounds__(threads) void
 #define QL_DEVICE static __device__ __forceinline__
@@ -39,7 +38,6 @@ typedef unsigned long long ql_u64;
 #define ql_groups_x(threads) gridDim.x
 #define ql_fma(a, b, c) fmaf(a, b, c)
 #define ql_copy(to, from, bytes) memcpy(to, from, bytes)
-#define ql_leading_zeros(number) __clz(number)
 #endif
 
 // Weights [n, k], activations [m, k], output rows of `stride` elements that start at `first`.
@@ -138,28 +136,32 @@ struct Words {
   ql_u32 x, y, z, w;
 };
 
-QL_DEVICE ql_u32 word(const Words& words, ql_u32 index) {
-  const ql_u32 low = index & 1 ? words.y : words.x;
-  const ql_u32 high = index & 1 ? words.w : words.z;
-  return index & 2 ? high : low;
-}
-
 // AMD's loads take any address; NVIDIA's begin at whole words, which are shifted.
+#if defined(QL_HOST) || defined(__HIP__)
 QL_DEVICE Words load_u128_a2(const ql_u8* bytes, ql_u64 at) {
   Words words;
-#if defined(QL_HOST) || defined(__HIP__)
   ql_copy(&words, __builtin_assume_aligned(bytes + at, 2), sizeof(words));
+  return words;
+}
 #else
+QL_DEVICE ql_u32 ql_funnel(ql_u32 low, ql_u32 high, ql_u32 shift) {
+  ql_u32 word;
+  asm("shf.r.wrap.b32 %0, %1, %2, %3;" : "=r"(word) : "r"(low), "r"(high), "r"(shift));
+  return word;
+}
+
+QL_DEVICE Words load_u128_a2(const ql_u8* bytes, ql_u64 at) {
   const ql_u32 skew = (ql_u32)((ql_u64)(bytes + at) & 3);
   const ql_u32* from = (const ql_u32*)(bytes + at - skew);
   const ql_u32 y = from[1], z = from[2], w = from[3];
-  words.x = __funnelshift_r(from[0], y, skew * 8);
-  words.y = __funnelshift_r(y, z, skew * 8);
-  words.z = __funnelshift_r(z, w, skew * 8);
-  words.w = __funnelshift_r(w, from[4], skew * 8);
-#endif
-  return words;
+  return Words{
+    ql_funnel(from[0], y, skew * 8),
+    ql_funnel(y, z, skew * 8),
+    ql_funnel(z, w, skew * 8),
+    ql_funnel(w, from[4], skew * 8),
+  };
 }
+#endif
 
 #if defined(QL_HOST)
 #elif defined(__HIP__)

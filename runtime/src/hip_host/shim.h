@@ -29,7 +29,6 @@
 #define ql_barrier() ql::wait(ql::Barrier, __LINE__)
 #define ql_fma(a, b, c) ((a) * (b) + (c))  // a fused one is a library call on a plain x86-64
 #define ql_copy(to, from, bytes) __builtin_memcpy(to, from, bytes)
-#define ql_leading_zeros(number) __builtin_clz(number)
 
 typedef unsigned char ql_u8;
 typedef unsigned short ql_u16;
