@@ -182,6 +182,10 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
@@ -220,11 +224,99 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
                     padding: 4,
                     source: Cow::Borrowed(include_str!("wgsl/awq_matmul_f32.wgsl")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("awq_gather_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Gather,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 4,
+                        strips: 1,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("wgsl/awq_gather_f32.wgsl")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("awq_gather_f16"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Gather,
+                    output: Element::F16,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 4,
+                        strips: 1,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("wgsl/awq_gather_f16.wgsl")),
                 },
                 Kernel {
                     name: Cow::Borrowed("awq_dequant_f32"),
@@ -334,6 +426,10 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
@@ -372,11 +468,99 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
                     padding: 4,
                     source: Cow::Borrowed(include_str!("hip/awq_matmul_f32.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("awq_gather_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::Gather,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 4,
+                        strips: 1,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("hip/awq_gather_f32.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("awq_gather_f16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Gather,
+                    output: Element::F16,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 4,
+                        strips: 1,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("hip/awq_gather_f16.hip")),
                 },
             ],
         ),
@@ -487,6 +671,10 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
@@ -517,11 +705,83 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
                     padding: 4,
                     source: Cow::Borrowed(include_str!("wgsl/bf16_matmul_f32.wgsl")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("bf16_gather_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Gather,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 4,
+                        strips: 1,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("wgsl/bf16_gather_f32.wgsl")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("bf16_gather_f16"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Gather,
+                    output: Element::F16,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 4,
+                        strips: 1,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("wgsl/bf16_gather_f16.wgsl")),
                 },
                 Kernel {
                     name: Cow::Borrowed("bf16_dequant_f32"),
@@ -607,6 +867,10 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
@@ -637,11 +901,83 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
                     padding: 4,
                     source: Cow::Borrowed(include_str!("hip/bf16_matmul_f32.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("bf16_gather_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::Gather,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 4,
+                        strips: 1,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("hip/bf16_gather_f32.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("bf16_gather_f16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Gather,
+                    output: Element::F16,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 4,
+                        strips: 1,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("hip/bf16_gather_f16.hip")),
                 },
             ],
         ),
@@ -776,6 +1112,10 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
@@ -810,11 +1150,91 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
                     padding: 4,
                     source: Cow::Borrowed(include_str!("wgsl/bnb_int8_matmul_f32.wgsl")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("bnb_int8_gather_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Gather,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("weight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scb"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 4,
+                        strips: 1,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("wgsl/bnb_int8_gather_f32.wgsl")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("bnb_int8_gather_f16"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Gather,
+                    output: Element::F16,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("weight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scb"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 4,
+                        strips: 1,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("wgsl/bnb_int8_gather_f16.wgsl")),
                 },
                 Kernel {
                     name: Cow::Borrowed("bnb_int8_dequant_f32"),
@@ -912,6 +1332,10 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
@@ -946,11 +1370,91 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
                     padding: 4,
                     source: Cow::Borrowed(include_str!("hip/bnb_int8_matmul_f32.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("bnb_int8_gather_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::Gather,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("weight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scb"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 4,
+                        strips: 1,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("hip/bnb_int8_gather_f32.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("bnb_int8_gather_f16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Gather,
+                    output: Element::F16,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("weight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scb"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 4,
+                        strips: 1,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("hip/bnb_int8_gather_f16.hip")),
                 },
             ],
         ),
@@ -1061,6 +1565,10 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
@@ -1091,11 +1599,83 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
                     padding: 4,
                     source: Cow::Borrowed(include_str!("wgsl/f16_matmul_f32.wgsl")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("f16_gather_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Gather,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 4,
+                        strips: 1,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("wgsl/f16_gather_f32.wgsl")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("f16_gather_f16"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Gather,
+                    output: Element::F16,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 4,
+                        strips: 1,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("wgsl/f16_gather_f16.wgsl")),
                 },
                 Kernel {
                     name: Cow::Borrowed("f16_dequant_f32"),
@@ -1181,6 +1761,10 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
@@ -1211,11 +1795,83 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
                     padding: 4,
                     source: Cow::Borrowed(include_str!("hip/f16_matmul_f32.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("f16_gather_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::Gather,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 4,
+                        strips: 1,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("hip/f16_gather_f32.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("f16_gather_f16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Gather,
+                    output: Element::F16,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 4,
+                        strips: 1,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("hip/f16_gather_f16.hip")),
                 },
             ],
         ),
@@ -1326,6 +1982,10 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
@@ -1356,11 +2016,83 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
                     padding: 4,
                     source: Cow::Borrowed(include_str!("wgsl/f32_matmul_f32.wgsl")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("f32_gather_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Gather,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 4,
+                        strips: 1,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("wgsl/f32_gather_f32.wgsl")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("f32_gather_f16"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Gather,
+                    output: Element::F16,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 4,
+                        strips: 1,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("wgsl/f32_gather_f16.wgsl")),
                 },
                 Kernel {
                     name: Cow::Borrowed("f32_dequant_f32"),
@@ -1446,6 +2178,10 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
@@ -1476,11 +2212,83 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
                     padding: 4,
                     source: Cow::Borrowed(include_str!("hip/f32_matmul_f32.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("f32_gather_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::Gather,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 4,
+                        strips: 1,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("hip/f32_gather_f32.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("f32_gather_f16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Gather,
+                    output: Element::F16,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 4,
+                        strips: 1,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("hip/f32_gather_f16.hip")),
                 },
             ],
         ),
@@ -1627,6 +2435,10 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
@@ -1661,11 +2473,91 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
                     padding: 4,
                     source: Cow::Borrowed(include_str!("wgsl/fp4_matmul_f32.wgsl")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("fp4_gather_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Gather,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("packed"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("absmax"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 8,
+                        strips: 1,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("wgsl/fp4_gather_f32.wgsl")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("fp4_gather_f16"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Gather,
+                    output: Element::F16,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("packed"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("absmax"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 8,
+                        strips: 1,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("wgsl/fp4_gather_f16.wgsl")),
                 },
                 Kernel {
                     name: Cow::Borrowed("fp4_dequant_f32"),
@@ -1763,6 +2655,10 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
@@ -1797,11 +2693,91 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
                     padding: 4,
                     source: Cow::Borrowed(include_str!("hip/fp4_matmul_f32.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("fp4_gather_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::Gather,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("packed"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("absmax"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 8,
+                        strips: 1,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("hip/fp4_gather_f32.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("fp4_gather_f16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Gather,
+                    output: Element::F16,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("packed"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("absmax"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 8,
+                        strips: 1,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("hip/fp4_gather_f16.hip")),
                 },
             ],
         ),
@@ -2021,6 +2997,10 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
@@ -2069,12 +3049,120 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
                     padding: 4,
                     source: Cow::Borrowed(
                         include_str!("wgsl/fp4_nested_matmul_f32.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("fp4_nested_gather_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Gather,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("packed"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("absmax"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("nested_absmax"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("nested_quant_map"),
+                                role: Role::Weights(3),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("nested_offset"),
+                                role: Role::Weights(4),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 8,
+                        strips: 1,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/fp4_nested_gather_f32.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("fp4_nested_gather_f16"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Gather,
+                    output: Element::F16,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("packed"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("absmax"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("nested_absmax"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("nested_quant_map"),
+                                role: Role::Weights(3),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("nested_offset"),
+                                role: Role::Weights(4),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 8,
+                        strips: 1,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/fp4_nested_gather_f16.wgsl"),
                     ),
                 },
                 Kernel {
@@ -2209,6 +3297,10 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
@@ -2255,11 +3347,115 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
                     padding: 4,
                     source: Cow::Borrowed(include_str!("hip/fp4_nested_matmul_f32.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("fp4_nested_gather_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::Gather,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("packed"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("absmax"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("nested_absmax"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("nested_quant_map"),
+                                role: Role::Weights(3),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("nested_offset"),
+                                role: Role::Weights(4),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 8,
+                        strips: 1,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("hip/fp4_nested_gather_f32.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("fp4_nested_gather_f16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Gather,
+                    output: Element::F16,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("packed"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("absmax"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("nested_absmax"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("nested_quant_map"),
+                                role: Role::Weights(3),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("nested_offset"),
+                                role: Role::Weights(4),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 8,
+                        strips: 1,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("hip/fp4_nested_gather_f16.hip")),
                 },
             ],
         ),
@@ -2461,6 +3657,10 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
@@ -2505,12 +3705,112 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
                     padding: 4,
                     source: Cow::Borrowed(
                         include_str!("wgsl/gptq_act_order_b2_matmul_f32.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_act_order_b2_gather_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Gather,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("g_idx"),
+                                role: Role::Weights(3),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 32,
+                        strips: 8,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/gptq_act_order_b2_gather_f32.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_act_order_b2_gather_f16"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Gather,
+                    output: Element::F16,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("g_idx"),
+                                role: Role::Weights(3),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 32,
+                        strips: 8,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/gptq_act_order_b2_gather_f16.wgsl"),
                     ),
                 },
                 Kernel {
@@ -2637,6 +3937,10 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
@@ -2681,12 +3985,112 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
                     padding: 4,
                     source: Cow::Borrowed(
                         include_str!("hip/gptq_act_order_b2_matmul_f32.hip"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_act_order_b2_gather_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::Gather,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("g_idx"),
+                                role: Role::Weights(3),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 32,
+                        strips: 8,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/gptq_act_order_b2_gather_f32.hip"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_act_order_b2_gather_f16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Gather,
+                    output: Element::F16,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("g_idx"),
+                                role: Role::Weights(3),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 32,
+                        strips: 8,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/gptq_act_order_b2_gather_f16.hip"),
                     ),
                 },
             ],
@@ -2889,6 +4293,10 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
@@ -2933,12 +4341,112 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
                     padding: 4,
                     source: Cow::Borrowed(
                         include_str!("wgsl/gptq_act_order_b3_matmul_f32.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_act_order_b3_gather_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Gather,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("g_idx"),
+                                role: Role::Weights(3),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 32,
+                        strips: 8,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/gptq_act_order_b3_gather_f32.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_act_order_b3_gather_f16"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Gather,
+                    output: Element::F16,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("g_idx"),
+                                role: Role::Weights(3),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 32,
+                        strips: 8,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/gptq_act_order_b3_gather_f16.wgsl"),
                     ),
                 },
                 Kernel {
@@ -3065,6 +4573,10 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
@@ -3109,12 +4621,112 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
                     padding: 4,
                     source: Cow::Borrowed(
                         include_str!("hip/gptq_act_order_b3_matmul_f32.hip"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_act_order_b3_gather_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::Gather,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("g_idx"),
+                                role: Role::Weights(3),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 32,
+                        strips: 8,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/gptq_act_order_b3_gather_f32.hip"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_act_order_b3_gather_f16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Gather,
+                    output: Element::F16,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("g_idx"),
+                                role: Role::Weights(3),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 32,
+                        strips: 8,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/gptq_act_order_b3_gather_f16.hip"),
                     ),
                 },
             ],
@@ -3317,6 +4929,10 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
@@ -3361,12 +4977,112 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
                     padding: 4,
                     source: Cow::Borrowed(
                         include_str!("wgsl/gptq_act_order_b4_matmul_f32.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_act_order_b4_gather_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Gather,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("g_idx"),
+                                role: Role::Weights(3),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 32,
+                        strips: 8,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/gptq_act_order_b4_gather_f32.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_act_order_b4_gather_f16"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Gather,
+                    output: Element::F16,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("g_idx"),
+                                role: Role::Weights(3),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 32,
+                        strips: 8,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/gptq_act_order_b4_gather_f16.wgsl"),
                     ),
                 },
                 Kernel {
@@ -3493,6 +5209,10 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
@@ -3537,12 +5257,112 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
                     padding: 4,
                     source: Cow::Borrowed(
                         include_str!("hip/gptq_act_order_b4_matmul_f32.hip"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_act_order_b4_gather_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::Gather,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("g_idx"),
+                                role: Role::Weights(3),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 32,
+                        strips: 8,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/gptq_act_order_b4_gather_f32.hip"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_act_order_b4_gather_f16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Gather,
+                    output: Element::F16,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("g_idx"),
+                                role: Role::Weights(3),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 32,
+                        strips: 8,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/gptq_act_order_b4_gather_f16.hip"),
                     ),
                 },
             ],
@@ -3745,6 +5565,10 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
@@ -3789,12 +5613,112 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
                     padding: 4,
                     source: Cow::Borrowed(
                         include_str!("wgsl/gptq_act_order_b8_matmul_f32.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_act_order_b8_gather_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Gather,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("g_idx"),
+                                role: Role::Weights(3),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 32,
+                        strips: 8,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/gptq_act_order_b8_gather_f32.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_act_order_b8_gather_f16"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Gather,
+                    output: Element::F16,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("g_idx"),
+                                role: Role::Weights(3),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 32,
+                        strips: 8,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/gptq_act_order_b8_gather_f16.wgsl"),
                     ),
                 },
                 Kernel {
@@ -3921,6 +5845,10 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
@@ -3965,12 +5893,112 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
                     padding: 4,
                     source: Cow::Borrowed(
                         include_str!("hip/gptq_act_order_b8_matmul_f32.hip"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_act_order_b8_gather_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::Gather,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("g_idx"),
+                                role: Role::Weights(3),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 32,
+                        strips: 8,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/gptq_act_order_b8_gather_f32.hip"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_act_order_b8_gather_f16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Gather,
+                    output: Element::F16,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("g_idx"),
+                                role: Role::Weights(3),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 32,
+                        strips: 8,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/gptq_act_order_b8_gather_f16.hip"),
                     ),
                 },
             ],
@@ -4173,6 +6201,10 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
@@ -4217,12 +6249,112 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
                     padding: 4,
                     source: Cow::Borrowed(
                         include_str!("wgsl/gptq_act_order_v2_b2_matmul_f32.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_act_order_v2_b2_gather_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Gather,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("g_idx"),
+                                role: Role::Weights(3),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 32,
+                        strips: 8,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/gptq_act_order_v2_b2_gather_f32.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_act_order_v2_b2_gather_f16"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Gather,
+                    output: Element::F16,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("g_idx"),
+                                role: Role::Weights(3),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 32,
+                        strips: 8,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/gptq_act_order_v2_b2_gather_f16.wgsl"),
                     ),
                 },
                 Kernel {
@@ -4349,6 +6481,10 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
@@ -4393,12 +6529,112 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
                     padding: 4,
                     source: Cow::Borrowed(
                         include_str!("hip/gptq_act_order_v2_b2_matmul_f32.hip"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_act_order_v2_b2_gather_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::Gather,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("g_idx"),
+                                role: Role::Weights(3),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 32,
+                        strips: 8,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/gptq_act_order_v2_b2_gather_f32.hip"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_act_order_v2_b2_gather_f16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Gather,
+                    output: Element::F16,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("g_idx"),
+                                role: Role::Weights(3),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 32,
+                        strips: 8,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/gptq_act_order_v2_b2_gather_f16.hip"),
                     ),
                 },
             ],
@@ -4601,6 +6837,10 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
@@ -4645,12 +6885,112 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
                     padding: 4,
                     source: Cow::Borrowed(
                         include_str!("wgsl/gptq_act_order_v2_b3_matmul_f32.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_act_order_v2_b3_gather_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Gather,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("g_idx"),
+                                role: Role::Weights(3),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 32,
+                        strips: 8,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/gptq_act_order_v2_b3_gather_f32.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_act_order_v2_b3_gather_f16"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Gather,
+                    output: Element::F16,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("g_idx"),
+                                role: Role::Weights(3),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 32,
+                        strips: 8,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/gptq_act_order_v2_b3_gather_f16.wgsl"),
                     ),
                 },
                 Kernel {
@@ -4777,6 +7117,10 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
@@ -4821,12 +7165,112 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
                     padding: 4,
                     source: Cow::Borrowed(
                         include_str!("hip/gptq_act_order_v2_b3_matmul_f32.hip"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_act_order_v2_b3_gather_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::Gather,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("g_idx"),
+                                role: Role::Weights(3),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 32,
+                        strips: 8,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/gptq_act_order_v2_b3_gather_f32.hip"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_act_order_v2_b3_gather_f16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Gather,
+                    output: Element::F16,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("g_idx"),
+                                role: Role::Weights(3),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 32,
+                        strips: 8,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/gptq_act_order_v2_b3_gather_f16.hip"),
                     ),
                 },
             ],
@@ -5029,6 +7473,10 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
@@ -5073,12 +7521,112 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
                     padding: 4,
                     source: Cow::Borrowed(
                         include_str!("wgsl/gptq_act_order_v2_b4_matmul_f32.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_act_order_v2_b4_gather_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Gather,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("g_idx"),
+                                role: Role::Weights(3),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 32,
+                        strips: 8,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/gptq_act_order_v2_b4_gather_f32.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_act_order_v2_b4_gather_f16"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Gather,
+                    output: Element::F16,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("g_idx"),
+                                role: Role::Weights(3),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 32,
+                        strips: 8,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/gptq_act_order_v2_b4_gather_f16.wgsl"),
                     ),
                 },
                 Kernel {
@@ -5205,6 +7753,10 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
@@ -5249,12 +7801,112 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
                     padding: 4,
                     source: Cow::Borrowed(
                         include_str!("hip/gptq_act_order_v2_b4_matmul_f32.hip"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_act_order_v2_b4_gather_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::Gather,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("g_idx"),
+                                role: Role::Weights(3),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 32,
+                        strips: 8,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/gptq_act_order_v2_b4_gather_f32.hip"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_act_order_v2_b4_gather_f16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Gather,
+                    output: Element::F16,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("g_idx"),
+                                role: Role::Weights(3),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 32,
+                        strips: 8,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/gptq_act_order_v2_b4_gather_f16.hip"),
                     ),
                 },
             ],
@@ -5457,6 +8109,10 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
@@ -5501,12 +8157,112 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
                     padding: 4,
                     source: Cow::Borrowed(
                         include_str!("wgsl/gptq_act_order_v2_b8_matmul_f32.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_act_order_v2_b8_gather_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Gather,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("g_idx"),
+                                role: Role::Weights(3),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 32,
+                        strips: 8,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/gptq_act_order_v2_b8_gather_f32.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_act_order_v2_b8_gather_f16"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Gather,
+                    output: Element::F16,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("g_idx"),
+                                role: Role::Weights(3),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 32,
+                        strips: 8,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/gptq_act_order_v2_b8_gather_f16.wgsl"),
                     ),
                 },
                 Kernel {
@@ -5633,6 +8389,10 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
@@ -5677,12 +8437,112 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
                     padding: 4,
                     source: Cow::Borrowed(
                         include_str!("hip/gptq_act_order_v2_b8_matmul_f32.hip"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_act_order_v2_b8_gather_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::Gather,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("g_idx"),
+                                role: Role::Weights(3),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 32,
+                        strips: 8,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/gptq_act_order_v2_b8_gather_f32.hip"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_act_order_v2_b8_gather_f16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Gather,
+                    output: Element::F16,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("g_idx"),
+                                role: Role::Weights(3),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 32,
+                        strips: 8,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/gptq_act_order_v2_b8_gather_f16.hip"),
                     ),
                 },
             ],
@@ -5857,6 +8717,10 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
@@ -5895,11 +8759,99 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
                     padding: 4,
                     source: Cow::Borrowed(include_str!("wgsl/gptq_b2_matmul_f32.wgsl")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_b2_gather_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Gather,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 32,
+                        strips: 2,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("wgsl/gptq_b2_gather_f32.wgsl")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_b2_gather_f16"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Gather,
+                    output: Element::F16,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 32,
+                        strips: 2,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("wgsl/gptq_b2_gather_f16.wgsl")),
                 },
                 Kernel {
                     name: Cow::Borrowed("gptq_b2_dequant_f32"),
@@ -6009,6 +8961,10 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
@@ -6047,11 +9003,99 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
                     padding: 4,
                     source: Cow::Borrowed(include_str!("hip/gptq_b2_matmul_f32.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_b2_gather_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::Gather,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 32,
+                        strips: 2,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("hip/gptq_b2_gather_f32.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_b2_gather_f16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Gather,
+                    output: Element::F16,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 32,
+                        strips: 2,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("hip/gptq_b2_gather_f16.hip")),
                 },
             ],
         ),
@@ -6225,6 +9269,10 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
@@ -6263,11 +9311,99 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
                     padding: 4,
                     source: Cow::Borrowed(include_str!("wgsl/gptq_b3_matmul_f32.wgsl")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_b3_gather_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Gather,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 32,
+                        strips: 1,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("wgsl/gptq_b3_gather_f32.wgsl")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_b3_gather_f16"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Gather,
+                    output: Element::F16,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 32,
+                        strips: 1,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("wgsl/gptq_b3_gather_f16.wgsl")),
                 },
                 Kernel {
                     name: Cow::Borrowed("gptq_b3_dequant_f32"),
@@ -6377,6 +9513,10 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
@@ -6415,11 +9555,99 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
                     padding: 4,
                     source: Cow::Borrowed(include_str!("hip/gptq_b3_matmul_f32.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_b3_gather_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::Gather,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 32,
+                        strips: 1,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("hip/gptq_b3_gather_f32.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_b3_gather_f16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Gather,
+                    output: Element::F16,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 32,
+                        strips: 1,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("hip/gptq_b3_gather_f16.hip")),
                 },
             ],
         ),
@@ -6593,6 +9821,10 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
@@ -6631,11 +9863,99 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
                     padding: 4,
                     source: Cow::Borrowed(include_str!("wgsl/gptq_b4_matmul_f32.wgsl")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_b4_gather_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Gather,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 32,
+                        strips: 4,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("wgsl/gptq_b4_gather_f32.wgsl")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_b4_gather_f16"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Gather,
+                    output: Element::F16,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 32,
+                        strips: 4,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("wgsl/gptq_b4_gather_f16.wgsl")),
                 },
                 Kernel {
                     name: Cow::Borrowed("gptq_b4_dequant_f32"),
@@ -6745,6 +10065,10 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
@@ -6783,11 +10107,99 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
                     padding: 4,
                     source: Cow::Borrowed(include_str!("hip/gptq_b4_matmul_f32.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_b4_gather_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::Gather,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 32,
+                        strips: 4,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("hip/gptq_b4_gather_f32.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_b4_gather_f16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Gather,
+                    output: Element::F16,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 32,
+                        strips: 4,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("hip/gptq_b4_gather_f16.hip")),
                 },
             ],
         ),
@@ -6961,6 +10373,10 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
@@ -6999,11 +10415,99 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
                     padding: 4,
                     source: Cow::Borrowed(include_str!("wgsl/gptq_b8_matmul_f32.wgsl")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_b8_gather_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Gather,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 32,
+                        strips: 8,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("wgsl/gptq_b8_gather_f32.wgsl")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_b8_gather_f16"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Gather,
+                    output: Element::F16,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 32,
+                        strips: 8,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("wgsl/gptq_b8_gather_f16.wgsl")),
                 },
                 Kernel {
                     name: Cow::Borrowed("gptq_b8_dequant_f32"),
@@ -7113,6 +10617,10 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
@@ -7151,11 +10659,99 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
                     padding: 4,
                     source: Cow::Borrowed(include_str!("hip/gptq_b8_matmul_f32.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_b8_gather_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::Gather,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 32,
+                        strips: 8,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("hip/gptq_b8_gather_f32.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_b8_gather_f16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Gather,
+                    output: Element::F16,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 32,
+                        strips: 8,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("hip/gptq_b8_gather_f16.hip")),
                 },
             ],
         ),
@@ -7335,6 +10931,10 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
@@ -7375,12 +10975,104 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
                     padding: 4,
                     source: Cow::Borrowed(
                         include_str!("wgsl/gptq_masked_b2_matmul_f32.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_masked_b2_gather_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Gather,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 32,
+                        strips: 2,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/gptq_masked_b2_gather_f32.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_masked_b2_gather_f16"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Gather,
+                    output: Element::F16,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 32,
+                        strips: 2,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/gptq_masked_b2_gather_f16.wgsl"),
                     ),
                 },
                 Kernel {
@@ -7495,6 +11187,10 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
@@ -7535,12 +11231,104 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
                     padding: 4,
                     source: Cow::Borrowed(
                         include_str!("hip/gptq_masked_b2_matmul_f32.hip"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_masked_b2_gather_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::Gather,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 32,
+                        strips: 2,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/gptq_masked_b2_gather_f32.hip"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_masked_b2_gather_f16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Gather,
+                    output: Element::F16,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 32,
+                        strips: 2,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/gptq_masked_b2_gather_f16.hip"),
                     ),
                 },
             ],
@@ -7721,6 +11509,10 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
@@ -7761,12 +11553,104 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
                     padding: 4,
                     source: Cow::Borrowed(
                         include_str!("wgsl/gptq_masked_b3_matmul_f32.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_masked_b3_gather_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Gather,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 32,
+                        strips: 1,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/gptq_masked_b3_gather_f32.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_masked_b3_gather_f16"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Gather,
+                    output: Element::F16,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 32,
+                        strips: 1,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/gptq_masked_b3_gather_f16.wgsl"),
                     ),
                 },
                 Kernel {
@@ -7881,6 +11765,10 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
@@ -7921,12 +11809,104 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
                     padding: 4,
                     source: Cow::Borrowed(
                         include_str!("hip/gptq_masked_b3_matmul_f32.hip"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_masked_b3_gather_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::Gather,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 32,
+                        strips: 1,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/gptq_masked_b3_gather_f32.hip"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_masked_b3_gather_f16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Gather,
+                    output: Element::F16,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 32,
+                        strips: 1,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/gptq_masked_b3_gather_f16.hip"),
                     ),
                 },
             ],
@@ -8107,6 +12087,10 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
@@ -8147,12 +12131,104 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
                     padding: 4,
                     source: Cow::Borrowed(
                         include_str!("wgsl/gptq_masked_b4_matmul_f32.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_masked_b4_gather_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Gather,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 32,
+                        strips: 4,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/gptq_masked_b4_gather_f32.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_masked_b4_gather_f16"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Gather,
+                    output: Element::F16,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 32,
+                        strips: 4,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/gptq_masked_b4_gather_f16.wgsl"),
                     ),
                 },
                 Kernel {
@@ -8267,6 +12343,10 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
@@ -8307,12 +12387,104 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
                     padding: 4,
                     source: Cow::Borrowed(
                         include_str!("hip/gptq_masked_b4_matmul_f32.hip"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_masked_b4_gather_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::Gather,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 32,
+                        strips: 4,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/gptq_masked_b4_gather_f32.hip"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_masked_b4_gather_f16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Gather,
+                    output: Element::F16,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 32,
+                        strips: 4,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/gptq_masked_b4_gather_f16.hip"),
                     ),
                 },
             ],
@@ -8493,6 +12665,10 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
@@ -8533,12 +12709,104 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
                     padding: 4,
                     source: Cow::Borrowed(
                         include_str!("wgsl/gptq_masked_b8_matmul_f32.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_masked_b8_gather_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Gather,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 32,
+                        strips: 8,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/gptq_masked_b8_gather_f32.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_masked_b8_gather_f16"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Gather,
+                    output: Element::F16,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 32,
+                        strips: 8,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/gptq_masked_b8_gather_f16.wgsl"),
                     ),
                 },
                 Kernel {
@@ -8653,6 +12921,10 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
@@ -8693,12 +12965,104 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
                     padding: 4,
                     source: Cow::Borrowed(
                         include_str!("hip/gptq_masked_b8_matmul_f32.hip"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_masked_b8_gather_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::Gather,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 32,
+                        strips: 8,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/gptq_masked_b8_gather_f32.hip"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_masked_b8_gather_f16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Gather,
+                    output: Element::F16,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 32,
+                        strips: 8,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/gptq_masked_b8_gather_f16.hip"),
                     ),
                 },
             ],
@@ -8877,6 +13241,10 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
@@ -8917,12 +13285,104 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
                     padding: 4,
                     source: Cow::Borrowed(
                         include_str!("wgsl/gptq_v2_b2_matmul_f32.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_v2_b2_gather_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Gather,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 32,
+                        strips: 2,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/gptq_v2_b2_gather_f32.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_v2_b2_gather_f16"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Gather,
+                    output: Element::F16,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 32,
+                        strips: 2,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/gptq_v2_b2_gather_f16.wgsl"),
                     ),
                 },
                 Kernel {
@@ -9033,6 +13493,10 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
@@ -9071,11 +13535,99 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
                     padding: 4,
                     source: Cow::Borrowed(include_str!("hip/gptq_v2_b2_matmul_f32.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_v2_b2_gather_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::Gather,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 32,
+                        strips: 2,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("hip/gptq_v2_b2_gather_f32.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_v2_b2_gather_f16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Gather,
+                    output: Element::F16,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 32,
+                        strips: 2,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("hip/gptq_v2_b2_gather_f16.hip")),
                 },
             ],
         ),
@@ -9253,6 +13805,10 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
@@ -9293,12 +13849,104 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
                     padding: 4,
                     source: Cow::Borrowed(
                         include_str!("wgsl/gptq_v2_b3_matmul_f32.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_v2_b3_gather_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Gather,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 32,
+                        strips: 1,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/gptq_v2_b3_gather_f32.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_v2_b3_gather_f16"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Gather,
+                    output: Element::F16,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 32,
+                        strips: 1,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/gptq_v2_b3_gather_f16.wgsl"),
                     ),
                 },
                 Kernel {
@@ -9409,6 +14057,10 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
@@ -9447,11 +14099,99 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
                     padding: 4,
                     source: Cow::Borrowed(include_str!("hip/gptq_v2_b3_matmul_f32.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_v2_b3_gather_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::Gather,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 32,
+                        strips: 1,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("hip/gptq_v2_b3_gather_f32.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_v2_b3_gather_f16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Gather,
+                    output: Element::F16,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 32,
+                        strips: 1,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("hip/gptq_v2_b3_gather_f16.hip")),
                 },
             ],
         ),
@@ -9629,6 +14369,10 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
@@ -9669,12 +14413,104 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
                     padding: 4,
                     source: Cow::Borrowed(
                         include_str!("wgsl/gptq_v2_b4_matmul_f32.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_v2_b4_gather_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Gather,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 32,
+                        strips: 4,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/gptq_v2_b4_gather_f32.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_v2_b4_gather_f16"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Gather,
+                    output: Element::F16,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 32,
+                        strips: 4,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/gptq_v2_b4_gather_f16.wgsl"),
                     ),
                 },
                 Kernel {
@@ -9785,6 +14621,10 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
@@ -9823,11 +14663,99 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
                     padding: 4,
                     source: Cow::Borrowed(include_str!("hip/gptq_v2_b4_matmul_f32.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_v2_b4_gather_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::Gather,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 32,
+                        strips: 4,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("hip/gptq_v2_b4_gather_f32.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_v2_b4_gather_f16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Gather,
+                    output: Element::F16,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 32,
+                        strips: 4,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("hip/gptq_v2_b4_gather_f16.hip")),
                 },
             ],
         ),
@@ -10005,6 +14933,10 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
@@ -10045,12 +14977,104 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
                     padding: 4,
                     source: Cow::Borrowed(
                         include_str!("wgsl/gptq_v2_b8_matmul_f32.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_v2_b8_gather_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Gather,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 32,
+                        strips: 8,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/gptq_v2_b8_gather_f32.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_v2_b8_gather_f16"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Gather,
+                    output: Element::F16,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 32,
+                        strips: 8,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/gptq_v2_b8_gather_f16.wgsl"),
                     ),
                 },
                 Kernel {
@@ -10161,6 +15185,10 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
@@ -10199,11 +15227,99 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
                     padding: 4,
                     source: Cow::Borrowed(include_str!("hip/gptq_v2_b8_matmul_f32.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_v2_b8_gather_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::Gather,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 32,
+                        strips: 8,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("hip/gptq_v2_b8_gather_f32.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_v2_b8_gather_f16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Gather,
+                    output: Element::F16,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 32,
+                        strips: 8,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("hip/gptq_v2_b8_gather_f16.hip")),
                 },
             ],
         ),
@@ -10328,6 +15444,10 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
@@ -10362,11 +15482,91 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
                     padding: 4,
                     source: Cow::Borrowed(include_str!("wgsl/iq1_m_matmul_f32.wgsl")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("iq1_m_gather_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Gather,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("tables"),
+                                role: Role::Tables,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 256,
+                        strips: 8,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("wgsl/iq1_m_gather_f32.wgsl")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("iq1_m_gather_f16"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Gather,
+                    output: Element::F16,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("tables"),
+                                role: Role::Tables,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 256,
+                        strips: 8,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("wgsl/iq1_m_gather_f16.wgsl")),
                 },
                 Kernel {
                     name: Cow::Borrowed("iq1_m_dequant_f32"),
@@ -10464,6 +15664,10 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
@@ -10498,11 +15702,91 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
                     padding: 4,
                     source: Cow::Borrowed(include_str!("hip/iq1_m_matmul_f32.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("iq1_m_gather_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::Gather,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("tables"),
+                                role: Role::Tables,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 256,
+                        strips: 8,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("hip/iq1_m_gather_f32.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("iq1_m_gather_f16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Gather,
+                    output: Element::F16,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("tables"),
+                                role: Role::Tables,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 256,
+                        strips: 8,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("hip/iq1_m_gather_f16.hip")),
                 },
             ],
         ),
@@ -10627,6 +15911,10 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
@@ -10661,11 +15949,91 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
                     padding: 4,
                     source: Cow::Borrowed(include_str!("wgsl/iq1_s_matmul_f32.wgsl")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("iq1_s_gather_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Gather,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("tables"),
+                                role: Role::Tables,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 256,
+                        strips: 8,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("wgsl/iq1_s_gather_f32.wgsl")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("iq1_s_gather_f16"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Gather,
+                    output: Element::F16,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("tables"),
+                                role: Role::Tables,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 256,
+                        strips: 8,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("wgsl/iq1_s_gather_f16.wgsl")),
                 },
                 Kernel {
                     name: Cow::Borrowed("iq1_s_dequant_f32"),
@@ -10763,6 +16131,10 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
@@ -10797,11 +16169,91 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
                     padding: 4,
                     source: Cow::Borrowed(include_str!("hip/iq1_s_matmul_f32.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("iq1_s_gather_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::Gather,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("tables"),
+                                role: Role::Tables,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 256,
+                        strips: 8,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("hip/iq1_s_gather_f32.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("iq1_s_gather_f16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Gather,
+                    output: Element::F16,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("tables"),
+                                role: Role::Tables,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 256,
+                        strips: 8,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("hip/iq1_s_gather_f16.hip")),
                 },
             ],
         ),
@@ -10926,6 +16378,10 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
@@ -10960,11 +16416,91 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
                     padding: 4,
                     source: Cow::Borrowed(include_str!("wgsl/iq2_s_matmul_f32.wgsl")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("iq2_s_gather_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Gather,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("tables"),
+                                role: Role::Tables,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 256,
+                        strips: 8,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("wgsl/iq2_s_gather_f32.wgsl")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("iq2_s_gather_f16"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Gather,
+                    output: Element::F16,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("tables"),
+                                role: Role::Tables,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 256,
+                        strips: 8,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("wgsl/iq2_s_gather_f16.wgsl")),
                 },
                 Kernel {
                     name: Cow::Borrowed("iq2_s_dequant_f32"),
@@ -11062,6 +16598,10 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
@@ -11096,11 +16636,91 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
                     padding: 4,
                     source: Cow::Borrowed(include_str!("hip/iq2_s_matmul_f32.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("iq2_s_gather_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::Gather,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("tables"),
+                                role: Role::Tables,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 256,
+                        strips: 8,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("hip/iq2_s_gather_f32.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("iq2_s_gather_f16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Gather,
+                    output: Element::F16,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("tables"),
+                                role: Role::Tables,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 256,
+                        strips: 8,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("hip/iq2_s_gather_f16.hip")),
                 },
             ],
         ),
@@ -11225,6 +16845,10 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
@@ -11259,11 +16883,91 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
                     padding: 4,
                     source: Cow::Borrowed(include_str!("wgsl/iq2_xs_matmul_f32.wgsl")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("iq2_xs_gather_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Gather,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("tables"),
+                                role: Role::Tables,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 256,
+                        strips: 16,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("wgsl/iq2_xs_gather_f32.wgsl")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("iq2_xs_gather_f16"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Gather,
+                    output: Element::F16,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("tables"),
+                                role: Role::Tables,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 256,
+                        strips: 16,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("wgsl/iq2_xs_gather_f16.wgsl")),
                 },
                 Kernel {
                     name: Cow::Borrowed("iq2_xs_dequant_f32"),
@@ -11361,6 +17065,10 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
@@ -11395,11 +17103,91 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
                     padding: 4,
                     source: Cow::Borrowed(include_str!("hip/iq2_xs_matmul_f32.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("iq2_xs_gather_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::Gather,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("tables"),
+                                role: Role::Tables,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 256,
+                        strips: 16,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("hip/iq2_xs_gather_f32.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("iq2_xs_gather_f16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Gather,
+                    output: Element::F16,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("tables"),
+                                role: Role::Tables,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 256,
+                        strips: 16,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("hip/iq2_xs_gather_f16.hip")),
                 },
             ],
         ),
@@ -11524,6 +17312,10 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
@@ -11558,11 +17350,91 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
                     padding: 4,
                     source: Cow::Borrowed(include_str!("wgsl/iq2_xxs_matmul_f32.wgsl")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("iq2_xxs_gather_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Gather,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("tables"),
+                                role: Role::Tables,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 256,
+                        strips: 8,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("wgsl/iq2_xxs_gather_f32.wgsl")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("iq2_xxs_gather_f16"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Gather,
+                    output: Element::F16,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("tables"),
+                                role: Role::Tables,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 256,
+                        strips: 8,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("wgsl/iq2_xxs_gather_f16.wgsl")),
                 },
                 Kernel {
                     name: Cow::Borrowed("iq2_xxs_dequant_f32"),
@@ -11660,6 +17532,10 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
@@ -11694,11 +17570,91 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
                     padding: 4,
                     source: Cow::Borrowed(include_str!("hip/iq2_xxs_matmul_f32.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("iq2_xxs_gather_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::Gather,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("tables"),
+                                role: Role::Tables,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 256,
+                        strips: 8,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("hip/iq2_xxs_gather_f32.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("iq2_xxs_gather_f16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Gather,
+                    output: Element::F16,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("tables"),
+                                role: Role::Tables,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 256,
+                        strips: 8,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("hip/iq2_xxs_gather_f16.hip")),
                 },
             ],
         ),
@@ -11823,6 +17779,10 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
@@ -11857,11 +17817,91 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
                     padding: 4,
                     source: Cow::Borrowed(include_str!("wgsl/iq3_s_matmul_f32.wgsl")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("iq3_s_gather_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Gather,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("tables"),
+                                role: Role::Tables,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 256,
+                        strips: 16,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("wgsl/iq3_s_gather_f32.wgsl")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("iq3_s_gather_f16"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Gather,
+                    output: Element::F16,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("tables"),
+                                role: Role::Tables,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 256,
+                        strips: 16,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("wgsl/iq3_s_gather_f16.wgsl")),
                 },
                 Kernel {
                     name: Cow::Borrowed("iq3_s_dequant_f32"),
@@ -11959,6 +17999,10 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
@@ -11993,11 +18037,91 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
                     padding: 4,
                     source: Cow::Borrowed(include_str!("hip/iq3_s_matmul_f32.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("iq3_s_gather_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::Gather,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("tables"),
+                                role: Role::Tables,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 256,
+                        strips: 16,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("hip/iq3_s_gather_f32.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("iq3_s_gather_f16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Gather,
+                    output: Element::F16,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("tables"),
+                                role: Role::Tables,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 256,
+                        strips: 16,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("hip/iq3_s_gather_f16.hip")),
                 },
             ],
         ),
@@ -12122,6 +18246,10 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
@@ -12156,11 +18284,91 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
                     padding: 4,
                     source: Cow::Borrowed(include_str!("wgsl/iq3_xxs_matmul_f32.wgsl")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("iq3_xxs_gather_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Gather,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("tables"),
+                                role: Role::Tables,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 256,
+                        strips: 16,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("wgsl/iq3_xxs_gather_f32.wgsl")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("iq3_xxs_gather_f16"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Gather,
+                    output: Element::F16,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("tables"),
+                                role: Role::Tables,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 256,
+                        strips: 16,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("wgsl/iq3_xxs_gather_f16.wgsl")),
                 },
                 Kernel {
                     name: Cow::Borrowed("iq3_xxs_dequant_f32"),
@@ -12258,6 +18466,10 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
@@ -12292,11 +18504,91 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
                     padding: 4,
                     source: Cow::Borrowed(include_str!("hip/iq3_xxs_matmul_f32.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("iq3_xxs_gather_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::Gather,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("tables"),
+                                role: Role::Tables,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 256,
+                        strips: 16,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("hip/iq3_xxs_gather_f32.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("iq3_xxs_gather_f16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Gather,
+                    output: Element::F16,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("tables"),
+                                role: Role::Tables,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 256,
+                        strips: 16,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("hip/iq3_xxs_gather_f16.hip")),
                 },
             ],
         ),
@@ -12409,6 +18701,10 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
@@ -12439,11 +18735,83 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
                     padding: 4,
                     source: Cow::Borrowed(include_str!("wgsl/iq4_nl_matmul_f32.wgsl")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("iq4_nl_gather_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Gather,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 32,
+                        strips: 4,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("wgsl/iq4_nl_gather_f32.wgsl")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("iq4_nl_gather_f16"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Gather,
+                    output: Element::F16,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 32,
+                        strips: 4,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("wgsl/iq4_nl_gather_f16.wgsl")),
                 },
                 Kernel {
                     name: Cow::Borrowed("iq4_nl_dequant_f32"),
@@ -12529,6 +18897,10 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
@@ -12559,11 +18931,83 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
                     padding: 4,
                     source: Cow::Borrowed(include_str!("hip/iq4_nl_matmul_f32.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("iq4_nl_gather_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::Gather,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 32,
+                        strips: 4,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("hip/iq4_nl_gather_f32.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("iq4_nl_gather_f16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Gather,
+                    output: Element::F16,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 32,
+                        strips: 4,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("hip/iq4_nl_gather_f16.hip")),
                 },
             ],
         ),
@@ -12676,6 +19120,10 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
@@ -12706,11 +19154,83 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
                     padding: 4,
                     source: Cow::Borrowed(include_str!("wgsl/iq4_xs_matmul_f32.wgsl")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("iq4_xs_gather_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Gather,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 256,
+                        strips: 32,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("wgsl/iq4_xs_gather_f32.wgsl")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("iq4_xs_gather_f16"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Gather,
+                    output: Element::F16,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 256,
+                        strips: 32,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("wgsl/iq4_xs_gather_f16.wgsl")),
                 },
                 Kernel {
                     name: Cow::Borrowed("iq4_xs_dequant_f32"),
@@ -12796,6 +19316,10 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
@@ -12826,11 +19350,83 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
                     padding: 4,
                     source: Cow::Borrowed(include_str!("hip/iq4_xs_matmul_f32.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("iq4_xs_gather_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::Gather,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 256,
+                        strips: 32,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("hip/iq4_xs_gather_f32.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("iq4_xs_gather_f16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Gather,
+                    output: Element::F16,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 256,
+                        strips: 32,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("hip/iq4_xs_gather_f16.hip")),
                 },
             ],
         ),
@@ -12943,6 +19539,10 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
@@ -12973,11 +19573,83 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
                     padding: 4,
                     source: Cow::Borrowed(include_str!("wgsl/mxfp4_matmul_f32.wgsl")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("mxfp4_gather_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Gather,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 32,
+                        strips: 4,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("wgsl/mxfp4_gather_f32.wgsl")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("mxfp4_gather_f16"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Gather,
+                    output: Element::F16,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 32,
+                        strips: 4,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("wgsl/mxfp4_gather_f16.wgsl")),
                 },
                 Kernel {
                     name: Cow::Borrowed("mxfp4_dequant_f32"),
@@ -13063,6 +19735,10 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
@@ -13093,11 +19769,83 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
                     padding: 4,
                     source: Cow::Borrowed(include_str!("hip/mxfp4_matmul_f32.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("mxfp4_gather_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::Gather,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 32,
+                        strips: 4,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("hip/mxfp4_gather_f32.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("mxfp4_gather_f16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Gather,
+                    output: Element::F16,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 32,
+                        strips: 4,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("hip/mxfp4_gather_f16.hip")),
                 },
             ],
         ),
@@ -13244,6 +19992,10 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
@@ -13278,11 +20030,91 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
                     padding: 4,
                     source: Cow::Borrowed(include_str!("wgsl/nf4_matmul_f32.wgsl")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("nf4_gather_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Gather,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("packed"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("absmax"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 8,
+                        strips: 1,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("wgsl/nf4_gather_f32.wgsl")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("nf4_gather_f16"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Gather,
+                    output: Element::F16,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("packed"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("absmax"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 8,
+                        strips: 1,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("wgsl/nf4_gather_f16.wgsl")),
                 },
                 Kernel {
                     name: Cow::Borrowed("nf4_dequant_f32"),
@@ -13380,6 +20212,10 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
@@ -13414,11 +20250,91 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
                     padding: 4,
                     source: Cow::Borrowed(include_str!("hip/nf4_matmul_f32.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("nf4_gather_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::Gather,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("packed"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("absmax"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 8,
+                        strips: 1,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("hip/nf4_gather_f32.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("nf4_gather_f16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Gather,
+                    output: Element::F16,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("packed"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("absmax"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 8,
+                        strips: 1,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("hip/nf4_gather_f16.hip")),
                 },
             ],
         ),
@@ -13638,6 +20554,10 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
@@ -13686,12 +20606,120 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
                     padding: 4,
                     source: Cow::Borrowed(
                         include_str!("wgsl/nf4_nested_matmul_f32.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("nf4_nested_gather_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Gather,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("packed"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("absmax"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("nested_absmax"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("nested_quant_map"),
+                                role: Role::Weights(3),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("nested_offset"),
+                                role: Role::Weights(4),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 8,
+                        strips: 1,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/nf4_nested_gather_f32.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("nf4_nested_gather_f16"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Gather,
+                    output: Element::F16,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("packed"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("absmax"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("nested_absmax"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("nested_quant_map"),
+                                role: Role::Weights(3),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("nested_offset"),
+                                role: Role::Weights(4),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 8,
+                        strips: 1,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/nf4_nested_gather_f16.wgsl"),
                     ),
                 },
                 Kernel {
@@ -13826,6 +20854,10 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
@@ -13872,11 +20904,115 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
                     padding: 4,
                     source: Cow::Borrowed(include_str!("hip/nf4_nested_matmul_f32.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("nf4_nested_gather_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::Gather,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("packed"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("absmax"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("nested_absmax"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("nested_quant_map"),
+                                role: Role::Weights(3),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("nested_offset"),
+                                role: Role::Weights(4),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 8,
+                        strips: 1,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("hip/nf4_nested_gather_f32.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("nf4_nested_gather_f16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Gather,
+                    output: Element::F16,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("packed"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("absmax"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("nested_absmax"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("nested_quant_map"),
+                                role: Role::Weights(3),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("nested_offset"),
+                                role: Role::Weights(4),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 8,
+                        strips: 1,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("hip/nf4_nested_gather_f16.hip")),
                 },
             ],
         ),
@@ -13999,6 +21135,10 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
@@ -14033,11 +21173,91 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
                     padding: 4,
                     source: Cow::Borrowed(include_str!("wgsl/nvfp4_matmul_f32.wgsl")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("nvfp4_gather_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Gather,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("tables"),
+                                role: Role::Tables,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 64,
+                        strips: 8,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("wgsl/nvfp4_gather_f32.wgsl")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("nvfp4_gather_f16"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Gather,
+                    output: Element::F16,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("tables"),
+                                role: Role::Tables,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 64,
+                        strips: 8,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("wgsl/nvfp4_gather_f16.wgsl")),
                 },
                 Kernel {
                     name: Cow::Borrowed("nvfp4_dequant_f32"),
@@ -14135,6 +21355,10 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
@@ -14169,11 +21393,91 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
                     padding: 4,
                     source: Cow::Borrowed(include_str!("hip/nvfp4_matmul_f32.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("nvfp4_gather_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::Gather,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("tables"),
+                                role: Role::Tables,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 64,
+                        strips: 8,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("hip/nvfp4_gather_f32.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("nvfp4_gather_f16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Gather,
+                    output: Element::F16,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("tables"),
+                                role: Role::Tables,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 64,
+                        strips: 8,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("hip/nvfp4_gather_f16.hip")),
                 },
             ],
         ),
@@ -14284,6 +21588,10 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
@@ -14314,11 +21622,83 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
                     padding: 4,
                     source: Cow::Borrowed(include_str!("wgsl/q1_0_matmul_f32.wgsl")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q1_0_gather_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Gather,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 128,
+                        strips: 4,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("wgsl/q1_0_gather_f32.wgsl")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q1_0_gather_f16"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Gather,
+                    output: Element::F16,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 128,
+                        strips: 4,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("wgsl/q1_0_gather_f16.wgsl")),
                 },
                 Kernel {
                     name: Cow::Borrowed("q1_0_dequant_f32"),
@@ -14404,6 +21784,10 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
@@ -14434,11 +21818,83 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
                     padding: 4,
                     source: Cow::Borrowed(include_str!("hip/q1_0_matmul_f32.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q1_0_gather_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::Gather,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 128,
+                        strips: 4,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("hip/q1_0_gather_f32.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q1_0_gather_f16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Gather,
+                    output: Element::F16,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 128,
+                        strips: 4,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("hip/q1_0_gather_f16.hip")),
                 },
             ],
         ),
@@ -14549,6 +22005,10 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
@@ -14579,11 +22039,83 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
                     padding: 4,
                     source: Cow::Borrowed(include_str!("wgsl/q2_0_matmul_f32.wgsl")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q2_0_gather_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Gather,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 64,
+                        strips: 4,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("wgsl/q2_0_gather_f32.wgsl")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q2_0_gather_f16"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Gather,
+                    output: Element::F16,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 64,
+                        strips: 4,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("wgsl/q2_0_gather_f16.wgsl")),
                 },
                 Kernel {
                     name: Cow::Borrowed("q2_0_dequant_f32"),
@@ -14669,6 +22201,10 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
@@ -14699,11 +22235,83 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
                     padding: 4,
                     source: Cow::Borrowed(include_str!("hip/q2_0_matmul_f32.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q2_0_gather_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::Gather,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 64,
+                        strips: 4,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("hip/q2_0_gather_f32.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q2_0_gather_f16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Gather,
+                    output: Element::F16,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 64,
+                        strips: 4,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("hip/q2_0_gather_f16.hip")),
                 },
             ],
         ),
@@ -14816,6 +22424,10 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
@@ -14846,11 +22458,83 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
                     padding: 4,
                     source: Cow::Borrowed(include_str!("wgsl/q2_k_matmul_f32.wgsl")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q2_k_gather_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Gather,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 256,
+                        strips: 16,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("wgsl/q2_k_gather_f32.wgsl")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q2_k_gather_f16"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Gather,
+                    output: Element::F16,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 256,
+                        strips: 16,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("wgsl/q2_k_gather_f16.wgsl")),
                 },
                 Kernel {
                     name: Cow::Borrowed("q2_k_dequant_f32"),
@@ -14936,6 +22620,10 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
@@ -14966,11 +22654,83 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
                     padding: 4,
                     source: Cow::Borrowed(include_str!("hip/q2_k_matmul_f32.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q2_k_gather_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::Gather,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 256,
+                        strips: 16,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("hip/q2_k_gather_f32.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q2_k_gather_f16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Gather,
+                    output: Element::F16,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 256,
+                        strips: 16,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("hip/q2_k_gather_f16.hip")),
                 },
             ],
         ),
@@ -15081,6 +22841,10 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
@@ -15111,11 +22875,83 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
                     padding: 4,
                     source: Cow::Borrowed(include_str!("wgsl/q3_k_matmul_f32.wgsl")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q3_k_gather_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Gather,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 256,
+                        strips: 16,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("wgsl/q3_k_gather_f32.wgsl")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q3_k_gather_f16"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Gather,
+                    output: Element::F16,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 256,
+                        strips: 16,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("wgsl/q3_k_gather_f16.wgsl")),
                 },
                 Kernel {
                     name: Cow::Borrowed("q3_k_dequant_f32"),
@@ -15201,6 +23037,10 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
@@ -15231,11 +23071,83 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
                     padding: 4,
                     source: Cow::Borrowed(include_str!("hip/q3_k_matmul_f32.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q3_k_gather_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::Gather,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 256,
+                        strips: 16,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("hip/q3_k_gather_f32.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q3_k_gather_f16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Gather,
+                    output: Element::F16,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 256,
+                        strips: 16,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("hip/q3_k_gather_f16.hip")),
                 },
             ],
         ),
@@ -15346,6 +23258,10 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
@@ -15376,11 +23292,83 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
                     padding: 4,
                     source: Cow::Borrowed(include_str!("wgsl/q4_0_matmul_f32.wgsl")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q4_0_gather_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Gather,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 32,
+                        strips: 4,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("wgsl/q4_0_gather_f32.wgsl")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q4_0_gather_f16"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Gather,
+                    output: Element::F16,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 32,
+                        strips: 4,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("wgsl/q4_0_gather_f16.wgsl")),
                 },
                 Kernel {
                     name: Cow::Borrowed("q4_0_dequant_f32"),
@@ -15466,6 +23454,10 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
@@ -15496,11 +23488,83 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
                     padding: 4,
                     source: Cow::Borrowed(include_str!("hip/q4_0_matmul_f32.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q4_0_gather_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::Gather,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 32,
+                        strips: 4,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("hip/q4_0_gather_f32.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q4_0_gather_f16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Gather,
+                    output: Element::F16,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 32,
+                        strips: 4,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("hip/q4_0_gather_f16.hip")),
                 },
             ],
         ),
@@ -15613,6 +23677,10 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
@@ -15643,11 +23711,83 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
                     padding: 4,
                     source: Cow::Borrowed(include_str!("wgsl/q4_0_f32_matmul_f32.wgsl")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q4_0_f32_gather_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Gather,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 32,
+                        strips: 4,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("wgsl/q4_0_f32_gather_f32.wgsl")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q4_0_f32_gather_f16"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Gather,
+                    output: Element::F16,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 32,
+                        strips: 4,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("wgsl/q4_0_f32_gather_f16.wgsl")),
                 },
                 Kernel {
                     name: Cow::Borrowed("q4_0_f32_dequant_f32"),
@@ -15733,6 +23873,10 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
@@ -15763,11 +23907,83 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
                     padding: 4,
                     source: Cow::Borrowed(include_str!("hip/q4_0_f32_matmul_f32.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q4_0_f32_gather_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::Gather,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 32,
+                        strips: 4,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("hip/q4_0_f32_gather_f32.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q4_0_f32_gather_f16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Gather,
+                    output: Element::F16,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 32,
+                        strips: 4,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("hip/q4_0_f32_gather_f16.hip")),
                 },
             ],
         ),
@@ -15882,6 +24098,10 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
@@ -15914,12 +24134,88 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
                     padding: 4,
                     source: Cow::Borrowed(
                         include_str!("wgsl/q4_0_f32_halves_matmul_f32.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q4_0_f32_halves_gather_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Gather,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 32,
+                        strips: 4,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/q4_0_f32_halves_gather_f32.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q4_0_f32_halves_gather_f16"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Gather,
+                    output: Element::F16,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 32,
+                        strips: 4,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/q4_0_f32_halves_gather_f16.wgsl"),
                     ),
                 },
                 Kernel {
@@ -16010,6 +24306,10 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
@@ -16042,12 +24342,88 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
                     padding: 4,
                     source: Cow::Borrowed(
                         include_str!("hip/q4_0_f32_halves_matmul_f32.hip"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q4_0_f32_halves_gather_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::Gather,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 32,
+                        strips: 4,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/q4_0_f32_halves_gather_f32.hip"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q4_0_f32_halves_gather_f16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Gather,
+                    output: Element::F16,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 32,
+                        strips: 4,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/q4_0_f32_halves_gather_f16.hip"),
                     ),
                 },
             ],
@@ -16161,6 +24537,10 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
@@ -16191,11 +24571,83 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
                     padding: 4,
                     source: Cow::Borrowed(include_str!("wgsl/q4_1_matmul_f32.wgsl")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q4_1_gather_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Gather,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 32,
+                        strips: 4,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("wgsl/q4_1_gather_f32.wgsl")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q4_1_gather_f16"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Gather,
+                    output: Element::F16,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 32,
+                        strips: 4,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("wgsl/q4_1_gather_f16.wgsl")),
                 },
                 Kernel {
                     name: Cow::Borrowed("q4_1_dequant_f32"),
@@ -16281,6 +24733,10 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
@@ -16311,11 +24767,83 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
                     padding: 4,
                     source: Cow::Borrowed(include_str!("hip/q4_1_matmul_f32.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q4_1_gather_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::Gather,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 32,
+                        strips: 4,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("hip/q4_1_gather_f32.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q4_1_gather_f16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Gather,
+                    output: Element::F16,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 32,
+                        strips: 4,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("hip/q4_1_gather_f16.hip")),
                 },
             ],
         ),
@@ -16426,6 +24954,10 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
@@ -16456,11 +24988,83 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
                     padding: 4,
                     source: Cow::Borrowed(include_str!("wgsl/q4_k_matmul_f32.wgsl")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q4_k_gather_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Gather,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 256,
+                        strips: 32,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("wgsl/q4_k_gather_f32.wgsl")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q4_k_gather_f16"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Gather,
+                    output: Element::F16,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 256,
+                        strips: 32,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("wgsl/q4_k_gather_f16.wgsl")),
                 },
                 Kernel {
                     name: Cow::Borrowed("q4_k_dequant_f32"),
@@ -16546,6 +25150,10 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
@@ -16576,11 +25184,83 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
                     padding: 4,
                     source: Cow::Borrowed(include_str!("hip/q4_k_matmul_f32.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q4_k_gather_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::Gather,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 256,
+                        strips: 32,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("hip/q4_k_gather_f32.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q4_k_gather_f16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Gather,
+                    output: Element::F16,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 256,
+                        strips: 32,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("hip/q4_k_gather_f16.hip")),
                 },
             ],
         ),
@@ -16691,6 +25371,10 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
@@ -16721,11 +25405,83 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
                     padding: 4,
                     source: Cow::Borrowed(include_str!("wgsl/q5_0_matmul_f32.wgsl")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q5_0_gather_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Gather,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 32,
+                        strips: 4,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("wgsl/q5_0_gather_f32.wgsl")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q5_0_gather_f16"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Gather,
+                    output: Element::F16,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 32,
+                        strips: 4,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("wgsl/q5_0_gather_f16.wgsl")),
                 },
                 Kernel {
                     name: Cow::Borrowed("q5_0_dequant_f32"),
@@ -16811,6 +25567,10 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
@@ -16841,11 +25601,83 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
                     padding: 4,
                     source: Cow::Borrowed(include_str!("hip/q5_0_matmul_f32.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q5_0_gather_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::Gather,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 32,
+                        strips: 4,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("hip/q5_0_gather_f32.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q5_0_gather_f16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Gather,
+                    output: Element::F16,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 32,
+                        strips: 4,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("hip/q5_0_gather_f16.hip")),
                 },
             ],
         ),
@@ -16958,6 +25790,10 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
@@ -16988,11 +25824,83 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
                     padding: 4,
                     source: Cow::Borrowed(include_str!("wgsl/q5_1_matmul_f32.wgsl")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q5_1_gather_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Gather,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 32,
+                        strips: 4,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("wgsl/q5_1_gather_f32.wgsl")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q5_1_gather_f16"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Gather,
+                    output: Element::F16,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 32,
+                        strips: 4,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("wgsl/q5_1_gather_f16.wgsl")),
                 },
                 Kernel {
                     name: Cow::Borrowed("q5_1_dequant_f32"),
@@ -17078,6 +25986,10 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
@@ -17108,11 +26020,83 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
                     padding: 4,
                     source: Cow::Borrowed(include_str!("hip/q5_1_matmul_f32.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q5_1_gather_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::Gather,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 32,
+                        strips: 4,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("hip/q5_1_gather_f32.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q5_1_gather_f16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Gather,
+                    output: Element::F16,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 32,
+                        strips: 4,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("hip/q5_1_gather_f16.hip")),
                 },
             ],
         ),
@@ -17223,6 +26207,10 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
@@ -17253,11 +26241,83 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
                     padding: 4,
                     source: Cow::Borrowed(include_str!("wgsl/q5_k_matmul_f32.wgsl")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q5_k_gather_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Gather,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 256,
+                        strips: 32,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("wgsl/q5_k_gather_f32.wgsl")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q5_k_gather_f16"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Gather,
+                    output: Element::F16,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 256,
+                        strips: 32,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("wgsl/q5_k_gather_f16.wgsl")),
                 },
                 Kernel {
                     name: Cow::Borrowed("q5_k_dequant_f32"),
@@ -17343,6 +26403,10 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
@@ -17373,11 +26437,83 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
                     padding: 4,
                     source: Cow::Borrowed(include_str!("hip/q5_k_matmul_f32.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q5_k_gather_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::Gather,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 256,
+                        strips: 32,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("hip/q5_k_gather_f32.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q5_k_gather_f16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Gather,
+                    output: Element::F16,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 256,
+                        strips: 32,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("hip/q5_k_gather_f16.hip")),
                 },
             ],
         ),
@@ -17488,6 +26624,10 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
@@ -17518,11 +26658,83 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
                     padding: 4,
                     source: Cow::Borrowed(include_str!("wgsl/q6_k_matmul_f32.wgsl")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q6_k_gather_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Gather,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 256,
+                        strips: 32,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("wgsl/q6_k_gather_f32.wgsl")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q6_k_gather_f16"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Gather,
+                    output: Element::F16,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 256,
+                        strips: 32,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("wgsl/q6_k_gather_f16.wgsl")),
                 },
                 Kernel {
                     name: Cow::Borrowed("q6_k_dequant_f32"),
@@ -17608,6 +26820,10 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
@@ -17638,11 +26854,83 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
                     padding: 4,
                     source: Cow::Borrowed(include_str!("hip/q6_k_matmul_f32.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q6_k_gather_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::Gather,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 256,
+                        strips: 32,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("hip/q6_k_gather_f32.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q6_k_gather_f16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Gather,
+                    output: Element::F16,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 256,
+                        strips: 32,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("hip/q6_k_gather_f16.hip")),
                 },
             ],
         ),
@@ -17753,6 +27041,10 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
@@ -17783,11 +27075,83 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
                     padding: 4,
                     source: Cow::Borrowed(include_str!("wgsl/q8_0_matmul_f32.wgsl")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q8_0_gather_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Gather,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 32,
+                        strips: 8,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("wgsl/q8_0_gather_f32.wgsl")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q8_0_gather_f16"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Gather,
+                    output: Element::F16,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 32,
+                        strips: 8,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("wgsl/q8_0_gather_f16.wgsl")),
                 },
                 Kernel {
                     name: Cow::Borrowed("q8_0_dequant_f32"),
@@ -17873,6 +27237,10 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
@@ -17903,11 +27271,83 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
                     padding: 4,
                     source: Cow::Borrowed(include_str!("hip/q8_0_matmul_f32.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q8_0_gather_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::Gather,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 32,
+                        strips: 8,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("hip/q8_0_gather_f32.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q8_0_gather_f16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Gather,
+                    output: Element::F16,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 32,
+                        strips: 8,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("hip/q8_0_gather_f16.hip")),
                 },
             ],
         ),
@@ -18020,6 +27460,10 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
@@ -18050,11 +27494,83 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
                     padding: 4,
                     source: Cow::Borrowed(include_str!("wgsl/q8_1_matmul_f32.wgsl")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q8_1_gather_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Gather,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 32,
+                        strips: 8,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("wgsl/q8_1_gather_f32.wgsl")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q8_1_gather_f16"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Gather,
+                    output: Element::F16,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 32,
+                        strips: 8,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("wgsl/q8_1_gather_f16.wgsl")),
                 },
                 Kernel {
                     name: Cow::Borrowed("q8_1_dequant_f32"),
@@ -18140,6 +27656,10 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
@@ -18170,11 +27690,83 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
                     padding: 4,
                     source: Cow::Borrowed(include_str!("hip/q8_1_matmul_f32.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q8_1_gather_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::Gather,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 32,
+                        strips: 8,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("hip/q8_1_gather_f32.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q8_1_gather_f16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Gather,
+                    output: Element::F16,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 32,
+                        strips: 8,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("hip/q8_1_gather_f16.hip")),
                 },
             ],
         ),
@@ -18287,6 +27879,10 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
@@ -18317,11 +27913,83 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
                     padding: 4,
                     source: Cow::Borrowed(include_str!("wgsl/q8_k_matmul_f32.wgsl")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q8_k_gather_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Gather,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 256,
+                        strips: 64,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("wgsl/q8_k_gather_f32.wgsl")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q8_k_gather_f16"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Gather,
+                    output: Element::F16,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 256,
+                        strips: 64,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("wgsl/q8_k_gather_f16.wgsl")),
                 },
                 Kernel {
                     name: Cow::Borrowed("q8_k_dequant_f32"),
@@ -18407,6 +28075,10 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
@@ -18437,11 +28109,83 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
                     padding: 4,
                     source: Cow::Borrowed(include_str!("hip/q8_k_matmul_f32.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q8_k_gather_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::Gather,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 256,
+                        strips: 64,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("hip/q8_k_gather_f32.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q8_k_gather_f16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Gather,
+                    output: Element::F16,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 256,
+                        strips: 64,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("hip/q8_k_gather_f16.hip")),
                 },
             ],
         ),
@@ -18554,6 +28298,10 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
@@ -18584,11 +28332,83 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
                     padding: 4,
                     source: Cow::Borrowed(include_str!("wgsl/super4_matmul_f32.wgsl")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("super4_gather_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Gather,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 256,
+                        strips: 32,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("wgsl/super4_gather_f32.wgsl")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("super4_gather_f16"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Gather,
+                    output: Element::F16,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 256,
+                        strips: 32,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("wgsl/super4_gather_f16.wgsl")),
                 },
                 Kernel {
                     name: Cow::Borrowed("super4_dequant_f32"),
@@ -18674,6 +28494,10 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
@@ -18704,11 +28528,83 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
                     padding: 4,
                     source: Cow::Borrowed(include_str!("hip/super4_matmul_f32.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("super4_gather_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::Gather,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 256,
+                        strips: 32,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("hip/super4_gather_f32.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("super4_gather_f16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Gather,
+                    output: Element::F16,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 256,
+                        strips: 32,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("hip/super4_gather_f16.hip")),
                 },
             ],
         ),
@@ -18821,6 +28717,10 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
@@ -18851,11 +28751,83 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
                     padding: 4,
                     source: Cow::Borrowed(include_str!("wgsl/super6_matmul_f32.wgsl")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("super6_gather_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Gather,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 256,
+                        strips: 32,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("wgsl/super6_gather_f32.wgsl")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("super6_gather_f16"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Gather,
+                    output: Element::F16,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 256,
+                        strips: 32,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("wgsl/super6_gather_f16.wgsl")),
                 },
                 Kernel {
                     name: Cow::Borrowed("super6_dequant_f32"),
@@ -18941,6 +28913,10 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
@@ -18971,11 +28947,83 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
                     padding: 4,
                     source: Cow::Borrowed(include_str!("hip/super6_matmul_f32.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("super6_gather_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::Gather,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 256,
+                        strips: 32,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("hip/super6_gather_f32.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("super6_gather_f16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Gather,
+                    output: Element::F16,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 256,
+                        strips: 32,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("hip/super6_gather_f16.hip")),
                 },
             ],
         ),
@@ -19098,6 +29146,10 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
@@ -19132,11 +29184,91 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
                     padding: 4,
                     source: Cow::Borrowed(include_str!("wgsl/tq1_0_matmul_f32.wgsl")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("tq1_0_gather_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Gather,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("tables"),
+                                role: Role::Tables,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 256,
+                        strips: 64,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("wgsl/tq1_0_gather_f32.wgsl")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("tq1_0_gather_f16"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Gather,
+                    output: Element::F16,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("tables"),
+                                role: Role::Tables,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 256,
+                        strips: 64,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("wgsl/tq1_0_gather_f16.wgsl")),
                 },
                 Kernel {
                     name: Cow::Borrowed("tq1_0_dequant_f32"),
@@ -19234,6 +29366,10 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
@@ -19268,11 +29404,91 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
                     padding: 4,
                     source: Cow::Borrowed(include_str!("hip/tq1_0_matmul_f32.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("tq1_0_gather_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::Gather,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("tables"),
+                                role: Role::Tables,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 256,
+                        strips: 64,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("hip/tq1_0_gather_f32.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("tq1_0_gather_f16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Gather,
+                    output: Element::F16,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("tables"),
+                                role: Role::Tables,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 256,
+                        strips: 64,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("hip/tq1_0_gather_f16.hip")),
                 },
             ],
         ),
@@ -19383,6 +29599,10 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
@@ -19413,11 +29633,83 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
                     padding: 4,
                     source: Cow::Borrowed(include_str!("wgsl/tq2_0_matmul_f32.wgsl")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("tq2_0_gather_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Gather,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 256,
+                        strips: 16,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("wgsl/tq2_0_gather_f32.wgsl")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("tq2_0_gather_f16"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Gather,
+                    output: Element::F16,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 256,
+                        strips: 16,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("wgsl/tq2_0_gather_f16.wgsl")),
                 },
                 Kernel {
                     name: Cow::Borrowed("tq2_0_dequant_f32"),
@@ -19503,6 +29795,10 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Rows { per_workgroup: 2 },
@@ -19533,11 +29829,83 @@ pub static FORMATS: &[Artifact] = &[
                                 name: Cow::Borrowed("shape"),
                                 role: Role::Shape,
                             },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
                         ],
                     ),
                     grid: Grid::Tiles { n: 64, m: 32 },
                     padding: 4,
                     source: Cow::Borrowed(include_str!("hip/tq2_0_matmul_f32.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("tq2_0_gather_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::Gather,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 256,
+                        strips: 16,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("hip/tq2_0_gather_f32.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("tq2_0_gather_f16"),
+                    backend: Backend::Hip,
+                    kind: Kind::Gather,
+                    output: Element::F16,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Strips {
+                        weights: 256,
+                        strips: 16,
+                        per_workgroup: 64,
+                    },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("hip/tq2_0_gather_f16.hip")),
                 },
             ],
         ),

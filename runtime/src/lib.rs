@@ -44,6 +44,7 @@ pub mod cpu;
 #[cfg(feature = "compile")]
 mod descriptor;
 mod device;
+mod epilogue;
 mod error;
 mod format;
 pub mod gguf;
@@ -67,6 +68,7 @@ pub mod verify;
 
 pub use bytes::Bytes;
 pub use device::{Device, Weights};
+pub use epilogue::Epilogue;
 pub use error::{Error, Result};
 pub use format::{Format, formats};
 pub use gguf::Gguf;

@@ -101,6 +101,19 @@ impl Resident for ReferenceWeights {
         Ok(weights)
     }
 
+    fn gather(&self, rows: &[u32]) -> Result<Vec<f32>> {
+        let k = self.tensor.k();
+        let mut y = zeros(elements(rows.len(), k, "rows")?, "rows")?;
+        y.par_chunks_mut(k).zip(rows).for_each(|(y, &row)| {
+            self.decode(row as usize * (k / self.block()), y);
+        });
+        Ok(y)
+    }
+
+    fn gather_f16(&self, rows: &[u32]) -> Result<Vec<f16>> {
+        Ok(self.gather(rows)?.into_iter().map(f16::from_f32).collect())
+    }
+
     fn matvec(&self, x: &[f32]) -> Result<Vec<f32>> {
         self.matmul(x, 1)
     }

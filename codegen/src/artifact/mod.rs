@@ -131,6 +131,9 @@ pub enum Kind {
     Matvec,
     /// `y[m, n]` = `x[m, k]` · weightsᵀ.
     Matmul,
+    /// `y[m, k]` = the decoded rows that `m` indices name. Of a tensor in parts each writes its own
+    /// rows; where there is no such row the part with the first one writes NaN.
+    Gather,
 }
 
 /// Element type of a buffer.
@@ -149,6 +152,7 @@ impl Kind {
             Kind::Dequant => "dequant",
             Kind::Matvec => "matvec",
             Kind::Matmul => "matmul",
+            Kind::Gather => "gather",
         }
     }
 }

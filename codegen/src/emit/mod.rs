@@ -37,6 +37,8 @@ pub(crate) fn kernels(format: &Format, row: &Verified<Decoder>) -> Result<Vec<Ke
             (Kind::Dequant, Element::F16),
             (Kind::Matvec, Element::F32),
             (Kind::Matmul, Element::F32),
+            (Kind::Gather, Element::F32),
+            (Kind::Gather, Element::F16),
         ] {
             let decoder = if kind == Kind::Dequant { &flat } else { row };
             kernels.push(kernel(format, decoder, dialect, kind, output)?);
@@ -103,6 +105,17 @@ fn kernel(
     let streams: Vec<String> =
         decoder.streams.iter().map(|stream| names::stream(&stream.name)).collect();
     let tables = (!first_words.is_empty()).then(|| "tables".to_owned());
+    let functions = functions(decoder, dialect.backend);
+    let variant = Variant {
+        backend: dialect.backend,
+        kind,
+        output,
+        lanes,
+        loads: &loads,
+        functions: &functions,
+        tables: !first_words.is_empty(),
+        plain: format.is_plain(),
+    };
     let context = Context {
         name: &name,
         format: &format.name,
@@ -111,15 +124,7 @@ fn kernel(
         strips: decoder.strips,
         buffers: streams.iter().cloned().chain(tables).collect(),
         streams,
-        parts: templates::parts(&Variant {
-            backend: dialect.backend,
-            output,
-            lanes,
-            loads: &loads,
-            functions: &functions(decoder, dialect.backend),
-            tables: !first_words.is_empty(),
-            plain: format.is_plain(),
-        })?,
+        parts: templates::parts(&variant)?,
         tables: dialect.tables(decoder),
         first_words,
         place_lets: places.lets,
@@ -127,11 +132,12 @@ fn kernel(
         quads: quads.collect(),
         element: match output {
             Element::F32 => "Quad",
+            Element::F16 if variant.single() => "u32",
             Element::F16 => "vec2<u32>",
         },
         schedule,
     };
-    let source = templates::kernel(dialect.backend, kind, &context)?;
+    let source = templates::kernel(dialect.backend, variant.body(), &context)?;
     let unit_bytes = |bytes: u32| bytes - bytes / (decoder.weights / format.weights);
     Ok(Kernel {
         source: source.into(),
@@ -141,7 +147,10 @@ fn kernel(
         workgroup: [context.schedule.workgroup, 1, 1],
         bindings: bindings(decoder, kind, !context.first_words.is_empty()).into(),
         grid: match kind {
-            Kind::Dequant => Grid::Strips {
+            Kind::Gather if variant.single() => {
+                Grid::Strips { weights: 4, strips: 1, per_workgroup: context.schedule.workgroup }
+            }
+            Kind::Dequant | Kind::Gather => Grid::Strips {
                 weights: decoder.weights,
                 strips: decoder.strips,
                 per_workgroup: context.schedule.workgroup,
@@ -173,11 +182,14 @@ fn bindings(decoder: &Decoder, kind: Kind, tables: bool) -> Vec<Binding> {
     if tables {
         bindings.push(binding("tables".into(), Role::Tables));
     }
-    if kind != Kind::Dequant {
-        bindings.push(binding("x".into(), Role::Activations));
-    }
-    bindings.push(binding("y".into(), Role::Output));
-    bindings.push(binding("shape".into(), Role::Shape));
+    let (before, after) = match kind {
+        Kind::Dequant => (None, None),
+        Kind::Matvec | Kind::Matmul => (Some(("x", Role::Activations)), Some(("bias", Role::Bias))),
+        Kind::Gather => (None, Some(("indices", Role::Indices))),
+    };
+    let own = [Some(("y", Role::Output)), Some(("shape", Role::Shape))];
+    let named = [before].into_iter().chain(own).chain([after]).flatten();
+    bindings.extend(named.map(|(name, role)| binding(name.into(), role)));
     bindings
 }
 

@@ -171,4 +171,5 @@ const RESERVED: &[&str] = &[
     "quad", "lane", "groups", "partial", "store", "load_quad", "dot_quad", "store_quad", "weight_tile",
     "activation_tile", "activation", "activations", "decoded", "inside", "own", "part", "slot",
     "sums", "bits_to_f32", "f16_to_f32", "f32_to_f16", "rounded", "tables", "per_row", "rows", "size_0", "size_1",
+    "bias", "indices", "store_sum", "store_one", "gather", "element", "column", "nan",
 ];

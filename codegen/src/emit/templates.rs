@@ -25,6 +25,7 @@ pub(super) struct Parts {
 /// What decides which texts a kernel is made of.
 pub(super) struct Variant<'a> {
     pub backend: Backend,
+    pub kind: Kind,
     pub output: Element,
     /// Weights per quad.
     pub lanes: usize,
@@ -67,16 +68,32 @@ pub(super) fn parts(variant: &Variant) -> Result<Parts, Error> {
     Ok(Parts {
         quad: plain(&format!("quad.{quad}"))?,
         dot: plain(&format!("dot.{quad}"))?,
-        store: conversion + &plain(&format!("store.{}", variant.output.word()))?,
+        store: conversion + &plain(&format!("{}.{}", variant.store(), variant.output.word()))?,
         place: plain(if variant.plain { "place.blocks" } else { "place.rows" })?,
         tables_buffer: if variant.tables { vec!["tables"] } else { Vec::new() },
         helpers,
     })
 }
 
-/// Renders the template of a kernel kind.
-pub(super) fn kernel(backend: Backend, kind: Kind, context: &Context) -> Result<String, Error> {
-    let mut text = text(backend, kind.word(), &tera::Context::from_serialize(context)?)?;
+impl Variant<'_> {
+    /// Whether weights are stored one by one: rows need not begin where a quad may.
+    pub fn single(&self) -> bool {
+        self.kind == Kind::Gather && self.lanes != 4
+    }
+
+    /// Name of the kernel's template.
+    pub fn body(&self) -> &'static str {
+        if self.single() { "gather.single" } else { self.kind.word() }
+    }
+
+    fn store(&self) -> &'static str {
+        if self.single() { "store_one" } else { "store" }
+    }
+}
+
+/// Renders the template of a kernel.
+pub(super) fn kernel(backend: Backend, body: &str, context: &Context) -> Result<String, Error> {
+    let mut text = text(backend, body, &tera::Context::from_serialize(context)?)?;
     text.truncate(text.trim_end().len());
     text.push('\n');
     Ok(text)
@@ -110,11 +127,11 @@ fn texts(backend: Backend) -> &'static [(&'static str, &'static str)] {
     }
     match backend {
         Backend::Wgsl => embed!("wgsl":
-            "dequant" "matvec" "matmul" "decode" "shape" "quad.vec4" "quad.f32" "dot.vec4" "dot.f32" "store.f32"
+            "dequant" "matvec" "matmul" "gather" "gather.single" "store_one.f32" "store_one.f16" "epilogue" "decode" "shape" "quad.vec4" "quad.f32" "dot.vec4" "dot.f32" "store.f32"
             "store.f16" "f16_to_f32" "f32_to_f16" "load.u8.a1" "load.u16.a1" "load.u16.a2" "load.u32.a1"
             "load.u32.a2" "load.u32.a4" "rounded" "place.blocks" "place.rows"),
         Backend::Hip => embed!("hip":
-            "dequant" "matvec" "matmul" "decode" "prelude" "barrier" "sum" "quad.float4" "quad.float" "dot.float4"
+            "dequant" "matvec" "matmul" "gather" "gather.single" "store_one.f32" "store_one.f16" "epilogue" "decode" "prelude" "barrier" "sum" "quad.float4" "quad.float" "dot.float4"
             "dot.float" "store.f32" "store.f16" "f16_to_f32" "f32_to_f16" "bits_to_f32" "load" "rounded" "min"
             "place.blocks" "place.rows"),
     }

@@ -42,6 +42,8 @@ typedef unsigned long long ql_u64;
 // Weights [n, k], activations [m, k], output rows of `stride` elements that start at `first`.
 struct QlShape {
   ql_u32 n, k, m, first, stride, size_0, size_1, zero;
+  float scale;
+  ql_u32 flags, unused[2];
 };
 
 constexpr ql_u32 WORKGROUP = 64;

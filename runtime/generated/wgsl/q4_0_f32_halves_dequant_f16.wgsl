@@ -16,6 +16,10 @@ struct Shape {
     size_0: u32,
     size_1: u32,
     zero: u32,
+    scale: f32,
+    flags: u32,
+    unused_0: u32,
+    unused_1: u32,
 }
 
 @group(0) @binding(0) var<storage, read> blocks: array<u32>;

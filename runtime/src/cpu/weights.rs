@@ -14,7 +14,7 @@ use super::product::{Product, Rows};
 use super::rows::RowProduct;
 use super::stream;
 use super::{Activations, Cpu, Storage};
-use crate::device::{Resident, check_activations};
+use crate::device::{Resident, check_activations, check_rows};
 use crate::memory::{elements, zeros};
 use crate::{Error, Result, Tensor, artifact, f16};
 
@@ -165,9 +165,7 @@ impl CpuWeights {
     pub fn gather_into(&self, rows: &[u32], y: &mut [f32]) -> Result<()> {
         let (n, k) = (self.tensor.n(), self.tensor.k());
         self.check(y, elements(rows.len(), k, "the output")?, "[rows, k]")?;
-        if let Some(row) = rows.iter().find(|&&row| row as usize >= n) {
-            return Err(self.argument("rows", format!("row {row} of {n}")));
-        }
+        check_rows(self.tensor.name(), rows, n)?;
         self.with_decoded(|decoded| {
             let per_row = k / decoded.block;
             let decode = |(y, &row): (&mut [f32], &u32)| decoded.blocks(row as usize * per_row, y);
@@ -175,6 +173,22 @@ impl CpuWeights {
                 true => y.par_chunks_mut(k).zip(rows).for_each(decode),
                 false => y.chunks_mut(k).zip(rows).for_each(decode),
             }
+        });
+        Ok(())
+    }
+
+    /// [`CpuWeights::gather_into`], rounded to nearest even.
+    ///
+    /// # Errors
+    /// As for [`CpuWeights::gather_into`].
+    pub fn gather_f16_into(&self, rows: &[u32], y: &mut [f16]) -> Result<()> {
+        let (n, k) = (self.tensor.n(), self.tensor.k());
+        self.check(y, elements(rows.len(), k, "the output")?, "[rows, k]")?;
+        check_rows(self.tensor.name(), rows, n)?;
+        self.with_decoded(|decoded| {
+            let per_row = k / decoded.block;
+            let tasks = y.par_chunks_mut(k).zip(rows);
+            tasks.for_each(|(y, &row)| stream::blocks(&decoded, row as usize * per_row, y, false));
         });
         Ok(())
     }
@@ -297,6 +311,18 @@ impl Resident for CpuWeights {
     fn matmul(&self, x: &[f32], m: usize) -> Result<Vec<f32>> {
         let mut y = zeros(elements(m, self.tensor.n(), "the output")?, "the output")?;
         self.matmul_into(x, m, &mut y)?;
+        Ok(y)
+    }
+
+    fn gather(&self, rows: &[u32]) -> Result<Vec<f32>> {
+        let mut y = zeros(elements(rows.len(), self.tensor.k(), "rows")?, "rows")?;
+        self.gather_into(rows, &mut y)?;
+        Ok(y)
+    }
+
+    fn gather_f16(&self, rows: &[u32]) -> Result<Vec<f16>> {
+        let mut y = zeros(elements(rows.len(), self.tensor.k(), "rows")?, "rows")?;
+        self.gather_f16_into(rows, &mut y)?;
         Ok(y)
     }
 

@@ -9,10 +9,12 @@
 
 mod fault;
 mod fetch;
+mod gather;
 mod groups;
 mod pipeline;
 mod record;
 mod upload;
+mod view;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -21,12 +23,12 @@ use std::sync::{Arc, Mutex};
 
 use self::fault::Faults;
 use self::pipeline::Pipeline;
-pub use self::record::{Recorder, View};
 pub use self::upload::GpuWeights;
-use crate::artifact::List;
+pub use self::view::{Recorder, View};
+use crate::artifact::{Kind, List};
 use crate::device::{Backend, Resident};
 use crate::plan::{self, Limits};
-use crate::{Device, Error, Result, Tensor, f16};
+use crate::{Device, Epilogue, Error, Result, Tensor, f16};
 
 /// A wgpu device with its pipelines; cheap to clone.
 #[derive(Clone)]
@@ -192,6 +194,28 @@ impl Resident for GpuWeights {
 
     fn matmul(&self, x: &[f32], m: usize) -> Result<Vec<f32>> {
         wait(self.matmul_async(x, m))
+    }
+
+    fn gather(&self, rows: &[u32]) -> Result<Vec<f32>> {
+        wait(self.gather_async(rows))
+    }
+
+    fn gather_f16(&self, rows: &[u32]) -> Result<Vec<f16>> {
+        wait(self.gather_f16_async(rows))
+    }
+
+    fn matvec_with(&self, x: &[f32], y: &mut [f32], epilogue: Epilogue<&[f32]>) -> Result<()> {
+        wait(self.product(Kind::Matvec, x, y, 1, epilogue))
+    }
+
+    fn matmul_with(
+        &self,
+        x: &[f32],
+        m: usize,
+        y: &mut [f32],
+        epilogue: Epilogue<&[f32]>,
+    ) -> Result<()> {
+        wait(self.products(x, m, y, epilogue))
     }
 
     fn on_gpu(&self) -> Option<&GpuWeights> {

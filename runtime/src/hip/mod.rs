@@ -32,6 +32,7 @@ mod compiler;
 mod context;
 mod driver;
 mod fetch;
+mod gather;
 mod launch;
 mod memory;
 mod stream;

@@ -4,7 +4,7 @@ use super::compare::{Decoded, Exact, Float};
 use super::meaning;
 use super::random::Rng;
 use super::report::{Call, Checks, Difference, Fault, Flushed, Operation, Origin};
-use crate::{Device, Error, Result, Tensor, Weights, descriptor, f16};
+use crate::{Device, Epilogue, Error, Result, Tensor, Weights, descriptor, f16};
 
 /// A tensor whose weights are known: what a device is checked with.
 #[derive(Clone, Debug)]
@@ -34,6 +34,21 @@ pub enum Output<'a> {
     Matvec(&'a [f32]),
     /// The product with all activation rows.
     Matmul(&'a [f32]),
+    /// The weight rows of these numbers as f32; NaN where there is none.
+    Rows(&'a [u32], &'a [f32]),
+    /// The same as f16.
+    HalfRows(&'a [u32], &'a [f16]),
+    /// The product with the first `m` activation rows, with an epilogue.
+    Epilogue {
+        /// Activation rows.
+        m: usize,
+        /// The epilogue.
+        epilogue: Epilogue<&'a [f32]>,
+        /// What the output held.
+        before: &'a [f32],
+        /// What it holds.
+        y: &'a [f32],
+    },
 }
 
 impl Case {
@@ -61,19 +76,22 @@ impl Case {
         self.product.as_ref().map_or(&[], |product| &product.x)
     }
 
-    /// Checks that a device decodes the weights to the bit, as f32 and as f16, and that it multiplies
-    /// them with the activations, where there are any.
+    /// Checks that a device decodes the weights to the bit, all of them and single rows, as f32 and as
+    /// f16, and that it multiplies them with the activations, where there are any, with and without
+    /// epilogues.
     ///
     /// # Errors
     /// [`Error::Differs`] with the first difference; what the device itself fails with.
     pub fn check(&self, device: &Device) -> Result<Checks> {
         let weights = self.tensor.upload(device)?;
         let mut checks = self.decode(&device.name(), &weights)?;
+        checks.add(self.gather(&device.name(), &weights)?);
         checks.add(self.multiply(&device.name(), &weights)?);
+        checks.add(self.multiply_with(&device.name(), &weights)?);
         Ok(Checks { tensors: 1, ..checks })
     }
 
-    /// [`Case::check`] of the products alone.
+    /// [`Case::check`] of the products alone, without epilogues.
     ///
     /// # Errors
     /// As those of [`Case::check`].
@@ -96,6 +114,42 @@ impl Case {
         Ok(checks)
     }
 
+    fn gather(&self, device: &str, weights: &Weights) -> Result<Checks> {
+        let last = self.tensor.n().saturating_sub(1) as u32;
+        let rows = [last, 0, last / 2, last];
+        let mut checks = self.compare(device, Output::Rows(&rows, &weights.gather(&rows)?))?;
+        // Of few rows too, as a token's look-up is.
+        let row = [last / 3];
+        let halves = weights.gather_f16(&row)?;
+        checks.add(self.compare(device, Output::HalfRows(&row, &halves))?);
+        let halves = weights.gather_f16(&rows)?;
+        checks.add(self.compare(device, Output::HalfRows(&rows, &halves))?);
+        Ok(checks)
+    }
+
+    fn multiply_with(&self, device: &str, weights: &Weights) -> Result<Checks> {
+        let Some(Product { m, x, .. }) = &self.product else { return Ok(Checks::default()) };
+        let (n, k) = (self.tensor.n(), self.tensor.k());
+        let mut rng = Rng::new(0, "epilogue");
+        let bias = rng.activations(n);
+        let before = rng.activations(m.saturating_mul(n));
+        let mut checks = Checks::default();
+        for (bias, add) in
+            [(None, false), (Some(&*bias), false), (None, true), (Some(&*bias), true)]
+        {
+            let epilogue = Epilogue { scale: -0.75, bias, add };
+            let mut y = before.clone();
+            weights.matmul_with(x, *m, &mut y, epilogue)?;
+            let output = Output::Epilogue { m: *m, epilogue, before: &before, y: &y };
+            checks.add(self.compare(device, output)?);
+            let (x, before) = (x.get(..k).unwrap_or_default(), before.get(..n).unwrap_or_default());
+            let mut y = before.to_vec();
+            weights.matvec_with(x, &mut y, epilogue)?;
+            checks.add(self.compare(device, Output::Epilogue { m: 1, epilogue, before, y: &y })?);
+        }
+        Ok(checks)
+    }
+
     /// Checks what something that is no [`Device`] has computed. Weights pass too that are right where
     /// every subnormal is taken for 0.
     ///
@@ -106,27 +160,63 @@ impl Case {
         let empty = Product { m: 0, x: Vec::new(), y: Vec::new() };
         let Product { m, y, .. } = self.product.as_ref().unwrap_or(&empty);
         match output {
-            Output::Weights(got) => self.compare_weights(got, call(Operation::Dequantize)),
-            Output::Halves(got) => self.compare_weights(got, call(Operation::DequantizeF16)),
+            Output::Weights(got) => self.compare_weights(got, None, call(Operation::Dequantize)),
+            Output::Halves(got) => self.compare_weights(got, None, call(Operation::DequantizeF16)),
+            Output::Rows(rows, got) => {
+                let operation = Operation::Gather { rows: rows.len() };
+                self.compare_weights(got, Some(rows), call(operation))
+            }
+            Output::HalfRows(rows, got) => {
+                let operation = Operation::GatherF16 { rows: rows.len() };
+                self.compare_weights(got, Some(rows), call(operation))
+            }
             Output::Matvec(got) => {
                 let row = y.get(..self.tensor.n()).unwrap_or_default();
                 compare_outputs(got, row, call(Operation::Matvec))
             }
             Output::Matmul(got) => compare_outputs(got, y, call(Operation::Matmul { m: *m })),
+            Output::Epilogue { m, epilogue, before, y: got } => {
+                let (bias, add) = (epilogue.bias.is_some(), epilogue.add);
+                let columns = (0..self.tensor.n()).cycle();
+                let expected = y.iter().zip(before).zip(columns).take(got.len());
+                let expected: Vec<Exact> = expected
+                    .map(|((exact, before), column)| exact.stored(&epilogue, column, *before))
+                    .collect();
+                compare_outputs(got, &expected, call(Operation::Epilogue { m, bias, add }))
+            }
         }
     }
 
-    fn compare_weights<T: Float>(&self, got: &[T], call: Call) -> Result<Checks> {
-        let mut found = Decoded::compare(got, &self.weights);
+    /// Compares all weights, or some rows.
+    fn compare_weights<T: Float>(
+        &self,
+        got: &[T],
+        rows: Option<&[u32]>,
+        call: Call,
+    ) -> Result<Checks> {
+        let chosen = |weights: &[f32]| match rows {
+            None => weights.to_vec(),
+            Some(rows) => rows.iter().flat_map(|&row| self.row(weights, row)).collect(),
+        };
+        let expected = chosen(&self.weights);
+        let mut found = Decoded::compare(got, &expected);
         if found.different > 0 {
-            found = Decoded::compare_flushed(got, &self.weights, &self.flushed()?);
+            found = Decoded::compare_flushed(got, &expected, &chosen(&self.flushed()?));
         }
         let device = call.device.clone();
         let flushed =
             (found.flushed > 0).then(|| Flushed { weights: found.flushed, call: call.clone() });
-        agree(Fault::of_weights(found, got.len(), self.weights.len()), call)?;
+        agree(Fault::of_weights(found, got.len(), expected.len()), call)?;
         let flushed = flushed.into_iter().collect();
         Ok(Checks { device, weights: got.len() as u64, flushed, ..Checks::default() })
+    }
+
+    /// A row of weights; NaN where there is none.
+    fn row(&self, weights: &[f32], row: u32) -> Vec<f32> {
+        let k = self.tensor.k();
+        let start = (row as usize).saturating_mul(k);
+        let row = weights.get(start..start.saturating_add(k));
+        row.map_or_else(|| vec![f32::NAN; k], <[f32]>::to_vec)
     }
 
     /// The weights where every subnormal is taken for 0; the same where the format means others.

@@ -187,13 +187,16 @@ fn a_wrong_kernel_is_found() {
             (Kind::Dequant, Element::F16, Operation::DequantizeF16),
             (Kind::Matvec, Element::F32, Operation::Matvec),
             (Kind::Matmul, Element::F32, Operation::Matmul { m: 1 }),
+            (Kind::Gather, Element::F32, Operation::Gather { rows: 4 }),
+            (Kind::Gather, Element::F16, Operation::GatherF16 { rows: 1 }),
         ] {
             for device in devices(&[name]) {
                 let format = tampered(backend, kind, output);
                 let found = difference(verify(&format, std::slice::from_ref(&device)));
                 assert_eq!((found.call.operation, found.call.n), (operation, 1));
                 assert_eq!(found.call.device, device.name());
-                assert_eq!(matches!(found.fault, Fault::Weights { .. }), kind == Kind::Dequant);
+                let decodes = matches!(kind, Kind::Dequant | Kind::Gather);
+                assert_eq!(matches!(found.fault, Fault::Weights { .. }), decodes);
             }
         }
     }

@@ -84,6 +84,8 @@ fn every_kernel() -> Result<(), Failed> {
         (Kind::Dequant, Element::F16),
         (Kind::Matvec, Element::F32),
         (Kind::Matmul, Element::F32),
+        (Kind::Gather, Element::F32),
+        (Kind::Gather, Element::F16),
     ];
     let artifacts = artifacts()?;
     if quantloom::formats().len() != artifacts.len() {

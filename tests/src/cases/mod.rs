@@ -14,6 +14,7 @@ mod messages;
 mod mutation;
 mod names;
 mod product;
+mod recorded;
 mod splitting;
 mod verifier;
 
@@ -36,6 +37,7 @@ pub fn all() -> Vec<Trial> {
         kernels::trials(),
         cpu::trials(),
         product::trials(),
+        recorded::trials(),
         drivers::trials(),
         splitting::trials(),
         compiled::trials(),

@@ -69,6 +69,8 @@ enum Show {
     Matvec,
     /// Any number of activation rows
     Matmul,
+    /// Single rows decoded
+    Gather,
 }
 
 /// Runs the command.
@@ -118,6 +120,7 @@ fn show(stage: Stage, kernel: Show, compiled: &Compiled, colours: bool) -> Outco
             Show::Dequant => Kind::Dequant,
             Show::Matvec => Kind::Matvec,
             Show::Matmul => Kind::Matmul,
+            Show::Gather => Kind::Gather,
         };
         let kernel = compiled.artifact.kernel(backend, kind, Element::F32);
         kernel

@@ -22,6 +22,9 @@ const SCRIPT: &str = include_str!("../../../browser/kernels.js");
 /// not have.
 const HEADER: &str = "";
 
+/// Rows that are gathered, of five; one is not there.
+const ROWS: [u32; 4] = [4, 0, 5, 4];
+
 /// Workgroups per grid dimension, by the specification.
 const WORKGROUPS: u32 = 65_535;
 
@@ -58,7 +61,7 @@ impl Problem {
     /// The shape that a kernel is told, and how many elements it puts out.
     fn shape(&self, kernel: &Kernel) -> (Shape, u32) {
         let Problem { dims: Dims { n, sizes, .. }, k, m, .. } = *self;
-        let shape = Shape { n, k, m: 1, first: 0, stride: n, sizes, zero: 0 };
+        let shape = Shape { n, k, m: 1, stride: n, sizes, ..Shape::default() };
         match (kernel.kind, kernel.grid) {
             (Kind::Dequant, Grid::Strips { weights, .. }) => {
                 // Where blocks lie one after another rows do not matter.
@@ -69,6 +72,10 @@ impl Problem {
             (Kind::Dequant, _) => (shape, n * k),
             (Kind::Matvec, _) => (shape, n),
             (Kind::Matmul, _) => (Shape { m, ..shape }, m * n),
+            (Kind::Gather, _) => {
+                let m = ROWS.len() as u32;
+                (Shape { m, ..shape }, m * k)
+            }
         }
     }
 
@@ -77,7 +84,8 @@ impl Problem {
         let (shape, outputs) = self.shape(kernel);
         let binding = |binding: &Binding| self.binding(binding.role, kernel, &shape, outputs);
         let bindings: Result<Vec<Value>, Failed> = kernel.bindings.iter().map(binding).collect();
-        let grid = kernel.grid.launch(shape.n.into(), shape.k.into(), shape.m.into(), WORKGROUPS);
+        let rows = if kernel.kind == Kind::Gather { shape.m } else { shape.n };
+        let grid = kernel.grid.launch(rows.into(), shape.k.into(), shape.m.into(), WORKGROUPS);
         Ok(json!({
             "name": kernel.name,
             "source": format!("{HEADER}{}", kernel.source),
@@ -117,6 +125,8 @@ impl Problem {
                 ("storage", json!(bytes / 4))
             }
             Role::Shape => ("uniform", json!(shape.words())),
+            Role::Bias => ("read-only-storage", json!([0])), // which is not read
+            Role::Indices => ("read-only-storage", json!(ROWS)),
         };
         Ok(json!({"type": kind, "words": words}))
     }
@@ -133,6 +143,8 @@ impl Problem {
             (Kind::Dequant, Element::F16) => Output::Halves(&halves),
             (Kind::Matvec, _) => Output::Matvec(&floats),
             (Kind::Matmul, _) => Output::Matmul(&floats),
+            (Kind::Gather, Element::F32) => Output::Rows(&ROWS, &floats),
+            (Kind::Gather, Element::F16) => Output::HalfRows(&ROWS, &halves),
         };
         passed(self.case.compare("a browser's WebGPU", output))
     }
@@ -142,7 +154,10 @@ fn check(test: &str, subject: &Subject, browser: &mut Browser) -> Result<(), Fai
     let mut rng = rng(test);
     let finite = Problem::new(subject, &mut rng, true)?;
     let decoded = Problem::new(subject, &mut rng, false)?;
-    let problem = |kernel: &Kernel| if kernel.kind == Kind::Dequant { &decoded } else { &finite };
+    let problem = |kernel: &Kernel| match kernel.kind {
+        Kind::Dequant | Kind::Gather => &decoded,
+        Kind::Matvec | Kind::Matmul => &finite,
+    };
     let format = subject.built_in()?;
     let kernels: Vec<&Kernel> =
         format.kernels.iter().filter(|kernel| kernel.backend == Backend::Wgsl).collect();
