@@ -319,6 +319,102 @@ pub static FORMATS: &[Artifact] = &[
                     source: Cow::Borrowed(include_str!("wgsl/awq_gather_f16.wgsl")),
                 },
                 Kernel {
+                    name: Cow::Borrowed("awq_matvec_experts_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::MatvecExperts,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 2, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/awq_matvec_experts_f32.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("awq_matmul_experts_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::MatmulExperts,
+                    output: Element::F32,
+                    workgroup: [128, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/awq_matmul_experts_f32.wgsl"),
+                    ),
+                },
+                Kernel {
                     name: Cow::Borrowed("awq_dequant_f32"),
                     backend: Backend::Hip,
                     kind: Kind::Dequant,
@@ -562,6 +658,98 @@ pub static FORMATS: &[Artifact] = &[
                     padding: 4,
                     source: Cow::Borrowed(include_str!("hip/awq_gather_f16.hip")),
                 },
+                Kernel {
+                    name: Cow::Borrowed("awq_matvec_experts_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::MatvecExperts,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 2, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("hip/awq_matvec_experts_f32.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("awq_matmul_experts_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::MatmulExperts,
+                    output: Element::F32,
+                    workgroup: [128, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("hip/awq_matmul_experts_f32.hip")),
+                },
             ],
         ),
         cpu: cpu!("../formats/awq.yaml"),
@@ -784,6 +972,86 @@ pub static FORMATS: &[Artifact] = &[
                     source: Cow::Borrowed(include_str!("wgsl/bf16_gather_f16.wgsl")),
                 },
                 Kernel {
+                    name: Cow::Borrowed("bf16_matvec_experts_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::MatvecExperts,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 2, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/bf16_matvec_experts_f32.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("bf16_matmul_experts_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::MatmulExperts,
+                    output: Element::F32,
+                    workgroup: [128, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/bf16_matmul_experts_f32.wgsl"),
+                    ),
+                },
+                Kernel {
                     name: Cow::Borrowed("bf16_dequant_f32"),
                     backend: Backend::Hip,
                     kind: Kind::Dequant,
@@ -978,6 +1246,86 @@ pub static FORMATS: &[Artifact] = &[
                     },
                     padding: 4,
                     source: Cow::Borrowed(include_str!("hip/bf16_gather_f16.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("bf16_matvec_experts_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::MatvecExperts,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 2, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/bf16_matvec_experts_f32.hip"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("bf16_matmul_experts_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::MatmulExperts,
+                    output: Element::F32,
+                    workgroup: [128, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/bf16_matmul_experts_f32.hip"),
+                    ),
                 },
             ],
         ),
@@ -1237,6 +1585,94 @@ pub static FORMATS: &[Artifact] = &[
                     source: Cow::Borrowed(include_str!("wgsl/bnb_int8_gather_f16.wgsl")),
                 },
                 Kernel {
+                    name: Cow::Borrowed("bnb_int8_matvec_experts_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::MatvecExperts,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("weight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scb"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 2, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/bnb_int8_matvec_experts_f32.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("bnb_int8_matmul_experts_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::MatmulExperts,
+                    output: Element::F32,
+                    workgroup: [128, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("weight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scb"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/bnb_int8_matmul_experts_f32.wgsl"),
+                    ),
+                },
+                Kernel {
                     name: Cow::Borrowed("bnb_int8_dequant_f32"),
                     backend: Backend::Hip,
                     kind: Kind::Dequant,
@@ -1455,6 +1891,94 @@ pub static FORMATS: &[Artifact] = &[
                     },
                     padding: 4,
                     source: Cow::Borrowed(include_str!("hip/bnb_int8_gather_f16.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("bnb_int8_matvec_experts_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::MatvecExperts,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("weight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scb"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 2, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/bnb_int8_matvec_experts_f32.hip"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("bnb_int8_matmul_experts_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::MatmulExperts,
+                    output: Element::F32,
+                    workgroup: [128, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("weight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scb"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/bnb_int8_matmul_experts_f32.hip"),
+                    ),
                 },
             ],
         ),
@@ -1678,6 +2202,86 @@ pub static FORMATS: &[Artifact] = &[
                     source: Cow::Borrowed(include_str!("wgsl/f16_gather_f16.wgsl")),
                 },
                 Kernel {
+                    name: Cow::Borrowed("f16_matvec_experts_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::MatvecExperts,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 2, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/f16_matvec_experts_f32.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("f16_matmul_experts_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::MatmulExperts,
+                    output: Element::F32,
+                    workgroup: [128, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/f16_matmul_experts_f32.wgsl"),
+                    ),
+                },
+                Kernel {
                     name: Cow::Borrowed("f16_dequant_f32"),
                     backend: Backend::Hip,
                     kind: Kind::Dequant,
@@ -1872,6 +2476,82 @@ pub static FORMATS: &[Artifact] = &[
                     },
                     padding: 4,
                     source: Cow::Borrowed(include_str!("hip/f16_gather_f16.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("f16_matvec_experts_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::MatvecExperts,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 2, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("hip/f16_matvec_experts_f32.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("f16_matmul_experts_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::MatmulExperts,
+                    output: Element::F32,
+                    workgroup: [128, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("hip/f16_matmul_experts_f32.hip")),
                 },
             ],
         ),
@@ -2095,6 +2775,86 @@ pub static FORMATS: &[Artifact] = &[
                     source: Cow::Borrowed(include_str!("wgsl/f32_gather_f16.wgsl")),
                 },
                 Kernel {
+                    name: Cow::Borrowed("f32_matvec_experts_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::MatvecExperts,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 2, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/f32_matvec_experts_f32.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("f32_matmul_experts_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::MatmulExperts,
+                    output: Element::F32,
+                    workgroup: [128, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/f32_matmul_experts_f32.wgsl"),
+                    ),
+                },
+                Kernel {
                     name: Cow::Borrowed("f32_dequant_f32"),
                     backend: Backend::Hip,
                     kind: Kind::Dequant,
@@ -2289,6 +3049,82 @@ pub static FORMATS: &[Artifact] = &[
                     },
                     padding: 4,
                     source: Cow::Borrowed(include_str!("hip/f32_gather_f16.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("f32_matvec_experts_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::MatvecExperts,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 2, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("hip/f32_matvec_experts_f32.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("f32_matmul_experts_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::MatmulExperts,
+                    output: Element::F32,
+                    workgroup: [128, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("hip/f32_matmul_experts_f32.hip")),
                 },
             ],
         ),
@@ -2560,6 +3396,94 @@ pub static FORMATS: &[Artifact] = &[
                     source: Cow::Borrowed(include_str!("wgsl/fp4_gather_f16.wgsl")),
                 },
                 Kernel {
+                    name: Cow::Borrowed("fp4_matvec_experts_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::MatvecExperts,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("packed"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("absmax"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 2, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/fp4_matvec_experts_f32.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("fp4_matmul_experts_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::MatmulExperts,
+                    output: Element::F32,
+                    workgroup: [128, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("packed"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("absmax"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/fp4_matmul_experts_f32.wgsl"),
+                    ),
+                },
+                Kernel {
                     name: Cow::Borrowed("fp4_dequant_f32"),
                     backend: Backend::Hip,
                     kind: Kind::Dequant,
@@ -2778,6 +3702,90 @@ pub static FORMATS: &[Artifact] = &[
                     },
                     padding: 4,
                     source: Cow::Borrowed(include_str!("hip/fp4_gather_f16.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("fp4_matvec_experts_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::MatvecExperts,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("packed"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("absmax"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 2, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("hip/fp4_matvec_experts_f32.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("fp4_matmul_experts_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::MatmulExperts,
+                    output: Element::F32,
+                    workgroup: [128, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("packed"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("absmax"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("hip/fp4_matmul_experts_f32.hip")),
                 },
             ],
         ),
@@ -3166,6 +4174,110 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                 },
                 Kernel {
+                    name: Cow::Borrowed("fp4_nested_matvec_experts_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::MatvecExperts,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("packed"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("absmax"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("nested_absmax"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("nested_quant_map"),
+                                role: Role::Weights(3),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("nested_offset"),
+                                role: Role::Weights(4),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 2, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/fp4_nested_matvec_experts_f32.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("fp4_nested_matmul_experts_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::MatmulExperts,
+                    output: Element::F32,
+                    workgroup: [128, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("packed"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("absmax"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("nested_absmax"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("nested_quant_map"),
+                                role: Role::Weights(3),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("nested_offset"),
+                                role: Role::Weights(4),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/fp4_nested_matmul_experts_f32.wgsl"),
+                    ),
+                },
+                Kernel {
                     name: Cow::Borrowed("fp4_nested_dequant_f32"),
                     backend: Backend::Hip,
                     kind: Kind::Dequant,
@@ -3456,6 +4568,118 @@ pub static FORMATS: &[Artifact] = &[
                     },
                     padding: 4,
                     source: Cow::Borrowed(include_str!("hip/fp4_nested_gather_f16.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("fp4_nested_matvec_experts_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::MatvecExperts,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("packed"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("absmax"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("nested_absmax"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("nested_quant_map"),
+                                role: Role::Weights(3),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("nested_offset"),
+                                role: Role::Weights(4),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 2, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/fp4_nested_matvec_experts_f32.hip"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("fp4_nested_matmul_experts_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::MatmulExperts,
+                    output: Element::F32,
+                    workgroup: [128, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("packed"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("absmax"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("nested_absmax"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("nested_quant_map"),
+                                role: Role::Weights(3),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("nested_offset"),
+                                role: Role::Weights(4),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/fp4_nested_matmul_experts_f32.hip"),
+                    ),
                 },
             ],
         ),
@@ -3814,6 +5038,110 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                 },
                 Kernel {
+                    name: Cow::Borrowed("gptq_act_order_b2_matvec_experts_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::MatvecExperts,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("g_idx"),
+                                role: Role::Weights(3),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 2, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/gptq_act_order_b2_matvec_experts_f32.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_act_order_b2_matmul_experts_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::MatmulExperts,
+                    output: Element::F32,
+                    workgroup: [128, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("g_idx"),
+                                role: Role::Weights(3),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/gptq_act_order_b2_matmul_experts_f32.wgsl"),
+                    ),
+                },
+                Kernel {
                     name: Cow::Borrowed("gptq_act_order_b2_dequant_f32"),
                     backend: Backend::Hip,
                     kind: Kind::Dequant,
@@ -4091,6 +5419,110 @@ pub static FORMATS: &[Artifact] = &[
                     padding: 4,
                     source: Cow::Borrowed(
                         include_str!("hip/gptq_act_order_b2_gather_f16.hip"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_act_order_b2_matvec_experts_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::MatvecExperts,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("g_idx"),
+                                role: Role::Weights(3),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 2, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/gptq_act_order_b2_matvec_experts_f32.hip"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_act_order_b2_matmul_experts_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::MatmulExperts,
+                    output: Element::F32,
+                    workgroup: [128, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("g_idx"),
+                                role: Role::Weights(3),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/gptq_act_order_b2_matmul_experts_f32.hip"),
                     ),
                 },
             ],
@@ -4450,6 +5882,110 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                 },
                 Kernel {
+                    name: Cow::Borrowed("gptq_act_order_b3_matvec_experts_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::MatvecExperts,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("g_idx"),
+                                role: Role::Weights(3),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 2, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/gptq_act_order_b3_matvec_experts_f32.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_act_order_b3_matmul_experts_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::MatmulExperts,
+                    output: Element::F32,
+                    workgroup: [128, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("g_idx"),
+                                role: Role::Weights(3),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/gptq_act_order_b3_matmul_experts_f32.wgsl"),
+                    ),
+                },
+                Kernel {
                     name: Cow::Borrowed("gptq_act_order_b3_dequant_f32"),
                     backend: Backend::Hip,
                     kind: Kind::Dequant,
@@ -4727,6 +6263,110 @@ pub static FORMATS: &[Artifact] = &[
                     padding: 4,
                     source: Cow::Borrowed(
                         include_str!("hip/gptq_act_order_b3_gather_f16.hip"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_act_order_b3_matvec_experts_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::MatvecExperts,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("g_idx"),
+                                role: Role::Weights(3),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 2, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/gptq_act_order_b3_matvec_experts_f32.hip"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_act_order_b3_matmul_experts_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::MatmulExperts,
+                    output: Element::F32,
+                    workgroup: [128, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("g_idx"),
+                                role: Role::Weights(3),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/gptq_act_order_b3_matmul_experts_f32.hip"),
                     ),
                 },
             ],
@@ -5086,6 +6726,110 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                 },
                 Kernel {
+                    name: Cow::Borrowed("gptq_act_order_b4_matvec_experts_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::MatvecExperts,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("g_idx"),
+                                role: Role::Weights(3),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 2, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/gptq_act_order_b4_matvec_experts_f32.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_act_order_b4_matmul_experts_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::MatmulExperts,
+                    output: Element::F32,
+                    workgroup: [128, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("g_idx"),
+                                role: Role::Weights(3),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/gptq_act_order_b4_matmul_experts_f32.wgsl"),
+                    ),
+                },
+                Kernel {
                     name: Cow::Borrowed("gptq_act_order_b4_dequant_f32"),
                     backend: Backend::Hip,
                     kind: Kind::Dequant,
@@ -5363,6 +7107,110 @@ pub static FORMATS: &[Artifact] = &[
                     padding: 4,
                     source: Cow::Borrowed(
                         include_str!("hip/gptq_act_order_b4_gather_f16.hip"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_act_order_b4_matvec_experts_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::MatvecExperts,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("g_idx"),
+                                role: Role::Weights(3),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 2, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/gptq_act_order_b4_matvec_experts_f32.hip"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_act_order_b4_matmul_experts_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::MatmulExperts,
+                    output: Element::F32,
+                    workgroup: [128, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("g_idx"),
+                                role: Role::Weights(3),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/gptq_act_order_b4_matmul_experts_f32.hip"),
                     ),
                 },
             ],
@@ -5722,6 +7570,110 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                 },
                 Kernel {
+                    name: Cow::Borrowed("gptq_act_order_b8_matvec_experts_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::MatvecExperts,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("g_idx"),
+                                role: Role::Weights(3),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 2, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/gptq_act_order_b8_matvec_experts_f32.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_act_order_b8_matmul_experts_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::MatmulExperts,
+                    output: Element::F32,
+                    workgroup: [128, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("g_idx"),
+                                role: Role::Weights(3),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/gptq_act_order_b8_matmul_experts_f32.wgsl"),
+                    ),
+                },
+                Kernel {
                     name: Cow::Borrowed("gptq_act_order_b8_dequant_f32"),
                     backend: Backend::Hip,
                     kind: Kind::Dequant,
@@ -5999,6 +7951,110 @@ pub static FORMATS: &[Artifact] = &[
                     padding: 4,
                     source: Cow::Borrowed(
                         include_str!("hip/gptq_act_order_b8_gather_f16.hip"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_act_order_b8_matvec_experts_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::MatvecExperts,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("g_idx"),
+                                role: Role::Weights(3),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 2, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/gptq_act_order_b8_matvec_experts_f32.hip"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_act_order_b8_matmul_experts_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::MatmulExperts,
+                    output: Element::F32,
+                    workgroup: [128, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("g_idx"),
+                                role: Role::Weights(3),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/gptq_act_order_b8_matmul_experts_f32.hip"),
                     ),
                 },
             ],
@@ -6358,6 +8414,110 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                 },
                 Kernel {
+                    name: Cow::Borrowed("gptq_act_order_v2_b2_matvec_experts_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::MatvecExperts,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("g_idx"),
+                                role: Role::Weights(3),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 2, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/gptq_act_order_v2_b2_matvec_experts_f32.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_act_order_v2_b2_matmul_experts_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::MatmulExperts,
+                    output: Element::F32,
+                    workgroup: [128, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("g_idx"),
+                                role: Role::Weights(3),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/gptq_act_order_v2_b2_matmul_experts_f32.wgsl"),
+                    ),
+                },
+                Kernel {
                     name: Cow::Borrowed("gptq_act_order_v2_b2_dequant_f32"),
                     backend: Backend::Hip,
                     kind: Kind::Dequant,
@@ -6635,6 +8795,110 @@ pub static FORMATS: &[Artifact] = &[
                     padding: 4,
                     source: Cow::Borrowed(
                         include_str!("hip/gptq_act_order_v2_b2_gather_f16.hip"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_act_order_v2_b2_matvec_experts_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::MatvecExperts,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("g_idx"),
+                                role: Role::Weights(3),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 2, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/gptq_act_order_v2_b2_matvec_experts_f32.hip"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_act_order_v2_b2_matmul_experts_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::MatmulExperts,
+                    output: Element::F32,
+                    workgroup: [128, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("g_idx"),
+                                role: Role::Weights(3),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/gptq_act_order_v2_b2_matmul_experts_f32.hip"),
                     ),
                 },
             ],
@@ -6994,6 +9258,110 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                 },
                 Kernel {
+                    name: Cow::Borrowed("gptq_act_order_v2_b3_matvec_experts_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::MatvecExperts,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("g_idx"),
+                                role: Role::Weights(3),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 2, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/gptq_act_order_v2_b3_matvec_experts_f32.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_act_order_v2_b3_matmul_experts_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::MatmulExperts,
+                    output: Element::F32,
+                    workgroup: [128, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("g_idx"),
+                                role: Role::Weights(3),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/gptq_act_order_v2_b3_matmul_experts_f32.wgsl"),
+                    ),
+                },
+                Kernel {
                     name: Cow::Borrowed("gptq_act_order_v2_b3_dequant_f32"),
                     backend: Backend::Hip,
                     kind: Kind::Dequant,
@@ -7271,6 +9639,110 @@ pub static FORMATS: &[Artifact] = &[
                     padding: 4,
                     source: Cow::Borrowed(
                         include_str!("hip/gptq_act_order_v2_b3_gather_f16.hip"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_act_order_v2_b3_matvec_experts_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::MatvecExperts,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("g_idx"),
+                                role: Role::Weights(3),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 2, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/gptq_act_order_v2_b3_matvec_experts_f32.hip"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_act_order_v2_b3_matmul_experts_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::MatmulExperts,
+                    output: Element::F32,
+                    workgroup: [128, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("g_idx"),
+                                role: Role::Weights(3),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/gptq_act_order_v2_b3_matmul_experts_f32.hip"),
                     ),
                 },
             ],
@@ -7630,6 +10102,110 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                 },
                 Kernel {
+                    name: Cow::Borrowed("gptq_act_order_v2_b4_matvec_experts_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::MatvecExperts,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("g_idx"),
+                                role: Role::Weights(3),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 2, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/gptq_act_order_v2_b4_matvec_experts_f32.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_act_order_v2_b4_matmul_experts_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::MatmulExperts,
+                    output: Element::F32,
+                    workgroup: [128, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("g_idx"),
+                                role: Role::Weights(3),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/gptq_act_order_v2_b4_matmul_experts_f32.wgsl"),
+                    ),
+                },
+                Kernel {
                     name: Cow::Borrowed("gptq_act_order_v2_b4_dequant_f32"),
                     backend: Backend::Hip,
                     kind: Kind::Dequant,
@@ -7907,6 +10483,110 @@ pub static FORMATS: &[Artifact] = &[
                     padding: 4,
                     source: Cow::Borrowed(
                         include_str!("hip/gptq_act_order_v2_b4_gather_f16.hip"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_act_order_v2_b4_matvec_experts_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::MatvecExperts,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("g_idx"),
+                                role: Role::Weights(3),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 2, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/gptq_act_order_v2_b4_matvec_experts_f32.hip"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_act_order_v2_b4_matmul_experts_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::MatmulExperts,
+                    output: Element::F32,
+                    workgroup: [128, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("g_idx"),
+                                role: Role::Weights(3),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/gptq_act_order_v2_b4_matmul_experts_f32.hip"),
                     ),
                 },
             ],
@@ -8266,6 +10946,110 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                 },
                 Kernel {
+                    name: Cow::Borrowed("gptq_act_order_v2_b8_matvec_experts_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::MatvecExperts,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("g_idx"),
+                                role: Role::Weights(3),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 2, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/gptq_act_order_v2_b8_matvec_experts_f32.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_act_order_v2_b8_matmul_experts_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::MatmulExperts,
+                    output: Element::F32,
+                    workgroup: [128, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("g_idx"),
+                                role: Role::Weights(3),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/gptq_act_order_v2_b8_matmul_experts_f32.wgsl"),
+                    ),
+                },
+                Kernel {
                     name: Cow::Borrowed("gptq_act_order_v2_b8_dequant_f32"),
                     backend: Backend::Hip,
                     kind: Kind::Dequant,
@@ -8543,6 +11327,110 @@ pub static FORMATS: &[Artifact] = &[
                     padding: 4,
                     source: Cow::Borrowed(
                         include_str!("hip/gptq_act_order_v2_b8_gather_f16.hip"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_act_order_v2_b8_matvec_experts_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::MatvecExperts,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("g_idx"),
+                                role: Role::Weights(3),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 2, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/gptq_act_order_v2_b8_matvec_experts_f32.hip"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_act_order_v2_b8_matmul_experts_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::MatmulExperts,
+                    output: Element::F32,
+                    workgroup: [128, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("g_idx"),
+                                role: Role::Weights(3),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/gptq_act_order_v2_b8_matmul_experts_f32.hip"),
                     ),
                 },
             ],
@@ -8854,6 +11742,102 @@ pub static FORMATS: &[Artifact] = &[
                     source: Cow::Borrowed(include_str!("wgsl/gptq_b2_gather_f16.wgsl")),
                 },
                 Kernel {
+                    name: Cow::Borrowed("gptq_b2_matvec_experts_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::MatvecExperts,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 2, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/gptq_b2_matvec_experts_f32.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_b2_matmul_experts_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::MatmulExperts,
+                    output: Element::F32,
+                    workgroup: [128, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/gptq_b2_matmul_experts_f32.wgsl"),
+                    ),
+                },
+                Kernel {
                     name: Cow::Borrowed("gptq_b2_dequant_f32"),
                     backend: Backend::Hip,
                     kind: Kind::Dequant,
@@ -9096,6 +12080,102 @@ pub static FORMATS: &[Artifact] = &[
                     },
                     padding: 4,
                     source: Cow::Borrowed(include_str!("hip/gptq_b2_gather_f16.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_b2_matvec_experts_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::MatvecExperts,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 2, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/gptq_b2_matvec_experts_f32.hip"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_b2_matmul_experts_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::MatmulExperts,
+                    output: Element::F32,
+                    workgroup: [128, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/gptq_b2_matmul_experts_f32.hip"),
+                    ),
                 },
             ],
         ),
@@ -9406,6 +12486,102 @@ pub static FORMATS: &[Artifact] = &[
                     source: Cow::Borrowed(include_str!("wgsl/gptq_b3_gather_f16.wgsl")),
                 },
                 Kernel {
+                    name: Cow::Borrowed("gptq_b3_matvec_experts_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::MatvecExperts,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 2, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/gptq_b3_matvec_experts_f32.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_b3_matmul_experts_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::MatmulExperts,
+                    output: Element::F32,
+                    workgroup: [128, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/gptq_b3_matmul_experts_f32.wgsl"),
+                    ),
+                },
+                Kernel {
                     name: Cow::Borrowed("gptq_b3_dequant_f32"),
                     backend: Backend::Hip,
                     kind: Kind::Dequant,
@@ -9648,6 +12824,102 @@ pub static FORMATS: &[Artifact] = &[
                     },
                     padding: 4,
                     source: Cow::Borrowed(include_str!("hip/gptq_b3_gather_f16.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_b3_matvec_experts_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::MatvecExperts,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 2, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/gptq_b3_matvec_experts_f32.hip"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_b3_matmul_experts_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::MatmulExperts,
+                    output: Element::F32,
+                    workgroup: [128, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/gptq_b3_matmul_experts_f32.hip"),
+                    ),
                 },
             ],
         ),
@@ -9958,6 +13230,102 @@ pub static FORMATS: &[Artifact] = &[
                     source: Cow::Borrowed(include_str!("wgsl/gptq_b4_gather_f16.wgsl")),
                 },
                 Kernel {
+                    name: Cow::Borrowed("gptq_b4_matvec_experts_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::MatvecExperts,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 2, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/gptq_b4_matvec_experts_f32.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_b4_matmul_experts_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::MatmulExperts,
+                    output: Element::F32,
+                    workgroup: [128, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/gptq_b4_matmul_experts_f32.wgsl"),
+                    ),
+                },
+                Kernel {
                     name: Cow::Borrowed("gptq_b4_dequant_f32"),
                     backend: Backend::Hip,
                     kind: Kind::Dequant,
@@ -10200,6 +13568,102 @@ pub static FORMATS: &[Artifact] = &[
                     },
                     padding: 4,
                     source: Cow::Borrowed(include_str!("hip/gptq_b4_gather_f16.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_b4_matvec_experts_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::MatvecExperts,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 2, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/gptq_b4_matvec_experts_f32.hip"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_b4_matmul_experts_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::MatmulExperts,
+                    output: Element::F32,
+                    workgroup: [128, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/gptq_b4_matmul_experts_f32.hip"),
+                    ),
                 },
             ],
         ),
@@ -10510,6 +13974,102 @@ pub static FORMATS: &[Artifact] = &[
                     source: Cow::Borrowed(include_str!("wgsl/gptq_b8_gather_f16.wgsl")),
                 },
                 Kernel {
+                    name: Cow::Borrowed("gptq_b8_matvec_experts_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::MatvecExperts,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 2, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/gptq_b8_matvec_experts_f32.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_b8_matmul_experts_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::MatmulExperts,
+                    output: Element::F32,
+                    workgroup: [128, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/gptq_b8_matmul_experts_f32.wgsl"),
+                    ),
+                },
+                Kernel {
                     name: Cow::Borrowed("gptq_b8_dequant_f32"),
                     backend: Backend::Hip,
                     kind: Kind::Dequant,
@@ -10752,6 +14312,102 @@ pub static FORMATS: &[Artifact] = &[
                     },
                     padding: 4,
                     source: Cow::Borrowed(include_str!("hip/gptq_b8_gather_f16.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_b8_matvec_experts_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::MatvecExperts,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 2, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/gptq_b8_matvec_experts_f32.hip"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_b8_matmul_experts_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::MatmulExperts,
+                    output: Element::F32,
+                    workgroup: [128, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/gptq_b8_matmul_experts_f32.hip"),
+                    ),
                 },
             ],
         ),
@@ -11076,6 +14732,102 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                 },
                 Kernel {
+                    name: Cow::Borrowed("gptq_masked_b2_matvec_experts_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::MatvecExperts,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 2, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/gptq_masked_b2_matvec_experts_f32.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_masked_b2_matmul_experts_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::MatmulExperts,
+                    output: Element::F32,
+                    workgroup: [128, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/gptq_masked_b2_matmul_experts_f32.wgsl"),
+                    ),
+                },
+                Kernel {
                     name: Cow::Borrowed("gptq_masked_b2_dequant_f32"),
                     backend: Backend::Hip,
                     kind: Kind::Dequant,
@@ -11329,6 +15081,102 @@ pub static FORMATS: &[Artifact] = &[
                     padding: 4,
                     source: Cow::Borrowed(
                         include_str!("hip/gptq_masked_b2_gather_f16.hip"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_masked_b2_matvec_experts_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::MatvecExperts,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 2, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/gptq_masked_b2_matvec_experts_f32.hip"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_masked_b2_matmul_experts_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::MatmulExperts,
+                    output: Element::F32,
+                    workgroup: [128, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/gptq_masked_b2_matmul_experts_f32.hip"),
                     ),
                 },
             ],
@@ -11654,6 +15502,102 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                 },
                 Kernel {
+                    name: Cow::Borrowed("gptq_masked_b3_matvec_experts_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::MatvecExperts,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 2, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/gptq_masked_b3_matvec_experts_f32.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_masked_b3_matmul_experts_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::MatmulExperts,
+                    output: Element::F32,
+                    workgroup: [128, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/gptq_masked_b3_matmul_experts_f32.wgsl"),
+                    ),
+                },
+                Kernel {
                     name: Cow::Borrowed("gptq_masked_b3_dequant_f32"),
                     backend: Backend::Hip,
                     kind: Kind::Dequant,
@@ -11907,6 +15851,102 @@ pub static FORMATS: &[Artifact] = &[
                     padding: 4,
                     source: Cow::Borrowed(
                         include_str!("hip/gptq_masked_b3_gather_f16.hip"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_masked_b3_matvec_experts_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::MatvecExperts,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 2, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/gptq_masked_b3_matvec_experts_f32.hip"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_masked_b3_matmul_experts_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::MatmulExperts,
+                    output: Element::F32,
+                    workgroup: [128, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/gptq_masked_b3_matmul_experts_f32.hip"),
                     ),
                 },
             ],
@@ -12232,6 +16272,102 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                 },
                 Kernel {
+                    name: Cow::Borrowed("gptq_masked_b4_matvec_experts_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::MatvecExperts,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 2, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/gptq_masked_b4_matvec_experts_f32.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_masked_b4_matmul_experts_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::MatmulExperts,
+                    output: Element::F32,
+                    workgroup: [128, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/gptq_masked_b4_matmul_experts_f32.wgsl"),
+                    ),
+                },
+                Kernel {
                     name: Cow::Borrowed("gptq_masked_b4_dequant_f32"),
                     backend: Backend::Hip,
                     kind: Kind::Dequant,
@@ -12485,6 +16621,102 @@ pub static FORMATS: &[Artifact] = &[
                     padding: 4,
                     source: Cow::Borrowed(
                         include_str!("hip/gptq_masked_b4_gather_f16.hip"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_masked_b4_matvec_experts_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::MatvecExperts,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 2, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/gptq_masked_b4_matvec_experts_f32.hip"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_masked_b4_matmul_experts_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::MatmulExperts,
+                    output: Element::F32,
+                    workgroup: [128, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/gptq_masked_b4_matmul_experts_f32.hip"),
                     ),
                 },
             ],
@@ -12810,6 +17042,102 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                 },
                 Kernel {
+                    name: Cow::Borrowed("gptq_masked_b8_matvec_experts_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::MatvecExperts,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 2, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/gptq_masked_b8_matvec_experts_f32.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_masked_b8_matmul_experts_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::MatmulExperts,
+                    output: Element::F32,
+                    workgroup: [128, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/gptq_masked_b8_matmul_experts_f32.wgsl"),
+                    ),
+                },
+                Kernel {
                     name: Cow::Borrowed("gptq_masked_b8_dequant_f32"),
                     backend: Backend::Hip,
                     kind: Kind::Dequant,
@@ -13063,6 +17391,102 @@ pub static FORMATS: &[Artifact] = &[
                     padding: 4,
                     source: Cow::Borrowed(
                         include_str!("hip/gptq_masked_b8_gather_f16.hip"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_masked_b8_matvec_experts_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::MatvecExperts,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 2, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/gptq_masked_b8_matvec_experts_f32.hip"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_masked_b8_matmul_experts_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::MatmulExperts,
+                    output: Element::F32,
+                    workgroup: [128, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/gptq_masked_b8_matmul_experts_f32.hip"),
                     ),
                 },
             ],
@@ -13386,6 +17810,102 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                 },
                 Kernel {
+                    name: Cow::Borrowed("gptq_v2_b2_matvec_experts_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::MatvecExperts,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 2, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/gptq_v2_b2_matvec_experts_f32.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_v2_b2_matmul_experts_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::MatmulExperts,
+                    output: Element::F32,
+                    workgroup: [128, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/gptq_v2_b2_matmul_experts_f32.wgsl"),
+                    ),
+                },
+                Kernel {
                     name: Cow::Borrowed("gptq_v2_b2_dequant_f32"),
                     backend: Backend::Hip,
                     kind: Kind::Dequant,
@@ -13628,6 +18148,102 @@ pub static FORMATS: &[Artifact] = &[
                     },
                     padding: 4,
                     source: Cow::Borrowed(include_str!("hip/gptq_v2_b2_gather_f16.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_v2_b2_matvec_experts_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::MatvecExperts,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 2, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/gptq_v2_b2_matvec_experts_f32.hip"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_v2_b2_matmul_experts_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::MatmulExperts,
+                    output: Element::F32,
+                    workgroup: [128, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/gptq_v2_b2_matmul_experts_f32.hip"),
+                    ),
                 },
             ],
         ),
@@ -13950,6 +18566,102 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                 },
                 Kernel {
+                    name: Cow::Borrowed("gptq_v2_b3_matvec_experts_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::MatvecExperts,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 2, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/gptq_v2_b3_matvec_experts_f32.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_v2_b3_matmul_experts_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::MatmulExperts,
+                    output: Element::F32,
+                    workgroup: [128, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/gptq_v2_b3_matmul_experts_f32.wgsl"),
+                    ),
+                },
+                Kernel {
                     name: Cow::Borrowed("gptq_v2_b3_dequant_f32"),
                     backend: Backend::Hip,
                     kind: Kind::Dequant,
@@ -14192,6 +18904,102 @@ pub static FORMATS: &[Artifact] = &[
                     },
                     padding: 4,
                     source: Cow::Borrowed(include_str!("hip/gptq_v2_b3_gather_f16.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_v2_b3_matvec_experts_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::MatvecExperts,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 2, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/gptq_v2_b3_matvec_experts_f32.hip"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_v2_b3_matmul_experts_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::MatmulExperts,
+                    output: Element::F32,
+                    workgroup: [128, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/gptq_v2_b3_matmul_experts_f32.hip"),
+                    ),
                 },
             ],
         ),
@@ -14514,6 +19322,102 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                 },
                 Kernel {
+                    name: Cow::Borrowed("gptq_v2_b4_matvec_experts_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::MatvecExperts,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 2, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/gptq_v2_b4_matvec_experts_f32.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_v2_b4_matmul_experts_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::MatmulExperts,
+                    output: Element::F32,
+                    workgroup: [128, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/gptq_v2_b4_matmul_experts_f32.wgsl"),
+                    ),
+                },
+                Kernel {
                     name: Cow::Borrowed("gptq_v2_b4_dequant_f32"),
                     backend: Backend::Hip,
                     kind: Kind::Dequant,
@@ -14756,6 +19660,102 @@ pub static FORMATS: &[Artifact] = &[
                     },
                     padding: 4,
                     source: Cow::Borrowed(include_str!("hip/gptq_v2_b4_gather_f16.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_v2_b4_matvec_experts_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::MatvecExperts,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 2, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/gptq_v2_b4_matvec_experts_f32.hip"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_v2_b4_matmul_experts_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::MatmulExperts,
+                    output: Element::F32,
+                    workgroup: [128, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/gptq_v2_b4_matmul_experts_f32.hip"),
+                    ),
                 },
             ],
         ),
@@ -15078,6 +20078,102 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                 },
                 Kernel {
+                    name: Cow::Borrowed("gptq_v2_b8_matvec_experts_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::MatvecExperts,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 2, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/gptq_v2_b8_matvec_experts_f32.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_v2_b8_matmul_experts_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::MatmulExperts,
+                    output: Element::F32,
+                    workgroup: [128, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/gptq_v2_b8_matmul_experts_f32.wgsl"),
+                    ),
+                },
+                Kernel {
                     name: Cow::Borrowed("gptq_v2_b8_dequant_f32"),
                     backend: Backend::Hip,
                     kind: Kind::Dequant,
@@ -15320,6 +20416,102 @@ pub static FORMATS: &[Artifact] = &[
                     },
                     padding: 4,
                     source: Cow::Borrowed(include_str!("hip/gptq_v2_b8_gather_f16.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_v2_b8_matvec_experts_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::MatvecExperts,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 2, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/gptq_v2_b8_matvec_experts_f32.hip"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_v2_b8_matmul_experts_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::MatmulExperts,
+                    output: Element::F32,
+                    workgroup: [128, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/gptq_v2_b8_matmul_experts_f32.hip"),
+                    ),
                 },
             ],
         ),
@@ -15569,6 +20761,94 @@ pub static FORMATS: &[Artifact] = &[
                     source: Cow::Borrowed(include_str!("wgsl/iq1_m_gather_f16.wgsl")),
                 },
                 Kernel {
+                    name: Cow::Borrowed("iq1_m_matvec_experts_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::MatvecExperts,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("tables"),
+                                role: Role::Tables,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 2, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/iq1_m_matvec_experts_f32.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("iq1_m_matmul_experts_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::MatmulExperts,
+                    output: Element::F32,
+                    workgroup: [128, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("tables"),
+                                role: Role::Tables,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/iq1_m_matmul_experts_f32.wgsl"),
+                    ),
+                },
+                Kernel {
                     name: Cow::Borrowed("iq1_m_dequant_f32"),
                     backend: Backend::Hip,
                     kind: Kind::Dequant,
@@ -15787,6 +21067,94 @@ pub static FORMATS: &[Artifact] = &[
                     },
                     padding: 4,
                     source: Cow::Borrowed(include_str!("hip/iq1_m_gather_f16.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("iq1_m_matvec_experts_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::MatvecExperts,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("tables"),
+                                role: Role::Tables,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 2, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/iq1_m_matvec_experts_f32.hip"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("iq1_m_matmul_experts_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::MatmulExperts,
+                    output: Element::F32,
+                    workgroup: [128, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("tables"),
+                                role: Role::Tables,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/iq1_m_matmul_experts_f32.hip"),
+                    ),
                 },
             ],
         ),
@@ -16036,6 +21404,94 @@ pub static FORMATS: &[Artifact] = &[
                     source: Cow::Borrowed(include_str!("wgsl/iq1_s_gather_f16.wgsl")),
                 },
                 Kernel {
+                    name: Cow::Borrowed("iq1_s_matvec_experts_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::MatvecExperts,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("tables"),
+                                role: Role::Tables,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 2, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/iq1_s_matvec_experts_f32.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("iq1_s_matmul_experts_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::MatmulExperts,
+                    output: Element::F32,
+                    workgroup: [128, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("tables"),
+                                role: Role::Tables,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/iq1_s_matmul_experts_f32.wgsl"),
+                    ),
+                },
+                Kernel {
                     name: Cow::Borrowed("iq1_s_dequant_f32"),
                     backend: Backend::Hip,
                     kind: Kind::Dequant,
@@ -16254,6 +21710,94 @@ pub static FORMATS: &[Artifact] = &[
                     },
                     padding: 4,
                     source: Cow::Borrowed(include_str!("hip/iq1_s_gather_f16.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("iq1_s_matvec_experts_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::MatvecExperts,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("tables"),
+                                role: Role::Tables,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 2, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/iq1_s_matvec_experts_f32.hip"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("iq1_s_matmul_experts_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::MatmulExperts,
+                    output: Element::F32,
+                    workgroup: [128, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("tables"),
+                                role: Role::Tables,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/iq1_s_matmul_experts_f32.hip"),
+                    ),
                 },
             ],
         ),
@@ -16503,6 +22047,94 @@ pub static FORMATS: &[Artifact] = &[
                     source: Cow::Borrowed(include_str!("wgsl/iq2_s_gather_f16.wgsl")),
                 },
                 Kernel {
+                    name: Cow::Borrowed("iq2_s_matvec_experts_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::MatvecExperts,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("tables"),
+                                role: Role::Tables,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 2, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/iq2_s_matvec_experts_f32.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("iq2_s_matmul_experts_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::MatmulExperts,
+                    output: Element::F32,
+                    workgroup: [128, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("tables"),
+                                role: Role::Tables,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/iq2_s_matmul_experts_f32.wgsl"),
+                    ),
+                },
+                Kernel {
                     name: Cow::Borrowed("iq2_s_dequant_f32"),
                     backend: Backend::Hip,
                     kind: Kind::Dequant,
@@ -16721,6 +22353,94 @@ pub static FORMATS: &[Artifact] = &[
                     },
                     padding: 4,
                     source: Cow::Borrowed(include_str!("hip/iq2_s_gather_f16.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("iq2_s_matvec_experts_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::MatvecExperts,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("tables"),
+                                role: Role::Tables,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 2, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/iq2_s_matvec_experts_f32.hip"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("iq2_s_matmul_experts_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::MatmulExperts,
+                    output: Element::F32,
+                    workgroup: [128, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("tables"),
+                                role: Role::Tables,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/iq2_s_matmul_experts_f32.hip"),
+                    ),
                 },
             ],
         ),
@@ -16970,6 +22690,94 @@ pub static FORMATS: &[Artifact] = &[
                     source: Cow::Borrowed(include_str!("wgsl/iq2_xs_gather_f16.wgsl")),
                 },
                 Kernel {
+                    name: Cow::Borrowed("iq2_xs_matvec_experts_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::MatvecExperts,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("tables"),
+                                role: Role::Tables,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 2, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/iq2_xs_matvec_experts_f32.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("iq2_xs_matmul_experts_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::MatmulExperts,
+                    output: Element::F32,
+                    workgroup: [128, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("tables"),
+                                role: Role::Tables,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/iq2_xs_matmul_experts_f32.wgsl"),
+                    ),
+                },
+                Kernel {
                     name: Cow::Borrowed("iq2_xs_dequant_f32"),
                     backend: Backend::Hip,
                     kind: Kind::Dequant,
@@ -17188,6 +22996,94 @@ pub static FORMATS: &[Artifact] = &[
                     },
                     padding: 4,
                     source: Cow::Borrowed(include_str!("hip/iq2_xs_gather_f16.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("iq2_xs_matvec_experts_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::MatvecExperts,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("tables"),
+                                role: Role::Tables,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 2, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/iq2_xs_matvec_experts_f32.hip"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("iq2_xs_matmul_experts_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::MatmulExperts,
+                    output: Element::F32,
+                    workgroup: [128, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("tables"),
+                                role: Role::Tables,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/iq2_xs_matmul_experts_f32.hip"),
+                    ),
                 },
             ],
         ),
@@ -17437,6 +23333,94 @@ pub static FORMATS: &[Artifact] = &[
                     source: Cow::Borrowed(include_str!("wgsl/iq2_xxs_gather_f16.wgsl")),
                 },
                 Kernel {
+                    name: Cow::Borrowed("iq2_xxs_matvec_experts_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::MatvecExperts,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("tables"),
+                                role: Role::Tables,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 2, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/iq2_xxs_matvec_experts_f32.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("iq2_xxs_matmul_experts_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::MatmulExperts,
+                    output: Element::F32,
+                    workgroup: [128, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("tables"),
+                                role: Role::Tables,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/iq2_xxs_matmul_experts_f32.wgsl"),
+                    ),
+                },
+                Kernel {
                     name: Cow::Borrowed("iq2_xxs_dequant_f32"),
                     backend: Backend::Hip,
                     kind: Kind::Dequant,
@@ -17655,6 +23639,94 @@ pub static FORMATS: &[Artifact] = &[
                     },
                     padding: 4,
                     source: Cow::Borrowed(include_str!("hip/iq2_xxs_gather_f16.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("iq2_xxs_matvec_experts_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::MatvecExperts,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("tables"),
+                                role: Role::Tables,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 2, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/iq2_xxs_matvec_experts_f32.hip"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("iq2_xxs_matmul_experts_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::MatmulExperts,
+                    output: Element::F32,
+                    workgroup: [128, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("tables"),
+                                role: Role::Tables,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/iq2_xxs_matmul_experts_f32.hip"),
+                    ),
                 },
             ],
         ),
@@ -17904,6 +23976,94 @@ pub static FORMATS: &[Artifact] = &[
                     source: Cow::Borrowed(include_str!("wgsl/iq3_s_gather_f16.wgsl")),
                 },
                 Kernel {
+                    name: Cow::Borrowed("iq3_s_matvec_experts_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::MatvecExperts,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("tables"),
+                                role: Role::Tables,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 2, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/iq3_s_matvec_experts_f32.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("iq3_s_matmul_experts_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::MatmulExperts,
+                    output: Element::F32,
+                    workgroup: [128, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("tables"),
+                                role: Role::Tables,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/iq3_s_matmul_experts_f32.wgsl"),
+                    ),
+                },
+                Kernel {
                     name: Cow::Borrowed("iq3_s_dequant_f32"),
                     backend: Backend::Hip,
                     kind: Kind::Dequant,
@@ -18122,6 +24282,94 @@ pub static FORMATS: &[Artifact] = &[
                     },
                     padding: 4,
                     source: Cow::Borrowed(include_str!("hip/iq3_s_gather_f16.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("iq3_s_matvec_experts_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::MatvecExperts,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("tables"),
+                                role: Role::Tables,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 2, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/iq3_s_matvec_experts_f32.hip"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("iq3_s_matmul_experts_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::MatmulExperts,
+                    output: Element::F32,
+                    workgroup: [128, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("tables"),
+                                role: Role::Tables,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/iq3_s_matmul_experts_f32.hip"),
+                    ),
                 },
             ],
         ),
@@ -18371,6 +24619,94 @@ pub static FORMATS: &[Artifact] = &[
                     source: Cow::Borrowed(include_str!("wgsl/iq3_xxs_gather_f16.wgsl")),
                 },
                 Kernel {
+                    name: Cow::Borrowed("iq3_xxs_matvec_experts_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::MatvecExperts,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("tables"),
+                                role: Role::Tables,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 2, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/iq3_xxs_matvec_experts_f32.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("iq3_xxs_matmul_experts_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::MatmulExperts,
+                    output: Element::F32,
+                    workgroup: [128, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("tables"),
+                                role: Role::Tables,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/iq3_xxs_matmul_experts_f32.wgsl"),
+                    ),
+                },
+                Kernel {
                     name: Cow::Borrowed("iq3_xxs_dequant_f32"),
                     backend: Backend::Hip,
                     kind: Kind::Dequant,
@@ -18589,6 +24925,94 @@ pub static FORMATS: &[Artifact] = &[
                     },
                     padding: 4,
                     source: Cow::Borrowed(include_str!("hip/iq3_xxs_gather_f16.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("iq3_xxs_matvec_experts_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::MatvecExperts,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("tables"),
+                                role: Role::Tables,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 2, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/iq3_xxs_matvec_experts_f32.hip"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("iq3_xxs_matmul_experts_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::MatmulExperts,
+                    output: Element::F32,
+                    workgroup: [128, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("tables"),
+                                role: Role::Tables,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/iq3_xxs_matmul_experts_f32.hip"),
+                    ),
                 },
             ],
         ),
@@ -18814,6 +25238,86 @@ pub static FORMATS: &[Artifact] = &[
                     source: Cow::Borrowed(include_str!("wgsl/iq4_nl_gather_f16.wgsl")),
                 },
                 Kernel {
+                    name: Cow::Borrowed("iq4_nl_matvec_experts_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::MatvecExperts,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 2, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/iq4_nl_matvec_experts_f32.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("iq4_nl_matmul_experts_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::MatmulExperts,
+                    output: Element::F32,
+                    workgroup: [128, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/iq4_nl_matmul_experts_f32.wgsl"),
+                    ),
+                },
+                Kernel {
                     name: Cow::Borrowed("iq4_nl_dequant_f32"),
                     backend: Backend::Hip,
                     kind: Kind::Dequant,
@@ -19008,6 +25512,86 @@ pub static FORMATS: &[Artifact] = &[
                     },
                     padding: 4,
                     source: Cow::Borrowed(include_str!("hip/iq4_nl_gather_f16.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("iq4_nl_matvec_experts_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::MatvecExperts,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 2, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/iq4_nl_matvec_experts_f32.hip"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("iq4_nl_matmul_experts_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::MatmulExperts,
+                    output: Element::F32,
+                    workgroup: [128, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/iq4_nl_matmul_experts_f32.hip"),
+                    ),
                 },
             ],
         ),
@@ -19233,6 +25817,86 @@ pub static FORMATS: &[Artifact] = &[
                     source: Cow::Borrowed(include_str!("wgsl/iq4_xs_gather_f16.wgsl")),
                 },
                 Kernel {
+                    name: Cow::Borrowed("iq4_xs_matvec_experts_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::MatvecExperts,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 2, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/iq4_xs_matvec_experts_f32.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("iq4_xs_matmul_experts_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::MatmulExperts,
+                    output: Element::F32,
+                    workgroup: [128, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/iq4_xs_matmul_experts_f32.wgsl"),
+                    ),
+                },
+                Kernel {
                     name: Cow::Borrowed("iq4_xs_dequant_f32"),
                     backend: Backend::Hip,
                     kind: Kind::Dequant,
@@ -19427,6 +26091,86 @@ pub static FORMATS: &[Artifact] = &[
                     },
                     padding: 4,
                     source: Cow::Borrowed(include_str!("hip/iq4_xs_gather_f16.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("iq4_xs_matvec_experts_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::MatvecExperts,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 2, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/iq4_xs_matvec_experts_f32.hip"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("iq4_xs_matmul_experts_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::MatmulExperts,
+                    output: Element::F32,
+                    workgroup: [128, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/iq4_xs_matmul_experts_f32.hip"),
+                    ),
                 },
             ],
         ),
@@ -19652,6 +26396,86 @@ pub static FORMATS: &[Artifact] = &[
                     source: Cow::Borrowed(include_str!("wgsl/mxfp4_gather_f16.wgsl")),
                 },
                 Kernel {
+                    name: Cow::Borrowed("mxfp4_matvec_experts_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::MatvecExperts,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 2, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/mxfp4_matvec_experts_f32.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("mxfp4_matmul_experts_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::MatmulExperts,
+                    output: Element::F32,
+                    workgroup: [128, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/mxfp4_matmul_experts_f32.wgsl"),
+                    ),
+                },
+                Kernel {
                     name: Cow::Borrowed("mxfp4_dequant_f32"),
                     backend: Backend::Hip,
                     kind: Kind::Dequant,
@@ -19846,6 +26670,86 @@ pub static FORMATS: &[Artifact] = &[
                     },
                     padding: 4,
                     source: Cow::Borrowed(include_str!("hip/mxfp4_gather_f16.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("mxfp4_matvec_experts_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::MatvecExperts,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 2, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/mxfp4_matvec_experts_f32.hip"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("mxfp4_matmul_experts_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::MatmulExperts,
+                    output: Element::F32,
+                    workgroup: [128, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/mxfp4_matmul_experts_f32.hip"),
+                    ),
                 },
             ],
         ),
@@ -20117,6 +27021,94 @@ pub static FORMATS: &[Artifact] = &[
                     source: Cow::Borrowed(include_str!("wgsl/nf4_gather_f16.wgsl")),
                 },
                 Kernel {
+                    name: Cow::Borrowed("nf4_matvec_experts_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::MatvecExperts,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("packed"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("absmax"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 2, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/nf4_matvec_experts_f32.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("nf4_matmul_experts_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::MatmulExperts,
+                    output: Element::F32,
+                    workgroup: [128, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("packed"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("absmax"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/nf4_matmul_experts_f32.wgsl"),
+                    ),
+                },
+                Kernel {
                     name: Cow::Borrowed("nf4_dequant_f32"),
                     backend: Backend::Hip,
                     kind: Kind::Dequant,
@@ -20335,6 +27327,90 @@ pub static FORMATS: &[Artifact] = &[
                     },
                     padding: 4,
                     source: Cow::Borrowed(include_str!("hip/nf4_gather_f16.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("nf4_matvec_experts_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::MatvecExperts,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("packed"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("absmax"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 2, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("hip/nf4_matvec_experts_f32.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("nf4_matmul_experts_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::MatmulExperts,
+                    output: Element::F32,
+                    workgroup: [128, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("packed"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("absmax"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(include_str!("hip/nf4_matmul_experts_f32.hip")),
                 },
             ],
         ),
@@ -20723,6 +27799,110 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                 },
                 Kernel {
+                    name: Cow::Borrowed("nf4_nested_matvec_experts_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::MatvecExperts,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("packed"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("absmax"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("nested_absmax"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("nested_quant_map"),
+                                role: Role::Weights(3),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("nested_offset"),
+                                role: Role::Weights(4),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 2, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/nf4_nested_matvec_experts_f32.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("nf4_nested_matmul_experts_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::MatmulExperts,
+                    output: Element::F32,
+                    workgroup: [128, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("packed"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("absmax"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("nested_absmax"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("nested_quant_map"),
+                                role: Role::Weights(3),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("nested_offset"),
+                                role: Role::Weights(4),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/nf4_nested_matmul_experts_f32.wgsl"),
+                    ),
+                },
+                Kernel {
                     name: Cow::Borrowed("nf4_nested_dequant_f32"),
                     backend: Backend::Hip,
                     kind: Kind::Dequant,
@@ -21014,6 +28194,118 @@ pub static FORMATS: &[Artifact] = &[
                     padding: 4,
                     source: Cow::Borrowed(include_str!("hip/nf4_nested_gather_f16.hip")),
                 },
+                Kernel {
+                    name: Cow::Borrowed("nf4_nested_matvec_experts_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::MatvecExperts,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("packed"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("absmax"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("nested_absmax"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("nested_quant_map"),
+                                role: Role::Weights(3),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("nested_offset"),
+                                role: Role::Weights(4),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 2, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/nf4_nested_matvec_experts_f32.hip"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("nf4_nested_matmul_experts_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::MatmulExperts,
+                    output: Element::F32,
+                    workgroup: [128, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("packed"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("absmax"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("nested_absmax"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("nested_quant_map"),
+                                role: Role::Weights(3),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("nested_offset"),
+                                role: Role::Weights(4),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/nf4_nested_matmul_experts_f32.hip"),
+                    ),
+                },
             ],
         ),
         cpu: cpu!("../formats/nf4_nested.yaml"),
@@ -21260,6 +28552,94 @@ pub static FORMATS: &[Artifact] = &[
                     source: Cow::Borrowed(include_str!("wgsl/nvfp4_gather_f16.wgsl")),
                 },
                 Kernel {
+                    name: Cow::Borrowed("nvfp4_matvec_experts_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::MatvecExperts,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("tables"),
+                                role: Role::Tables,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 2, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/nvfp4_matvec_experts_f32.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("nvfp4_matmul_experts_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::MatmulExperts,
+                    output: Element::F32,
+                    workgroup: [128, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("tables"),
+                                role: Role::Tables,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/nvfp4_matmul_experts_f32.wgsl"),
+                    ),
+                },
+                Kernel {
                     name: Cow::Borrowed("nvfp4_dequant_f32"),
                     backend: Backend::Hip,
                     kind: Kind::Dequant,
@@ -21478,6 +28858,94 @@ pub static FORMATS: &[Artifact] = &[
                     },
                     padding: 4,
                     source: Cow::Borrowed(include_str!("hip/nvfp4_gather_f16.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("nvfp4_matvec_experts_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::MatvecExperts,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("tables"),
+                                role: Role::Tables,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 2, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/nvfp4_matvec_experts_f32.hip"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("nvfp4_matmul_experts_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::MatmulExperts,
+                    output: Element::F32,
+                    workgroup: [128, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("tables"),
+                                role: Role::Tables,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/nvfp4_matmul_experts_f32.hip"),
+                    ),
                 },
             ],
         ),
@@ -21701,6 +29169,86 @@ pub static FORMATS: &[Artifact] = &[
                     source: Cow::Borrowed(include_str!("wgsl/q1_0_gather_f16.wgsl")),
                 },
                 Kernel {
+                    name: Cow::Borrowed("q1_0_matvec_experts_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::MatvecExperts,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 2, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/q1_0_matvec_experts_f32.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q1_0_matmul_experts_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::MatmulExperts,
+                    output: Element::F32,
+                    workgroup: [128, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/q1_0_matmul_experts_f32.wgsl"),
+                    ),
+                },
+                Kernel {
                     name: Cow::Borrowed("q1_0_dequant_f32"),
                     backend: Backend::Hip,
                     kind: Kind::Dequant,
@@ -21895,6 +29443,86 @@ pub static FORMATS: &[Artifact] = &[
                     },
                     padding: 4,
                     source: Cow::Borrowed(include_str!("hip/q1_0_gather_f16.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q1_0_matvec_experts_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::MatvecExperts,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 2, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/q1_0_matvec_experts_f32.hip"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q1_0_matmul_experts_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::MatmulExperts,
+                    output: Element::F32,
+                    workgroup: [128, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/q1_0_matmul_experts_f32.hip"),
+                    ),
                 },
             ],
         ),
@@ -22118,6 +29746,86 @@ pub static FORMATS: &[Artifact] = &[
                     source: Cow::Borrowed(include_str!("wgsl/q2_0_gather_f16.wgsl")),
                 },
                 Kernel {
+                    name: Cow::Borrowed("q2_0_matvec_experts_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::MatvecExperts,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 2, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/q2_0_matvec_experts_f32.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q2_0_matmul_experts_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::MatmulExperts,
+                    output: Element::F32,
+                    workgroup: [128, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/q2_0_matmul_experts_f32.wgsl"),
+                    ),
+                },
+                Kernel {
                     name: Cow::Borrowed("q2_0_dequant_f32"),
                     backend: Backend::Hip,
                     kind: Kind::Dequant,
@@ -22312,6 +30020,86 @@ pub static FORMATS: &[Artifact] = &[
                     },
                     padding: 4,
                     source: Cow::Borrowed(include_str!("hip/q2_0_gather_f16.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q2_0_matvec_experts_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::MatvecExperts,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 2, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/q2_0_matvec_experts_f32.hip"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q2_0_matmul_experts_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::MatmulExperts,
+                    output: Element::F32,
+                    workgroup: [128, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/q2_0_matmul_experts_f32.hip"),
+                    ),
                 },
             ],
         ),
@@ -22537,6 +30325,86 @@ pub static FORMATS: &[Artifact] = &[
                     source: Cow::Borrowed(include_str!("wgsl/q2_k_gather_f16.wgsl")),
                 },
                 Kernel {
+                    name: Cow::Borrowed("q2_k_matvec_experts_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::MatvecExperts,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 2, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/q2_k_matvec_experts_f32.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q2_k_matmul_experts_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::MatmulExperts,
+                    output: Element::F32,
+                    workgroup: [128, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/q2_k_matmul_experts_f32.wgsl"),
+                    ),
+                },
+                Kernel {
                     name: Cow::Borrowed("q2_k_dequant_f32"),
                     backend: Backend::Hip,
                     kind: Kind::Dequant,
@@ -22731,6 +30599,86 @@ pub static FORMATS: &[Artifact] = &[
                     },
                     padding: 4,
                     source: Cow::Borrowed(include_str!("hip/q2_k_gather_f16.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q2_k_matvec_experts_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::MatvecExperts,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 2, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/q2_k_matvec_experts_f32.hip"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q2_k_matmul_experts_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::MatmulExperts,
+                    output: Element::F32,
+                    workgroup: [128, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/q2_k_matmul_experts_f32.hip"),
+                    ),
                 },
             ],
         ),
@@ -22954,6 +30902,86 @@ pub static FORMATS: &[Artifact] = &[
                     source: Cow::Borrowed(include_str!("wgsl/q3_k_gather_f16.wgsl")),
                 },
                 Kernel {
+                    name: Cow::Borrowed("q3_k_matvec_experts_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::MatvecExperts,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 2, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/q3_k_matvec_experts_f32.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q3_k_matmul_experts_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::MatmulExperts,
+                    output: Element::F32,
+                    workgroup: [128, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/q3_k_matmul_experts_f32.wgsl"),
+                    ),
+                },
+                Kernel {
                     name: Cow::Borrowed("q3_k_dequant_f32"),
                     backend: Backend::Hip,
                     kind: Kind::Dequant,
@@ -23148,6 +31176,86 @@ pub static FORMATS: &[Artifact] = &[
                     },
                     padding: 4,
                     source: Cow::Borrowed(include_str!("hip/q3_k_gather_f16.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q3_k_matvec_experts_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::MatvecExperts,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 2, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/q3_k_matvec_experts_f32.hip"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q3_k_matmul_experts_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::MatmulExperts,
+                    output: Element::F32,
+                    workgroup: [128, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/q3_k_matmul_experts_f32.hip"),
+                    ),
                 },
             ],
         ),
@@ -23371,6 +31479,86 @@ pub static FORMATS: &[Artifact] = &[
                     source: Cow::Borrowed(include_str!("wgsl/q4_0_gather_f16.wgsl")),
                 },
                 Kernel {
+                    name: Cow::Borrowed("q4_0_matvec_experts_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::MatvecExperts,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 2, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/q4_0_matvec_experts_f32.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q4_0_matmul_experts_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::MatmulExperts,
+                    output: Element::F32,
+                    workgroup: [128, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/q4_0_matmul_experts_f32.wgsl"),
+                    ),
+                },
+                Kernel {
                     name: Cow::Borrowed("q4_0_dequant_f32"),
                     backend: Backend::Hip,
                     kind: Kind::Dequant,
@@ -23565,6 +31753,86 @@ pub static FORMATS: &[Artifact] = &[
                     },
                     padding: 4,
                     source: Cow::Borrowed(include_str!("hip/q4_0_gather_f16.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q4_0_matvec_experts_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::MatvecExperts,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 2, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/q4_0_matvec_experts_f32.hip"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q4_0_matmul_experts_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::MatmulExperts,
+                    output: Element::F32,
+                    workgroup: [128, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/q4_0_matmul_experts_f32.hip"),
+                    ),
                 },
             ],
         ),
@@ -23790,6 +32058,86 @@ pub static FORMATS: &[Artifact] = &[
                     source: Cow::Borrowed(include_str!("wgsl/q4_0_f32_gather_f16.wgsl")),
                 },
                 Kernel {
+                    name: Cow::Borrowed("q4_0_f32_matvec_experts_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::MatvecExperts,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 2, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/q4_0_f32_matvec_experts_f32.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q4_0_f32_matmul_experts_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::MatmulExperts,
+                    output: Element::F32,
+                    workgroup: [128, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/q4_0_f32_matmul_experts_f32.wgsl"),
+                    ),
+                },
+                Kernel {
                     name: Cow::Borrowed("q4_0_f32_dequant_f32"),
                     backend: Backend::Hip,
                     kind: Kind::Dequant,
@@ -23984,6 +32332,86 @@ pub static FORMATS: &[Artifact] = &[
                     },
                     padding: 4,
                     source: Cow::Borrowed(include_str!("hip/q4_0_f32_gather_f16.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q4_0_f32_matvec_experts_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::MatvecExperts,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 2, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/q4_0_f32_matvec_experts_f32.hip"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q4_0_f32_matmul_experts_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::MatmulExperts,
+                    output: Element::F32,
+                    workgroup: [128, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/q4_0_f32_matmul_experts_f32.hip"),
+                    ),
                 },
             ],
         ),
@@ -24219,6 +32647,86 @@ pub static FORMATS: &[Artifact] = &[
                     ),
                 },
                 Kernel {
+                    name: Cow::Borrowed("q4_0_f32_halves_matvec_experts_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::MatvecExperts,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 2, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/q4_0_f32_halves_matvec_experts_f32.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q4_0_f32_halves_matmul_experts_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::MatmulExperts,
+                    output: Element::F32,
+                    workgroup: [128, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/q4_0_f32_halves_matmul_experts_f32.wgsl"),
+                    ),
+                },
+                Kernel {
                     name: Cow::Borrowed("q4_0_f32_halves_dequant_f32"),
                     backend: Backend::Hip,
                     kind: Kind::Dequant,
@@ -24424,6 +32932,86 @@ pub static FORMATS: &[Artifact] = &[
                     padding: 4,
                     source: Cow::Borrowed(
                         include_str!("hip/q4_0_f32_halves_gather_f16.hip"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q4_0_f32_halves_matvec_experts_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::MatvecExperts,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 2, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/q4_0_f32_halves_matvec_experts_f32.hip"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q4_0_f32_halves_matmul_experts_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::MatmulExperts,
+                    output: Element::F32,
+                    workgroup: [128, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/q4_0_f32_halves_matmul_experts_f32.hip"),
                     ),
                 },
             ],
@@ -24650,6 +33238,86 @@ pub static FORMATS: &[Artifact] = &[
                     source: Cow::Borrowed(include_str!("wgsl/q4_1_gather_f16.wgsl")),
                 },
                 Kernel {
+                    name: Cow::Borrowed("q4_1_matvec_experts_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::MatvecExperts,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 2, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/q4_1_matvec_experts_f32.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q4_1_matmul_experts_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::MatmulExperts,
+                    output: Element::F32,
+                    workgroup: [128, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/q4_1_matmul_experts_f32.wgsl"),
+                    ),
+                },
+                Kernel {
                     name: Cow::Borrowed("q4_1_dequant_f32"),
                     backend: Backend::Hip,
                     kind: Kind::Dequant,
@@ -24844,6 +33512,86 @@ pub static FORMATS: &[Artifact] = &[
                     },
                     padding: 4,
                     source: Cow::Borrowed(include_str!("hip/q4_1_gather_f16.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q4_1_matvec_experts_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::MatvecExperts,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 2, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/q4_1_matvec_experts_f32.hip"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q4_1_matmul_experts_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::MatmulExperts,
+                    output: Element::F32,
+                    workgroup: [128, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/q4_1_matmul_experts_f32.hip"),
+                    ),
                 },
             ],
         ),
@@ -25067,6 +33815,86 @@ pub static FORMATS: &[Artifact] = &[
                     source: Cow::Borrowed(include_str!("wgsl/q4_k_gather_f16.wgsl")),
                 },
                 Kernel {
+                    name: Cow::Borrowed("q4_k_matvec_experts_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::MatvecExperts,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 2, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/q4_k_matvec_experts_f32.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q4_k_matmul_experts_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::MatmulExperts,
+                    output: Element::F32,
+                    workgroup: [128, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/q4_k_matmul_experts_f32.wgsl"),
+                    ),
+                },
+                Kernel {
                     name: Cow::Borrowed("q4_k_dequant_f32"),
                     backend: Backend::Hip,
                     kind: Kind::Dequant,
@@ -25261,6 +34089,86 @@ pub static FORMATS: &[Artifact] = &[
                     },
                     padding: 4,
                     source: Cow::Borrowed(include_str!("hip/q4_k_gather_f16.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q4_k_matvec_experts_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::MatvecExperts,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 2, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/q4_k_matvec_experts_f32.hip"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q4_k_matmul_experts_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::MatmulExperts,
+                    output: Element::F32,
+                    workgroup: [128, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/q4_k_matmul_experts_f32.hip"),
+                    ),
                 },
             ],
         ),
@@ -25484,6 +34392,86 @@ pub static FORMATS: &[Artifact] = &[
                     source: Cow::Borrowed(include_str!("wgsl/q5_0_gather_f16.wgsl")),
                 },
                 Kernel {
+                    name: Cow::Borrowed("q5_0_matvec_experts_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::MatvecExperts,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 2, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/q5_0_matvec_experts_f32.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q5_0_matmul_experts_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::MatmulExperts,
+                    output: Element::F32,
+                    workgroup: [128, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/q5_0_matmul_experts_f32.wgsl"),
+                    ),
+                },
+                Kernel {
                     name: Cow::Borrowed("q5_0_dequant_f32"),
                     backend: Backend::Hip,
                     kind: Kind::Dequant,
@@ -25678,6 +34666,86 @@ pub static FORMATS: &[Artifact] = &[
                     },
                     padding: 4,
                     source: Cow::Borrowed(include_str!("hip/q5_0_gather_f16.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q5_0_matvec_experts_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::MatvecExperts,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 2, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/q5_0_matvec_experts_f32.hip"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q5_0_matmul_experts_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::MatmulExperts,
+                    output: Element::F32,
+                    workgroup: [128, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/q5_0_matmul_experts_f32.hip"),
+                    ),
                 },
             ],
         ),
@@ -25903,6 +34971,86 @@ pub static FORMATS: &[Artifact] = &[
                     source: Cow::Borrowed(include_str!("wgsl/q5_1_gather_f16.wgsl")),
                 },
                 Kernel {
+                    name: Cow::Borrowed("q5_1_matvec_experts_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::MatvecExperts,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 2, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/q5_1_matvec_experts_f32.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q5_1_matmul_experts_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::MatmulExperts,
+                    output: Element::F32,
+                    workgroup: [128, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/q5_1_matmul_experts_f32.wgsl"),
+                    ),
+                },
+                Kernel {
                     name: Cow::Borrowed("q5_1_dequant_f32"),
                     backend: Backend::Hip,
                     kind: Kind::Dequant,
@@ -26097,6 +35245,86 @@ pub static FORMATS: &[Artifact] = &[
                     },
                     padding: 4,
                     source: Cow::Borrowed(include_str!("hip/q5_1_gather_f16.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q5_1_matvec_experts_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::MatvecExperts,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 2, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/q5_1_matvec_experts_f32.hip"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q5_1_matmul_experts_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::MatmulExperts,
+                    output: Element::F32,
+                    workgroup: [128, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/q5_1_matmul_experts_f32.hip"),
+                    ),
                 },
             ],
         ),
@@ -26320,6 +35548,86 @@ pub static FORMATS: &[Artifact] = &[
                     source: Cow::Borrowed(include_str!("wgsl/q5_k_gather_f16.wgsl")),
                 },
                 Kernel {
+                    name: Cow::Borrowed("q5_k_matvec_experts_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::MatvecExperts,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 2, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/q5_k_matvec_experts_f32.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q5_k_matmul_experts_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::MatmulExperts,
+                    output: Element::F32,
+                    workgroup: [128, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/q5_k_matmul_experts_f32.wgsl"),
+                    ),
+                },
+                Kernel {
                     name: Cow::Borrowed("q5_k_dequant_f32"),
                     backend: Backend::Hip,
                     kind: Kind::Dequant,
@@ -26514,6 +35822,86 @@ pub static FORMATS: &[Artifact] = &[
                     },
                     padding: 4,
                     source: Cow::Borrowed(include_str!("hip/q5_k_gather_f16.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q5_k_matvec_experts_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::MatvecExperts,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 2, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/q5_k_matvec_experts_f32.hip"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q5_k_matmul_experts_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::MatmulExperts,
+                    output: Element::F32,
+                    workgroup: [128, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/q5_k_matmul_experts_f32.hip"),
+                    ),
                 },
             ],
         ),
@@ -26737,6 +36125,86 @@ pub static FORMATS: &[Artifact] = &[
                     source: Cow::Borrowed(include_str!("wgsl/q6_k_gather_f16.wgsl")),
                 },
                 Kernel {
+                    name: Cow::Borrowed("q6_k_matvec_experts_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::MatvecExperts,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 2, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/q6_k_matvec_experts_f32.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q6_k_matmul_experts_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::MatmulExperts,
+                    output: Element::F32,
+                    workgroup: [128, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/q6_k_matmul_experts_f32.wgsl"),
+                    ),
+                },
+                Kernel {
                     name: Cow::Borrowed("q6_k_dequant_f32"),
                     backend: Backend::Hip,
                     kind: Kind::Dequant,
@@ -26931,6 +36399,86 @@ pub static FORMATS: &[Artifact] = &[
                     },
                     padding: 4,
                     source: Cow::Borrowed(include_str!("hip/q6_k_gather_f16.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q6_k_matvec_experts_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::MatvecExperts,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 2, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/q6_k_matvec_experts_f32.hip"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q6_k_matmul_experts_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::MatmulExperts,
+                    output: Element::F32,
+                    workgroup: [128, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/q6_k_matmul_experts_f32.hip"),
+                    ),
                 },
             ],
         ),
@@ -27154,6 +36702,86 @@ pub static FORMATS: &[Artifact] = &[
                     source: Cow::Borrowed(include_str!("wgsl/q8_0_gather_f16.wgsl")),
                 },
                 Kernel {
+                    name: Cow::Borrowed("q8_0_matvec_experts_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::MatvecExperts,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 2, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/q8_0_matvec_experts_f32.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q8_0_matmul_experts_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::MatmulExperts,
+                    output: Element::F32,
+                    workgroup: [128, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/q8_0_matmul_experts_f32.wgsl"),
+                    ),
+                },
+                Kernel {
                     name: Cow::Borrowed("q8_0_dequant_f32"),
                     backend: Backend::Hip,
                     kind: Kind::Dequant,
@@ -27348,6 +36976,86 @@ pub static FORMATS: &[Artifact] = &[
                     },
                     padding: 4,
                     source: Cow::Borrowed(include_str!("hip/q8_0_gather_f16.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q8_0_matvec_experts_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::MatvecExperts,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 2, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/q8_0_matvec_experts_f32.hip"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q8_0_matmul_experts_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::MatmulExperts,
+                    output: Element::F32,
+                    workgroup: [128, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/q8_0_matmul_experts_f32.hip"),
+                    ),
                 },
             ],
         ),
@@ -27573,6 +37281,86 @@ pub static FORMATS: &[Artifact] = &[
                     source: Cow::Borrowed(include_str!("wgsl/q8_1_gather_f16.wgsl")),
                 },
                 Kernel {
+                    name: Cow::Borrowed("q8_1_matvec_experts_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::MatvecExperts,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 2, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/q8_1_matvec_experts_f32.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q8_1_matmul_experts_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::MatmulExperts,
+                    output: Element::F32,
+                    workgroup: [128, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/q8_1_matmul_experts_f32.wgsl"),
+                    ),
+                },
+                Kernel {
                     name: Cow::Borrowed("q8_1_dequant_f32"),
                     backend: Backend::Hip,
                     kind: Kind::Dequant,
@@ -27767,6 +37555,86 @@ pub static FORMATS: &[Artifact] = &[
                     },
                     padding: 4,
                     source: Cow::Borrowed(include_str!("hip/q8_1_gather_f16.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q8_1_matvec_experts_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::MatvecExperts,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 2, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/q8_1_matvec_experts_f32.hip"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q8_1_matmul_experts_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::MatmulExperts,
+                    output: Element::F32,
+                    workgroup: [128, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/q8_1_matmul_experts_f32.hip"),
+                    ),
                 },
             ],
         ),
@@ -27992,6 +37860,86 @@ pub static FORMATS: &[Artifact] = &[
                     source: Cow::Borrowed(include_str!("wgsl/q8_k_gather_f16.wgsl")),
                 },
                 Kernel {
+                    name: Cow::Borrowed("q8_k_matvec_experts_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::MatvecExperts,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 2, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/q8_k_matvec_experts_f32.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q8_k_matmul_experts_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::MatmulExperts,
+                    output: Element::F32,
+                    workgroup: [128, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/q8_k_matmul_experts_f32.wgsl"),
+                    ),
+                },
+                Kernel {
                     name: Cow::Borrowed("q8_k_dequant_f32"),
                     backend: Backend::Hip,
                     kind: Kind::Dequant,
@@ -28186,6 +38134,86 @@ pub static FORMATS: &[Artifact] = &[
                     },
                     padding: 4,
                     source: Cow::Borrowed(include_str!("hip/q8_k_gather_f16.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q8_k_matvec_experts_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::MatvecExperts,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 2, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/q8_k_matvec_experts_f32.hip"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q8_k_matmul_experts_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::MatmulExperts,
+                    output: Element::F32,
+                    workgroup: [128, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/q8_k_matmul_experts_f32.hip"),
+                    ),
                 },
             ],
         ),
@@ -28411,6 +38439,86 @@ pub static FORMATS: &[Artifact] = &[
                     source: Cow::Borrowed(include_str!("wgsl/super4_gather_f16.wgsl")),
                 },
                 Kernel {
+                    name: Cow::Borrowed("super4_matvec_experts_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::MatvecExperts,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 2, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/super4_matvec_experts_f32.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("super4_matmul_experts_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::MatmulExperts,
+                    output: Element::F32,
+                    workgroup: [128, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/super4_matmul_experts_f32.wgsl"),
+                    ),
+                },
+                Kernel {
                     name: Cow::Borrowed("super4_dequant_f32"),
                     backend: Backend::Hip,
                     kind: Kind::Dequant,
@@ -28605,6 +38713,86 @@ pub static FORMATS: &[Artifact] = &[
                     },
                     padding: 4,
                     source: Cow::Borrowed(include_str!("hip/super4_gather_f16.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("super4_matvec_experts_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::MatvecExperts,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 2, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/super4_matvec_experts_f32.hip"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("super4_matmul_experts_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::MatmulExperts,
+                    output: Element::F32,
+                    workgroup: [128, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/super4_matmul_experts_f32.hip"),
+                    ),
                 },
             ],
         ),
@@ -28830,6 +39018,86 @@ pub static FORMATS: &[Artifact] = &[
                     source: Cow::Borrowed(include_str!("wgsl/super6_gather_f16.wgsl")),
                 },
                 Kernel {
+                    name: Cow::Borrowed("super6_matvec_experts_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::MatvecExperts,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 2, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/super6_matvec_experts_f32.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("super6_matmul_experts_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::MatmulExperts,
+                    output: Element::F32,
+                    workgroup: [128, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/super6_matmul_experts_f32.wgsl"),
+                    ),
+                },
+                Kernel {
                     name: Cow::Borrowed("super6_dequant_f32"),
                     backend: Backend::Hip,
                     kind: Kind::Dequant,
@@ -29024,6 +39292,86 @@ pub static FORMATS: &[Artifact] = &[
                     },
                     padding: 4,
                     source: Cow::Borrowed(include_str!("hip/super6_gather_f16.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("super6_matvec_experts_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::MatvecExperts,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 2, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/super6_matvec_experts_f32.hip"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("super6_matmul_experts_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::MatmulExperts,
+                    output: Element::F32,
+                    workgroup: [128, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/super6_matmul_experts_f32.hip"),
+                    ),
                 },
             ],
         ),
@@ -29271,6 +39619,94 @@ pub static FORMATS: &[Artifact] = &[
                     source: Cow::Borrowed(include_str!("wgsl/tq1_0_gather_f16.wgsl")),
                 },
                 Kernel {
+                    name: Cow::Borrowed("tq1_0_matvec_experts_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::MatvecExperts,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("tables"),
+                                role: Role::Tables,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 2, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/tq1_0_matvec_experts_f32.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("tq1_0_matmul_experts_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::MatmulExperts,
+                    output: Element::F32,
+                    workgroup: [128, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("tables"),
+                                role: Role::Tables,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/tq1_0_matmul_experts_f32.wgsl"),
+                    ),
+                },
+                Kernel {
                     name: Cow::Borrowed("tq1_0_dequant_f32"),
                     backend: Backend::Hip,
                     kind: Kind::Dequant,
@@ -29489,6 +39925,94 @@ pub static FORMATS: &[Artifact] = &[
                     },
                     padding: 4,
                     source: Cow::Borrowed(include_str!("hip/tq1_0_gather_f16.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("tq1_0_matvec_experts_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::MatvecExperts,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("tables"),
+                                role: Role::Tables,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 2, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/tq1_0_matvec_experts_f32.hip"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("tq1_0_matmul_experts_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::MatmulExperts,
+                    output: Element::F32,
+                    workgroup: [128, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("tables"),
+                                role: Role::Tables,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/tq1_0_matmul_experts_f32.hip"),
+                    ),
                 },
             ],
         ),
@@ -29712,6 +40236,86 @@ pub static FORMATS: &[Artifact] = &[
                     source: Cow::Borrowed(include_str!("wgsl/tq2_0_gather_f16.wgsl")),
                 },
                 Kernel {
+                    name: Cow::Borrowed("tq2_0_matvec_experts_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::MatvecExperts,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 2, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/tq2_0_matvec_experts_f32.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("tq2_0_matmul_experts_f32"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::MatmulExperts,
+                    output: Element::F32,
+                    workgroup: [128, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/tq2_0_matmul_experts_f32.wgsl"),
+                    ),
+                },
+                Kernel {
                     name: Cow::Borrowed("tq2_0_dequant_f32"),
                     backend: Backend::Hip,
                     kind: Kind::Dequant,
@@ -29906,6 +40510,86 @@ pub static FORMATS: &[Artifact] = &[
                     },
                     padding: 4,
                     source: Cow::Borrowed(include_str!("hip/tq2_0_gather_f16.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("tq2_0_matvec_experts_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::MatvecExperts,
+                    output: Element::F32,
+                    workgroup: [64, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 2, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/tq2_0_matvec_experts_f32.hip"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("tq2_0_matmul_experts_f32"),
+                    backend: Backend::Hip,
+                    kind: Kind::MatmulExperts,
+                    output: Element::F32,
+                    workgroup: [128, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("indices"),
+                                role: Role::Indices,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 1 },
+                    padding: 4,
+                    source: Cow::Borrowed(
+                        include_str!("hip/tq2_0_matmul_experts_f32.hip"),
+                    ),
                 },
             ],
         ),

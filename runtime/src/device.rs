@@ -4,6 +4,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::experts::Chosen;
 use crate::{Epilogue, Error, Format, Result, Tensor, f16};
 
 /// Where weights lie and products are computed; cheap to clone.
@@ -172,6 +173,18 @@ impl Weights {
         self.resident.matmul_with(x, m, y, epilogue)
     }
 
+    /// `y[m, used, n / matrices]`: row `i` of `x[m, k]` times each of the matrices that
+    /// `experts[m, used]` names for it, where the weights are `matrices` matrices of equal size, one
+    /// after another, as in mixtures of experts. How many each row uses follows from the lengths.
+    ///
+    /// # Errors
+    /// Where `x` has not some rows of `k` values, `experts` not as many numbers for each, or one that no
+    /// matrix has, `n` is no multiple of `matrices`, memory is exhausted or the device fails.
+    pub fn matmul_experts(&self, x: &[f32], experts: &[u32], matrices: usize) -> Result<Vec<f32>> {
+        let Facts { name, n, k, .. } = &self.tensor;
+        self.resident.matmul_experts(Chosen::new(name, [*n, *k], x, experts, matrices)?)
+    }
+
     /// Some rows decoded, `[rows, k]`: the look-up of embeddings. Rows may come several times.
     ///
     /// # Errors
@@ -308,6 +321,7 @@ pub(crate) trait Resident: Shared {
     fn matmul(&self, x: &[f32], m: usize) -> Result<Vec<f32>>;
     fn gather(&self, rows: &[u32]) -> Result<Vec<f32>>;
     fn gather_f16(&self, rows: &[u32]) -> Result<Vec<f16>>;
+    fn matmul_experts(&self, chosen: Chosen<'_>) -> Result<Vec<f32>>;
 
     fn matvec_with(&self, x: &[f32], y: &mut [f32], epilogue: Epilogue<&[f32]>) -> Result<()> {
         epilogue.store(&self.matvec(x)?, y.len(), y);

@@ -46,6 +46,7 @@ mod descriptor;
 mod device;
 mod epilogue;
 mod error;
+mod experts;
 mod format;
 pub mod gguf;
 #[cfg(any(feature = "wgpu", feature = "web"))]
@@ -70,6 +71,7 @@ pub use bytes::Bytes;
 pub use device::{Device, Weights};
 pub use epilogue::Epilogue;
 pub use error::{Error, Result};
+pub use experts::Experts;
 pub use format::{Format, formats};
 pub use gguf::Gguf;
 pub use half::f16;

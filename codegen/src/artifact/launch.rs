@@ -27,7 +27,7 @@ pub enum Role {
     /// f32 for every row of the tensor, added to products where [`Shape::BIAS`] is set, else never
     /// read; read-only. A product that does not bind it has no epilogue.
     Bias,
-    /// u32 numbers of weight rows to gather, `[m]`; read-only.
+    /// u32 numbers, read-only: of weight rows to gather, `[m]`, or of matrices, `[m, used]`.
     Indices,
 }
 
@@ -47,7 +47,8 @@ pub struct Shape {
     /// Dequantization: the first unit of decoding, as [`Grid::Strips`] counts them.
     pub first: u32,
     /// Length of an output row: all weight rows, where a tensor is split over several launches.
-    /// Dequantization: how many units are decoded. Gathering: all weight rows.
+    /// Dequantization: how many units are decoded. Gathering: all weight rows. Mixtures of experts: rows
+    /// of a matrix.
     pub stride: u32,
     /// The format's sizes, in blocks.
     pub sizes: [u32; 2],
@@ -57,6 +58,10 @@ pub struct Shape {
     pub scale: u32,
     /// [`Shape::BIAS`] and [`Shape::ADD`], or neither.
     pub flags: u32,
+    /// Matrices that each activation row chooses.
+    pub used: u32,
+    /// Matrices that the tensor is made of.
+    pub matrices: u32,
 }
 
 impl Shape {
@@ -67,8 +72,9 @@ impl Shape {
 
     /// The twelve words a kernel reads.
     pub fn words(&self) -> [u32; 12] {
-        let Shape { n, k, m, first, stride, sizes, scale, flags, zero: _ } = *self;
-        [n, k, m, first, stride, sizes[0], sizes[1], 0, scale, flags, 0, 0]
+        let Shape { n, k, m, first, stride, sizes: [a, b], .. } = *self;
+        let Shape { scale, flags, used, matrices, .. } = *self;
+        [n, k, m, first, stride, a, b, 0, scale, flags, used, matrices]
     }
 }
 
@@ -85,6 +91,8 @@ impl Default for Shape {
             zero: 0,
             scale: 1f32.to_bits(),
             flags: 0,
+            used: 1,
+            matrices: 1,
         }
     }
 }

@@ -134,6 +134,14 @@ pub enum Kind {
     /// `y[m, k]` = the decoded rows that `m` indices name. Of a tensor in parts each writes its own
     /// rows; where there is no such row the part with the first one writes NaN.
     Gather,
+    /// `y[m, used, n]` = for every row of `x[m, k]` the matrices `[n, k]`, of those that follow one
+    /// another in the tensor, that `[m, used]` indices name, times the row. Of a tensor in parts each
+    /// writes its own rows; where there is no such matrix the part with the first row writes NaN. The
+    /// grid covers `n` and `m · used`.
+    MatvecExperts,
+    /// The same for many rows: those with the same matrix are collected. The grid covers `n` and one
+    /// more than there are matrices.
+    MatmulExperts,
 }
 
 /// Element type of a buffer.
@@ -153,6 +161,8 @@ impl Kind {
             Kind::Matvec => "matvec",
             Kind::Matmul => "matmul",
             Kind::Gather => "gather",
+            Kind::MatvecExperts => "matvec_experts",
+            Kind::MatmulExperts => "matmul_experts",
         }
     }
 }

@@ -25,6 +25,9 @@ use templates::{Parts, Variant};
 /// Bytes of the primary plane that one invocation decodes.
 pub(crate) const STRIP_BYTES: u32 = 4;
 
+/// WebGPU grants every device so many storage buffers; where a bias would be one more there is no epilogue.
+const STORAGE_BUFFERS: usize = 8;
+
 /// All kernels of a format, whose program is `row`, in the order of the manifest.
 pub(crate) fn kernels(format: &Format, row: &Verified<Decoder>) -> Result<Vec<Kernel>, Error> {
     // Dequantized weights are stored in fours: take as many blocks at once as make a four.
@@ -39,6 +42,8 @@ pub(crate) fn kernels(format: &Format, row: &Verified<Decoder>) -> Result<Vec<Ke
             (Kind::Matmul, Element::F32),
             (Kind::Gather, Element::F32),
             (Kind::Gather, Element::F16),
+            (Kind::MatvecExperts, Element::F32),
+            (Kind::MatmulExperts, Element::F32),
         ] {
             let decoder = if kind == Kind::Dequant { &flat } else { row };
             kernels.push(kernel(format, decoder, dialect, kind, output)?);
@@ -106,10 +111,12 @@ fn kernel(
         decoder.streams.iter().map(|stream| names::stream(&stream.name)).collect();
     let tables = (!first_words.is_empty()).then(|| "tables".to_owned());
     let functions = functions(decoder, dialect.backend);
+    let bindings = bindings(decoder, dialect.backend, kind, !first_words.is_empty());
     let variant = Variant {
         backend: dialect.backend,
         kind,
         output,
+        bias: bindings.iter().position(|binding| binding.role == Role::Bias),
         lanes,
         loads: &loads,
         functions: &functions,
@@ -145,7 +152,7 @@ fn kernel(
         kind,
         output,
         workgroup: [context.schedule.workgroup, 1, 1],
-        bindings: bindings(decoder, kind, !context.first_words.is_empty()).into(),
+        bindings: bindings.into(),
         grid: match kind {
             Kind::Gather if variant.single() => {
                 Grid::Strips { weights: 4, strips: 1, per_workgroup: context.schedule.workgroup }
@@ -156,6 +163,8 @@ fn kernel(
                 per_workgroup: context.schedule.workgroup,
             },
             Kind::Matvec => Grid::Rows { per_workgroup: context.schedule.rows },
+            Kind::MatvecExperts => Grid::Tiles { n: context.schedule.rows, m: 1 },
+            Kind::MatmulExperts => Grid::Tiles { n: context.schedule.tile_n, m: 1 },
             Kind::Matmul => Grid::Tiles { n: context.schedule.tile_n, m: context.schedule.tile_m },
         },
         // A unit may reach past the last block, and a word load past the last byte.
@@ -171,25 +180,26 @@ fn weights(quad: &Quad) -> &[Value] {
     }
 }
 
-fn bindings(decoder: &Decoder, kind: Kind, tables: bool) -> Vec<Binding> {
-    let binding = |name: String, role| Binding { name: name.into(), role };
-    let mut bindings: Vec<Binding> = decoder
-        .streams
-        .iter()
-        .enumerate()
-        .map(|(index, stream)| binding(names::stream(&stream.name), Role::Weights(index as u32)))
-        .collect();
-    if tables {
-        bindings.push(binding("tables".into(), Role::Tables));
-    }
+fn bindings(decoder: &Decoder, backend: Backend, kind: Kind, tables: bool) -> Vec<Binding> {
+    let streams = decoder.streams.iter().enumerate();
+    let streams = streams.map(|(i, own)| (names::stream(&own.name), Role::Weights(i as u32)));
+    let tables = tables.then_some(("tables", Role::Tables));
+    let x = Some(("x", Role::Activations));
+    let bias = Some(("bias", Role::Bias));
+    let indices = Some(("indices", Role::Indices));
     let (before, after) = match kind {
-        Kind::Dequant => (None, None),
-        Kind::Matvec | Kind::Matmul => (Some(("x", Role::Activations)), Some(("bias", Role::Bias))),
-        Kind::Gather => (None, Some(("indices", Role::Indices))),
+        Kind::Dequant => (None, [None, None]),
+        Kind::Gather => (None, [indices, None]),
+        Kind::Matvec | Kind::Matmul => (x, [bias, None]),
+        Kind::MatvecExperts | Kind::MatmulExperts => (x, [indices, bias]),
     };
-    let own = [Some(("y", Role::Output)), Some(("shape", Role::Shape))];
-    let named = [before].into_iter().chain(own).chain([after]).flatten();
-    bindings.extend(named.map(|(name, role)| binding(name.into(), role)));
+    let own = [tables, before, Some(("y", Role::Output)), Some(("shape", Role::Shape))];
+    let named = own.into_iter().chain(after).flatten();
+    let named = named.map(|(name, role)| (name.to_owned(), role));
+    let binding = |(name, role): (String, Role)| Binding { name: name.into(), role };
+    let mut bindings: Vec<Binding> = streams.chain(named).map(binding).collect();
+    let granted = backend == Backend::Hip || bindings.len() <= STORAGE_BUFFERS + 1;
+    bindings.retain(|binding| granted || binding.role != Role::Bias);
     bindings
 }
 

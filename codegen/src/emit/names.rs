@@ -172,4 +172,5 @@ const RESERVED: &[&str] = &[
     "activation_tile", "activation", "activations", "decoded", "inside", "own", "part", "slot",
     "sums", "bits_to_f32", "f16_to_f32", "f32_to_f16", "rounded", "tables", "per_row", "rows", "size_0", "size_1",
     "bias", "indices", "store_sum", "store_one", "gather", "element", "column", "nan",
+    "output", "outputs", "matrix", "chosen", "counts", "total", "store_nan", "start", "stop", "width", "piece",
 ];

@@ -36,13 +36,19 @@ impl Schedule {
         let row_bytes = pitch * lanes * 4;
         // 8 x 2 outputs an invocation; fewer where strips are so long that the tiles would not fit.
         let tile_m = 2 * threads_m;
+        let (many, lists) = match kind {
+            Kind::Matmul => (true, 0),
+            // A count of every invocation and all of them, and what is chosen.
+            Kind::MatmulExperts => (true, 4 * (threads_n * threads_m + 1 + tile_m)),
+            _ => (false, 0),
+        };
         let tile_n = (1..=8)
             .rev()
             .map(|outputs| outputs * threads_n)
-            .find(|tile_n| (tile_n + tile_m) * row_bytes <= WORKGROUP_BYTES)
+            .find(|tile_n| (tile_n + tile_m) * row_bytes + lists <= WORKGROUP_BYTES)
             .unwrap_or(threads_n);
         Schedule {
-            workgroup: if kind == Kind::Matmul { threads_n * threads_m } else { 64 },
+            workgroup: if many { threads_n * threads_m } else { 64 },
             rows: 2,
             tile_n,
             tile_m,

@@ -14,6 +14,8 @@ pub(super) struct Parts {
     quad: String,
     dot: String,
     store: String,
+    /// What becomes of sums.
+    epilogue: String,
     /// Row and block of a unit of decoding.
     place: String,
     /// Name of the buffer of tables, where there is one.
@@ -27,6 +29,8 @@ pub(super) struct Variant<'a> {
     pub backend: Backend,
     pub kind: Kind,
     pub output: Element,
+    /// Number of the bias among the bindings, where it is bound.
+    pub bias: Option<usize>,
     /// Weights per quad.
     pub lanes: usize,
     pub loads: &'a [LoadText],
@@ -69,6 +73,7 @@ pub(super) fn parts(variant: &Variant) -> Result<Parts, Error> {
         quad: plain(&format!("quad.{quad}"))?,
         dot: plain(&format!("dot.{quad}"))?,
         store: conversion + &plain(&format!("{}.{}", variant.store(), variant.output.word()))?,
+        epilogue: variant.epilogue()?,
         place: plain(if variant.plain { "place.blocks" } else { "place.rows" })?,
         tables_buffer: if variant.tables { vec!["tables"] } else { Vec::new() },
         helpers,
@@ -84,6 +89,19 @@ impl Variant<'_> {
     /// Name of the kernel's template.
     pub fn body(&self) -> &'static str {
         if self.single() { "gather.single" } else { self.kind.word() }
+    }
+
+    fn epilogue(&self) -> Result<String, Error> {
+        let mut context = tera::Context::new();
+        let name = match self.bias {
+            Some(binding) => {
+                context.insert("binding", &binding);
+                "epilogue"
+            }
+            None if matches!(self.kind, Kind::Dequant | Kind::Gather) => return Ok(String::new()),
+            None => "epilogue.none",
+        };
+        text(self.backend, name, &context)
     }
 
     fn store(&self) -> &'static str {
@@ -127,11 +145,13 @@ fn texts(backend: Backend) -> &'static [(&'static str, &'static str)] {
     }
     match backend {
         Backend::Wgsl => embed!("wgsl":
-            "dequant" "matvec" "matmul" "gather" "gather.single" "store_one.f32" "store_one.f16" "epilogue" "decode" "shape" "quad.vec4" "quad.f32" "dot.vec4" "dot.f32" "store.f32"
+            "dequant" "matvec" "matmul" "gather" "gather.single" "matvec_experts" "matmul_experts" "sum_rows" "tile"
+            "store_one.f32" "store_one.f16" "epilogue" "epilogue.none" "decode" "shape" "quad.vec4" "quad.f32" "dot.vec4" "dot.f32" "store.f32"
             "store.f16" "f16_to_f32" "f32_to_f16" "load.u8.a1" "load.u16.a1" "load.u16.a2" "load.u32.a1"
             "load.u32.a2" "load.u32.a4" "rounded" "place.blocks" "place.rows"),
         Backend::Hip => embed!("hip":
-            "dequant" "matvec" "matmul" "gather" "gather.single" "store_one.f32" "store_one.f16" "epilogue" "decode" "prelude" "barrier" "sum" "quad.float4" "quad.float" "dot.float4"
+            "dequant" "matvec" "matmul" "gather" "gather.single" "matvec_experts" "matmul_experts" "sum_rows" "tile"
+            "store_one.f32" "store_one.f16" "epilogue" "decode" "prelude" "barrier" "sum" "quad.float4" "quad.float" "dot.float4"
             "dot.float" "store.f32" "store.f16" "f16_to_f32" "f32_to_f16" "bits_to_f32" "load" "rounded" "min"
             "place.blocks" "place.rows"),
     }

@@ -6,14 +6,16 @@ use std::task::{Poll, Waker};
 
 use bytemuck::Pod;
 
+use super::experts::Mixture;
 use super::gather::Gather;
 use super::groups::Groups;
 use super::record::Product;
 use super::{Gpu, GpuWeights, View, plan};
 use crate::artifact::{Element, Kind};
 use crate::device::{check_activations, check_rows};
+use crate::experts::Chosen;
 use crate::memory::{elements, zeros};
-use crate::{Epilogue, Result, f16};
+use crate::{Epilogue, Experts, Result, f16};
 
 /// Decoded bytes fetched at a time.
 const PIECE: u64 = 64 << 20;
@@ -74,6 +76,48 @@ impl GpuWeights {
     /// Where there is no such row, memory is exhausted or the device fails.
     pub async fn gather_f16_async(&self, rows: &[u32]) -> Result<Vec<f16>> {
         self.rows(rows, Element::F16).await
+    }
+
+    /// `y[m, used, n / matrices]`: each row of `x[m, k]` times the matrices that `experts[m, used]` names
+    /// for it; see [`Weights::matmul_experts`](crate::Weights::matmul_experts).
+    ///
+    /// # Errors
+    /// As for [`Weights::matmul_experts`](crate::Weights::matmul_experts).
+    pub async fn matmul_experts_async(
+        &self,
+        x: &[f32],
+        experts: &[u32],
+        matrices: usize,
+    ) -> Result<Vec<f32>> {
+        let sizes = [self.n as usize, self.k as usize];
+        self.chosen(Chosen::new(&self.name, sizes, x, experts, matrices)?).await
+    }
+
+    pub(super) async fn chosen(&self, chosen: Chosen<'_>) -> Result<Vec<f32>> {
+        let Chosen { x, experts: ids, used, n, .. } = chosen;
+        let (gpu, k) = (&self.gpu, self.k as usize);
+        let told = chosen.told(&self.name)?;
+        let mut y = zeros(elements(ids.len(), n, "an output")?, "the output")?;
+        // As many activation rows at a time as bindings hold.
+        let widest = elements(used, n, "an output")?.max(k).next_multiple_of(4) as u64;
+        let rows = plan::bindable(&gpu.limits) / 4 / widest;
+        let rows = usize::try_from(rows).unwrap_or(usize::MAX).clamp(1, chosen.m);
+        let pieces =
+            x.chunks(rows * k).zip(ids.chunks(rows * used)).zip(y.chunks_mut(rows * used * n));
+        for ((x, ids), y) in pieces {
+            let experts = Experts { m: (x.len() / k) as u32, ..told };
+            let storage = wgpu::BufferUsages::STORAGE;
+            let x = gpu.filled("activations", bytemuck::cast_slice(x), storage)?;
+            let indices = gpu.filled("indices", bytemuck::cast_slice(ids), storage)?;
+            let mut buffers = Fetch::new(gpu, plan::rounded(y.len() as u64) * 4)?;
+            let mut encoder = gpu.encoder()?;
+            let (x, indices, out) = (View::from(&x), View::from(&indices), View::from(&buffers.y));
+            let epilogue = Epilogue::default();
+            let mixture = Mixture { x, indices, y: out, experts, epilogue };
+            self.record_mixture(&mut encoder, &mixture, &Groups::default())?;
+            buffers.fetch(gpu, encoder, y).await?;
+        }
+        Ok(y)
     }
 
     /// Runs a product of any number of activation rows.

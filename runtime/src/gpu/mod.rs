@@ -7,6 +7,7 @@
 // In a browser GPU objects belong to one thread, and so does what holds them.
 #![cfg_attr(target_family = "wasm", allow(clippy::arc_with_non_send_sync))]
 
+mod experts;
 mod fault;
 mod fetch;
 mod gather;
@@ -27,6 +28,7 @@ pub use self::upload::GpuWeights;
 pub use self::view::{Recorder, View};
 use crate::artifact::{Kind, List};
 use crate::device::{Backend, Resident};
+use crate::experts::Chosen;
 use crate::plan::{self, Limits};
 use crate::{Device, Epilogue, Error, Result, Tensor, f16};
 
@@ -202,6 +204,10 @@ impl Resident for GpuWeights {
 
     fn gather_f16(&self, rows: &[u32]) -> Result<Vec<f16>> {
         wait(self.gather_f16_async(rows))
+    }
+
+    fn matmul_experts(&self, chosen: Chosen<'_>) -> Result<Vec<f32>> {
+        wait(self.chosen(chosen))
     }
 
     fn matvec_with(&self, x: &[f32], y: &mut [f32], epilogue: Epilogue<&[f32]>) -> Result<()> {

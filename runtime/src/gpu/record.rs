@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::groups::Groups;
-use super::pipeline::{Launch, Streams};
+use super::pipeline::{Launch, Pipeline, Streams};
 use super::upload::Part;
 use super::{GpuWeights, Recorder, View, plan};
 use crate::artifact::{Element, Kind, Shape};
@@ -197,12 +197,8 @@ impl GpuWeights {
         let x = self.bindable("activations", product.x, [m.into(), self.k], Element::F32)?;
         let y = self.bindable("output", product.y, [m.into(), self.n], Element::F32)?;
         self.apart(&y, &x, "activations")?;
-        let epilogue = epilogue.try_map(|bias| {
-            self.apart(&y, &bias, "bias")?;
-            self.words("bias", bias, self.n)
-        })?;
         let pipeline = self.pipeline(kind, Element::F32)?;
-        pipeline.check(&epilogue, &self.format)?;
+        let epilogue = self.epilogue(epilogue, &y, &pipeline)?;
         into.compute(|pass| {
             self.parts.iter().try_for_each(|part| {
                 // Rows, columns and products of them are below 2^31: `plan::parts` and `bindable`.
@@ -228,6 +224,22 @@ impl GpuWeights {
                 };
                 self.gpu.launch(pass, &pipeline, &launch)
             })
+        })
+    }
+}
+
+impl GpuWeights {
+    /// An epilogue that a kernel has, and whose bias may be bound beside `y`.
+    pub(super) fn epilogue<'a>(
+        &self,
+        epilogue: Epilogue<View<'a>>,
+        y: &View<'_>,
+        pipeline: &Pipeline,
+    ) -> Result<Epilogue<View<'a>>> {
+        pipeline.check(&epilogue, &self.format)?;
+        epilogue.try_map(|bias| {
+            self.apart(y, &bias, "bias")?;
+            self.words("bias", bias, self.n)
         })
     }
 }

@@ -5,6 +5,7 @@ use bytemuck::{Pod, cast_slice, cast_slice_mut};
 use super::{Buffer, HipWeights, Stream, View};
 use crate::artifact::Element;
 use crate::device::Resident;
+use crate::experts::Chosen;
 use crate::memory::{elements, zeros};
 use crate::{Epilogue, Result, f16, plan};
 
@@ -49,6 +50,20 @@ impl Resident for HipWeights {
         self.product(x, y, epilogue, |stream, x, y, epilogue| {
             self.launch_matmul_with(stream, x, y, m, epilogue)
         })
+    }
+
+    fn matmul_experts(&self, chosen: Chosen<'_>) -> Result<Vec<f32>> {
+        let experts = chosen.told(&self.name)?;
+        let stream = self.hip.stream()?;
+        let mut output =
+            zeros(elements(chosen.experts.len(), chosen.n, "an output")?, "the output")?;
+        let x = self.hip.buffer(plan::rounded(chosen.x.len() as u64) * Element::F32.bytes())?;
+        x.write(&stream, cast_slice(chosen.x))?;
+        let indices = self.written(&stream, cast_slice(chosen.experts))?;
+        let y = self.hip.buffer(plan::rounded(output.len() as u64) * Element::F32.bytes())?;
+        self.launch_matmul_experts(&stream, &x, &indices, &y, experts)?;
+        y.read(&stream, cast_slice_mut(&mut output))?;
+        Ok(output)
     }
 
     fn gather(&self, rows: &[u32]) -> Result<Vec<f32>> {

@@ -31,6 +31,7 @@ mod cache;
 mod compiler;
 mod context;
 mod driver;
+mod experts;
 mod fetch;
 mod gather;
 mod launch;

@@ -14,8 +14,9 @@ pub use kernel::{Argument, HostKernel};
 
 use crate::artifact::{self, Dims, Element, Grid, Kind, Role, Shape};
 use crate::device::{Backend, Resident};
+use crate::experts::Chosen;
 use crate::memory::{elements, zeros};
-use crate::{Device, Epilogue, Error, Result, Tensor, f16};
+use crate::{Device, Epilogue, Error, Experts, Result, Tensor, f16};
 
 /// How errors call this device.
 const DEVICE: &str = "HIP kernels on the CPU";
@@ -123,6 +124,25 @@ impl Resident for HostWeights {
         epilogue: Epilogue<&[f32]>,
     ) -> Result<()> {
         self.multiply(Kind::Matmul, x, m, y, epilogue)
+    }
+
+    fn matmul_experts(&self, chosen: Chosen<'_>) -> Result<Vec<f32>> {
+        let experts = chosen.told(self.tensor.name())?;
+        let len = elements(chosen.experts.len(), chosen.n, "the output")?;
+        let x = Buffer::copied(bytemuck::cast_slice(chosen.x), 0, "activations")?;
+        let indices = Buffer::copied(bytemuck::cast_slice(chosen.experts), 0, "indices")?;
+        let mut y = Buffer::new(len.saturating_mul(size_of::<f32>()), "the output")?;
+        let [n, k, stride] = [self.tensor.n(), self.tensor.k(), chosen.n].map(size_u32);
+        let (n, k, stride) = (n?, k?, stride?);
+        let (Experts { m, used, matrices }, sizes) = (experts, self.tensor.layout().sizes);
+        let shape = Shape { n, k, m, stride, sizes, used, matrices, ..Shape::default() };
+        let kernel = self.kernel(experts.kind(), Element::F32)?;
+        let covered = [stride, k, size_u32(experts.covered() as usize)?];
+        let read = Read { x, indices, ..Read::default() };
+        self.launch(kernel, 0, covered, &shape, &read, &mut y)?;
+        let mut output = zeros(len, "the output")?;
+        output.copy_from_slice(y.values(len));
+        Ok(output)
     }
 
     fn gather(&self, rows: &[u32]) -> Result<Vec<f32>> {

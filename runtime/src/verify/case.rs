@@ -4,7 +4,7 @@ use super::compare::{Decoded, Exact, Float};
 use super::meaning;
 use super::random::Rng;
 use super::report::{Call, Checks, Difference, Fault, Flushed, Operation, Origin};
-use crate::{Device, Epilogue, Error, Result, Tensor, Weights, descriptor, f16};
+use crate::{Device, Epilogue, Error, Experts, Result, Tensor, Weights, descriptor, f16};
 
 /// A tensor whose weights are known: what a device is checked with.
 #[derive(Clone, Debug)]
@@ -49,6 +49,20 @@ pub enum Output<'a> {
         /// What it holds.
         y: &'a [f32],
     },
+    /// The product of the first `experts.m` activation rows with the matrices of these numbers; NaN
+    /// where there is none.
+    Experts {
+        /// Numbers of matrices, `[m, used]`.
+        indices: &'a [u32],
+        /// How they are meant.
+        experts: Experts,
+        /// The epilogue.
+        epilogue: Epilogue<&'a [f32]>,
+        /// What the output held, where the epilogue adds to it.
+        before: &'a [f32],
+        /// What it holds, `[m, used, n / matrices]`.
+        y: &'a [f32],
+    },
 }
 
 impl Case {
@@ -78,7 +92,7 @@ impl Case {
 
     /// Checks that a device decodes the weights to the bit, all of them and single rows, as f32 and as
     /// f16, and that it multiplies them with the activations, where there are any, with and without
-    /// epilogues.
+    /// epilogues, and as several matrices of which activation rows choose some.
     ///
     /// # Errors
     /// [`Error::Differs`] with the first difference; what the device itself fails with.
@@ -88,6 +102,20 @@ impl Case {
         checks.add(self.gather(&device.name(), &weights)?);
         checks.add(self.multiply(&device.name(), &weights)?);
         checks.add(self.multiply_with(&device.name(), &weights)?);
+        let n = self.tensor.n();
+        let matrices = (2..=n).find(|&matrices| n.is_multiple_of(matrices)).unwrap_or(1);
+        checks.add(self.choose(&device.name(), &weights, matrices, 2)?);
+        Ok(Checks { tensors: 1, ..checks })
+    }
+
+    /// [`Case::check`] of products with matrices alone: the tensor is so many of them, and each
+    /// activation row chooses `used`, some of them several times.
+    ///
+    /// # Errors
+    /// As those of [`Case::check`]; [`Error::Argument`] where `matrices` does not divide the rows.
+    pub fn check_experts(&self, device: &Device, matrices: usize, used: usize) -> Result<Checks> {
+        let weights = self.tensor.upload(device)?;
+        let checks = self.choose(&device.name(), &weights, matrices, used)?;
         Ok(Checks { tensors: 1, ..checks })
     }
 
@@ -125,6 +153,24 @@ impl Case {
         let halves = weights.gather_f16(&rows)?;
         checks.add(self.compare(device, Output::HalfRows(&rows, &halves))?);
         Ok(checks)
+    }
+
+    fn choose(
+        &self,
+        device: &str,
+        weights: &Weights,
+        matrices: usize,
+        used: usize,
+    ) -> Result<Checks> {
+        let Some(Product { m, x, .. }) = &self.product else { return Ok(Checks::default()) };
+        let mut rng = Rng::new(0, "experts");
+        let indices: Vec<u32> =
+            (0..m.saturating_mul(used)).map(|_| rng.below(matrices) as u32).collect();
+        let y = weights.matmul_experts(x, &indices, matrices)?;
+        let [m, used, matrices] = [*m, used, matrices].map(|count| count as u32);
+        let experts = Experts { m, used, matrices };
+        let (indices, epilogue, before) = (&*indices, Epilogue::default(), &[][..]);
+        self.compare(device, Output::Experts { indices, experts, epilogue, before, y: &y })
     }
 
     fn multiply_with(&self, device: &str, weights: &Weights) -> Result<Checks> {
@@ -184,7 +230,38 @@ impl Case {
                     .collect();
                 compare_outputs(got, &expected, call(Operation::Epilogue { m, bias, add }))
             }
+            Output::Experts { indices, experts, epilogue, before, y: got } => {
+                let expected = self.chosen(indices, experts, &epilogue, before);
+                let Experts { m, used, matrices } = experts;
+                let [m, used, matrices] = [m, used, matrices].map(|count| count as usize);
+                compare_outputs(got, &expected, call(Operation::Experts { m, used, matrices }))
+            }
         }
+    }
+
+    /// What products with these matrices must give, where the output held `before`.
+    fn chosen(
+        &self,
+        indices: &[u32],
+        experts: Experts,
+        epilogue: &Epilogue<&[f32]>,
+        before: &[f32],
+    ) -> Vec<Exact> {
+        let all = self.product.as_ref().map_or(&[][..], |product| &product.y);
+        let (rows, used) = (self.tensor.n(), experts.used as usize);
+        let n = rows.checked_div(experts.matrices as usize).unwrap_or_default();
+        let missing = Exact { sum: f64::NAN, magnitude: f64::NAN, flushed: 0.0 };
+        let outputs = indices.iter().enumerate();
+        let exact = outputs.flat_map(|(output, &matrix)| {
+            let x = output.checked_div(used).unwrap_or_default();
+            (0..n).map(move |column| {
+                let row = (matrix as usize).saturating_mul(n).saturating_add(column);
+                let before = before.get(output * n + column).copied().unwrap_or_default();
+                let exact = all.get(x * rows + row).filter(|_| matrix < experts.matrices);
+                exact.unwrap_or(&missing).stored(epilogue, row, before)
+            })
+        });
+        exact.collect()
     }
 
     /// Compares all weights, or some rows.

@@ -78,6 +78,15 @@ pub enum Operation {
         /// What the output holds.
         add: bool,
     },
+    /// A product with matrices that activation rows choose.
+    Experts {
+        /// Activation rows.
+        m: usize,
+        /// Matrices that each of them chooses.
+        used: usize,
+        /// Matrices of the tensor.
+        matrices: usize,
+    },
     /// Some rows as f32.
     Gather {
         /// How many.
@@ -219,6 +228,9 @@ impl fmt::Display for Operation {
                 let add = if add { ", added to the output" } else { "" };
                 write!(f, "product (m = {m}, scaled{bias}{add})")
             }
+            Operation::Experts { m, used, matrices } => {
+                write!(f, "product (m = {m}) with {used} of {matrices} matrices")
+            }
             Operation::Gather { rows } => write!(f, "gather {rows} rows to f32"),
             Operation::GatherF16 { rows } => write!(f, "gather {rows} rows to f16"),
         }
@@ -235,6 +247,10 @@ impl fmt::Display for Difference {
             None => index.to_string(),
         };
         write!(f, "{}: ", self.call)?;
+        let matrices = match *operation {
+            Operation::Experts { matrices, .. } => matrices,
+            _ => 1,
+        };
         match &self.fault {
             Fault::Length { got, expected } => write!(f, "{got} values; expected are {expected}"),
             Fault::Weights { different, index, got, expected } => {
@@ -253,7 +269,7 @@ impl fmt::Display for Difference {
                 f,
                 "output {} is {got}; expected is {expected:e}, which is off by {error:.1e} of Σ|w·x|, more \
                  than {LIMIT:.0e}",
-                place(*index, *n),
+                place(*index, n.checked_div(matrices).unwrap_or_default()),
             ),
         }
     }

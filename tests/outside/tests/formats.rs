@@ -139,6 +139,8 @@ fn holds_every_kernel() {
                 (Kind::Matmul, Element::F32),
                 (Kind::Gather, Element::F32),
                 (Kind::Gather, Element::F16),
+                (Kind::MatvecExperts, Element::F32),
+                (Kind::MatmulExperts, Element::F32),
             ] {
                 let kernel = artifact.kernel(backend, kind, output);
                 let kernel = kernel.unwrap_or_else(|| panic!("{backend:?} {kind:?} {output:?}"));

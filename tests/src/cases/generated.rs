@@ -86,6 +86,8 @@ fn every_kernel() -> Result<(), Failed> {
         (Kind::Matmul, Element::F32),
         (Kind::Gather, Element::F32),
         (Kind::Gather, Element::F16),
+        (Kind::MatvecExperts, Element::F32),
+        (Kind::MatmulExperts, Element::F32),
     ];
     let artifacts = artifacts()?;
     if quantloom::formats().len() != artifacts.len() {

@@ -5,6 +5,7 @@ mod compiled;
 mod cpu;
 mod decode;
 mod drivers;
+mod experts;
 mod facts;
 mod generated;
 mod gguf;
@@ -38,6 +39,7 @@ pub fn all() -> Vec<Trial> {
         cpu::trials(),
         product::trials(),
         recorded::trials(),
+        experts::trials(),
         drivers::trials(),
         splitting::trials(),
         compiled::trials(),

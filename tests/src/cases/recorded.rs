@@ -8,7 +8,7 @@ use libtest_mimic::Trial;
 use quantloom::artifact::Element;
 use quantloom::gpu::{Gpu, GpuWeights, View};
 use quantloom::verify::{Case, Output};
-use quantloom::{Epilogue, f16, wgpu};
+use quantloom::{Epilogue, Error, Experts, f16, wgpu};
 use std::sync::LazyLock;
 
 pub fn trials() -> Vec<Trial> {
@@ -41,7 +41,8 @@ fn recorded(subject: &'static Subject, engine: &'static Engine) -> Trial {
         let gpu = if subject.format.is_plain() { split } else { whole };
         let test = Test { weights: gpu.upload(case.tensor())?, gpu, case: &case };
         test.rows()?;
-        test.products()
+        test.products()?;
+        test.experts()
     })
 }
 
@@ -51,6 +52,8 @@ struct Test<'a> {
     case: &'a Case,
 }
 
+/// Storage buffers of a kernel that every device grants.
+const GRANTED: usize = 8;
 /// Where slices of a buffer begin, in bytes.
 const APART: u64 = 256;
 
@@ -119,6 +122,57 @@ impl Test<'_> {
         }
     }
 
+    /// Matrices that are there and some that are not, few and many of them, with a bias of each row.
+    fn experts(&self) -> Result<(), Failed> {
+        let (n, k) = (self.weights.n() as usize, self.weights.k() as usize);
+        let m = (self.case.activations().len() / k) as u32;
+        let x = self.floats(self.case.activations());
+        let bias: Vec<f32> = (0..n).map(|row| row as f32 / 64.0 - 1.0).collect();
+        let bias_buffer = self.floats(&bias);
+        for (matrices, used) in [(3, 2), (3, 5), (129, 1)] {
+            let indices: Vec<u32> =
+                (0..m * used).map(|output| output * 5 % (matrices + 1)).collect();
+            let index_buffer = self.buffer(&indices);
+            let before: Vec<f32> =
+                (0..indices.len() * n / matrices as usize).map(|i| (i % 7) as f32).collect();
+            let y = self.floats(&before);
+            let experts = Experts { m, used, matrices };
+            // Where the buffers of a format are so many that none is left for a bias, there is no epilogue.
+            let full = self.streams() + 4 > GRANTED;
+            let all = Epilogue { scale: 0.5, bias: Some(&bias[..]), add: true };
+            for (epilogue, fine) in [(all, !full), (Epilogue::default(), true)] {
+                self.gpu.queue().write_buffer(&y, 0, &bytes(&before));
+                let mut encoder = self.gpu.device().create_command_encoder(&Default::default());
+                let Epilogue { scale, bias, add } = epilogue;
+                let own = Epilogue { scale, bias: bias.map(|_| View::from(&bias_buffer)), add };
+                let recorded = self.weights.record_matmul_experts_with(
+                    &mut encoder,
+                    &x,
+                    &index_buffer,
+                    &y,
+                    experts,
+                    own,
+                );
+                match recorded {
+                    Err(Error::Missing { .. }) if !fine => continue,
+                    other => other?,
+                }
+                let words = self.fetch(encoder, &y)?;
+                let values: Vec<f32> = words.iter().map(|&word| f32::from_bits(word)).collect();
+                let (indices, before, y) = (&*indices, &*before, &values[..before.len()]);
+                let output = Output::Experts { indices, experts, epilogue, before, y };
+                passed(self.case.compare("recorded experts", output))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Buffers of the format.
+    fn streams(&self) -> usize {
+        let format = self.case.tensor().format();
+        format.streams.len() + usize::from(!format.tables.is_empty())
+    }
+
     fn floats(&self, values: &[f32]) -> wgpu::Buffer {
         self.buffer(&values.iter().map(|value| value.to_bits()).collect::<Vec<_>>())
     }
@@ -159,4 +213,8 @@ impl Test<'_> {
         let words = bytes.as_chunks().0.iter().map(|four| u32::from_le_bytes(*four));
         Ok(words.collect())
     }
+}
+
+fn bytes(values: &[f32]) -> Vec<u8> {
+    values.iter().flat_map(|value| value.to_le_bytes()).collect()
 }

@@ -71,6 +71,10 @@ enum Show {
     Matmul,
     /// Single rows decoded
     Gather,
+    /// Matrices picked by few activation rows
+    MatvecExperts,
+    /// Matrices picked by many activation rows
+    MatmulExperts,
 }
 
 /// Runs the command.
@@ -121,6 +125,8 @@ fn show(stage: Stage, kernel: Show, compiled: &Compiled, colours: bool) -> Outco
             Show::Matvec => Kind::Matvec,
             Show::Matmul => Kind::Matmul,
             Show::Gather => Kind::Gather,
+            Show::MatvecExperts => Kind::MatvecExperts,
+            Show::MatmulExperts => Kind::MatmulExperts,
         };
         let kernel = compiled.artifact.kernel(backend, kind, Element::F32);
         kernel

@@ -9,6 +9,7 @@ use half::f16;
 use libtest_mimic::Trial;
 use quantloom::verify::random::Rng;
 use quantloom::verify::{Case, Output};
+use quantloom::{Epilogue, Experts};
 use quantloom_codegen::artifact::{
     Backend, Binding, Dims, Element, Grid, Kernel, Kind, Role, Shape,
 };
@@ -24,6 +25,9 @@ const HEADER: &str = "";
 
 /// Rows that are gathered, of five; one is not there.
 const ROWS: [u32; 4] = [4, 0, 5, 4];
+
+/// Matrices of a row each that three activation rows choose; one is not there.
+const CHOSEN: [u32; 6] = [4, 0, 0, 5, 2, 4];
 
 /// Workgroups per grid dimension, by the specification.
 const WORKGROUPS: u32 = 65_535;
@@ -76,6 +80,10 @@ impl Problem {
                 let m = ROWS.len() as u32;
                 (Shape { m, ..shape }, m * k)
             }
+            (Kind::MatvecExperts | Kind::MatmulExperts, _) => {
+                let (matrices, used) = (n, CHOSEN.len() as u32 / m);
+                (Shape { m, used, matrices, stride: 1, ..shape }, m * used)
+            }
         }
     }
 
@@ -84,8 +92,14 @@ impl Problem {
         let (shape, outputs) = self.shape(kernel);
         let binding = |binding: &Binding| self.binding(binding.role, kernel, &shape, outputs);
         let bindings: Result<Vec<Value>, Failed> = kernel.bindings.iter().map(binding).collect();
-        let rows = if kernel.kind == Kind::Gather { shape.m } else { shape.n };
-        let grid = kernel.grid.launch(rows.into(), shape.k.into(), shape.m.into(), WORKGROUPS);
+        let Shape { n, k, m, used, matrices, .. } = shape;
+        let [n, k, m] = match kernel.kind {
+            Kind::Gather => [m, k, 1],
+            Kind::MatvecExperts => [shape.stride, k, m * used],
+            Kind::MatmulExperts => [shape.stride, k, matrices + 1],
+            _ => [n, k, m],
+        };
+        let grid = kernel.grid.launch(n.into(), k.into(), m.into(), WORKGROUPS);
         Ok(json!({
             "name": kernel.name,
             "source": format!("{HEADER}{}", kernel.source),
@@ -126,7 +140,8 @@ impl Problem {
             }
             Role::Shape => ("uniform", json!(shape.words())),
             Role::Bias => ("read-only-storage", json!([0])), // which is not read
-            Role::Indices => ("read-only-storage", json!(ROWS)),
+            Role::Indices if kernel.kind == Kind::Gather => ("read-only-storage", json!(ROWS)),
+            Role::Indices => ("read-only-storage", json!(CHOSEN)),
         };
         Ok(json!({"type": kind, "words": words}))
     }
@@ -145,6 +160,12 @@ impl Problem {
             (Kind::Matmul, _) => Output::Matmul(&floats),
             (Kind::Gather, Element::F32) => Output::Rows(&ROWS, &floats),
             (Kind::Gather, Element::F16) => Output::HalfRows(&ROWS, &halves),
+            (Kind::MatvecExperts | Kind::MatmulExperts, _) => {
+                let Shape { m, used, matrices, .. } = self.shape(kernel).0;
+                let (indices, experts) = (&CHOSEN[..], Experts { m, used, matrices });
+                let (epilogue, before) = (Epilogue::default(), &[][..]);
+                Output::Experts { indices, experts, epilogue, before, y: &floats }
+            }
         };
         passed(self.case.compare("a browser's WebGPU", output))
     }
@@ -156,7 +177,7 @@ fn check(test: &str, subject: &Subject, browser: &mut Browser) -> Result<(), Fai
     let decoded = Problem::new(subject, &mut rng, false)?;
     let problem = |kernel: &Kernel| match kernel.kind {
         Kind::Dequant | Kind::Gather => &decoded,
-        Kind::Matvec | Kind::Matmul => &finite,
+        _ => &finite,
     };
     let format = subject.built_in()?;
     let kernels: Vec<&Kernel> =
