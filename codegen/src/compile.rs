@@ -1,8 +1,8 @@
 //! The whole road, a line a stage.
 
-use crate::artifact::Artifact;
+use crate::artifact::{Artifact, Kernel};
 use crate::descriptor::{Descriptor, Params};
-use crate::emit;
+use crate::emit::{self, Schedules};
 use crate::format::{Facts, Format};
 use crate::ir::{Decoder, Verified, VerifyError};
 use crate::lower;
@@ -15,11 +15,21 @@ pub fn compile(descriptor: &str, file: &str) -> Result<Compiled, Error> {
 
 /// Compiles a descriptor for one choice of its parameters. `file` is only named in errors.
 pub fn compile_with(descriptor: &str, file: &str, params: &Params) -> Result<Compiled, Error> {
+    compile_scheduled(descriptor, file, params, &Schedules::default())
+}
+
+/// Compiles a descriptor with kernels of other schedules than the compiler's own.
+pub fn compile_scheduled(
+    descriptor: &str,
+    file: &str,
+    params: &Params,
+    schedules: &Schedules,
+) -> Result<Compiled, Error> {
     let format = Format::parse_with(descriptor, file, params)?;
     let facts = format.facts();
     let decoder = lower::weights(&format, emit::STRIP_BYTES)?;
     let coded = lower::coded(&format, emit::STRIP_BYTES).transpose()?;
-    let kernels = emit::kernels(&format, &decoder)?;
+    let kernels = emit::kernels(&format, &decoder, schedules)?;
     #[cfg(feature = "validate")]
     crate::validate::kernels(&kernels)?;
     let artifact = Artifact {
@@ -37,6 +47,15 @@ pub fn compile_with(descriptor: &str, file: &str, params: &Params) -> Result<Com
         descriptor: descriptor.to_string().into(),
     };
     Ok(Compiled { format, facts, decoder, coded, artifact })
+}
+
+/// The kernels that round activations to [`Activations::Int8`](crate::artifact::Activations::Int8), one
+/// for each backend; they serve all formats.
+pub fn quantizers() -> Result<Vec<Kernel>, Error> {
+    let kernels = emit::quantizers()?;
+    #[cfg(feature = "validate")]
+    crate::validate::kernels(&kernels)?;
+    Ok(kernels)
 }
 
 /// [`compile`] for a file's bytes: refuses what is not UTF-8.
@@ -83,6 +102,14 @@ pub enum Error {
     /// The descriptor is wrong.
     #[error(transparent)]
     Problems(#[from] Problems),
+    /// Numbers of a schedule that kernels cannot have.
+    #[error("schedule of {kind} kernels: {problem}")]
+    Schedule {
+        /// The kind of kernel.
+        kind: &'static str,
+        /// What is wrong, and what would be right.
+        problem: String,
+    },
     /// The lowering made a program that its verifier refuses: a defect of Quantloom.
     #[error("{0}; this is a defect of Quantloom, not of the descriptor")]
     Lowering(#[from] VerifyError),

@@ -27,10 +27,13 @@ pub mod validate;
 
 #[cfg(feature = "compile")]
 pub use compile::{
-    Compiled, Error, choices, compile, compile_all, compile_bytes, compile_with, text,
+    Compiled, Error, choices, compile, compile_all, compile_bytes, compile_scheduled, compile_with,
+    quantizers, text,
 };
 #[cfg(feature = "compile")]
 pub use descriptor::{Descriptor, Params};
+#[cfg(feature = "compile")]
+pub use emit::{Numbers, Schedules};
 #[cfg(feature = "compile")]
 pub use format::Format;
 #[cfg(feature = "compile")]

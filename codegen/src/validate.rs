@@ -1,7 +1,7 @@
 //! Every WGSL kernel is parsed and validated by naga, with the capabilities the runtime asks for.
 
-use crate::artifact::{Backend, Kernel};
-use naga::valid::{Capabilities, ValidationFlags, Validator};
+use crate::artifact::{Activations, Backend, Kernel};
+use naga::valid::{Capabilities, ShaderStages, SubgroupOperationSet, ValidationFlags, Validator};
 use std::fmt;
 
 /// What naga says against a generated kernel.
@@ -21,9 +21,17 @@ impl fmt::Display for KernelError {
 
 impl std::error::Error for KernelError {}
 
-/// The capabilities that kernels may use: none beyond WebGPU's core.
-pub fn capabilities() -> Capabilities {
-    Capabilities::empty()
+/// The capabilities that a kernel may use: none beyond WebGPU's core and what its facts say.
+pub fn capabilities(kernel: &Kernel) -> Capabilities {
+    let subgroups = match kernel.subgroups {
+        true => Capabilities::SUBGROUP,
+        false => Capabilities::empty(),
+    };
+    let matrices = match kernel.activations {
+        Activations::F16 => Capabilities::SHADER_FLOAT16 | Capabilities::COOPERATIVE_MATRIX,
+        Activations::F32 | Activations::Int8 => Capabilities::empty(),
+    };
+    subgroups | matrices
 }
 
 /// Validates the WGSL kernels among `kernels`.
@@ -32,7 +40,12 @@ pub fn kernels(kernels: &[Kernel]) -> Result<(), KernelError> {
         let refuse = |message| KernelError { kernel: kernel.name.to_string(), message };
         let module = naga::front::wgsl::parse_str(&kernel.source)
             .map_err(|error| refuse(error.emit_to_string(&kernel.source)))?;
-        Validator::new(ValidationFlags::all(), capabilities())
+        let mut validator = Validator::new(ValidationFlags::all(), capabilities(kernel));
+        if kernel.subgroups {
+            validator.subgroup_stages(ShaderStages::COMPUTE);
+            validator.subgroup_operations(SubgroupOperationSet::all());
+        }
+        validator
             .validate(&module)
             .map_err(|error| refuse(error.emit_to_string(&kernel.source)))?;
     }

@@ -4,6 +4,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::artifact::Activations;
 use crate::experts::Chosen;
 use crate::{Epilogue, Error, Format, Result, Tensor, f16};
 
@@ -239,6 +240,12 @@ impl Weights {
         self.tensor.k
     }
 
+    /// How products read activations: as the device was asked to, or as they are where the format has
+    /// no 8-bit codes.
+    pub fn activations(&self) -> Activations {
+        self.resident.activations()
+    }
+
     /// The same weights as the CPU sees them, to compute into memory of your own; `None` where they lie
     /// elsewhere.
     #[cfg(feature = "cpu")]
@@ -337,6 +344,11 @@ pub(crate) trait Resident: Shared {
     ) -> Result<()> {
         epilogue.store(&self.matmul(x, m)?, y.len() / m, y);
         Ok(())
+    }
+
+    /// How products read activations.
+    fn activations(&self) -> Activations {
+        Activations::F32
     }
 
     #[cfg(feature = "cpu")]

@@ -109,6 +109,16 @@ pub enum Error {
         problem: String,
     },
 
+    /// A table of schedules cannot be used.
+    #[cfg(feature = "tune")]
+    #[error("schedules in {file}: {problem}; edit or delete it, or set QUANTLOOM_TUNING to off")]
+    Tuning {
+        /// The table.
+        file: String,
+        /// What is wrong.
+        problem: String,
+    },
+
     /// A format has no decoder or kernel for a device.
     #[error("format `{format}` has no {what}{hint}")]
     Missing {

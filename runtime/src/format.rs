@@ -4,7 +4,7 @@ use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
 
-use crate::artifact::{Artifact, Dims, Extent, Grid};
+use crate::artifact::{Artifact, Dims, Extent, Grid, Kernel};
 use crate::{Error, Result};
 
 /// A format's facts, CPU decoder and kernels, and the sizes that its tensors are stored with; cheap to
@@ -27,6 +27,12 @@ enum Source {
 /// Every format that is built in, sorted by name.
 pub fn formats() -> &'static [Artifact] {
     crate::manifest::FORMATS
+}
+
+/// The kernels that make [`Activations::Int8`](crate::artifact::Activations::Int8) of f32 activations
+/// `[m, k]`, one for each backend; they serve all formats.
+pub fn quantizers() -> &'static [Kernel] {
+    crate::manifest::QUANTIZERS
 }
 
 impl Format {
@@ -69,6 +75,29 @@ impl Format {
         let compiled = compiled.map_err(|error| Error::Compile(error.into()))?;
         // Nothing has touched what the compiler has just made and proved.
         Ok(Format { proven: true, ..Format::from(compiled.artifact) })
+    }
+
+    /// The same format with kernels of these schedules: compiled again from its descriptor.
+    ///
+    /// # Errors
+    /// Where a kernel cannot have such a schedule, or the descriptor does not compile.
+    #[cfg(feature = "tune")]
+    pub fn scheduled(&self, schedules: &quantloom_codegen::Schedules) -> Result<Format> {
+        let file = format!("{}.yaml", self.name);
+        let params = quantloom_codegen::Params(self.params.to_vec());
+        let compiled =
+            quantloom_codegen::compile_scheduled(&self.descriptor, &file, &params, schedules);
+        let compiled = compiled.map_err(|error| Error::Compile(error.into()))?.artifact;
+        crate::descriptor::agree(self, compiled.weights, &compiled.streams)?;
+        // Facts as they were, and kernels that the compiler has just made and proved for them.
+        let artifact = Artifact { cpu: self.cpu, ..compiled };
+        Ok(Format { source: Source::Owned(Arc::new(artifact)), sizes: self.sizes, proven: true })
+    }
+
+    /// The same format with another's sizes, which has as many.
+    #[cfg(all(feature = "tune", any(feature = "hip", feature = "wgpu", feature = "web")))]
+    pub(crate) fn sized_like(&self, other: &Format) -> Format {
+        Format { sizes: other.sizes, ..self.clone() }
     }
 
     /// The same format with another size, in weights: tensors made with this handle are stored with
@@ -188,7 +217,7 @@ fn is_empty(grid: Grid) -> bool {
         Grid::Strips { weights, strips, per_workgroup } => {
             weights == 0 || strips == 0 || per_workgroup == 0
         }
-        Grid::Rows { per_workgroup } => per_workgroup == 0,
+        Grid::Rows { per_workgroup } | Grid::Chunks { per_workgroup } => per_workgroup == 0,
         Grid::Tiles { n, m } => n == 0 || m == 0,
     }
 }

@@ -30,6 +30,7 @@
 //! | `hip-host` | `Device::hip_host`: HIP kernels on the CPU, for tests; needs a C++ compiler |
 //! | `web` | module `gpu` in a browser |
 //! | `compile` | `Format::compile`: descriptors at run time; `Device::reference`: the interpreter |
+//! | `tune` | `tuning`: kernels with schedules that `cargo xtask tune` measured on the device |
 //! | `verify` | `verify`: checks that devices compute what a format means, for test suites |
 #![deny(unsafe_code)]
 // Without a backend nobody uses what backends share.
@@ -39,6 +40,8 @@
 extern crate self as quantloom;
 
 mod bytes;
+#[cfg(any(feature = "hip", feature = "hip-host", feature = "wgpu", feature = "web"))]
+mod choice;
 #[cfg(feature = "cpu")]
 pub mod cpu;
 #[cfg(feature = "compile")]
@@ -64,6 +67,8 @@ mod plan;
 #[cfg(feature = "compile")]
 mod reference;
 mod tensor;
+#[cfg(all(feature = "tune", any(feature = "hip", feature = "wgpu", feature = "web")))]
+pub mod tuning;
 #[cfg(feature = "verify")]
 pub mod verify;
 
@@ -72,7 +77,7 @@ pub use device::{Device, Weights};
 pub use epilogue::Epilogue;
 pub use error::{Error, Result};
 pub use experts::Experts;
-pub use format::{Format, formats};
+pub use format::{Format, formats, quantizers};
 pub use gguf::Gguf;
 pub use half::f16;
 pub use quantloom_codegen::artifact;

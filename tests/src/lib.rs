@@ -3,12 +3,14 @@
 //! [`run`] lists every combination as a test with a name of its own, such as
 //! `decode/<format>/wgsl/random`; arguments select tests as in any test binary. What could not run says
 //! so by name and reason. The environment's `REQUIRE=wgsl,hip,amdgpu,browser` turns such a skip into a
-//! failure (`amd` and `cuda` are real GPUs, `hiprtc` and `nvrtc` are their own compilers), and `SEED` repeats the random tests of an earlier run.
+//! failure (`amd` and `cuda` are real GPUs, `matrices` cooperative matrices of `wgsl`, `hiprtc` and `nvrtc`
+//! are their own compilers), and `SEED` repeats the random tests of an earlier run.
 
 pub mod amdgpu;
 pub mod browser;
 mod cases;
 pub mod engine;
+pub mod gpu;
 pub mod nvptx;
 pub mod seed;
 pub mod stand_in;
@@ -27,7 +29,7 @@ pub fn run() -> ExitCode {
     let known = engine::ENGINES.iter().map(|engine| engine.name).chain(["amdgpu", "browser"]);
     let known = known.chain(vendors::VENDORS.iter().map(|vendor| vendor.name));
     // `cargo xtask test` sees to these itself.
-    let known: Vec<&str> = known.chain(cases::LEVELS).chain(["miri", "asan"]).collect();
+    let known: Vec<&str> = known.chain(cases::LEVELS).chain(["matrices", "miri", "asan"]).collect();
     if let Some(name) = engine::required().iter().find(|name| !known.contains(&name.as_str())) {
         eprintln!("REQUIRE names `{name}`; it may name {}", known.join(", "));
         return ExitCode::FAILURE;

@@ -47,7 +47,7 @@ pub struct Args {
 /// Runs the command.
 #[cfg(not(feature = "engines"))]
 pub fn run(_: &Args) -> Outcome {
-    crate::engine::rerun()
+    crate::engine::rerun(crate::engine::Profile::Dev)
 }
 
 #[cfg(feature = "engines")]

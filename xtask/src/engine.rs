@@ -48,17 +48,31 @@ impl Engine {
     }
 }
 
+/// How these commands are built with the engines.
+#[cfg(not(feature = "engines"))]
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Profile {
+    /// Quickly; only what computes is optimized.
+    Dev,
+    /// All is optimized, for what measures the host.
+    Release,
+}
+
 /// Builds these commands with the engines and runs the same arguments there.
 #[cfg(not(feature = "engines"))]
-pub fn rerun() -> crate::failure::Outcome {
+pub fn rerun(profile: Profile) -> crate::failure::Outcome {
     use crate::failure::Failure;
     // The first build takes minutes: show its progress.
-    let built = std::env::current_exe().map(|path| path.with_file_name("xtask-engines"));
-    let built =
-        built.is_ok_and(|path| path.with_extension(std::env::consts::EXE_EXTENSION).exists());
+    let exe = std::env::current_exe().unwrap_or_default();
+    let built = match profile {
+        Profile::Dev => exe.with_file_name("xtask-engines"),
+        Profile::Release => exe.with_file_name("../release/xtask-engines"),
+    };
+    let built = built.with_extension(std::env::consts::EXE_EXTENSION).exists();
     let status = crate::files::cargo()
         .arg("run")
         .args(built.then_some("--quiet"))
+        .args((profile == Profile::Release).then_some("--release"))
         .args(["--package", "xtask", "--features", "engines"])
         .args(["--bin", "xtask-engines", "--manifest-path"])
         .arg(crate::files::root().join("Cargo.toml"))

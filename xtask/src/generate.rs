@@ -5,7 +5,7 @@ use crate::failure::{Failure, Outcome};
 use crate::files::{self, Draft, cannot, shown};
 use crate::print;
 use quantloom_codegen::Compiled;
-use quantloom_codegen::artifact::Artifact;
+use quantloom_codegen::artifact::{Artifact, Kernel};
 use quantloom_codegen::{Descriptor, Problem, Problems};
 use std::collections::BTreeMap;
 use std::fs;
@@ -59,7 +59,12 @@ pub fn run(args: &Args) -> Outcome {
     let out = args.out.clone().unwrap_or_else(|| files::root().join("runtime/generated"));
     let compiled = compile_all(&formats)?;
     let artifacts: Vec<Artifact> = compiled.into_iter().map(|compiled| compiled.artifact).collect();
-    let tree = tree(&artifacts, &formats, &out)?;
+    // They are the runtime's, and formats of others use those.
+    let quantizers = match args.formats {
+        None => quantloom_codegen::quantizers()?,
+        Some(_) => Vec::new(),
+    };
+    let tree = tree(&artifacts, &quantizers, &formats, &out)?;
     let changes = changes(&out, &tree)?;
     if !args.check {
         apply(&out, &tree, &changes)?;
@@ -178,9 +183,15 @@ fn conflicts(compiled: &[(&PathBuf, Compiled)]) -> Vec<Problems> {
 type Tree = BTreeMap<PathBuf, String>;
 
 /// Everything that the generated folder must hold.
-fn tree(artifacts: &[Artifact], formats: &Path, out: &Path) -> Outcome<Tree> {
+fn tree(
+    artifacts: &[Artifact],
+    quantizers: &[Kernel],
+    formats: &Path,
+    out: &Path,
+) -> Outcome<Tree> {
     let mut tree = Tree::new();
-    for kernel in artifacts.iter().flat_map(|artifact| artifact.kernels.iter()) {
+    let kernels = artifacts.iter().flat_map(|artifact| artifact.kernels.iter());
+    for kernel in kernels.chain(quantizers) {
         let folder = kernel.backend.word();
         let path = Path::new(folder).join(format!("{}.{folder}", kernel.name));
         tree.insert(path, kernel.source.to_string());
@@ -191,7 +202,10 @@ fn tree(artifacts: &[Artifact], formats: &Path, out: &Path) -> Outcome<Tree> {
         }
     }
     let formats = from_to(out, formats)?;
-    tree.insert("manifest.rs".into(), quantloom_codegen::emit::manifest(artifacts, &formats));
+    tree.insert(
+        "manifest.rs".into(),
+        quantloom_codegen::emit::manifest(artifacts, quantizers, &formats),
+    );
     Ok(tree)
 }
 

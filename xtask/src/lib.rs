@@ -11,8 +11,11 @@ mod files;
 mod generate;
 mod new;
 mod print;
+#[cfg(feature = "engines")]
+mod progress;
 mod suite;
 mod templates;
+mod tune;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -29,6 +32,7 @@ pub fn run() -> ExitCode {
         Command::Atlas(args) => atlas::run(&args),
         Command::Test(args) => suite::run(&args),
         Command::Bench(args) => bench::run(&args),
+        Command::Tune(args) => tune::run(&args),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -65,6 +69,7 @@ enum Command {
     Atlas(atlas::Args),
     Test(suite::Args),
     Bench(bench::Args),
+    Tune(tune::Args),
 }
 
 #[cfg(test)]

@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 #[derive(clap::Args)]
 #[command(verbatim_doc_comment)]
 pub struct Args {
-    /// What must not be skipped: wgsl, hip, amd, cuda, amdgpu, hiprtc, nvrtc, browser, neon, miri, asan [default: the environment's REQUIRE]
+    /// What must not be skipped: wgsl, hip, amd, cuda, amdgpu, hiprtc, nvrtc, matrices, browser, neon, miri, asan [default: the environment's REQUIRE]
     #[arg(long, value_delimiter = ',', value_name = "LIST")]
     require: Vec<String>,
     /// Also run rustfmt and clippy [default where the environment has CI=true]

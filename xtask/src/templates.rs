@@ -19,7 +19,8 @@ pub fn render(name: &str, context: &impl Serialize) -> Outcome<String> {
     tera.render(name, &context).map_err(|error| defect(&error))
 }
 
-const TEXTS: [(&str, &str); 7] = [
+const TEXTS: [(&str, &str); 8] = [
+    ("bench.svg", include_str!("../templates/bench.svg.tera")),
     ("block.css", include_str!("../templates/block.css")),
     ("block.svg", include_str!("../templates/block.svg.tera")),
     ("head.html", include_str!("../templates/atlas/head.html.tera")),

@@ -18,7 +18,8 @@ pub enum Role {
     Weights(u32),
     /// The format's tables, [`Artifact::tables`] as little-endian u32, read-only.
     Tables,
-    /// f32 activations, `[k]` or `[m, k]`, read-only.
+    /// Activations, `[k]` or `[m, k]`, as [`Kernel::activations`](super::Kernel::activations) says;
+    /// read-only.
     Activations,
     /// The output. Its length in elements is rounded up to a multiple of 4.
     Output,
@@ -97,6 +98,11 @@ impl Default for Shape {
     }
 }
 
+/// Activations that share a scale in [`Activations::Int8`](super::Activations::Int8).
+pub const CHUNK: u32 = 32;
+/// Bytes of such a chunk.
+pub const CHUNK_BYTES: u32 = 48;
+
 /// How many workgroups cover a shape.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Grid {
@@ -122,6 +128,11 @@ pub enum Grid {
         /// Activation rows per tile.
         m: u32,
     },
+    /// `per_workgroup` chunks of [`CHUNK`] activations per workgroup.
+    Chunks {
+        /// Chunks per workgroup.
+        per_workgroup: u32,
+    },
 }
 
 impl Grid {
@@ -135,6 +146,9 @@ impl Grid {
             Grid::Rows { per_workgroup } => n.div_ceil(per_workgroup.into()),
             Grid::Tiles { n: tile_n, m: tile_m } => {
                 n.div_ceil(tile_n.into()).saturating_mul(m.div_ceil(tile_m.into()))
+            }
+            Grid::Chunks { per_workgroup } => {
+                m.saturating_mul(k.div_ceil(CHUNK.into())).div_ceil(per_workgroup.into())
             }
         }
     }

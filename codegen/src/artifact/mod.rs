@@ -13,7 +13,7 @@ mod streams;
 pub use cpu::{
     AVX2, AVX512, Coded, CodesFn, Cpu, DecodeFn, Header, ROWS, RowScalesFn, ScalesFn, Versions,
 };
-pub use launch::{Binding, Grid, Role, Shape};
+pub use launch::{Binding, CHUNK, CHUNK_BYTES, Grid, Role, Shape};
 pub use streams::{Dims, Extent, Order, Stream, Units, bits_per_weight};
 
 use std::borrow::Cow;
@@ -82,25 +82,56 @@ impl Artifact {
         self.streams.iter().all(|stream| stream.units.are_blocks())
     }
 
-    /// The kernel of this backend, kind and output element.
+    /// The kernel of this backend, kind and output element that takes f32 activations and needs
+    /// nothing that a device may lack.
     pub fn kernel(&self, backend: Backend, kind: Kind, output: Element) -> Option<&Kernel> {
-        self.kernels
-            .iter()
-            .find(|kernel| (kernel.backend, kernel.kind, kernel.output) == (backend, kind, output))
+        let wanted = (backend, kind, output, Activations::F32, false);
+        self.kernels.iter().find(|kernel| {
+            let Kernel { backend, kind, output, activations, subgroups, .. } = **kernel;
+            (backend, kind, output, activations, subgroups) == wanted
+        })
+    }
+
+    /// The kernel of this backend and kind that multiplies 8-bit activations: where the device has
+    /// `subgroups`, one that uses them, if there is one. `None` where codes are no 8-bit numbers.
+    pub fn int8_kernel(&self, backend: Backend, kind: Kind, subgroups: bool) -> Option<&Kernel> {
+        let wanted = (backend, kind, Activations::Int8);
+        let of_kind = self.kernels.iter().filter(|kernel| {
+            let Kernel { backend, kind, activations, .. } = **kernel;
+            (backend, kind, activations) == wanted && (subgroups || !kernel.subgroups)
+        });
+        of_kind.max_by_key(|kernel| kernel.subgroups)
+    }
+
+    /// The matmul of this backend that rounds to f16 for matrix units, which multiply matrices of this
+    /// side; `None` where strips fit no tile of such.
+    pub fn f16_kernel(&self, backend: Backend, matrix: u32) -> Option<&Kernel> {
+        let wanted = (backend, Kind::Matmul, Activations::F16, matrix);
+        self.kernels.iter().find(|kernel| {
+            let Kernel { backend, kind, activations, matrix, .. } = **kernel;
+            (backend, kind, activations, matrix) == wanted
+        })
     }
 }
 
 /// One generated kernel: its source text and its launch facts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Kernel {
-    /// `{format}_{kind}_{element}`: the entry point, and the file name without its ending.
+    /// `{format}_{kind}_{element}[_{variant}]`: the entry point, and the file name without its ending.
     pub name: Text,
     /// The language of [`Kernel::source`].
     pub backend: Backend,
     /// What the kernel computes.
     pub kind: Kind,
-    /// Element type of the output `y`. Activations are always f32.
+    /// Element type of the output `y`.
     pub output: Element,
+    /// How products read activations; F32 for other kinds.
+    pub activations: Activations,
+    /// Whether it needs subgroup operations, of subgroups of any size.
+    pub subgroups: bool,
+    /// Side of the square matrices of f16 that it has matrix units multiply, in subgroups of 32
+    /// invocations or less; 0 where it has not.
+    pub matrix: u32,
     /// Invocations per workgroup in x, y and z.
     pub workgroup: [u32; 3],
     /// WGSL: resources of group 0, in order of `@binding`. HIP: kernel arguments, in order.
@@ -129,6 +160,9 @@ pub enum Kind {
     Dequant,
     /// `y[n]` = weights · `x[k]`.
     Matvec,
+    /// `y[m, n]` = `x[m, k]` · weightsᵀ, for few activation rows: weights are loaded once for the `m`
+    /// of [`Grid::Tiles`].
+    Batch,
     /// `y[m, n]` = `x[m, k]` · weightsᵀ.
     Matmul,
     /// `y[m, k]` = the decoded rows that `m` indices name. Of a tensor in parts each writes its own
@@ -142,6 +176,28 @@ pub enum Kind {
     /// The same for many rows: those with the same matrix are collected. The grid covers `n` and one
     /// more than there are matrices.
     MatmulExperts,
+    /// `y` = `x[m, k]` as [`Activations::Int8`]; belongs to no format.
+    Quantize,
+}
+
+/// How products read activations.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Activations {
+    /// As they are. Outputs are within 1e-5 of Σ|w·x|.
+    #[default]
+    F32,
+    /// Rounded to 8 bits, 32 neighbours sharing a scale, and multiplied as integers; so are codebooks
+    /// of floats. Magnitudes below 2^-100 count as zeros where all 32 are as small; an infinity or a
+    /// NaN makes all outputs of its row NaN.
+    ///
+    /// On GPUs rows begin with a chunk, and a chunk of 32 activations, the last padded with zeros,
+    /// takes [`CHUNK_BYTES`]: 32 signed bytes, the scale (f32, largest magnitude / 127), the sums of
+    /// the first and of the last 16 bytes (i32), and 4 bytes that mean nothing.
+    Int8,
+    /// Rounded to f16, as the weights are, multiplied by matrix units (tensor cores) and added up in
+    /// f32. Outputs are within 2e-3 of Σ|w·x|, but for magnitudes below 2^-14, which keep fewer bits
+    /// or none, and for those beyond 65504, which become infinite.
+    F16,
 }
 
 /// Element type of a buffer.
@@ -159,10 +215,23 @@ impl Kind {
         match self {
             Kind::Dequant => "dequant",
             Kind::Matvec => "matvec",
+            Kind::Batch => "batch",
             Kind::Matmul => "matmul",
             Kind::Gather => "gather",
             Kind::MatvecExperts => "matvec_experts",
             Kind::MatmulExperts => "matmul_experts",
+            Kind::Quantize => "quantize",
+        }
+    }
+}
+
+impl Activations {
+    /// The word that stands for it in kernel names.
+    pub fn word(self) -> &'static str {
+        match self {
+            Activations::F32 => "f32",
+            Activations::Int8 => "i8",
+            Activations::F16 => "f16",
         }
     }
 }
@@ -195,7 +264,24 @@ impl Backend {
     }
 }
 
-/// The one place where a kernel's name is built; nothing parses it back.
-pub fn kernel_name(format: &str, kind: Kind, element: Element) -> String {
-    format!("{format}_{}_{}", kind.word(), element.word())
+/// A kernel's name. Names are built here alone; nothing parses them back.
+pub fn kernel_name(
+    format: &str,
+    kind: Kind,
+    output: Element,
+    activations: Activations,
+    subgroups: bool,
+) -> String {
+    let element = match kind {
+        Kind::Dequant | Kind::Gather => output.word(),
+        _ => activations.word(),
+    };
+    let variant = if subgroups { "_subgroups" } else { "" };
+    format!("{format}_{}_{element}{variant}", kind.word())
+}
+
+/// The name of a matmul by matrix units, by the side of their matrices.
+pub fn matrix_kernel_name(format: &str, matrix: u32) -> String {
+    let name = kernel_name(format, Kind::Matmul, Element::F32, Activations::F16, false);
+    format!("{name}_matrix{matrix}")
 }

@@ -8,7 +8,7 @@ use quote::quote;
 pub(super) fn imports() -> TokenStream {
     quote! {
         use ::quantloom::artifact::{
-            Artifact, Backend, Binding, Element, Extent, Grid, Kernel, Kind, Order, Param, Role, Size,
+            Activations, Artifact, Backend, Binding, Element, Extent, Grid, Kernel, Kind, Order, Param, Role, Size,
             Stream, Units,
         };
         use std::borrow::Cow;
@@ -93,14 +93,28 @@ fn units(units: &Units) -> TokenStream {
     }
 }
 
-fn kernel(kernel: &Kernel, source: TokenStream) -> TokenStream {
-    let Kernel { name, backend, kind, output, workgroup, bindings, grid, padding, source: _ } =
-        kernel;
+/// A kernel as a constant expression over [`imports`], with an expression for its text.
+pub(super) fn kernel(kernel: &Kernel, source: TokenStream) -> TokenStream {
+    let Kernel {
+        name,
+        backend,
+        kind,
+        output,
+        activations,
+        subgroups,
+        matrix,
+        workgroup,
+        bindings,
+        grid,
+        padding,
+        source: _,
+    } = kernel;
     let name = text(name);
-    let (backend, kind, output) = (
+    let (backend, kind, output, activations) = (
         variant(format!("{backend:?}")),
         variant(format!("{kind:?}")),
         variant(format!("{output:?}")),
+        variant(format!("{activations:?}")),
     );
     let workgroup = workgroup.iter().map(|&size| plain(size));
     let bindings = bindings.iter().map(|Binding { name, role }| {
@@ -119,6 +133,7 @@ fn kernel(kernel: &Kernel, source: TokenStream) -> TokenStream {
         };
         quote!(Binding { name: #name, role: Role::#role })
     });
+    let matrix = plain(*matrix);
     let grid = launch(*grid);
     let padding = plain(*padding);
     quote! {
@@ -127,6 +142,9 @@ fn kernel(kernel: &Kernel, source: TokenStream) -> TokenStream {
             backend: Backend::#backend,
             kind: Kind::#kind,
             output: Element::#output,
+            activations: Activations::#activations,
+            subgroups: #subgroups,
+            matrix: #matrix,
             workgroup: [#(#workgroup),*],
             bindings: Cow::Borrowed(&[#(#bindings),*]),
             grid: #grid,
@@ -152,6 +170,10 @@ fn launch(grid: Grid) -> TokenStream {
         Grid::Tiles { n, m } => {
             let (n, m) = (plain(n), plain(m));
             quote!(Grid::Tiles { n: #n, m: #m })
+        }
+        Grid::Chunks { per_workgroup } => {
+            let per_workgroup = plain(per_workgroup);
+            quote!(Grid::Chunks { per_workgroup: #per_workgroup })
         }
     }
 }

@@ -11,6 +11,10 @@ pub(super) struct Dialect {
     u32: &'static str,
     i32: &'static str,
     f32: &'static str,
+    /// Four u32.
+    words: &'static str,
+    /// One of four u32, by an index that is no constant.
+    word: fn(words: &str, index: &str) -> String,
     /// Function from the bits of a binary32 to the number.
     f32_from_bits: &'static str,
     /// The function that gives the smaller of two u32.
@@ -28,6 +32,8 @@ pub(super) const WGSL: Dialect = Dialect {
     u32: "u32",
     i32: "i32",
     f32: "f32",
+    words: "vec4<u32>",
+    word: |words, index| format!("{words}[{index}]"),
     f32_from_bits: "bitcast<f32>",
     min: "min",
     address: "u32",
@@ -41,6 +47,8 @@ pub(super) const HIP: Dialect = Dialect {
     u32: "ql_u32",
     i32: "int",
     f32: "float",
+    words: "Words",
+    word: |words, index| format!("word({words}, {index})"),
     f32_from_bits: "bits_to_f32",
     min: "ql_min",
     address: "ql_u64",
@@ -49,7 +57,7 @@ pub(super) const HIP: Dialect = Dialect {
 };
 
 /// Straight-line statements and the expressions that use them.
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 pub(super) struct Body {
     pub lets: Vec<Variable>,
     /// One expression per root.
@@ -57,7 +65,7 @@ pub(super) struct Body {
 }
 
 /// One variable of a body.
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 pub(super) struct Variable {
     pub name: String,
     #[serde(rename = "type")]
@@ -66,7 +74,7 @@ pub(super) struct Variable {
 }
 
 /// A table of the text, its entries printed.
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 pub(super) struct TableText {
     pub name: String,
     #[serde(rename = "type")]
@@ -75,7 +83,7 @@ pub(super) struct TableText {
 }
 
 /// A table of the buffer.
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 pub(super) struct FirstWord {
     /// The constant that says where it begins.
     pub name: String,
@@ -88,6 +96,8 @@ pub(super) struct LoadText {
     pub stream: String,
     pub width: u32,
     pub align: u32,
+    /// Whether the stream's buffer has elements of 16 bytes.
+    pub wide: bool,
 }
 
 /// How tightly an expression binds.
@@ -114,9 +124,16 @@ impl Dialect {
     pub fn body(&self, decoder: &Decoder, roots: &[Value]) -> Body {
         let names = names::variables(decoder, roots);
         let bases = names::bases(decoder, roots, &names);
-        let printer = Printer { dialect: self, decoder, names: &names, bases: &bases };
+        let windows = names::windows(decoder, roots, &names);
+        let printer =
+            Printer { dialect: self, decoder, names: &names, bases: &bases, windows: &windows };
         let mut lets = Vec::new();
         for value in (0..decoder.lets.len() as u32).map(Value) {
+            for window in windows.iter().filter(|window| window.first_use == value) {
+                let (stream, unit, offset) = window.load;
+                let expr = printer.load(stream, 128, unit, offset, window.align);
+                lets.push(Variable { name: window.name.clone(), ty: self.words, expr });
+            }
             if let Some(name) = names[value.0 as usize].clone() {
                 let ty = self.ty(decoder.get(value).ty);
                 lets.push(Variable { name, ty, expr: printer.computed(value).0 });
@@ -159,6 +176,7 @@ struct Printer<'a> {
     decoder: &'a Decoder,
     names: &'a [Option<String>],
     bases: &'a [names::Base],
+    windows: &'a [names::Window],
 }
 
 impl Printer<'_> {
@@ -181,6 +199,22 @@ impl Printer<'_> {
         if binding < least { format!("({text})") } else { text }
     }
 
+    fn is_number(&self, value: Value) -> bool {
+        matches!(self.decoder.get(value).op, Op::U32(_))
+    }
+
+    /// The call that loads `bits` bits.
+    fn load(&self, stream: u32, bits: u32, unit: Value, offset: Value, align: u32) -> String {
+        let base = self.bases.iter().find(|base| (base.stream, base.unit) == (stream, unit));
+        let base = base.map_or("0", |base| base.name.as_str());
+        let stream = names::stream(&self.decoder.streams[stream as usize].name);
+        let address = match self.decoder.get(offset).op {
+            Op::U32(0) => base.to_owned(),
+            _ => format!("{base} + {}", self.within(offset, Binding::Sum)),
+        };
+        (self.dialect.load)(&stream, bits, align, &address)
+    }
+
     fn computed(&self, value: Value) -> (String, Binding) {
         let dialect = self.dialect;
         let atom = |text: String| (text, Binding::Atom);
@@ -200,15 +234,18 @@ impl Printer<'_> {
             }
             Op::F32(bits) => atom(float(f32::from_bits(bits))),
             Op::Load { stream, bits, unit, offset, align } => {
-                let base =
-                    self.bases.iter().find(|base| (base.stream, base.unit) == (stream, unit));
-                let base = base.map_or("0", |base| base.name.as_str());
-                let stream = names::stream(&self.decoder.streams[stream as usize].name);
-                let address = match self.decoder.get(offset).op {
-                    Op::U32(0) => base.to_owned(),
-                    _ => format!("{base} + {}", self.within(offset, Binding::Sum)),
-                };
-                atom((dialect.load)(&stream, bits, align, &address))
+                atom(self.load(stream, bits, unit, offset, align))
+            }
+            Op::Word { stream, unit, offset, index, .. } => {
+                let load = (stream, unit, offset);
+                let window = self.windows.iter().find(|window| window.load == load);
+                let window = window.map_or("0", |window| window.name.as_str());
+                atom(match self.decoder.get(index).op {
+                    Op::U32(index @ 0..4) => {
+                        format!("{window}.{}", ["x", "y", "z", "w"][index as usize])
+                    }
+                    _ => (dialect.word)(window, &self.operand(index).0),
+                })
             }
             Op::Lookup { table, index } => {
                 let table = &self.decoder.tables[table as usize];
@@ -241,6 +278,10 @@ impl Printer<'_> {
             Op::Binary(Binary::Min, left, right) => {
                 let (left, right) = (self.operand(left).0, self.operand(right).0);
                 atom(format!("{}({left}, {right})", self.dialect.min))
+            }
+            Op::Binary(Binary::Div, left, right) if !self.is_number(right) => {
+                let (left, right) = (self.operand(left).0, self.operand(right).0);
+                atom(format!("quotient({left}, {right})"))
             }
             Op::Binary(op, left, right) => {
                 let (own, left_least, right_least) = match op {

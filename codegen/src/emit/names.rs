@@ -25,7 +25,11 @@ pub(crate) fn bases(decoder: &Decoder, roots: &[Value], variables: &[Option<Stri
     let uses = uses(decoder, roots);
     let mut bases: Vec<Base> = Vec::new();
     for (stated, uses) in decoder.lets.iter().zip(uses) {
-        let Op::Load { stream: number, unit, .. } = stated.op else { continue };
+        let (Op::Load { stream: number, unit, .. } | Op::Word { stream: number, unit, .. }) =
+            stated.op
+        else {
+            continue;
+        };
         if uses == 0 || bases.iter().any(|base| (base.stream, base.unit) == (number, unit)) {
             continue;
         }
@@ -50,13 +54,53 @@ pub(crate) struct Base {
     pub unit: Value,
 }
 
+/// Names for the variables that hold wide loads: for all that are used when `roots` are computed, free
+/// beside `variables`, whose streams' names they are made of.
+pub(crate) fn windows(
+    decoder: &Decoder,
+    roots: &[Value],
+    variables: &[Option<String>],
+) -> Vec<Window> {
+    let mut windows: Vec<Window> = Vec::new();
+    for (index, uses) in uses(decoder, roots).into_iter().enumerate() {
+        let own = &decoder.lets[index];
+        let Op::Word { stream: number, unit, offset, align, .. } = own.op else { continue };
+        let load = (number, unit, offset);
+        if uses == 0 || windows.iter().any(|window| window.load == load) {
+            continue;
+        }
+        let stated =
+            if own.name.is_empty() { &*decoder.streams[number as usize].name } else { &own.name };
+        let taken = |name: &str| {
+            windows.iter().any(|window| window.name == name)
+                || variables.iter().flatten().any(|other| other == name)
+        };
+        let name = unique(&format!("{stated}_words"), |name| !taken(name));
+        windows.push(Window { name, load, align, first_use: Value(index as u32) });
+    }
+    windows
+}
+
+/// Four words that are loaded together.
+pub(crate) struct Window {
+    /// The variable's name.
+    pub name: String,
+    /// Stream, number of the unit, first byte in it.
+    pub load: (u32, Value, Value),
+    /// The address is a multiple of this many bytes.
+    pub align: u32,
+    /// The first value that is one of the words.
+    pub first_use: Value,
+}
+
 /// Names for the values that become variables when `roots` are computed, by value number; the others
 /// are written where they are used. Floats with a name and everything used twice become variables.
 pub(crate) fn variables(decoder: &Decoder, roots: &[Value]) -> Vec<Option<String>> {
     let uses = uses(decoder, roots);
     let streams = decoder.streams.iter().map(|own| stream(&own.name));
-    let tables =
-        decoder.tables.iter().flat_map(|table| [safe(&table.name), first_word(&table.name)]);
+    let tables = decoder.tables.iter().flat_map(|table| {
+        [safe(&table.name), first_word(&table.name), format!("{}_entries", safe(&table.name))]
+    });
     let mut taken: HashSet<String> = streams.chain(tables).collect();
     decoder
         .lets
@@ -100,7 +144,7 @@ pub(super) fn hints(decoder: &Decoder) -> Vec<String> {
             (_, "") => "offset".into(),
             (Op::Load { bits: 8, .. }, name) => format!("{name}_byte"),
             (Op::Load { bits: 16, .. }, name) => format!("{name}_half"),
-            (Op::Load { .. }, name) => format!("{name}_word"),
+            (Op::Load { .. } | Op::Word { .. }, name) => format!("{name}_word"),
             (_, name) => name.into(),
         });
     }
@@ -167,10 +211,14 @@ const RESERVED: &[&str] = &[
     "usize", "isize", "str", "half", "bits",
     // templates
     "x", "y", "shape", "strip", "strips", "unit", "units", "block", "weights", "quads", "places", "decode",
-    "main", "at", "start", "word", "byte", "low", "high", "sum", "row", "first", "chunk", "stream", "streams",
+    "main", "at", "start", "word", "byte", "low", "high", "sum", "row", "first", "edge", "chunk", "stream", "streams",
     "quad", "lane", "groups", "partial", "store", "load_quad", "dot_quad", "store_quad", "weight_tile",
     "activation_tile", "activation", "activations", "decoded", "inside", "own", "part", "slot",
     "sums", "bits_to_f32", "f16_to_f32", "f32_to_f16", "rounded", "tables", "per_row", "rows", "size_0", "size_1",
-    "bias", "indices", "store_sum", "store_one", "gather", "element", "column", "nan",
-    "output", "outputs", "matrix", "chosen", "counts", "total", "store_nan", "start", "stop", "width", "piece",
+    "bias", "indices", "store_sum", "store_one", "gather", "element", "nan",
+    "output", "outputs", "matrix", "chosen", "counts", "store_nan", "stop", "width", "piece",
+    "columns", "column", "count", "dot_rows", "dot_strip", "first_m", "header", "load_header", "load_scale",
+    "load_word", "pitch", "ql_dot4", "run", "runs", "share", "shares", "subgroup", "subgroup_lane", "subgroups",
+    "sum_word", "term", "tiles_n", "total", "words", "fill_tables", "quotient",
+    "weight_strip", "activation_strip", "keep_weights", "keep_activations", "store_edge",
 ];

@@ -14,6 +14,7 @@ mod planes;
 mod precision;
 mod range;
 mod scalar;
+mod signed;
 mod storage;
 mod streams;
 mod tables;
@@ -26,6 +27,7 @@ pub use facts::{Class, Facts};
 pub use formula::Formula;
 pub use precision::Precision;
 pub use scalar::{Scalar, SmallFloat, Special};
+pub use signed::{Make, Signed};
 
 use crate::artifact::{self, Param, Size, Units};
 use crate::descriptor::Params;

@@ -68,6 +68,28 @@ pub fn interpret_scales(
     });
 }
 
+/// Like [`interpret`], for programs that hand out signed bytes with their scale and offset: every
+/// weight's three numbers.
+pub fn interpret_dots(
+    decoder: &Verified<Decoder>,
+    streams: &[&[u8]],
+    dims: &Dims,
+    first: usize,
+    weights: &mut [(i8, f32, f32)],
+) {
+    each_strip(decoder, streams, dims, first, weights, |machine, weights| {
+        for quad in &machine.decoder.quads {
+            let Lanes::Dot { codes, scale, offset } = quad.lanes else { continue };
+            let start = machine.bits(quad.start) as usize;
+            let (scale, offset) = (machine.f32(scale), machine.f32(offset));
+            let bytes = machine.bits(codes).to_le_bytes();
+            for (weight, byte) in weights[start..].iter_mut().zip(bytes) {
+                *weight = (byte as i8, scale, offset);
+            }
+        }
+    });
+}
+
 /// The bits of every value in every strip, as far as they depend on nothing but the strip: those that
 /// [`Decoder::unfixed`] tells apart mean nothing.
 pub(crate) fn by_strip(decoder: &Verified<Decoder>) -> Vec<Vec<u32>> {
@@ -147,13 +169,10 @@ impl Machine<'_> {
             Op::U32(bits) | Op::F32(bits) => bits,
             Op::I32(number) => number as u32,
             Op::Load { stream, bits, unit, offset, .. } => {
-                let size = self.decoder.streams[stream as usize].bytes as usize;
-                let first = self.bits(unit) as usize * size + self.bits(offset) as usize;
-                let bytes = self.streams.get(stream as usize).copied().unwrap_or_default();
-                let byte = |at: usize| bytes.get(at).copied().unwrap_or_default();
-                (0..bits as usize / 8)
-                    .rev()
-                    .fold(0, |word, at| word << 8 | u32::from(byte(first + at)))
+                self.load(stream, bits, unit, self.bits(offset))
+            }
+            Op::Word { stream, unit, offset, index, .. } => {
+                self.load(stream, 32, unit, self.bits(offset) + self.bits(index) * 4)
             }
             Op::Lookup { table, index } => {
                 let index = self.bits(index) as usize;
@@ -166,6 +185,15 @@ impl Machine<'_> {
             Op::Binary(op, left, right) => binary(op, ty, self.bits(left), self.bits(right)),
             Op::Unary(op, operand) => unary(op, self.decoder.get(operand).ty, self.bits(operand)),
         }
+    }
+
+    /// Little-endian bytes of a unit from `offset` on.
+    fn load(&self, stream: u32, bits: u32, unit: Value, offset: u32) -> u32 {
+        let size = self.decoder.streams[stream as usize].bytes as usize;
+        let first = self.bits(unit) as usize * size + offset as usize;
+        let bytes = self.streams.get(stream as usize).copied().unwrap_or_default();
+        let byte = |at: usize| bytes.get(at).copied().unwrap_or_default();
+        (0..bits as usize / 8).rev().fold(0, |word, at| word << 8 | u32::from(byte(first + at)))
     }
 }
 

@@ -13,7 +13,7 @@ mod print;
 mod verify;
 
 pub(crate) use interpret::by_strip;
-pub use interpret::{interpret, interpret_codes, interpret_scales};
+pub use interpret::{interpret, interpret_codes, interpret_dots, interpret_scales};
 pub use verify::{Verified, VerifyError};
 
 use crate::artifact::Stream;
@@ -101,6 +101,20 @@ pub enum Op {
         /// The address is a multiple of this many bytes (1, 2 or 4), whatever the block and strip.
         align: u32,
     },
+    /// One of four words of 4 bytes that lie in a row in a unit and are loaded together, u32. Words with
+    /// the same four are one load.
+    Word {
+        /// Which stream.
+        stream: u32,
+        /// Number of the unit in its stream, u32.
+        unit: Value,
+        /// First byte of the four words in the unit, u32.
+        offset: Value,
+        /// Which of them, u32 below 4.
+        index: Value,
+        /// The address of the four is a multiple of this many bytes (1, 2, 4 or 16).
+        align: u32,
+    },
     /// Entry of a constant table; f32 or i32 or u32 as the table is.
     Lookup {
         /// Which table.
@@ -183,6 +197,16 @@ pub enum Lanes {
     Codes(Value),
     /// The code of one weight, u32 below 256.
     Code(Value),
+    /// The codes of four weights as signed bytes, and what these four share: weight = scale · code +
+    /// offset, but for what the format subtracts from every code.
+    Dot {
+        /// The bytes of a u32, first weight lowest.
+        codes: Value,
+        /// Factor, f32.
+        scale: Value,
+        /// Summand, f32.
+        offset: Value,
+    },
     /// What the weights of a run share: weight = scale · value of the code + offset.
     Scale {
         /// Factor, f32.
@@ -262,7 +286,13 @@ impl Decoder {
         for (index, stated) in self.lets.iter().enumerate() {
             let own = matches!(
                 stated.op,
-                Op::Load { .. } | Op::Row | Op::Block | Op::Rows | Op::Blocks | Op::Size(_)
+                Op::Load { .. }
+                    | Op::Word { .. }
+                    | Op::Row
+                    | Op::Block
+                    | Op::Rows
+                    | Op::Blocks
+                    | Op::Size(_)
             );
             unfixed[index] = own || stated.op.operands().any(|operand| unfixed[operand.0 as usize]);
         }
@@ -277,6 +307,7 @@ impl Quad {
         match &self.lanes {
             Lanes::Weights(weights) => values.extend(weights),
             Lanes::Codes(codes) | Lanes::Code(codes) => values.push(*codes),
+            Lanes::Dot { codes, scale, offset } => values.extend([codes, scale, offset]),
             Lanes::Scale { scale, offset } => values.extend([scale, offset]),
         }
         values
@@ -286,18 +317,22 @@ impl Quad {
 impl Op {
     /// Whether it is an input or a constant, which need no variable.
     pub fn is_given(&self) -> bool {
-        !matches!(self, Op::Load { .. } | Op::Lookup { .. } | Op::Binary(..) | Op::Unary(..))
+        !matches!(
+            self,
+            Op::Load { .. } | Op::Word { .. } | Op::Lookup { .. } | Op::Binary(..) | Op::Unary(..)
+        )
     }
 
     /// The values it reads.
     pub fn operands(&self) -> impl Iterator<Item = Value> {
-        let (first, second) = match *self {
-            Op::Lookup { index: value, .. } | Op::Unary(_, value) => (Some(value), None),
+        let operands = match *self {
+            Op::Lookup { index: value, .. } | Op::Unary(_, value) => [Some(value), None, None],
             Op::Load { unit: left, offset: right, .. } | Op::Binary(_, left, right) => {
-                (Some(left), Some(right))
+                [Some(left), Some(right), None]
             }
-            _ => (None, None),
+            Op::Word { unit, offset, index, .. } => [Some(unit), Some(offset), Some(index)],
+            _ => [None; 3],
         };
-        first.into_iter().chain(second)
+        operands.into_iter().flatten()
     }
 }

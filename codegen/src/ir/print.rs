@@ -52,6 +52,14 @@ impl fmt::Display for Decoder {
                 Lanes::Code(code) => {
                     writeln!(f, "  codes[{}] = {}", self.operand(quad.start), self.operand(*code))?
                 }
+                Lanes::Dot { codes, scale, offset } => writeln!(
+                    f,
+                    "  weights[{}..] = {} * i8x4 {} + {}",
+                    self.operand(quad.start),
+                    self.operand(*scale),
+                    self.operand(*codes),
+                    self.operand(*offset)
+                )?,
                 Lanes::Scale { scale, offset } => writeln!(
                     f,
                     "  run[{}] = {} * code + {}",
@@ -95,6 +103,11 @@ impl fmt::Display for Show<'_> {
             Op::Load { stream, bits, unit, offset, align } => {
                 let stream = &decoder.streams[stream as usize].name;
                 write!(f, "load.u{bits} {stream}[{}][{}] align {align}", v(unit), v(offset))
+            }
+            Op::Word { stream, unit, offset, index, align } => {
+                let stream = &decoder.streams[stream as usize].name;
+                let (unit, offset) = (v(unit), v(offset));
+                write!(f, "load.u32x4 {stream}[{unit}][{offset}] align {align}, word {}", v(index))
             }
             Op::Lookup { table, index } => {
                 write!(f, "{}[{}]", decoder.tables[table as usize].name, v(index))

@@ -164,6 +164,12 @@ fn cover(
             }
             1
         }
+        Lanes::Dot { codes, scale, offset } => {
+            typed(*codes, Type::U32)?;
+            typed(*scale, Type::F32)?;
+            typed(*offset, Type::F32)?;
+            4
+        }
         Lanes::Scale { scale, offset } => {
             typed(*scale, Type::F32)?;
             typed(*offset, Type::F32)?;
@@ -197,6 +203,10 @@ fn types(decoder: &Decoder, op: &Op, ty: Type) -> Result<(), String> {
                 && of(offset) == Type::U32
                 && matches!(bits, 8 | 16 | 32)
                 && (stream as usize) < decoder.streams.len()
+        }
+        Op::Word { stream, unit, offset, index, .. } => {
+            let whole = [unit, offset, index].into_iter().all(|value| of(value) == Type::U32);
+            ty == Type::U32 && whole && (stream as usize) < decoder.streams.len()
         }
         Op::Lookup { table, index } => match decoder.tables.get(table as usize) {
             Some(table) => ty == table.entries.ty() && of(index) == Type::U32,
@@ -248,17 +258,15 @@ impl Inputs<'_> {
             Op::I32(number) => Ok(Interval::exact(number.into())),
             Op::F32(_) => Ok(Interval::ANY),
             Op::Load { stream, bits, unit, offset, align } => {
-                let stream = &decoder.streams[stream as usize];
-                let units = stream.count(self.dims) as i64;
-                of(unit).inside(0, units - 1, &format!("unit of `{}`", stream.name))?;
-                let size = i64::from(stream.bytes);
-                let offset = of(offset).inside(0, size - i64::from(bits / 8), "load")?;
-                let align = i64::from(align);
-                if !matches!(align, 1 | 2 | 4) || offset.step % align != 0 || size % align != 0 {
-                    let name = &stream.name;
-                    return Err(format!("a load from `{name}` is not aligned to {align} bytes"));
-                }
+                let aligned = matches!(align, 1 | 2 | 4);
+                self.load(stream, bits / 8, [of(unit), of(offset)], align, aligned)?;
                 Ok(Interval::new(0, (1 << bits) - 1))
+            }
+            Op::Word { stream, unit, offset, index, align } => {
+                let aligned = matches!(align, 1 | 2 | 4 | 16);
+                self.load(stream, 16, [of(unit), of(offset)], align, aligned)?;
+                of(index).inside(0, 3, "word")?;
+                Ok(Interval::ANY)
             }
             Op::Lookup { table, index } => {
                 let entries = &decoder.tables[table as usize].entries;
@@ -281,5 +289,25 @@ impl Inputs<'_> {
             Op::Unary(op, operand) => unary(op, decoder.get(operand).ty, of(operand)),
             Op::Binary(..) => Ok(Interval::ANY),
         }
+    }
+    /// Checks a load of so many bytes from a unit and an offset in it.
+    fn load(
+        &self,
+        stream: u32,
+        bytes: u32,
+        [unit, offset]: [Interval; 2],
+        align: u32,
+        legal: bool,
+    ) -> Result<(), String> {
+        let stream = &self.decoder.streams[stream as usize];
+        let units = stream.count(self.dims) as i64;
+        unit.inside(0, units - 1, &format!("unit of `{}`", stream.name))?;
+        let (size, align) = (i64::from(stream.bytes), i64::from(align));
+        let offset = offset.inside(0, size - i64::from(bytes), "load")?;
+        if !legal || offset.step % align != 0 || size % align != 0 {
+            let name = &stream.name;
+            return Err(format!("a load from `{name}` is not aligned to {align} bytes"));
+        }
+        Ok(())
     }
 }

@@ -31,6 +31,12 @@ impl Builder {
         Builder { decoder, seen: HashMap::new(), lookups: strips.lookups }
     }
 
+    /// Begins a program with the tables and streams of another one.
+    pub fn like(decoder: &Decoder) -> Builder {
+        let decoder = Decoder { lets: Vec::new(), quads: Vec::new(), ..decoder.clone() };
+        Builder { decoder, seen: HashMap::new(), lookups: false }
+    }
+
     /// The finished program, with only the values and tables its quads need.
     pub fn finish(mut self, quads: Vec<Quad>) -> Decoder {
         let lets = self.decoder.lets.len();
@@ -88,7 +94,7 @@ impl Builder {
         value
     }
 
-    fn push(&mut self, op: Op, ty: Type) -> Value {
+    pub fn push(&mut self, op: Op, ty: Type) -> Value {
         let lets = &mut self.decoder.lets;
         *self.seen.entry((op, ty)).or_insert_with(|| {
             lets.push(Let { op, ty, name: String::new() });
@@ -233,10 +239,14 @@ fn drop_unused_tables(decoder: &mut Decoder) {
 
 impl Op {
     /// The same operation on other operands.
-    fn renumbered(self, number: impl Fn(Value) -> Value) -> Op {
+    pub(super) fn renumbered(self, number: impl Fn(Value) -> Value) -> Op {
         match self {
             Op::Load { stream, bits, unit, offset, align } => {
                 Op::Load { stream, bits, unit: number(unit), offset: number(offset), align }
+            }
+            Op::Word { stream, unit, offset, index, align } => {
+                let (unit, offset, index) = (number(unit), number(offset), number(index));
+                Op::Word { stream, unit, offset, index, align }
             }
             Op::Lookup { table, index } => Op::Lookup { table, index: number(index) },
             Op::Binary(op, left, right) => Op::Binary(op, number(left), number(right)),
@@ -247,7 +257,7 @@ impl Op {
 }
 
 impl Quad {
-    fn renumbered(self, number: impl Fn(Value) -> Value) -> Quad {
+    pub(super) fn renumbered(self, number: impl Fn(Value) -> Value) -> Quad {
         use crate::ir::Lanes;
         Quad {
             start: number(self.start),
@@ -255,6 +265,11 @@ impl Quad {
                 Lanes::Weights(lanes) => Lanes::Weights(lanes.into_iter().map(number).collect()),
                 Lanes::Codes(codes) => Lanes::Codes(number(codes)),
                 Lanes::Code(code) => Lanes::Code(number(code)),
+                Lanes::Dot { codes, scale, offset } => Lanes::Dot {
+                    codes: number(codes),
+                    scale: number(scale),
+                    offset: number(offset),
+                },
                 Lanes::Scale { scale, offset } => {
                     Lanes::Scale { scale: number(scale), offset: number(offset) }
                 }

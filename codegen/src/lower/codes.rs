@@ -16,8 +16,7 @@ pub(super) fn codes(format: &Format, strips: &Strips, coding: &Coding) -> Option
     for (quad, starts) in strips.starts.iter().enumerate() {
         let start = b.of_place(starts)?;
         let lanes = match (strips.lanes, coding.byte) {
-            (4, Byte::Stored(field)) => Lanes::Codes(stored(&mut b, &reader, field, quad)?),
-            (4, Byte::Value) => Lanes::Codes(value(&mut b, &reader, &coding.affine.code, quad)?),
+            (4, _) => Lanes::Codes(bytes(&mut b, &reader, coding, quad)?),
             (1, Byte::Stored(field)) => Lanes::Code(reader.stored(&mut b, field, quad, 0)?),
             (1, Byte::Value) => {
                 let values = Values { reader: &reader, quad, lane: 0 };
@@ -43,6 +42,19 @@ pub(super) fn scales(format: &Format, strips: &Strips, coding: &Coding) -> Optio
     let scale = values.formula(&mut b, &coding.affine.scale)?;
     let offset = values.formula(&mut b, &coding.affine.offset)?;
     Some(b.finish(vec![Quad { start, lanes: Lanes::Scale { scale, offset } }]))
+}
+
+/// The bytes of four codes in a u32.
+pub(super) fn bytes(
+    b: &mut Builder,
+    reader: &Reader,
+    coding: &Coding,
+    quad: usize,
+) -> Option<Value> {
+    match coding.byte {
+        Byte::Stored(field) => stored(b, reader, field, quad),
+        Byte::Value => value(b, reader, &coding.affine.code, quad),
+    }
 }
 
 /// Four stored integers in a u32.
@@ -107,7 +119,7 @@ fn integer(b: &mut Builder, values: &Values, formula: &Formula) -> Option<Value>
 }
 
 /// Four values below 256, joined in the bytes of a u32.
-fn join(
+pub(super) fn join(
     b: &mut Builder,
     mut lane: impl FnMut(&mut Builder, u32) -> Option<Value>,
 ) -> Option<Value> {

@@ -4,7 +4,9 @@
 mod apart;
 mod build;
 mod codes;
+mod dots;
 mod exponent;
+mod floats;
 mod lookup;
 mod places;
 mod plane;
@@ -12,8 +14,9 @@ mod strips;
 pub(crate) mod tables;
 mod units;
 mod weights;
+mod words;
 
-use crate::format::{Coding, Format};
+use crate::format::{Coding, Format, Formula, Signed};
 use crate::ir::{Decoder, Verified, VerifyError};
 use strips::Strips;
 
@@ -25,6 +28,12 @@ use strips::Strips;
 /// multiple of 4, else 1.
 pub fn weights(format: &Format, word: u32) -> Result<Verified<Decoder>, VerifyError> {
     first(format, strips::candidates(format, word), weights::lower)
+}
+
+/// Like [`weights`], with up to `quads` quads in a strip: the more, the less often what they share is
+/// computed, as far as registers hold them.
+pub fn wide_weights(format: &Format, quads: usize) -> Result<Verified<Decoder>, VerifyError> {
+    first(format, strips::wide(format, quads), weights::lower)
 }
 
 /// The affine form of a format: weight = scale · value of the code + offset.
@@ -50,6 +59,39 @@ pub fn coded(format: &Format, word: u32) -> Option<Result<Coded, VerifyError>> {
     });
     let both = codes.and_then(|codes| Ok((codes, scales?)));
     Some(both.map(|(codes, scales)| Coded { coding, codes, scales }))
+}
+
+/// The affine form of a format for dot products of signed bytes:
+/// weight = scale · (code - [`Signed::zero`](crate::format::Signed::zero)) + offset.
+#[derive(Clone, Debug)]
+pub struct Dots {
+    /// How bytes are made signed.
+    pub signed: Signed,
+    /// Whether there is an offset that is not 0.
+    pub offset: bool,
+    /// The program that hands out four codes at a time, with scale and offset.
+    pub program: Verified<Decoder>,
+}
+
+/// Quads of signed bytes in a strip, at most: they and their activations stay in registers.
+const QUADS: usize = 16;
+
+/// Lowers a format to the program that hands out signed bytes, with as much of a row in a strip as
+/// registers hold well. `None` where [`Format::coding`] is, or its codes are no 8-bit numbers.
+pub fn dots(format: &Format) -> Option<Result<Dots, VerifyError>> {
+    let coding = format.coding()?;
+    let signed = coding.signed()?;
+    let offset = coding.affine.offset != Formula::Number(0.0);
+    let program = first(format, strips::wide(format, QUADS), |format, strips| {
+        dots::lower(format, strips, &coding, &signed)
+    });
+    let program = program.and_then(|program| for_gpus(&program));
+    Some(program.map(|program| Dots { signed, offset, program }))
+}
+
+/// A program as GPUs run it fastest: without conversions of small integers, and with wide loads.
+pub(crate) fn for_gpus(decoder: &Verified<Decoder>) -> Result<Verified<Decoder>, VerifyError> {
+    words::joined(&floats::converted(decoder)?)
 }
 
 /// Like [`weights`], a strip for each weight and loads as narrow as they can be: for backends that find

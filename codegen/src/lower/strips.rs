@@ -41,6 +41,15 @@ pub(super) fn candidates(format: &Format, word: u32) -> Vec<Strips> {
     found
 }
 
+/// Ways to cut the block into strips as wide as can be, of up to `quads` quads. The last always
+/// lowers.
+pub(super) fn wide(format: &Format, quads: usize) -> Vec<Strips> {
+    let words = [16, 8, 4].into_iter().filter_map(|bytes| by_words(format, bytes));
+    let mut found: Vec<Strips> = words.filter(|strips| strips.starts.len() <= quads).collect();
+    found.extend(candidates(format, u32::MAX));
+    found
+}
+
 /// Ways to cut the block into runs of so many weights, one result each.
 pub(super) fn runs(format: &Format, run: u32) -> Vec<Strips> {
     let count = format.weights / run;

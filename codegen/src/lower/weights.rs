@@ -146,7 +146,7 @@ impl Values<'_> {
     }
 
     /// The stored integer: out of the quad's bytes where several planes come four lanes at a time.
-    fn stored(&self, b: &mut Builder, field: usize) -> Option<Value> {
+    pub fn stored(&self, b: &mut Builder, field: usize) -> Option<Value> {
         let stated = &self.reader.format.fields[field];
         let several = stated.planes.len() > 1 && stated.per == 1;
         match several.then(|| self.reader.stored_quad(b, field, self.quad)).flatten() {

@@ -24,6 +24,7 @@ typedef unsigned long long ql_u64;
 #define ql_groups_x(threads) (__builtin_amdgcn_grid_size_x() / (threads))
 #define ql_fma(a, b, c) __builtin_fmaf(a, b, c)
 #define ql_copy(to, from, bytes) __builtin_memcpy(to, from, bytes)
+#define ql_leading_zeros(number) __builtin_clz(number)
 #else  // nvcc, NVRTC: compile with --fmad=false, which the bits of decoded weights may depend on
 #define QL_KERNEL(threads) extern "C" __global__ __launch_bounds__(threads) void
 #define QL_DEVICE static __device__ __forceinline__
@@ -37,6 +38,7 @@ typedef unsigned long long ql_u64;
 #define ql_groups_x(threads) gridDim.x
 #define ql_fma(a, b, c) fmaf(a, b, c)
 #define ql_copy(to, from, bytes) memcpy(to, from, bytes)
+#define ql_leading_zeros(number) __clz(number)
 #endif
 
 // Weights [n, k], activations [m, k], output rows of `stride` elements that start at `first`. Of mixtures
@@ -101,6 +103,16 @@ QL_DEVICE ql_u16 f32_to_f16(float value) {
 }
 #endif
 
+QL_DEVICE float bits_to_f32(ql_u32 bits) {
+  return __builtin_bit_cast(float, bits);
+}
+
+// Sizes are powers of two nearly always, and GPUs divide by many instructions.
+QL_DEVICE ql_u32 quotient(ql_u32 number, ql_u32 by) {
+  return (by & (by - 1)) == 0 ? number >> (31 - ql_leading_zeros(by)) : number / by;
+}
+
+
 struct Strip {
   Quad quads[QUADS];
 };
@@ -131,18 +143,18 @@ QL_DEVICE Strip decode(
   const ql_u32 offset_3 = row >> 3u;
   const ql_u32 offset_4 = (shape.n + 7u) >> 3u;
   const ql_u64 qweight_base = (ql_u64)(offset_2 * offset_4 + offset_3) * 4u;
-  const ql_u32 offset_5 = block / shape.size_0;
+  const ql_u32 offset_5 = quotient(block, shape.size_0);
   const ql_u64 qzeros_base = (ql_u64)(offset_5 * offset_4 + offset_3) * 4u;
-  const float zero = float((load_u32_a4(qzeros, qzeros_base) >> shift) & 15u);
+  const float zero = bits_to_f32(((load_u32_a4(qzeros, qzeros_base) >> shift) & 15u) | 0x4b000000u) - 8388608.0f;
   const ql_u64 scales_base = (ql_u64)(offset_5 * shape.n + row) * 2u;
   const float scale = f16_to_f32(load_u16_a2(scales, scales_base));
-  const float w0 = f16_to_f32(f32_to_f16((float((load_u32_a4(qweight, qweight_base) >> shift) & 15u) - zero) * scale));
+  const float w0 = f16_to_f32(f32_to_f16((bits_to_f32(((load_u32_a4(qweight, qweight_base) >> shift) & 15u) | 0x4b000000u) - 8388608.0f - zero) * scale));
   const ql_u64 qweight_base_2 = (ql_u64)((offset_2 + 1u) * offset_4 + offset_3) * 4u;
-  const float w1 = f16_to_f32(f32_to_f16((float((load_u32_a4(qweight, qweight_base_2) >> shift) & 15u) - zero) * scale));
+  const float w1 = f16_to_f32(f32_to_f16((bits_to_f32(((load_u32_a4(qweight, qweight_base_2) >> shift) & 15u) | 0x4b000000u) - 8388608.0f - zero) * scale));
   const ql_u64 qweight_base_3 = (ql_u64)((offset_2 + 2u) * offset_4 + offset_3) * 4u;
-  const float w2 = f16_to_f32(f32_to_f16((float((load_u32_a4(qweight, qweight_base_3) >> shift) & 15u) - zero) * scale));
+  const float w2 = f16_to_f32(f32_to_f16((bits_to_f32(((load_u32_a4(qweight, qweight_base_3) >> shift) & 15u) | 0x4b000000u) - 8388608.0f - zero) * scale));
   const ql_u64 qweight_base_4 = (ql_u64)((offset_2 + 3u) * offset_4 + offset_3) * 4u;
-  const float w3 = f16_to_f32(f32_to_f16((float((load_u32_a4(qweight, qweight_base_4) >> shift) & 15u) - zero) * scale));
+  const float w3 = f16_to_f32(f32_to_f16((bits_to_f32(((load_u32_a4(qweight, qweight_base_4) >> shift) & 15u) | 0x4b000000u) - 8388608.0f - zero) * scale));
   return Strip{ {
       {w0, w1, w2, w3},
   } };

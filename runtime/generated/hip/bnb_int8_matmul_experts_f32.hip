@@ -25,6 +25,7 @@ typedef unsigned long long ql_u64;
 #define ql_groups_x(threads) (__builtin_amdgcn_grid_size_x() / (threads))
 #define ql_fma(a, b, c) __builtin_fmaf(a, b, c)
 #define ql_copy(to, from, bytes) __builtin_memcpy(to, from, bytes)
+#define ql_leading_zeros(number) __builtin_clz(number)
 #else  // nvcc, NVRTC: compile with --fmad=false, which the bits of decoded weights may depend on
 #define QL_KERNEL(threads) extern "C" __global__ __launch_bounds__(threads) void
 #define QL_DEVICE static __device__ __forceinline__
@@ -38,6 +39,7 @@ typedef unsigned long long ql_u64;
 #define ql_groups_x(threads) gridDim.x
 #define ql_fma(a, b, c) fmaf(a, b, c)
 #define ql_copy(to, from, bytes) memcpy(to, from, bytes)
+#define ql_leading_zeros(number) __clz(number)
 #endif
 
 // Weights [n, k], activations [m, k], output rows of `stride` elements that start at `first`. Of mixtures
@@ -109,6 +111,7 @@ QL_DEVICE float bits_to_f32(ql_u32 bits) {
   return __builtin_bit_cast(float, bits);
 }
 
+
 struct Strip {
   Quad quads[QUADS];
 };
@@ -136,10 +139,10 @@ QL_DEVICE Strip decode(
   const ql_u64 weight_base = (ql_u64)(row * per_row + block) * 4u;
   const ql_u32 q_word = load_u32_a4(weight, weight_base);
   const float absmax = bits_to_f32(load_u32_a4(scb, scb_base));
-  const float w0 = rounded(float(int((q_word & 255u) << 24u) >> 24u) * absmax) * 0.007874016f;
-  const float w1 = rounded(float(int(((q_word >> 8u) & 255u) << 24u) >> 24u) * absmax) * 0.007874016f;
-  const float w2 = rounded(float(int(((q_word >> 16u) & 255u) << 24u) >> 24u) * absmax) * 0.007874016f;
-  const float w3 = rounded(float(int((q_word >> 24u) << 24u) >> 24u) * absmax) * 0.007874016f;
+  const float w0 = rounded((bits_to_f32(((q_word & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * absmax) * 0.007874016f;
+  const float w1 = rounded((bits_to_f32((((q_word >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * absmax) * 0.007874016f;
+  const float w2 = rounded((bits_to_f32((((q_word >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * absmax) * 0.007874016f;
+  const float w3 = rounded((bits_to_f32(((q_word >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f) * absmax) * 0.007874016f;
   return Strip{ {
       {w0, w1, w2, w3},
   } };

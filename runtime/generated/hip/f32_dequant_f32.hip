@@ -24,6 +24,7 @@ typedef unsigned long long ql_u64;
 #define ql_groups_x(threads) (__builtin_amdgcn_grid_size_x() / (threads))
 #define ql_fma(a, b, c) __builtin_fmaf(a, b, c)
 #define ql_copy(to, from, bytes) __builtin_memcpy(to, from, bytes)
+#define ql_leading_zeros(number) __builtin_clz(number)
 #else  // nvcc, NVRTC: compile with --fmad=false, which the bits of decoded weights may depend on
 #define QL_KERNEL(threads) extern "C" __global__ __launch_bounds__(threads) void
 #define QL_DEVICE static __device__ __forceinline__
@@ -37,6 +38,7 @@ typedef unsigned long long ql_u64;
 #define ql_groups_x(threads) gridDim.x
 #define ql_fma(a, b, c) fmaf(a, b, c)
 #define ql_copy(to, from, bytes) memcpy(to, from, bytes)
+#define ql_leading_zeros(number) __clz(number)
 #endif
 
 // Weights [n, k], activations [m, k], output rows of `stride` elements that start at `first`. Of mixtures
@@ -62,15 +64,26 @@ struct alignas(16) Quad {
   float x, y, z, w;
 };
 
-QL_DEVICE ql_u32 load_u32_a4(const ql_u8* bytes, ql_u64 at) {
-  ql_u32 word;
-  ql_copy(&word, __builtin_assume_aligned(bytes + at, 4), sizeof(word));
-  return word;
+struct Words {
+  ql_u32 x, y, z, w;
+};
+
+QL_DEVICE ql_u32 word(const Words& words, ql_u32 index) {
+  const ql_u32 low = index & 1 ? words.y : words.x;
+  const ql_u32 high = index & 1 ? words.w : words.z;
+  return index & 2 ? high : low;
+}
+
+QL_DEVICE Words load_u128_a16(const ql_u8* bytes, ql_u64 at) {
+  Words words;
+  ql_copy(&words, __builtin_assume_aligned(bytes + at, 16), sizeof(words));
+  return words;
 }
 
 QL_DEVICE float bits_to_f32(ql_u32 bits) {
   return __builtin_bit_cast(float, bits);
 }
+
 
 struct Strip {
   Quad quads[QUADS];
@@ -96,10 +109,11 @@ QL_DEVICE Strip decode(
   [[maybe_unused]] const ql_u32 per_row = shape.k / WEIGHTS;  // blocks
   const ql_u32 blocks_unit = row * per_row + block;
   const ql_u64 blocks_base = (ql_u64)blocks_unit * 16u;
-  const float w0 = bits_to_f32(load_u32_a4(blocks, blocks_base));
-  const float w1 = bits_to_f32(load_u32_a4(blocks, blocks_base + 4u));
-  const float w2 = bits_to_f32(load_u32_a4(blocks, blocks_base + 8u));
-  const float w3 = bits_to_f32(load_u32_a4(blocks, blocks_base + 12u));
+  const Words w_words = load_u128_a16(blocks, blocks_base);
+  const float w0 = bits_to_f32(w_words.x);
+  const float w1 = bits_to_f32(w_words.y);
+  const float w2 = bits_to_f32(w_words.z);
+  const float w3 = bits_to_f32(w_words.w);
   return Strip{ {
       {w0, w1, w2, w3},
   } };

@@ -24,6 +24,7 @@ typedef unsigned long long ql_u64;
 #define ql_groups_x(threads) (__builtin_amdgcn_grid_size_x() / (threads))
 #define ql_fma(a, b, c) __builtin_fmaf(a, b, c)
 #define ql_copy(to, from, bytes) __builtin_memcpy(to, from, bytes)
+#define ql_leading_zeros(number) __builtin_clz(number)
 #else  // nvcc, NVRTC: compile with --fmad=false, which the bits of decoded weights may depend on
 #define QL_KERNEL(threads) extern "C" __global__ __launch_bounds__(threads) void
 #define QL_DEVICE static __device__ __forceinline__
@@ -37,6 +38,7 @@ typedef unsigned long long ql_u64;
 #define ql_groups_x(threads) gridDim.x
 #define ql_fma(a, b, c) fmaf(a, b, c)
 #define ql_copy(to, from, bytes) memcpy(to, from, bytes)
+#define ql_leading_zeros(number) __clz(number)
 #endif
 
 // Weights [n, k], activations [m, k], output rows of `stride` elements that start at `first`. Of mixtures
@@ -57,6 +59,16 @@ QL_DEVICE ql_u64 ql_group() {
   return (ql_u64)ql_group_y() * ql_groups_x(WORKGROUP) + ql_group_x();
 }
 
+#if defined(QL_HOST)
+#elif defined(__HIP__)
+QL_DEVICE void ql_barrier() {
+  __builtin_amdgcn_fence(__ATOMIC_RELEASE, "workgroup");
+  __builtin_amdgcn_s_barrier();
+  __builtin_amdgcn_fence(__ATOMIC_ACQUIRE, "workgroup");
+}
+#else
+#define ql_barrier() __syncthreads()
+#endif
 // 4 consecutive weights or activations.
 struct alignas(16) Quad {
   float x, y, z, w;
@@ -83,7 +95,12 @@ QL_DEVICE float bits_to_f32(ql_u32 bits) {
   return __builtin_bit_cast(float, bits);
 }
 
-QL_CONSTANT ql_u32 fp4[] = {
+// Sizes are powers of two nearly always, and GPUs divide by many instructions.
+QL_DEVICE ql_u32 quotient(ql_u32 number, ql_u32 by) {
+  return (by & (by - 1)) == 0 ? number >> (31 - ql_leading_zeros(by)) : number / by;
+}
+
+QL_CONSTANT ql_u32 fp4_entries[] = {
   0u,
   0x3baaaaabu,
   0x3f2aaaabu,
@@ -101,6 +118,14 @@ QL_CONSTANT ql_u32 fp4[] = {
   0xbe2aaaabu,
   0xbe800000u,
 };
+QL_SHARED ql_u32 fp4[16];
+
+// Threads look up different entries at once, which shared memory is made for.
+QL_DEVICE void fill_tables() {
+  for (ql_u32 i = ql_thread(); i < 16; i += WORKGROUP) fp4[i] = fp4_entries[i];
+  ql_barrier();
+}
+
 
 struct Strip {
   Quad quads[QUADS];
@@ -134,8 +159,8 @@ QL_DEVICE Strip decode(
   const ql_u32 packed_unit = row * per_row + block;
   const ql_u64 packed_base = (ql_u64)packed_unit * 4u;
   const ql_u32 codes_word = load_u32_a4(packed, packed_base);
-  const ql_u64 absmax_base = (ql_u64)(packed_unit / shape.size_0) * 1u;
-  const ql_u64 nested_absmax_base = (ql_u64)(packed_unit / (shape.size_0 * 256u)) * 4u;
+  const ql_u64 absmax_base = (ql_u64)quotient(packed_unit, shape.size_0) * 1u;
+  const ql_u64 nested_absmax_base = (ql_u64)quotient(packed_unit, shape.size_0 * 256u) * 4u;
   const float scale = bits_to_f32(load_u32_a4(nested_absmax, nested_absmax_base));
   const float offset = bits_to_f32(load_u32_a4(nested_offset, nested_offset_base));
   const float map = rounded(rounded(bits_to_f32(load_u32_a4(nested_quant_map, nested_quant_map_base + load_u8_a1(absmax, absmax_base) * 4u)) * scale) + offset);
@@ -185,6 +210,7 @@ QL_KERNEL(WORKGROUP) fp4_nested_dequant_f16(
     const ql_u8* __restrict__ nested_offset,
     Element* __restrict__ y,
     const QlShape shape) {
+  fill_tables();
   const ql_u64 id = ql_group() * WORKGROUP + ql_thread();
   if (id >= (ql_u64)shape.stride * STRIPS) return;
 

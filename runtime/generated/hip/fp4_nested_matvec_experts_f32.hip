@@ -2,7 +2,7 @@
 //
 // 4-bit floats, absmax per b weights quantized to 8 bits through a map
 // fp4_nested_matvec_experts_f32: y[m, used, n] = the matrices [n, k] that `indices` [m, used] names times x[m, k], and an
-// epilogue; 2 rows of a matrix per workgroup, whose threads stride over the strips of a row.
+// epilogue; 4 rows of a matrix per workgroup, whose threads stride over the strips of a row.
 
 typedef unsigned char ql_u8;
 typedef unsigned short ql_u16;
@@ -25,6 +25,7 @@ typedef unsigned long long ql_u64;
 #define ql_groups_x(threads) (__builtin_amdgcn_grid_size_x() / (threads))
 #define ql_fma(a, b, c) __builtin_fmaf(a, b, c)
 #define ql_copy(to, from, bytes) __builtin_memcpy(to, from, bytes)
+#define ql_leading_zeros(number) __builtin_clz(number)
 #else  // nvcc, NVRTC: compile with --fmad=false, which the bits of decoded weights may depend on
 #define QL_KERNEL(threads) extern "C" __global__ __launch_bounds__(threads) void
 #define QL_DEVICE static __device__ __forceinline__
@@ -38,6 +39,7 @@ typedef unsigned long long ql_u64;
 #define ql_groups_x(threads) gridDim.x
 #define ql_fma(a, b, c) fmaf(a, b, c)
 #define ql_copy(to, from, bytes) memcpy(to, from, bytes)
+#define ql_leading_zeros(number) __clz(number)
 #endif
 
 // Weights [n, k], activations [m, k], output rows of `stride` elements that start at `first`. Of mixtures
@@ -141,7 +143,12 @@ QL_DEVICE float bits_to_f32(ql_u32 bits) {
   return __builtin_bit_cast(float, bits);
 }
 
-QL_CONSTANT ql_u32 fp4[] = {
+// Sizes are powers of two nearly always, and GPUs divide by many instructions.
+QL_DEVICE ql_u32 quotient(ql_u32 number, ql_u32 by) {
+  return (by & (by - 1)) == 0 ? number >> (31 - ql_leading_zeros(by)) : number / by;
+}
+
+QL_CONSTANT ql_u32 fp4_entries[] = {
   0u,
   0x3baaaaabu,
   0x3f2aaaabu,
@@ -159,6 +166,14 @@ QL_CONSTANT ql_u32 fp4[] = {
   0xbe2aaaabu,
   0xbe800000u,
 };
+QL_SHARED ql_u32 fp4[16];
+
+// Threads look up different entries at once, which shared memory is made for.
+QL_DEVICE void fill_tables() {
+  for (ql_u32 i = ql_thread(); i < 16; i += WORKGROUP) fp4[i] = fp4_entries[i];
+  ql_barrier();
+}
+
 
 struct Strip {
   Quad quads[QUADS];
@@ -192,8 +207,8 @@ QL_DEVICE Strip decode(
   const ql_u32 packed_unit = row * per_row + block;
   const ql_u64 packed_base = (ql_u64)packed_unit * 4u;
   const ql_u32 codes_word = load_u32_a4(packed, packed_base);
-  const ql_u64 absmax_base = (ql_u64)(packed_unit / shape.size_0) * 1u;
-  const ql_u64 nested_absmax_base = (ql_u64)(packed_unit / (shape.size_0 * 256u)) * 4u;
+  const ql_u64 absmax_base = (ql_u64)quotient(packed_unit, shape.size_0) * 1u;
+  const ql_u64 nested_absmax_base = (ql_u64)quotient(packed_unit, shape.size_0 * 256u) * 4u;
   const float scale = bits_to_f32(load_u32_a4(nested_absmax, nested_absmax_base));
   const float offset = bits_to_f32(load_u32_a4(nested_offset, nested_offset_base));
   const float map = rounded(rounded(bits_to_f32(load_u32_a4(nested_quant_map, nested_quant_map_base + load_u8_a1(absmax, absmax_base) * 4u)) * scale) + offset);
@@ -211,7 +226,7 @@ QL_DEVICE Strip decode(
   } };
 }
 
-constexpr ql_u32 ROWS = 2;
+constexpr ql_u32 ROWS = 4;
 
 QL_KERNEL(WORKGROUP) fp4_nested_matvec_experts_f32(
     const ql_u8* __restrict__ packed,
@@ -224,6 +239,7 @@ QL_KERNEL(WORKGROUP) fp4_nested_matvec_experts_f32(
     const QlShape shape,
     const ql_u32* __restrict__ indices,
     const float* __restrict__ bias) {
+  fill_tables();
   QL_SHARED float partial[ROWS][WORKGROUP / 32];
   const ql_u32 tiles_n = (shape.stride - 1) / ROWS + 1;  // of a matrix
   const ql_u64 output = ql_group() / tiles_n;  // row of the output

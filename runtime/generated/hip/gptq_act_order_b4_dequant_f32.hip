@@ -24,6 +24,7 @@ typedef unsigned long long ql_u64;
 #define ql_groups_x(threads) (__builtin_amdgcn_grid_size_x() / (threads))
 #define ql_fma(a, b, c) __builtin_fmaf(a, b, c)
 #define ql_copy(to, from, bytes) __builtin_memcpy(to, from, bytes)
+#define ql_leading_zeros(number) __builtin_clz(number)
 #else  // nvcc, NVRTC: compile with --fmad=false, which the bits of decoded weights may depend on
 #define QL_KERNEL(threads) extern "C" __global__ __launch_bounds__(threads) void
 #define QL_DEVICE static __device__ __forceinline__
@@ -37,6 +38,7 @@ typedef unsigned long long ql_u64;
 #define ql_groups_x(threads) gridDim.x
 #define ql_fma(a, b, c) fmaf(a, b, c)
 #define ql_copy(to, from, bytes) memcpy(to, from, bytes)
+#define ql_leading_zeros(number) __clz(number)
 #endif
 
 // Weights [n, k], activations [m, k], output rows of `stride` elements that start at `first`. Of mixtures
@@ -101,9 +103,19 @@ QL_DEVICE ql_u16 f32_to_f16(float value) {
 }
 #endif
 
+QL_DEVICE float bits_to_f32(ql_u32 bits) {
+  return __builtin_bit_cast(float, bits);
+}
+
 QL_DEVICE ql_u32 ql_min(ql_u32 a, ql_u32 b) {
   return a < b ? a : b;
 }
+
+// Sizes are powers of two nearly always, and GPUs divide by many instructions.
+QL_DEVICE ql_u32 quotient(ql_u32 number, ql_u32 by) {
+  return (by & (by - 1)) == 0 ? number >> (31 - ql_leading_zeros(by)) : number / by;
+}
+
 
 struct Strip {
   Quad quads[QUADS];
@@ -133,7 +145,7 @@ QL_DEVICE Strip decode(
   const ql_u32 offset = strip * 4u;
   const ql_u32 offset_2 = block * 32u;
   const ql_u64 g_idx_base = (ql_u64)(offset_2 + offset) * 4u;
-  const ql_u32 offset_3 = (per_row + shape.size_0 - 1u) / shape.size_0 - 1u;
+  const ql_u32 offset_3 = quotient(per_row + shape.size_0 - 1u, shape.size_0) - 1u;
   const ql_u32 number = ql_min(load_u32_a4(g_idx, g_idx_base), offset_3);
   const ql_u64 scales_base = (ql_u64)(number * shape.n + row) * 2u;
   const ql_u32 shift = (strip & 1u) * 16u;
@@ -145,22 +157,22 @@ QL_DEVICE Strip decode(
   const ql_u32 offset_6 = row >> 5u;
   const ql_u32 offset_7 = (shape.n + 31u) >> 5u;
   const ql_u64 qzeros_base = (ql_u64)(number * offset_7 + offset_6) * 16u;
-  const float w0 = f16_to_f32(f32_to_f16(f16_to_f32(load_u16_a2(scales, scales_base)) * (float((codes_word >> shift) & 15u) - float(int((load_u32_a4(qzeros, qzeros_base + offset_5) >> shift_2) & 15u) - (-1)))));
+  const float w0 = f16_to_f32(f32_to_f16(f16_to_f32(load_u16_a2(scales, scales_base)) * (bits_to_f32(((codes_word >> shift) & 15u) | 0x4b000000u) - 8388608.0f - float(int((load_u32_a4(qzeros, qzeros_base + offset_5) >> shift_2) & 15u) - (-1)))));
   const ql_u64 g_idx_base_2 = (ql_u64)(offset_2 + offset + 1u) * 4u;
   const ql_u32 number_2 = ql_min(load_u32_a4(g_idx, g_idx_base_2), offset_3);
   const ql_u64 scales_base_2 = (ql_u64)(number_2 * shape.n + row) * 2u;
   const ql_u64 qzeros_base_2 = (ql_u64)(number_2 * offset_7 + offset_6) * 16u;
-  const float w1 = f16_to_f32(f32_to_f16(f16_to_f32(load_u16_a2(scales, scales_base_2)) * (float((codes_word >> (shift + 4u)) & 15u) - float(int((load_u32_a4(qzeros, qzeros_base_2 + offset_5) >> shift_2) & 15u) - (-1)))));
+  const float w1 = f16_to_f32(f32_to_f16(f16_to_f32(load_u16_a2(scales, scales_base_2)) * (bits_to_f32(((codes_word >> (shift + 4u)) & 15u) | 0x4b000000u) - 8388608.0f - float(int((load_u32_a4(qzeros, qzeros_base_2 + offset_5) >> shift_2) & 15u) - (-1)))));
   const ql_u64 g_idx_base_3 = (ql_u64)(offset_2 + offset + 2u) * 4u;
   const ql_u32 number_3 = ql_min(load_u32_a4(g_idx, g_idx_base_3), offset_3);
   const ql_u64 scales_base_3 = (ql_u64)(number_3 * shape.n + row) * 2u;
   const ql_u64 qzeros_base_3 = (ql_u64)(number_3 * offset_7 + offset_6) * 16u;
-  const float w2 = f16_to_f32(f32_to_f16(f16_to_f32(load_u16_a2(scales, scales_base_3)) * (float((codes_word >> (shift + 8u)) & 15u) - float(int((load_u32_a4(qzeros, qzeros_base_3 + offset_5) >> shift_2) & 15u) - (-1)))));
+  const float w2 = f16_to_f32(f32_to_f16(f16_to_f32(load_u16_a2(scales, scales_base_3)) * (bits_to_f32(((codes_word >> (shift + 8u)) & 15u) | 0x4b000000u) - 8388608.0f - float(int((load_u32_a4(qzeros, qzeros_base_3 + offset_5) >> shift_2) & 15u) - (-1)))));
   const ql_u64 g_idx_base_4 = (ql_u64)(offset_2 + offset + 3u) * 4u;
   const ql_u32 number_4 = ql_min(load_u32_a4(g_idx, g_idx_base_4), offset_3);
   const ql_u64 scales_base_4 = (ql_u64)(number_4 * shape.n + row) * 2u;
   const ql_u64 qzeros_base_4 = (ql_u64)(number_4 * offset_7 + offset_6) * 16u;
-  const float w3 = f16_to_f32(f32_to_f16(f16_to_f32(load_u16_a2(scales, scales_base_4)) * (float((codes_word >> (shift + 12u)) & 15u) - float(int((load_u32_a4(qzeros, qzeros_base_4 + offset_5) >> shift_2) & 15u) - (-1)))));
+  const float w3 = f16_to_f32(f32_to_f16(f16_to_f32(load_u16_a2(scales, scales_base_4)) * (bits_to_f32(((codes_word >> (shift + 12u)) & 15u) | 0x4b000000u) - 8388608.0f - float(int((load_u32_a4(qzeros, qzeros_base_4 + offset_5) >> shift_2) & 15u) - (-1)))));
   return Strip{ {
       {w0, w1, w2, w3},
   } };

@@ -2,7 +2,7 @@
 //
 // GPTQ, zero points stored less one (b = 4)
 // gptq_b4_matvec_experts_f32: y[m, used, n] = the matrices [n, k] that `indices` [m, used] names times x[m, k], and an
-// epilogue; 2 rows of a matrix per workgroup, whose threads stride over the strips of a row.
+// epilogue; 4 rows of a matrix per workgroup, whose threads stride over the strips of a row.
 
 typedef unsigned char ql_u8;
 typedef unsigned short ql_u16;
@@ -25,6 +25,7 @@ typedef unsigned long long ql_u64;
 #define ql_groups_x(threads) (__builtin_amdgcn_grid_size_x() / (threads))
 #define ql_fma(a, b, c) __builtin_fmaf(a, b, c)
 #define ql_copy(to, from, bytes) __builtin_memcpy(to, from, bytes)
+#define ql_leading_zeros(number) __builtin_clz(number)
 #else  // nvcc, NVRTC: compile with --fmad=false, which the bits of decoded weights may depend on
 #define QL_KERNEL(threads) extern "C" __global__ __launch_bounds__(threads) void
 #define QL_DEVICE static __device__ __forceinline__
@@ -38,6 +39,7 @@ typedef unsigned long long ql_u64;
 #define ql_groups_x(threads) gridDim.x
 #define ql_fma(a, b, c) fmaf(a, b, c)
 #define ql_copy(to, from, bytes) memcpy(to, from, bytes)
+#define ql_leading_zeros(number) __clz(number)
 #endif
 
 // Weights [n, k], activations [m, k], output rows of `stride` elements that start at `first`. Of mixtures
@@ -50,8 +52,8 @@ struct QlShape {
 
 constexpr ql_u32 WORKGROUP = 64;
 constexpr ql_u32 WEIGHTS = 32;  // in one unit of decoding
-constexpr ql_u32 STRIPS = 4;  // in one unit, each decoded by one thread
-constexpr ql_u32 QUADS = 2;  // in one strip
+constexpr ql_u32 STRIPS = 1;  // in one unit, each decoded by one thread
+constexpr ql_u32 QUADS = 8;  // in one strip
 
 // Number of this workgroup; a large grid is launched in two dimensions.
 QL_DEVICE ql_u64 ql_group() {
@@ -159,6 +161,16 @@ QL_DEVICE ql_u16 f32_to_f16(float value) {
 }
 #endif
 
+QL_DEVICE float bits_to_f32(ql_u32 bits) {
+  return __builtin_bit_cast(float, bits);
+}
+
+// Sizes are powers of two nearly always, and GPUs divide by many instructions.
+QL_DEVICE ql_u32 quotient(ql_u32 number, ql_u32 by) {
+  return (by & (by - 1)) == 0 ? number >> (31 - ql_leading_zeros(by)) : number / by;
+}
+
+
 struct Strip {
   Quad quads[QUADS];
 };
@@ -169,10 +181,15 @@ struct Places {
 
 // Index in the unit of the first weight of each quad.
 QL_DEVICE Places places(ql_u32 strip) {
-  const ql_u32 offset = strip * 8u;
   return Places{ {
-      offset,
-      offset + 4u,
+      0u,
+      4u,
+      8u,
+      12u,
+      16u,
+      20u,
+      24u,
+      28u,
   } };
 }
 
@@ -185,29 +202,66 @@ QL_DEVICE Strip decode(
     ql_u32 block,
     ql_u32 strip) {
   [[maybe_unused]] const ql_u32 per_row = shape.k / WEIGHTS;  // blocks
-  const ql_u32 offset = block / shape.size_0;
+  const ql_u32 offset = quotient(block, shape.size_0);
   const ql_u64 scales_base = (ql_u64)(offset * shape.n + row) * 2u;
   const float s = f16_to_f32(load_u16_a2(scales, scales_base));
-  const ql_u64 qweight_base = (ql_u64)((block * 4u + strip) * shape.n + row) * 4u;
+  const ql_u32 offset_2 = block * 4u;
+  const ql_u64 qweight_base = (ql_u64)(offset_2 * shape.n + row) * 4u;
   const ql_u32 codes_word = load_u32_a4(qweight, qweight_base);
-  const ql_u32 offset_2 = row & 31u;
+  const ql_u32 offset_3 = row & 31u;
   const ql_u64 qzeros_base = (ql_u64)(offset * ((shape.n + 31u) >> 5u) + (row >> 5u)) * 16u;
-  const float zero = float(int((load_u32_a4(qzeros, qzeros_base + (offset_2 >> 3u) * 4u) >> ((offset_2 & 7u) * 4u)) & 15u) - (-1));
-  const float w0 = f16_to_f32(f32_to_f16(s * (float(codes_word & 15u) - zero)));
-  const float w1 = f16_to_f32(f32_to_f16(s * (float((codes_word >> 4u) & 15u) - zero)));
-  const float w2 = f16_to_f32(f32_to_f16(s * (float((codes_word >> 8u) & 15u) - zero)));
-  const float w3 = f16_to_f32(f32_to_f16(s * (float((codes_word >> 12u) & 15u) - zero)));
-  const float w4 = f16_to_f32(f32_to_f16(s * (float((codes_word >> 16u) & 15u) - zero)));
-  const float w5 = f16_to_f32(f32_to_f16(s * (float((codes_word >> 20u) & 15u) - zero)));
-  const float w6 = f16_to_f32(f32_to_f16(s * (float((codes_word >> 24u) & 15u) - zero)));
-  const float w7 = f16_to_f32(f32_to_f16(s * (float(codes_word >> 28u) - zero)));
+  const float zero = float(int((load_u32_a4(qzeros, qzeros_base + (offset_3 >> 3u) * 4u) >> ((offset_3 & 7u) * 4u)) & 15u) - (-1));
+  const float w0 = f16_to_f32(f32_to_f16(s * (bits_to_f32((codes_word & 15u) | 0x4b000000u) - 8388608.0f - zero)));
+  const float w1 = f16_to_f32(f32_to_f16(s * (bits_to_f32(((codes_word >> 4u) & 15u) | 0x4b000000u) - 8388608.0f - zero)));
+  const float w2 = f16_to_f32(f32_to_f16(s * (bits_to_f32(((codes_word >> 8u) & 15u) | 0x4b000000u) - 8388608.0f - zero)));
+  const float w3 = f16_to_f32(f32_to_f16(s * (bits_to_f32(((codes_word >> 12u) & 15u) | 0x4b000000u) - 8388608.0f - zero)));
+  const float w4 = f16_to_f32(f32_to_f16(s * (bits_to_f32(((codes_word >> 16u) & 15u) | 0x4b000000u) - 8388608.0f - zero)));
+  const float w5 = f16_to_f32(f32_to_f16(s * (bits_to_f32(((codes_word >> 20u) & 15u) | 0x4b000000u) - 8388608.0f - zero)));
+  const float w6 = f16_to_f32(f32_to_f16(s * (bits_to_f32(((codes_word >> 24u) & 15u) | 0x4b000000u) - 8388608.0f - zero)));
+  const float w7 = f16_to_f32(f32_to_f16(s * (bits_to_f32((codes_word >> 28u) | 0x4b000000u) - 8388608.0f - zero)));
+  const ql_u64 qweight_base_2 = (ql_u64)((offset_2 + 1u) * shape.n + row) * 4u;
+  const ql_u32 codes_word_2 = load_u32_a4(qweight, qweight_base_2);
+  const float w8 = f16_to_f32(f32_to_f16(s * (bits_to_f32((codes_word_2 & 15u) | 0x4b000000u) - 8388608.0f - zero)));
+  const float w9 = f16_to_f32(f32_to_f16(s * (bits_to_f32(((codes_word_2 >> 4u) & 15u) | 0x4b000000u) - 8388608.0f - zero)));
+  const float w10 = f16_to_f32(f32_to_f16(s * (bits_to_f32(((codes_word_2 >> 8u) & 15u) | 0x4b000000u) - 8388608.0f - zero)));
+  const float w11 = f16_to_f32(f32_to_f16(s * (bits_to_f32(((codes_word_2 >> 12u) & 15u) | 0x4b000000u) - 8388608.0f - zero)));
+  const float w12 = f16_to_f32(f32_to_f16(s * (bits_to_f32(((codes_word_2 >> 16u) & 15u) | 0x4b000000u) - 8388608.0f - zero)));
+  const float w13 = f16_to_f32(f32_to_f16(s * (bits_to_f32(((codes_word_2 >> 20u) & 15u) | 0x4b000000u) - 8388608.0f - zero)));
+  const float w14 = f16_to_f32(f32_to_f16(s * (bits_to_f32(((codes_word_2 >> 24u) & 15u) | 0x4b000000u) - 8388608.0f - zero)));
+  const float w15 = f16_to_f32(f32_to_f16(s * (bits_to_f32((codes_word_2 >> 28u) | 0x4b000000u) - 8388608.0f - zero)));
+  const ql_u64 qweight_base_3 = (ql_u64)((offset_2 + 2u) * shape.n + row) * 4u;
+  const ql_u32 codes_word_3 = load_u32_a4(qweight, qweight_base_3);
+  const float w16 = f16_to_f32(f32_to_f16(s * (bits_to_f32((codes_word_3 & 15u) | 0x4b000000u) - 8388608.0f - zero)));
+  const float w17 = f16_to_f32(f32_to_f16(s * (bits_to_f32(((codes_word_3 >> 4u) & 15u) | 0x4b000000u) - 8388608.0f - zero)));
+  const float w18 = f16_to_f32(f32_to_f16(s * (bits_to_f32(((codes_word_3 >> 8u) & 15u) | 0x4b000000u) - 8388608.0f - zero)));
+  const float w19 = f16_to_f32(f32_to_f16(s * (bits_to_f32(((codes_word_3 >> 12u) & 15u) | 0x4b000000u) - 8388608.0f - zero)));
+  const float w20 = f16_to_f32(f32_to_f16(s * (bits_to_f32(((codes_word_3 >> 16u) & 15u) | 0x4b000000u) - 8388608.0f - zero)));
+  const float w21 = f16_to_f32(f32_to_f16(s * (bits_to_f32(((codes_word_3 >> 20u) & 15u) | 0x4b000000u) - 8388608.0f - zero)));
+  const float w22 = f16_to_f32(f32_to_f16(s * (bits_to_f32(((codes_word_3 >> 24u) & 15u) | 0x4b000000u) - 8388608.0f - zero)));
+  const float w23 = f16_to_f32(f32_to_f16(s * (bits_to_f32((codes_word_3 >> 28u) | 0x4b000000u) - 8388608.0f - zero)));
+  const ql_u64 qweight_base_4 = (ql_u64)((offset_2 + 3u) * shape.n + row) * 4u;
+  const ql_u32 codes_word_4 = load_u32_a4(qweight, qweight_base_4);
+  const float w24 = f16_to_f32(f32_to_f16(s * (bits_to_f32((codes_word_4 & 15u) | 0x4b000000u) - 8388608.0f - zero)));
+  const float w25 = f16_to_f32(f32_to_f16(s * (bits_to_f32(((codes_word_4 >> 4u) & 15u) | 0x4b000000u) - 8388608.0f - zero)));
+  const float w26 = f16_to_f32(f32_to_f16(s * (bits_to_f32(((codes_word_4 >> 8u) & 15u) | 0x4b000000u) - 8388608.0f - zero)));
+  const float w27 = f16_to_f32(f32_to_f16(s * (bits_to_f32(((codes_word_4 >> 12u) & 15u) | 0x4b000000u) - 8388608.0f - zero)));
+  const float w28 = f16_to_f32(f32_to_f16(s * (bits_to_f32(((codes_word_4 >> 16u) & 15u) | 0x4b000000u) - 8388608.0f - zero)));
+  const float w29 = f16_to_f32(f32_to_f16(s * (bits_to_f32(((codes_word_4 >> 20u) & 15u) | 0x4b000000u) - 8388608.0f - zero)));
+  const float w30 = f16_to_f32(f32_to_f16(s * (bits_to_f32(((codes_word_4 >> 24u) & 15u) | 0x4b000000u) - 8388608.0f - zero)));
+  const float w31 = f16_to_f32(f32_to_f16(s * (bits_to_f32((codes_word_4 >> 28u) | 0x4b000000u) - 8388608.0f - zero)));
   return Strip{ {
       {w0, w1, w2, w3},
       {w4, w5, w6, w7},
+      {w8, w9, w10, w11},
+      {w12, w13, w14, w15},
+      {w16, w17, w18, w19},
+      {w20, w21, w22, w23},
+      {w24, w25, w26, w27},
+      {w28, w29, w30, w31},
   } };
 }
 
-constexpr ql_u32 ROWS = 2;
+constexpr ql_u32 ROWS = 4;
 
 QL_KERNEL(WORKGROUP) gptq_b4_matvec_experts_f32(
     const ql_u8* __restrict__ qweight,

@@ -24,6 +24,7 @@ typedef unsigned long long ql_u64;
 #define ql_groups_x(threads) (__builtin_amdgcn_grid_size_x() / (threads))
 #define ql_fma(a, b, c) __builtin_fmaf(a, b, c)
 #define ql_copy(to, from, bytes) __builtin_memcpy(to, from, bytes)
+#define ql_leading_zeros(number) __builtin_clz(number)
 #else  // nvcc, NVRTC: compile with --fmad=false, which the bits of decoded weights may depend on
 #define QL_KERNEL(threads) extern "C" __global__ __launch_bounds__(threads) void
 #define QL_DEVICE static __device__ __forceinline__
@@ -37,6 +38,7 @@ typedef unsigned long long ql_u64;
 #define ql_groups_x(threads) gridDim.x
 #define ql_fma(a, b, c) fmaf(a, b, c)
 #define ql_copy(to, from, bytes) memcpy(to, from, bytes)
+#define ql_leading_zeros(number) __clz(number)
 #endif
 
 // Weights [n, k], activations [m, k], output rows of `stride` elements that start at `first`. Of mixtures
@@ -49,8 +51,8 @@ struct QlShape {
 
 constexpr ql_u32 WORKGROUP = 64;
 constexpr ql_u32 WEIGHTS = 32;  // in one unit of decoding
-constexpr ql_u32 STRIPS = 1;  // in one unit, each decoded by one thread
-constexpr ql_u32 QUADS = 8;  // in one strip
+constexpr ql_u32 STRIPS = 8;  // in one unit, each decoded by one thread
+constexpr ql_u32 QUADS = 1;  // in one strip
 
 // Number of this workgroup; a large grid is launched in two dimensions.
 QL_DEVICE ql_u64 ql_group() {
@@ -107,9 +109,19 @@ QL_DEVICE ql_u16 f32_to_f16(float value) {
 }
 #endif
 
+QL_DEVICE float bits_to_f32(ql_u32 bits) {
+  return __builtin_bit_cast(float, bits);
+}
+
 QL_DEVICE ql_u32 ql_min(ql_u32 a, ql_u32 b) {
   return a < b ? a : b;
 }
+
+// Sizes are powers of two nearly always, and GPUs divide by many instructions.
+QL_DEVICE ql_u32 quotient(ql_u32 number, ql_u32 by) {
+  return (by & (by - 1)) == 0 ? number >> (31 - ql_leading_zeros(by)) : number / by;
+}
+
 
 struct Strip {
   Quad quads[QUADS];
@@ -122,14 +134,7 @@ struct Places {
 // Index in the unit of the first weight of each quad.
 QL_DEVICE Places places(ql_u32 strip) {
   return Places{ {
-      0u,
-      4u,
-      8u,
-      12u,
-      16u,
-      20u,
-      24u,
-      28u,
+      strip * 4u,
   } };
 }
 
@@ -142,61 +147,41 @@ QL_DEVICE Strip decode(
     ql_u32 block,
     ql_u32 strip) {
   [[maybe_unused]] const ql_u32 per_row = shape.k / WEIGHTS;  // blocks
-  const ql_u32 offset = block / shape.size_0;
+  const ql_u32 offset = quotient(block, shape.size_0);
   const ql_u64 scales_base = (ql_u64)(offset * shape.n + row) * 2u;
   const float s = f16_to_f32(load_u16_a2(scales, scales_base));
-  const ql_u32 offset_2 = block * 3u;
-  const ql_u64 qweight_base = (ql_u64)(offset_2 * shape.n + row) * 4u;
-  const ql_u32 codes_word = load_u32_a4(qweight, qweight_base);
-  const ql_u32 offset_3 = (row & 31u) * 3u;
-  const ql_u32 offset_4 = ql_min(offset_3 >> 3u, 10u);
+  const ql_u32 offset_2 = strip * 12u;
+  const ql_u32 offset_3 = (offset_2 >> 5u) * 4u;
+  const ql_u32 offset_4 = block * 3u;
+  const ql_u64 qweight_base = (ql_u64)((offset_4 + (offset_3 >> 2u)) * shape.n + row) * 4u;
+  const ql_u32 offset_5 = (row & 31u) * 3u;
+  const ql_u32 offset_6 = ql_min(offset_5 >> 3u, 10u);
   const ql_u64 qzeros_base = (ql_u64)(offset * ((shape.n + 31u) >> 5u) + (row >> 5u)) * 12u;
-  const float zero = float((((load_u16_a1(qzeros, qzeros_base + offset_4) >> (offset_3 - offset_4 * 8u)) & 7u) + 1u) & 7u);
-  const float w0 = f16_to_f32(f32_to_f16(s * (float(codes_word & 7u) - zero)));
-  const float w1 = f16_to_f32(f32_to_f16(s * (float((codes_word >> 3u) & 7u) - zero)));
-  const float w2 = f16_to_f32(f32_to_f16(s * (float((codes_word >> 6u) & 7u) - zero)));
-  const float w3 = f16_to_f32(f32_to_f16(s * (float((codes_word >> 9u) & 7u) - zero)));
-  const float w4 = f16_to_f32(f32_to_f16(s * (float((codes_word >> 12u) & 7u) - zero)));
-  const float w5 = f16_to_f32(f32_to_f16(s * (float((codes_word >> 15u) & 7u) - zero)));
-  const float w6 = f16_to_f32(f32_to_f16(s * (float((codes_word >> 18u) & 7u) - zero)));
-  const float w7 = f16_to_f32(f32_to_f16(s * (float((codes_word >> 21u) & 7u) - zero)));
-  const float w8 = f16_to_f32(f32_to_f16(s * (float((codes_word >> 24u) & 7u) - zero)));
-  const float w9 = f16_to_f32(f32_to_f16(s * (float((codes_word >> 27u) & 7u) - zero)));
-  const ql_u64 qweight_base_2 = (ql_u64)((offset_2 + 1u) * shape.n + row) * 4u;
-  const ql_u32 codes_word_2 = load_u32_a4(qweight, qweight_base_2);
-  const float w10 = f16_to_f32(f32_to_f16(s * (float(((codes_word >> 30u) & 1u) | (((codes_word >> 31u) | ((codes_word_2 & 1u) << 1u)) << 1u)) - zero)));
-  const float w11 = f16_to_f32(f32_to_f16(s * (float((codes_word_2 >> 1u) & 7u) - zero)));
-  const float w12 = f16_to_f32(f32_to_f16(s * (float((codes_word_2 >> 4u) & 7u) - zero)));
-  const float w13 = f16_to_f32(f32_to_f16(s * (float((codes_word_2 >> 7u) & 7u) - zero)));
-  const float w14 = f16_to_f32(f32_to_f16(s * (float((codes_word_2 >> 10u) & 7u) - zero)));
-  const float w15 = f16_to_f32(f32_to_f16(s * (float((codes_word_2 >> 13u) & 7u) - zero)));
-  const float w16 = f16_to_f32(f32_to_f16(s * (float((codes_word_2 >> 16u) & 7u) - zero)));
-  const float w17 = f16_to_f32(f32_to_f16(s * (float((codes_word_2 >> 19u) & 7u) - zero)));
-  const float w18 = f16_to_f32(f32_to_f16(s * (float((codes_word_2 >> 22u) & 7u) - zero)));
-  const float w19 = f16_to_f32(f32_to_f16(s * (float((codes_word_2 >> 25u) & 7u) - zero)));
-  const float w20 = f16_to_f32(f32_to_f16(s * (float((codes_word_2 >> 28u) & 7u) - zero)));
-  const ql_u64 qweight_base_3 = (ql_u64)((offset_2 + 2u) * shape.n + row) * 4u;
-  const ql_u32 codes_word_3 = load_u32_a4(qweight, qweight_base_3);
-  const float w21 = f16_to_f32(f32_to_f16(s * (float((codes_word_2 >> 31u) | ((codes_word_3 & 3u) << 1u)) - zero)));
-  const float w22 = f16_to_f32(f32_to_f16(s * (float((codes_word_3 >> 2u) & 7u) - zero)));
-  const float w23 = f16_to_f32(f32_to_f16(s * (float((codes_word_3 >> 5u) & 7u) - zero)));
-  const float w24 = f16_to_f32(f32_to_f16(s * (float((codes_word_3 >> 8u) & 7u) - zero)));
-  const float w25 = f16_to_f32(f32_to_f16(s * (float((codes_word_3 >> 11u) & 7u) - zero)));
-  const float w26 = f16_to_f32(f32_to_f16(s * (float((codes_word_3 >> 14u) & 7u) - zero)));
-  const float w27 = f16_to_f32(f32_to_f16(s * (float((codes_word_3 >> 17u) & 7u) - zero)));
-  const float w28 = f16_to_f32(f32_to_f16(s * (float((codes_word_3 >> 20u) & 7u) - zero)));
-  const float w29 = f16_to_f32(f32_to_f16(s * (float((codes_word_3 >> 23u) & 7u) - zero)));
-  const float w30 = f16_to_f32(f32_to_f16(s * (float((codes_word_3 >> 26u) & 7u) - zero)));
-  const float w31 = f16_to_f32(f32_to_f16(s * (float(codes_word_3 >> 29u) - zero)));
+  const float zero = bits_to_f32(((((load_u16_a1(qzeros, qzeros_base + offset_6) >> (offset_5 - offset_6 * 8u)) & 7u) + 1u) & 7u) | 0x4b000000u) - 8388608.0f;
+  const float w0 = f16_to_f32(f32_to_f16(s * (bits_to_f32(((load_u32_a4(qweight, qweight_base + (offset_3 & 3u)) >> (offset_2 - offset_3 * 8u)) & 7u) | 0x4b000000u) - 8388608.0f - zero)));
+  const ql_u32 offset_7 = offset_2 + 3u;
+  const ql_u32 offset_8 = (offset_7 >> 5u) * 4u;
+  const ql_u64 qweight_base_2 = (ql_u64)((offset_4 + (offset_8 >> 2u)) * shape.n + row) * 4u;
+  const ql_u32 offset_9 = offset_2 + 4u;
+  const ql_u32 offset_10 = (offset_9 >> 5u) * 4u;
+  const ql_u64 qweight_base_3 = (ql_u64)((offset_4 + (offset_10 >> 2u)) * shape.n + row) * 4u;
+  const float w1 = f16_to_f32(f32_to_f16(s * (bits_to_f32((((load_u32_a4(qweight, qweight_base_2 + (offset_8 & 3u)) >> (offset_7 - offset_8 * 8u)) & 1u) | (((load_u32_a4(qweight, qweight_base_3 + (offset_10 & 3u)) >> (offset_9 - offset_10 * 8u)) & 3u) << 1u)) | 0x4b000000u) - 8388608.0f - zero)));
+  const ql_u32 offset_11 = offset_2 + 6u;
+  const ql_u32 offset_12 = (offset_11 >> 5u) * 4u;
+  const ql_u64 qweight_base_4 = (ql_u64)((offset_4 + (offset_12 >> 2u)) * shape.n + row) * 4u;
+  const ql_u32 offset_13 = offset_2 + 7u;
+  const ql_u32 offset_14 = (offset_13 >> 5u) * 4u;
+  const ql_u64 qweight_base_5 = (ql_u64)((offset_4 + (offset_14 >> 2u)) * shape.n + row) * 4u;
+  const ql_u32 offset_15 = offset_2 + 8u;
+  const ql_u32 offset_16 = (offset_15 >> 5u) * 4u;
+  const ql_u64 qweight_base_6 = (ql_u64)((offset_4 + (offset_16 >> 2u)) * shape.n + row) * 4u;
+  const float w2 = f16_to_f32(f32_to_f16(s * (bits_to_f32((((load_u32_a4(qweight, qweight_base_4 + (offset_12 & 3u)) >> (offset_11 - offset_12 * 8u)) & 1u) | ((((load_u32_a4(qweight, qweight_base_5 + (offset_14 & 3u)) >> (offset_13 - offset_14 * 8u)) & 1u) | (((load_u32_a4(qweight, qweight_base_6 + (offset_16 & 3u)) >> (offset_15 - offset_16 * 8u)) & 1u) << 1u)) << 1u)) | 0x4b000000u) - 8388608.0f - zero)));
+  const ql_u32 offset_17 = offset_2 + 9u;
+  const ql_u32 offset_18 = (offset_17 >> 5u) * 4u;
+  const ql_u64 qweight_base_7 = (ql_u64)((offset_4 + (offset_18 >> 2u)) * shape.n + row) * 4u;
+  const float w3 = f16_to_f32(f32_to_f16(s * (bits_to_f32(((load_u32_a4(qweight, qweight_base_7 + (offset_18 & 3u)) >> (offset_17 - offset_18 * 8u)) & 7u) | 0x4b000000u) - 8388608.0f - zero)));
   return Strip{ {
       {w0, w1, w2, w3},
-      {w4, w5, w6, w7},
-      {w8, w9, w10, w11},
-      {w12, w13, w14, w15},
-      {w16, w17, w18, w19},
-      {w20, w21, w22, w23},
-      {w24, w25, w26, w27},
-      {w28, w29, w30, w31},
   } };
 }
 

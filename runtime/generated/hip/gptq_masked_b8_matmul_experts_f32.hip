@@ -25,6 +25,7 @@ typedef unsigned long long ql_u64;
 #define ql_groups_x(threads) (__builtin_amdgcn_grid_size_x() / (threads))
 #define ql_fma(a, b, c) __builtin_fmaf(a, b, c)
 #define ql_copy(to, from, bytes) __builtin_memcpy(to, from, bytes)
+#define ql_leading_zeros(number) __builtin_clz(number)
 #else  // nvcc, NVRTC: compile with --fmad=false, which the bits of decoded weights may depend on
 #define QL_KERNEL(threads) extern "C" __global__ __launch_bounds__(threads) void
 #define QL_DEVICE static __device__ __forceinline__
@@ -38,6 +39,7 @@ typedef unsigned long long ql_u64;
 #define ql_groups_x(threads) gridDim.x
 #define ql_fma(a, b, c) fmaf(a, b, c)
 #define ql_copy(to, from, bytes) memcpy(to, from, bytes)
+#define ql_leading_zeros(number) __clz(number)
 #endif
 
 // Weights [n, k], activations [m, k], output rows of `stride` elements that start at `first`. Of mixtures
@@ -133,6 +135,16 @@ QL_DEVICE ql_u16 f32_to_f16(float value) {
 }
 #endif
 
+QL_DEVICE float bits_to_f32(ql_u32 bits) {
+  return __builtin_bit_cast(float, bits);
+}
+
+// Sizes are powers of two nearly always, and GPUs divide by many instructions.
+QL_DEVICE ql_u32 quotient(ql_u32 number, ql_u32 by) {
+  return (by & (by - 1)) == 0 ? number >> (31 - ql_leading_zeros(by)) : number / by;
+}
+
+
 struct Strip {
   Quad quads[QUADS];
 };
@@ -157,18 +169,18 @@ QL_DEVICE Strip decode(
     ql_u32 block,
     ql_u32 strip) {
   [[maybe_unused]] const ql_u32 per_row = shape.k / WEIGHTS;  // blocks
-  const ql_u32 offset = block / shape.size_0;
+  const ql_u32 offset = quotient(block, shape.size_0);
   const ql_u64 scales_base = (ql_u64)(offset * shape.n + row) * 2u;
   const float s = f16_to_f32(load_u16_a2(scales, scales_base));
   const ql_u64 qweight_base = (ql_u64)((block * 8u + strip) * shape.n + row) * 4u;
   const ql_u32 codes_word = load_u32_a4(qweight, qweight_base);
   const ql_u32 offset_2 = row & 31u;
   const ql_u64 qzeros_base = (ql_u64)(offset * ((shape.n + 31u) >> 5u) + (row >> 5u)) * 32u;
-  const float zero = float((((load_u32_a4(qzeros, qzeros_base + (offset_2 >> 2u) * 4u) >> ((offset_2 & 3u) * 8u)) & 255u) + 1u) & 255u);
-  const float w0 = f16_to_f32(f32_to_f16(s * (float(codes_word & 255u) - zero)));
-  const float w1 = f16_to_f32(f32_to_f16(s * (float((codes_word >> 8u) & 255u) - zero)));
-  const float w2 = f16_to_f32(f32_to_f16(s * (float((codes_word >> 16u) & 255u) - zero)));
-  const float w3 = f16_to_f32(f32_to_f16(s * (float(codes_word >> 24u) - zero)));
+  const float zero = bits_to_f32(((((load_u32_a4(qzeros, qzeros_base + (offset_2 >> 2u) * 4u) >> ((offset_2 & 3u) * 8u)) & 255u) + 1u) & 255u) | 0x4b000000u) - 8388608.0f;
+  const float w0 = f16_to_f32(f32_to_f16(s * (bits_to_f32((codes_word & 255u) | 0x4b000000u) - 8388608.0f - zero)));
+  const float w1 = f16_to_f32(f32_to_f16(s * (bits_to_f32(((codes_word >> 8u) & 255u) | 0x4b000000u) - 8388608.0f - zero)));
+  const float w2 = f16_to_f32(f32_to_f16(s * (bits_to_f32(((codes_word >> 16u) & 255u) | 0x4b000000u) - 8388608.0f - zero)));
+  const float w3 = f16_to_f32(f32_to_f16(s * (bits_to_f32((codes_word >> 24u) | 0x4b000000u) - 8388608.0f - zero)));
   return Strip{ {
       {w0, w1, w2, w3},
   } };

@@ -25,6 +25,7 @@ typedef unsigned long long ql_u64;
 #define ql_groups_x(threads) (__builtin_amdgcn_grid_size_x() / (threads))
 #define ql_fma(a, b, c) __builtin_fmaf(a, b, c)
 #define ql_copy(to, from, bytes) __builtin_memcpy(to, from, bytes)
+#define ql_leading_zeros(number) __builtin_clz(number)
 #else  // nvcc, NVRTC: compile with --fmad=false, which the bits of decoded weights may depend on
 #define QL_KERNEL(threads) extern "C" __global__ __launch_bounds__(threads) void
 #define QL_DEVICE static __device__ __forceinline__
@@ -38,6 +39,7 @@ typedef unsigned long long ql_u64;
 #define ql_groups_x(threads) gridDim.x
 #define ql_fma(a, b, c) fmaf(a, b, c)
 #define ql_copy(to, from, bytes) memcpy(to, from, bytes)
+#define ql_leading_zeros(number) __clz(number)
 #endif
 
 // Weights [n, k], activations [m, k], output rows of `stride` elements that start at `first`. Of mixtures
@@ -139,9 +141,19 @@ QL_DEVICE ql_u16 f32_to_f16(float value) {
 }
 #endif
 
+QL_DEVICE float bits_to_f32(ql_u32 bits) {
+  return __builtin_bit_cast(float, bits);
+}
+
 QL_DEVICE ql_u32 ql_min(ql_u32 a, ql_u32 b) {
   return a < b ? a : b;
 }
+
+// Sizes are powers of two nearly always, and GPUs divide by many instructions.
+QL_DEVICE ql_u32 quotient(ql_u32 number, ql_u32 by) {
+  return (by & (by - 1)) == 0 ? number >> (31 - ql_leading_zeros(by)) : number / by;
+}
+
 
 struct Strip {
   Quad quads[QUADS];
@@ -174,7 +186,7 @@ QL_DEVICE Strip decode(
     ql_u32 block,
     ql_u32 strip) {
   [[maybe_unused]] const ql_u32 per_row = shape.k / WEIGHTS;  // blocks
-  const ql_u32 offset = block / shape.size_0;
+  const ql_u32 offset = quotient(block, shape.size_0);
   const ql_u64 scales_base = (ql_u64)(offset * shape.n + row) * 2u;
   const float s = f16_to_f32(load_u16_a2(scales, scales_base));
   const ql_u32 offset_2 = block * 3u;
@@ -183,43 +195,43 @@ QL_DEVICE Strip decode(
   const ql_u32 offset_3 = (row & 31u) * 3u;
   const ql_u32 offset_4 = ql_min(offset_3 >> 3u, 10u);
   const ql_u64 qzeros_base = (ql_u64)(offset * ((shape.n + 31u) >> 5u) + (row >> 5u)) * 12u;
-  const float zero = float((load_u16_a1(qzeros, qzeros_base + offset_4) >> (offset_3 - offset_4 * 8u)) & 7u);
-  const float w0 = f16_to_f32(f32_to_f16(s * (float(codes_word & 7u) - zero)));
-  const float w1 = f16_to_f32(f32_to_f16(s * (float((codes_word >> 3u) & 7u) - zero)));
-  const float w2 = f16_to_f32(f32_to_f16(s * (float((codes_word >> 6u) & 7u) - zero)));
-  const float w3 = f16_to_f32(f32_to_f16(s * (float((codes_word >> 9u) & 7u) - zero)));
-  const float w4 = f16_to_f32(f32_to_f16(s * (float((codes_word >> 12u) & 7u) - zero)));
-  const float w5 = f16_to_f32(f32_to_f16(s * (float((codes_word >> 15u) & 7u) - zero)));
-  const float w6 = f16_to_f32(f32_to_f16(s * (float((codes_word >> 18u) & 7u) - zero)));
-  const float w7 = f16_to_f32(f32_to_f16(s * (float((codes_word >> 21u) & 7u) - zero)));
-  const float w8 = f16_to_f32(f32_to_f16(s * (float((codes_word >> 24u) & 7u) - zero)));
-  const float w9 = f16_to_f32(f32_to_f16(s * (float((codes_word >> 27u) & 7u) - zero)));
+  const float zero = bits_to_f32(((load_u16_a1(qzeros, qzeros_base + offset_4) >> (offset_3 - offset_4 * 8u)) & 7u) | 0x4b000000u) - 8388608.0f;
+  const float w0 = f16_to_f32(f32_to_f16(s * (bits_to_f32((codes_word & 7u) | 0x4b000000u) - 8388608.0f - zero)));
+  const float w1 = f16_to_f32(f32_to_f16(s * (bits_to_f32(((codes_word >> 3u) & 7u) | 0x4b000000u) - 8388608.0f - zero)));
+  const float w2 = f16_to_f32(f32_to_f16(s * (bits_to_f32(((codes_word >> 6u) & 7u) | 0x4b000000u) - 8388608.0f - zero)));
+  const float w3 = f16_to_f32(f32_to_f16(s * (bits_to_f32(((codes_word >> 9u) & 7u) | 0x4b000000u) - 8388608.0f - zero)));
+  const float w4 = f16_to_f32(f32_to_f16(s * (bits_to_f32(((codes_word >> 12u) & 7u) | 0x4b000000u) - 8388608.0f - zero)));
+  const float w5 = f16_to_f32(f32_to_f16(s * (bits_to_f32(((codes_word >> 15u) & 7u) | 0x4b000000u) - 8388608.0f - zero)));
+  const float w6 = f16_to_f32(f32_to_f16(s * (bits_to_f32(((codes_word >> 18u) & 7u) | 0x4b000000u) - 8388608.0f - zero)));
+  const float w7 = f16_to_f32(f32_to_f16(s * (bits_to_f32(((codes_word >> 21u) & 7u) | 0x4b000000u) - 8388608.0f - zero)));
+  const float w8 = f16_to_f32(f32_to_f16(s * (bits_to_f32(((codes_word >> 24u) & 7u) | 0x4b000000u) - 8388608.0f - zero)));
+  const float w9 = f16_to_f32(f32_to_f16(s * (bits_to_f32(((codes_word >> 27u) & 7u) | 0x4b000000u) - 8388608.0f - zero)));
   const ql_u64 qweight_base_2 = (ql_u64)((offset_2 + 1u) * shape.n + row) * 4u;
   const ql_u32 codes_word_2 = load_u32_a4(qweight, qweight_base_2);
-  const float w10 = f16_to_f32(f32_to_f16(s * (float(((codes_word >> 30u) & 1u) | (((codes_word >> 31u) | ((codes_word_2 & 1u) << 1u)) << 1u)) - zero)));
-  const float w11 = f16_to_f32(f32_to_f16(s * (float((codes_word_2 >> 1u) & 7u) - zero)));
-  const float w12 = f16_to_f32(f32_to_f16(s * (float((codes_word_2 >> 4u) & 7u) - zero)));
-  const float w13 = f16_to_f32(f32_to_f16(s * (float((codes_word_2 >> 7u) & 7u) - zero)));
-  const float w14 = f16_to_f32(f32_to_f16(s * (float((codes_word_2 >> 10u) & 7u) - zero)));
-  const float w15 = f16_to_f32(f32_to_f16(s * (float((codes_word_2 >> 13u) & 7u) - zero)));
-  const float w16 = f16_to_f32(f32_to_f16(s * (float((codes_word_2 >> 16u) & 7u) - zero)));
-  const float w17 = f16_to_f32(f32_to_f16(s * (float((codes_word_2 >> 19u) & 7u) - zero)));
-  const float w18 = f16_to_f32(f32_to_f16(s * (float((codes_word_2 >> 22u) & 7u) - zero)));
-  const float w19 = f16_to_f32(f32_to_f16(s * (float((codes_word_2 >> 25u) & 7u) - zero)));
-  const float w20 = f16_to_f32(f32_to_f16(s * (float((codes_word_2 >> 28u) & 7u) - zero)));
+  const float w10 = f16_to_f32(f32_to_f16(s * (bits_to_f32((((codes_word >> 30u) & 1u) | (((codes_word >> 31u) | ((codes_word_2 & 1u) << 1u)) << 1u)) | 0x4b000000u) - 8388608.0f - zero)));
+  const float w11 = f16_to_f32(f32_to_f16(s * (bits_to_f32(((codes_word_2 >> 1u) & 7u) | 0x4b000000u) - 8388608.0f - zero)));
+  const float w12 = f16_to_f32(f32_to_f16(s * (bits_to_f32(((codes_word_2 >> 4u) & 7u) | 0x4b000000u) - 8388608.0f - zero)));
+  const float w13 = f16_to_f32(f32_to_f16(s * (bits_to_f32(((codes_word_2 >> 7u) & 7u) | 0x4b000000u) - 8388608.0f - zero)));
+  const float w14 = f16_to_f32(f32_to_f16(s * (bits_to_f32(((codes_word_2 >> 10u) & 7u) | 0x4b000000u) - 8388608.0f - zero)));
+  const float w15 = f16_to_f32(f32_to_f16(s * (bits_to_f32(((codes_word_2 >> 13u) & 7u) | 0x4b000000u) - 8388608.0f - zero)));
+  const float w16 = f16_to_f32(f32_to_f16(s * (bits_to_f32(((codes_word_2 >> 16u) & 7u) | 0x4b000000u) - 8388608.0f - zero)));
+  const float w17 = f16_to_f32(f32_to_f16(s * (bits_to_f32(((codes_word_2 >> 19u) & 7u) | 0x4b000000u) - 8388608.0f - zero)));
+  const float w18 = f16_to_f32(f32_to_f16(s * (bits_to_f32(((codes_word_2 >> 22u) & 7u) | 0x4b000000u) - 8388608.0f - zero)));
+  const float w19 = f16_to_f32(f32_to_f16(s * (bits_to_f32(((codes_word_2 >> 25u) & 7u) | 0x4b000000u) - 8388608.0f - zero)));
+  const float w20 = f16_to_f32(f32_to_f16(s * (bits_to_f32(((codes_word_2 >> 28u) & 7u) | 0x4b000000u) - 8388608.0f - zero)));
   const ql_u64 qweight_base_3 = (ql_u64)((offset_2 + 2u) * shape.n + row) * 4u;
   const ql_u32 codes_word_3 = load_u32_a4(qweight, qweight_base_3);
-  const float w21 = f16_to_f32(f32_to_f16(s * (float((codes_word_2 >> 31u) | ((codes_word_3 & 3u) << 1u)) - zero)));
-  const float w22 = f16_to_f32(f32_to_f16(s * (float((codes_word_3 >> 2u) & 7u) - zero)));
-  const float w23 = f16_to_f32(f32_to_f16(s * (float((codes_word_3 >> 5u) & 7u) - zero)));
-  const float w24 = f16_to_f32(f32_to_f16(s * (float((codes_word_3 >> 8u) & 7u) - zero)));
-  const float w25 = f16_to_f32(f32_to_f16(s * (float((codes_word_3 >> 11u) & 7u) - zero)));
-  const float w26 = f16_to_f32(f32_to_f16(s * (float((codes_word_3 >> 14u) & 7u) - zero)));
-  const float w27 = f16_to_f32(f32_to_f16(s * (float((codes_word_3 >> 17u) & 7u) - zero)));
-  const float w28 = f16_to_f32(f32_to_f16(s * (float((codes_word_3 >> 20u) & 7u) - zero)));
-  const float w29 = f16_to_f32(f32_to_f16(s * (float((codes_word_3 >> 23u) & 7u) - zero)));
-  const float w30 = f16_to_f32(f32_to_f16(s * (float((codes_word_3 >> 26u) & 7u) - zero)));
-  const float w31 = f16_to_f32(f32_to_f16(s * (float(codes_word_3 >> 29u) - zero)));
+  const float w21 = f16_to_f32(f32_to_f16(s * (bits_to_f32(((codes_word_2 >> 31u) | ((codes_word_3 & 3u) << 1u)) | 0x4b000000u) - 8388608.0f - zero)));
+  const float w22 = f16_to_f32(f32_to_f16(s * (bits_to_f32(((codes_word_3 >> 2u) & 7u) | 0x4b000000u) - 8388608.0f - zero)));
+  const float w23 = f16_to_f32(f32_to_f16(s * (bits_to_f32(((codes_word_3 >> 5u) & 7u) | 0x4b000000u) - 8388608.0f - zero)));
+  const float w24 = f16_to_f32(f32_to_f16(s * (bits_to_f32(((codes_word_3 >> 8u) & 7u) | 0x4b000000u) - 8388608.0f - zero)));
+  const float w25 = f16_to_f32(f32_to_f16(s * (bits_to_f32(((codes_word_3 >> 11u) & 7u) | 0x4b000000u) - 8388608.0f - zero)));
+  const float w26 = f16_to_f32(f32_to_f16(s * (bits_to_f32(((codes_word_3 >> 14u) & 7u) | 0x4b000000u) - 8388608.0f - zero)));
+  const float w27 = f16_to_f32(f32_to_f16(s * (bits_to_f32(((codes_word_3 >> 17u) & 7u) | 0x4b000000u) - 8388608.0f - zero)));
+  const float w28 = f16_to_f32(f32_to_f16(s * (bits_to_f32(((codes_word_3 >> 20u) & 7u) | 0x4b000000u) - 8388608.0f - zero)));
+  const float w29 = f16_to_f32(f32_to_f16(s * (bits_to_f32(((codes_word_3 >> 23u) & 7u) | 0x4b000000u) - 8388608.0f - zero)));
+  const float w30 = f16_to_f32(f32_to_f16(s * (bits_to_f32(((codes_word_3 >> 26u) & 7u) | 0x4b000000u) - 8388608.0f - zero)));
+  const float w31 = f16_to_f32(f32_to_f16(s * (bits_to_f32((codes_word_3 >> 29u) | 0x4b000000u) - 8388608.0f - zero)));
   return Strip{ {
       {w0, w1, w2, w3},
       {w4, w5, w6, w7},

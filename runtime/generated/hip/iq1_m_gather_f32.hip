@@ -24,6 +24,7 @@ typedef unsigned long long ql_u64;
 #define ql_groups_x(threads) (__builtin_amdgcn_grid_size_x() / (threads))
 #define ql_fma(a, b, c) __builtin_fmaf(a, b, c)
 #define ql_copy(to, from, bytes) __builtin_memcpy(to, from, bytes)
+#define ql_leading_zeros(number) __builtin_clz(number)
 #else  // nvcc, NVRTC: compile with --fmad=false, which the bits of decoded weights may depend on
 #define QL_KERNEL(threads) extern "C" __global__ __launch_bounds__(threads) void
 #define QL_DEVICE static __device__ __forceinline__
@@ -37,6 +38,7 @@ typedef unsigned long long ql_u64;
 #define ql_groups_x(threads) gridDim.x
 #define ql_fma(a, b, c) fmaf(a, b, c)
 #define ql_copy(to, from, bytes) memcpy(to, from, bytes)
+#define ql_leading_zeros(number) __clz(number)
 #endif
 
 // Weights [n, k], activations [m, k], output rows of `stride` elements that start at `first`. Of mixtures
@@ -81,7 +83,12 @@ QL_DEVICE float f16_to_f32(ql_u32 bits) {
 }
 #endif
 
+QL_DEVICE float bits_to_f32(ql_u32 bits) {
+  return __builtin_bit_cast(float, bits);
+}
+
 constexpr ql_u32 grid_first = 0;  // word of the tables
+
 struct Strip {
   Quad quads[QUADS];
 };
@@ -122,65 +129,65 @@ QL_DEVICE Strip decode(
   const ql_u32 offset_2 = strip >> 1u;
   const ql_u32 shift = offset * 6u + (offset_2 & 1u) * 16u;
   const ql_u32 scales_word_3 = load_u32_a4(blocks, blocks_base + (strip >> 2u) * 4u + 48u);
-  const float scale = float((scales_word_3 >> shift) & 7u);
+  const float scale = bits_to_f32(((scales_word_3 >> shift) & 7u) | 0x4b000000u) - 8388608.0f;
   const float d_scale = d * (2.0f * scale + 1.0f);
   const ql_u32 qs_word = load_u32_a4(blocks, blocks_base + strip * 4u);
   const ql_u32 shift_2 = offset * 16u;
   const ql_u32 qh_word = load_u32_a4(blocks, blocks_base + offset_2 * 4u + 32u);
   const ql_u32 qs = ((qs_word & 255u) | (((qh_word >> shift_2) & 7u) << 8u)) * 2u;
   const ql_u32 qs_2 = tables[grid_first + qs];
-  const float down = float((qh_word >> (shift_2 + 3u)) & 1u);
+  const float down = bits_to_f32(((qh_word >> (shift_2 + 3u)) & 1u) | 0x4b000000u) - 8388608.0f;
   const float down_2 = 0.125f * (1.0f - 2.0f * down);
-  const float w0 = d_scale * (float(int(qs_2 << 24u) >> 24u) + down_2);
-  const float w1 = d_scale * (float(int((qs_2 >> 8u) << 24u) >> 24u) + down_2);
-  const float w2 = d_scale * (float(int((qs_2 >> 16u) << 24u) >> 24u) + down_2);
-  const float w3 = d_scale * (float(int((qs_2 >> 24u) << 24u) >> 24u) + down_2);
+  const float w0 = d_scale * (bits_to_f32(((qs_2 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f + down_2);
+  const float w1 = d_scale * (bits_to_f32((((qs_2 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f + down_2);
+  const float w2 = d_scale * (bits_to_f32((((qs_2 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f + down_2);
+  const float w3 = d_scale * (bits_to_f32(((qs_2 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f + down_2);
   const ql_u32 qs_3 = tables[grid_first + qs + 1u];
-  const float w4 = d_scale * (float(int(qs_3 << 24u) >> 24u) + down_2);
-  const float w5 = d_scale * (float(int((qs_3 >> 8u) << 24u) >> 24u) + down_2);
-  const float w6 = d_scale * (float(int((qs_3 >> 16u) << 24u) >> 24u) + down_2);
-  const float w7 = d_scale * (float(int((qs_3 >> 24u) << 24u) >> 24u) + down_2);
+  const float w4 = d_scale * (bits_to_f32(((qs_3 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f + down_2);
+  const float w5 = d_scale * (bits_to_f32((((qs_3 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f + down_2);
+  const float w6 = d_scale * (bits_to_f32((((qs_3 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f + down_2);
+  const float w7 = d_scale * (bits_to_f32(((qs_3 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f + down_2);
   const ql_u32 qs_4 = (((qs_word >> 8u) & 255u) | (((qh_word >> (shift_2 + 4u)) & 7u) << 8u)) * 2u;
   const ql_u32 qs_5 = tables[grid_first + qs_4];
-  const float down_3 = float((qh_word >> (shift_2 + 7u)) & 1u);
+  const float down_3 = bits_to_f32(((qh_word >> (shift_2 + 7u)) & 1u) | 0x4b000000u) - 8388608.0f;
   const float down_4 = 0.125f * (1.0f - 2.0f * down_3);
-  const float w8 = d_scale * (float(int(qs_5 << 24u) >> 24u) + down_4);
-  const float w9 = d_scale * (float(int((qs_5 >> 8u) << 24u) >> 24u) + down_4);
-  const float w10 = d_scale * (float(int((qs_5 >> 16u) << 24u) >> 24u) + down_4);
-  const float w11 = d_scale * (float(int((qs_5 >> 24u) << 24u) >> 24u) + down_4);
+  const float w8 = d_scale * (bits_to_f32(((qs_5 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f + down_4);
+  const float w9 = d_scale * (bits_to_f32((((qs_5 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f + down_4);
+  const float w10 = d_scale * (bits_to_f32((((qs_5 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f + down_4);
+  const float w11 = d_scale * (bits_to_f32(((qs_5 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f + down_4);
   const ql_u32 qs_6 = tables[grid_first + qs_4 + 1u];
-  const float w12 = d_scale * (float(int(qs_6 << 24u) >> 24u) + down_4);
-  const float w13 = d_scale * (float(int((qs_6 >> 8u) << 24u) >> 24u) + down_4);
-  const float w14 = d_scale * (float(int((qs_6 >> 16u) << 24u) >> 24u) + down_4);
-  const float w15 = d_scale * (float(int((qs_6 >> 24u) << 24u) >> 24u) + down_4);
-  const float scale_2 = float((scales_word_3 >> (shift + 3u)) & 7u);
+  const float w12 = d_scale * (bits_to_f32(((qs_6 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f + down_4);
+  const float w13 = d_scale * (bits_to_f32((((qs_6 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f + down_4);
+  const float w14 = d_scale * (bits_to_f32((((qs_6 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f + down_4);
+  const float w15 = d_scale * (bits_to_f32(((qs_6 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f + down_4);
+  const float scale_2 = bits_to_f32(((scales_word_3 >> (shift + 3u)) & 7u) | 0x4b000000u) - 8388608.0f;
   const float d_scale_2 = d * (2.0f * scale_2 + 1.0f);
   const ql_u32 qs_7 = (((qs_word >> 16u) & 255u) | (((qh_word >> (shift_2 + 8u)) & 7u) << 8u)) * 2u;
   const ql_u32 qs_8 = tables[grid_first + qs_7];
-  const float down_5 = float((qh_word >> (shift_2 + 11u)) & 1u);
+  const float down_5 = bits_to_f32(((qh_word >> (shift_2 + 11u)) & 1u) | 0x4b000000u) - 8388608.0f;
   const float down_6 = 0.125f * (1.0f - 2.0f * down_5);
-  const float w16 = d_scale_2 * (float(int(qs_8 << 24u) >> 24u) + down_6);
-  const float w17 = d_scale_2 * (float(int((qs_8 >> 8u) << 24u) >> 24u) + down_6);
-  const float w18 = d_scale_2 * (float(int((qs_8 >> 16u) << 24u) >> 24u) + down_6);
-  const float w19 = d_scale_2 * (float(int((qs_8 >> 24u) << 24u) >> 24u) + down_6);
+  const float w16 = d_scale_2 * (bits_to_f32(((qs_8 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f + down_6);
+  const float w17 = d_scale_2 * (bits_to_f32((((qs_8 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f + down_6);
+  const float w18 = d_scale_2 * (bits_to_f32((((qs_8 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f + down_6);
+  const float w19 = d_scale_2 * (bits_to_f32(((qs_8 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f + down_6);
   const ql_u32 qs_9 = tables[grid_first + qs_7 + 1u];
-  const float w20 = d_scale_2 * (float(int(qs_9 << 24u) >> 24u) + down_6);
-  const float w21 = d_scale_2 * (float(int((qs_9 >> 8u) << 24u) >> 24u) + down_6);
-  const float w22 = d_scale_2 * (float(int((qs_9 >> 16u) << 24u) >> 24u) + down_6);
-  const float w23 = d_scale_2 * (float(int((qs_9 >> 24u) << 24u) >> 24u) + down_6);
+  const float w20 = d_scale_2 * (bits_to_f32(((qs_9 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f + down_6);
+  const float w21 = d_scale_2 * (bits_to_f32((((qs_9 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f + down_6);
+  const float w22 = d_scale_2 * (bits_to_f32((((qs_9 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f + down_6);
+  const float w23 = d_scale_2 * (bits_to_f32(((qs_9 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f + down_6);
   const ql_u32 qs_10 = ((qs_word >> 24u) | (((qh_word >> (shift_2 + 12u)) & 7u) << 8u)) * 2u;
   const ql_u32 qs_11 = tables[grid_first + qs_10];
-  const float down_7 = float((qh_word >> (shift_2 + 15u)) & 1u);
+  const float down_7 = bits_to_f32(((qh_word >> (shift_2 + 15u)) & 1u) | 0x4b000000u) - 8388608.0f;
   const float down_8 = 0.125f * (1.0f - 2.0f * down_7);
-  const float w24 = d_scale_2 * (float(int(qs_11 << 24u) >> 24u) + down_8);
-  const float w25 = d_scale_2 * (float(int((qs_11 >> 8u) << 24u) >> 24u) + down_8);
-  const float w26 = d_scale_2 * (float(int((qs_11 >> 16u) << 24u) >> 24u) + down_8);
-  const float w27 = d_scale_2 * (float(int((qs_11 >> 24u) << 24u) >> 24u) + down_8);
+  const float w24 = d_scale_2 * (bits_to_f32(((qs_11 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f + down_8);
+  const float w25 = d_scale_2 * (bits_to_f32((((qs_11 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f + down_8);
+  const float w26 = d_scale_2 * (bits_to_f32((((qs_11 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f + down_8);
+  const float w27 = d_scale_2 * (bits_to_f32(((qs_11 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f + down_8);
   const ql_u32 qs_12 = tables[grid_first + qs_10 + 1u];
-  const float w28 = d_scale_2 * (float(int(qs_12 << 24u) >> 24u) + down_8);
-  const float w29 = d_scale_2 * (float(int((qs_12 >> 8u) << 24u) >> 24u) + down_8);
-  const float w30 = d_scale_2 * (float(int((qs_12 >> 16u) << 24u) >> 24u) + down_8);
-  const float w31 = d_scale_2 * (float(int((qs_12 >> 24u) << 24u) >> 24u) + down_8);
+  const float w28 = d_scale_2 * (bits_to_f32(((qs_12 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f + down_8);
+  const float w29 = d_scale_2 * (bits_to_f32((((qs_12 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f + down_8);
+  const float w30 = d_scale_2 * (bits_to_f32((((qs_12 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f + down_8);
+  const float w31 = d_scale_2 * (bits_to_f32(((qs_12 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f + down_8);
   return Strip{ {
       {w0, w1, w2, w3},
       {w4, w5, w6, w7},

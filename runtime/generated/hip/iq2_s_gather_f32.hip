@@ -24,6 +24,7 @@ typedef unsigned long long ql_u64;
 #define ql_groups_x(threads) (__builtin_amdgcn_grid_size_x() / (threads))
 #define ql_fma(a, b, c) __builtin_fmaf(a, b, c)
 #define ql_copy(to, from, bytes) __builtin_memcpy(to, from, bytes)
+#define ql_leading_zeros(number) __builtin_clz(number)
 #else  // nvcc, NVRTC: compile with --fmad=false, which the bits of decoded weights may depend on
 #define QL_KERNEL(threads) extern "C" __global__ __launch_bounds__(threads) void
 #define QL_DEVICE static __device__ __forceinline__
@@ -37,6 +38,7 @@ typedef unsigned long long ql_u64;
 #define ql_groups_x(threads) gridDim.x
 #define ql_fma(a, b, c) fmaf(a, b, c)
 #define ql_copy(to, from, bytes) memcpy(to, from, bytes)
+#define ql_leading_zeros(number) __clz(number)
 #endif
 
 // Weights [n, k], activations [m, k], output rows of `stride` elements that start at `first`. Of mixtures
@@ -93,7 +95,12 @@ QL_DEVICE float f16_to_f32(ql_u32 bits) {
 }
 #endif
 
+QL_DEVICE float bits_to_f32(ql_u32 bits) {
+  return __builtin_bit_cast(float, bits);
+}
+
 constexpr ql_u32 grid_first = 0;  // word of the tables
+
 struct Strip {
   Quad quads[QUADS];
 };
@@ -129,7 +136,7 @@ QL_DEVICE Strip decode(
   const ql_u64 blocks_base = (ql_u64)blocks_unit * 82u;
   const float d = f16_to_f32(load_u16_a2(blocks, blocks_base));
   const ql_u32 scales_byte = load_u8_a1(blocks, blocks_base + strip + 74u);
-  const float scale = float(scales_byte & 15u);
+  const float scale = bits_to_f32((scales_byte & 15u) | 0x4b000000u) - 8388608.0f;
   const float d_2 = d * (0.5f + scale) * 0.25f;
   const ql_u32 offset = strip * 4u;
   const ql_u32 qs_word = load_u32_a2(blocks, blocks_base + offset + 2u);
@@ -137,53 +144,53 @@ QL_DEVICE Strip decode(
   const ql_u32 qs = ((qs_word & 255u) | ((qh_byte & 3u) << 8u)) * 2u;
   const ql_u32 qs_2 = tables[grid_first + qs];
   const ql_u32 signs_byte = load_u8_a1(blocks, blocks_base + offset + 34u);
-  const float w0 = d_2 * (float(int(qs_2 << 24u) >> 24u) * (1.0f - 2.0f * float(signs_byte & 1u)));
-  const float w1 = d_2 * (float(int((qs_2 >> 8u) << 24u) >> 24u) * (1.0f - 2.0f * float((signs_byte >> 1u) & 1u)));
-  const float w2 = d_2 * (float(int((qs_2 >> 16u) << 24u) >> 24u) * (1.0f - 2.0f * float((signs_byte >> 2u) & 1u)));
-  const float w3 = d_2 * (float(int((qs_2 >> 24u) << 24u) >> 24u) * (1.0f - 2.0f * float((signs_byte >> 3u) & 1u)));
+  const float w0 = d_2 * ((bits_to_f32(((qs_2 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (1.0f - 2.0f * (bits_to_f32((signs_byte & 1u) | 0x4b000000u) - 8388608.0f)));
+  const float w1 = d_2 * ((bits_to_f32((((qs_2 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (1.0f - 2.0f * (bits_to_f32(((signs_byte >> 1u) & 1u) | 0x4b000000u) - 8388608.0f)));
+  const float w2 = d_2 * ((bits_to_f32((((qs_2 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (1.0f - 2.0f * (bits_to_f32(((signs_byte >> 2u) & 1u) | 0x4b000000u) - 8388608.0f)));
+  const float w3 = d_2 * ((bits_to_f32(((qs_2 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (1.0f - 2.0f * (bits_to_f32(((signs_byte >> 3u) & 1u) | 0x4b000000u) - 8388608.0f)));
   const ql_u32 qs_3 = tables[grid_first + qs + 1u];
-  const float w4 = d_2 * (float(int(qs_3 << 24u) >> 24u) * (1.0f - 2.0f * float((signs_byte >> 4u) & 1u)));
-  const float w5 = d_2 * (float(int((qs_3 >> 8u) << 24u) >> 24u) * (1.0f - 2.0f * float((signs_byte >> 5u) & 1u)));
-  const float w6 = d_2 * (float(int((qs_3 >> 16u) << 24u) >> 24u) * (1.0f - 2.0f * float((signs_byte >> 6u) & 1u)));
-  const float w7 = d_2 * (float(int((qs_3 >> 24u) << 24u) >> 24u) * (1.0f - 2.0f * float(signs_byte >> 7u)));
+  const float w4 = d_2 * ((bits_to_f32(((qs_3 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (1.0f - 2.0f * (bits_to_f32(((signs_byte >> 4u) & 1u) | 0x4b000000u) - 8388608.0f)));
+  const float w5 = d_2 * ((bits_to_f32((((qs_3 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (1.0f - 2.0f * (bits_to_f32(((signs_byte >> 5u) & 1u) | 0x4b000000u) - 8388608.0f)));
+  const float w6 = d_2 * ((bits_to_f32((((qs_3 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (1.0f - 2.0f * (bits_to_f32(((signs_byte >> 6u) & 1u) | 0x4b000000u) - 8388608.0f)));
+  const float w7 = d_2 * ((bits_to_f32(((qs_3 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (1.0f - 2.0f * (bits_to_f32((signs_byte >> 7u) | 0x4b000000u) - 8388608.0f)));
   const ql_u32 qs_4 = (((qs_word >> 8u) & 255u) | (((qh_byte >> 2u) & 3u) << 8u)) * 2u;
   const ql_u32 qs_5 = tables[grid_first + qs_4];
   const ql_u32 signs_byte_2 = load_u8_a1(blocks, blocks_base + offset + 35u);
-  const float w8 = d_2 * (float(int(qs_5 << 24u) >> 24u) * (1.0f - 2.0f * float(signs_byte_2 & 1u)));
-  const float w9 = d_2 * (float(int((qs_5 >> 8u) << 24u) >> 24u) * (1.0f - 2.0f * float((signs_byte_2 >> 1u) & 1u)));
-  const float w10 = d_2 * (float(int((qs_5 >> 16u) << 24u) >> 24u) * (1.0f - 2.0f * float((signs_byte_2 >> 2u) & 1u)));
-  const float w11 = d_2 * (float(int((qs_5 >> 24u) << 24u) >> 24u) * (1.0f - 2.0f * float((signs_byte_2 >> 3u) & 1u)));
+  const float w8 = d_2 * ((bits_to_f32(((qs_5 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (1.0f - 2.0f * (bits_to_f32((signs_byte_2 & 1u) | 0x4b000000u) - 8388608.0f)));
+  const float w9 = d_2 * ((bits_to_f32((((qs_5 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (1.0f - 2.0f * (bits_to_f32(((signs_byte_2 >> 1u) & 1u) | 0x4b000000u) - 8388608.0f)));
+  const float w10 = d_2 * ((bits_to_f32((((qs_5 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (1.0f - 2.0f * (bits_to_f32(((signs_byte_2 >> 2u) & 1u) | 0x4b000000u) - 8388608.0f)));
+  const float w11 = d_2 * ((bits_to_f32(((qs_5 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (1.0f - 2.0f * (bits_to_f32(((signs_byte_2 >> 3u) & 1u) | 0x4b000000u) - 8388608.0f)));
   const ql_u32 qs_6 = tables[grid_first + qs_4 + 1u];
-  const float w12 = d_2 * (float(int(qs_6 << 24u) >> 24u) * (1.0f - 2.0f * float((signs_byte_2 >> 4u) & 1u)));
-  const float w13 = d_2 * (float(int((qs_6 >> 8u) << 24u) >> 24u) * (1.0f - 2.0f * float((signs_byte_2 >> 5u) & 1u)));
-  const float w14 = d_2 * (float(int((qs_6 >> 16u) << 24u) >> 24u) * (1.0f - 2.0f * float((signs_byte_2 >> 6u) & 1u)));
-  const float w15 = d_2 * (float(int((qs_6 >> 24u) << 24u) >> 24u) * (1.0f - 2.0f * float(signs_byte_2 >> 7u)));
-  const float scale_2 = float(scales_byte >> 4u);
+  const float w12 = d_2 * ((bits_to_f32(((qs_6 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (1.0f - 2.0f * (bits_to_f32(((signs_byte_2 >> 4u) & 1u) | 0x4b000000u) - 8388608.0f)));
+  const float w13 = d_2 * ((bits_to_f32((((qs_6 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (1.0f - 2.0f * (bits_to_f32(((signs_byte_2 >> 5u) & 1u) | 0x4b000000u) - 8388608.0f)));
+  const float w14 = d_2 * ((bits_to_f32((((qs_6 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (1.0f - 2.0f * (bits_to_f32(((signs_byte_2 >> 6u) & 1u) | 0x4b000000u) - 8388608.0f)));
+  const float w15 = d_2 * ((bits_to_f32(((qs_6 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (1.0f - 2.0f * (bits_to_f32((signs_byte_2 >> 7u) | 0x4b000000u) - 8388608.0f)));
+  const float scale_2 = bits_to_f32((scales_byte >> 4u) | 0x4b000000u) - 8388608.0f;
   const float d_3 = d * (0.5f + scale_2) * 0.25f;
   const ql_u32 qs_7 = (((qs_word >> 16u) & 255u) | (((qh_byte >> 4u) & 3u) << 8u)) * 2u;
   const ql_u32 qs_8 = tables[grid_first + qs_7];
   const ql_u32 signs_byte_3 = load_u8_a1(blocks, blocks_base + offset + 36u);
-  const float w16 = d_3 * (float(int(qs_8 << 24u) >> 24u) * (1.0f - 2.0f * float(signs_byte_3 & 1u)));
-  const float w17 = d_3 * (float(int((qs_8 >> 8u) << 24u) >> 24u) * (1.0f - 2.0f * float((signs_byte_3 >> 1u) & 1u)));
-  const float w18 = d_3 * (float(int((qs_8 >> 16u) << 24u) >> 24u) * (1.0f - 2.0f * float((signs_byte_3 >> 2u) & 1u)));
-  const float w19 = d_3 * (float(int((qs_8 >> 24u) << 24u) >> 24u) * (1.0f - 2.0f * float((signs_byte_3 >> 3u) & 1u)));
+  const float w16 = d_3 * ((bits_to_f32(((qs_8 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (1.0f - 2.0f * (bits_to_f32((signs_byte_3 & 1u) | 0x4b000000u) - 8388608.0f)));
+  const float w17 = d_3 * ((bits_to_f32((((qs_8 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (1.0f - 2.0f * (bits_to_f32(((signs_byte_3 >> 1u) & 1u) | 0x4b000000u) - 8388608.0f)));
+  const float w18 = d_3 * ((bits_to_f32((((qs_8 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (1.0f - 2.0f * (bits_to_f32(((signs_byte_3 >> 2u) & 1u) | 0x4b000000u) - 8388608.0f)));
+  const float w19 = d_3 * ((bits_to_f32(((qs_8 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (1.0f - 2.0f * (bits_to_f32(((signs_byte_3 >> 3u) & 1u) | 0x4b000000u) - 8388608.0f)));
   const ql_u32 qs_9 = tables[grid_first + qs_7 + 1u];
-  const float w20 = d_3 * (float(int(qs_9 << 24u) >> 24u) * (1.0f - 2.0f * float((signs_byte_3 >> 4u) & 1u)));
-  const float w21 = d_3 * (float(int((qs_9 >> 8u) << 24u) >> 24u) * (1.0f - 2.0f * float((signs_byte_3 >> 5u) & 1u)));
-  const float w22 = d_3 * (float(int((qs_9 >> 16u) << 24u) >> 24u) * (1.0f - 2.0f * float((signs_byte_3 >> 6u) & 1u)));
-  const float w23 = d_3 * (float(int((qs_9 >> 24u) << 24u) >> 24u) * (1.0f - 2.0f * float(signs_byte_3 >> 7u)));
+  const float w20 = d_3 * ((bits_to_f32(((qs_9 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (1.0f - 2.0f * (bits_to_f32(((signs_byte_3 >> 4u) & 1u) | 0x4b000000u) - 8388608.0f)));
+  const float w21 = d_3 * ((bits_to_f32((((qs_9 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (1.0f - 2.0f * (bits_to_f32(((signs_byte_3 >> 5u) & 1u) | 0x4b000000u) - 8388608.0f)));
+  const float w22 = d_3 * ((bits_to_f32((((qs_9 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (1.0f - 2.0f * (bits_to_f32(((signs_byte_3 >> 6u) & 1u) | 0x4b000000u) - 8388608.0f)));
+  const float w23 = d_3 * ((bits_to_f32(((qs_9 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (1.0f - 2.0f * (bits_to_f32((signs_byte_3 >> 7u) | 0x4b000000u) - 8388608.0f)));
   const ql_u32 qs_10 = ((qs_word >> 24u) | ((qh_byte >> 6u) << 8u)) * 2u;
   const ql_u32 qs_11 = tables[grid_first + qs_10];
   const ql_u32 signs_byte_4 = load_u8_a1(blocks, blocks_base + offset + 37u);
-  const float w24 = d_3 * (float(int(qs_11 << 24u) >> 24u) * (1.0f - 2.0f * float(signs_byte_4 & 1u)));
-  const float w25 = d_3 * (float(int((qs_11 >> 8u) << 24u) >> 24u) * (1.0f - 2.0f * float((signs_byte_4 >> 1u) & 1u)));
-  const float w26 = d_3 * (float(int((qs_11 >> 16u) << 24u) >> 24u) * (1.0f - 2.0f * float((signs_byte_4 >> 2u) & 1u)));
-  const float w27 = d_3 * (float(int((qs_11 >> 24u) << 24u) >> 24u) * (1.0f - 2.0f * float((signs_byte_4 >> 3u) & 1u)));
+  const float w24 = d_3 * ((bits_to_f32(((qs_11 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (1.0f - 2.0f * (bits_to_f32((signs_byte_4 & 1u) | 0x4b000000u) - 8388608.0f)));
+  const float w25 = d_3 * ((bits_to_f32((((qs_11 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (1.0f - 2.0f * (bits_to_f32(((signs_byte_4 >> 1u) & 1u) | 0x4b000000u) - 8388608.0f)));
+  const float w26 = d_3 * ((bits_to_f32((((qs_11 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (1.0f - 2.0f * (bits_to_f32(((signs_byte_4 >> 2u) & 1u) | 0x4b000000u) - 8388608.0f)));
+  const float w27 = d_3 * ((bits_to_f32(((qs_11 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (1.0f - 2.0f * (bits_to_f32(((signs_byte_4 >> 3u) & 1u) | 0x4b000000u) - 8388608.0f)));
   const ql_u32 qs_12 = tables[grid_first + qs_10 + 1u];
-  const float w28 = d_3 * (float(int(qs_12 << 24u) >> 24u) * (1.0f - 2.0f * float((signs_byte_4 >> 4u) & 1u)));
-  const float w29 = d_3 * (float(int((qs_12 >> 8u) << 24u) >> 24u) * (1.0f - 2.0f * float((signs_byte_4 >> 5u) & 1u)));
-  const float w30 = d_3 * (float(int((qs_12 >> 16u) << 24u) >> 24u) * (1.0f - 2.0f * float((signs_byte_4 >> 6u) & 1u)));
-  const float w31 = d_3 * (float(int((qs_12 >> 24u) << 24u) >> 24u) * (1.0f - 2.0f * float(signs_byte_4 >> 7u)));
+  const float w28 = d_3 * ((bits_to_f32(((qs_12 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (1.0f - 2.0f * (bits_to_f32(((signs_byte_4 >> 4u) & 1u) | 0x4b000000u) - 8388608.0f)));
+  const float w29 = d_3 * ((bits_to_f32((((qs_12 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (1.0f - 2.0f * (bits_to_f32(((signs_byte_4 >> 5u) & 1u) | 0x4b000000u) - 8388608.0f)));
+  const float w30 = d_3 * ((bits_to_f32((((qs_12 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (1.0f - 2.0f * (bits_to_f32(((signs_byte_4 >> 6u) & 1u) | 0x4b000000u) - 8388608.0f)));
+  const float w31 = d_3 * ((bits_to_f32(((qs_12 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (1.0f - 2.0f * (bits_to_f32((signs_byte_4 >> 7u) | 0x4b000000u) - 8388608.0f)));
   return Strip{ {
       {w0, w1, w2, w3},
       {w4, w5, w6, w7},

@@ -2,7 +2,7 @@
 //
 // 2-bit codes as entries of a grid of 8-vectors, signs by parity, 16 groups of 16 with 4-bit scales
 // iq2_xs_matvec_experts_f32: y[m, used, n] = the matrices [n, k] that `indices` [m, used] names times x[m, k], and an
-// epilogue; 2 rows of a matrix per workgroup, whose threads stride over the strips of a row.
+// epilogue; 4 rows of a matrix per workgroup, whose threads stride over the strips of a row.
 
 typedef unsigned char ql_u8;
 typedef unsigned short ql_u16;
@@ -25,6 +25,7 @@ typedef unsigned long long ql_u64;
 #define ql_groups_x(threads) (__builtin_amdgcn_grid_size_x() / (threads))
 #define ql_fma(a, b, c) __builtin_fmaf(a, b, c)
 #define ql_copy(to, from, bytes) __builtin_memcpy(to, from, bytes)
+#define ql_leading_zeros(number) __builtin_clz(number)
 #else  // nvcc, NVRTC: compile with --fmad=false, which the bits of decoded weights may depend on
 #define QL_KERNEL(threads) extern "C" __global__ __launch_bounds__(threads) void
 #define QL_DEVICE static __device__ __forceinline__
@@ -38,6 +39,7 @@ typedef unsigned long long ql_u64;
 #define ql_groups_x(threads) gridDim.x
 #define ql_fma(a, b, c) fmaf(a, b, c)
 #define ql_copy(to, from, bytes) memcpy(to, from, bytes)
+#define ql_leading_zeros(number) __clz(number)
 #endif
 
 // Weights [n, k], activations [m, k], output rows of `stride` elements that start at `first`. Of mixtures
@@ -50,8 +52,8 @@ struct QlShape {
 
 constexpr ql_u32 WORKGROUP = 64;
 constexpr ql_u32 WEIGHTS = 256;  // in one unit of decoding
-constexpr ql_u32 STRIPS = 16;  // in one unit, each decoded by one thread
-constexpr ql_u32 QUADS = 4;  // in one strip
+constexpr ql_u32 STRIPS = 8;  // in one unit, each decoded by one thread
+constexpr ql_u32 QUADS = 8;  // in one strip
 
 // Number of this workgroup; a large grid is launched in two dimensions.
 QL_DEVICE ql_u64 ql_group() {
@@ -151,8 +153,13 @@ QL_DEVICE float f16_to_f32(ql_u32 bits) {
 }
 #endif
 
+QL_DEVICE float bits_to_f32(ql_u32 bits) {
+  return __builtin_bit_cast(float, bits);
+}
+
 constexpr ql_u32 grid_first = 0;  // word of the tables
 constexpr ql_u32 sign__first = 1024;  // word of the tables
+
 struct Strip {
   Quad quads[QUADS];
 };
@@ -163,12 +170,16 @@ struct Places {
 
 // Index in the unit of the first weight of each quad.
 QL_DEVICE Places places(ql_u32 strip) {
-  const ql_u32 offset = strip * 16u;
+  const ql_u32 offset = strip * 32u;
   return Places{ {
       offset,
       offset + 4u,
       offset + 8u,
       offset + 12u,
+      offset + 16u,
+      offset + 20u,
+      offset + 24u,
+      offset + 28u,
   } };
 }
 
@@ -183,47 +194,83 @@ QL_DEVICE Strip decode(
   const ql_u32 blocks_unit = row * per_row + block;
   const ql_u64 blocks_base = (ql_u64)blocks_unit * 74u;
   const float d = f16_to_f32(load_u16_a2(blocks, blocks_base));
-  const float scale = float((load_u8_a1(blocks, blocks_base + (strip >> 1u) + 66u) >> ((strip & 1u) * 4u)) & 15u);
+  const ql_u32 scales_byte = load_u8_a1(blocks, blocks_base + strip + 66u);
+  const float scale = bits_to_f32((scales_byte & 15u) | 0x4b000000u) - 8388608.0f;
   const float d_2 = d * (0.5f + scale) * 0.25f;
-  const ql_u32 offset = strip * 4u;
+  const ql_u32 offset = strip * 8u;
   const ql_u32 qs_word = load_u32_a2(blocks, blocks_base + offset + 2u);
   const ql_u32 qs = (qs_word & 511u) * 2u;
   const ql_u32 qs_2 = tables[grid_first + qs];
   const ql_u32 qs_3 = (load_u8_a1(blocks, blocks_base + offset + 3u) >> 1u) * 2u;
   const ql_u32 qs_4 = tables[sign__first + qs_3];
-  const float w0 = d_2 * (float(int(qs_2 << 24u) >> 24u) * float(int(qs_4 << 24u) >> 24u));
-  const float w1 = d_2 * (float(int((qs_2 >> 8u) << 24u) >> 24u) * float(int((qs_4 >> 8u) << 24u) >> 24u));
-  const float w2 = d_2 * (float(int((qs_2 >> 16u) << 24u) >> 24u) * float(int((qs_4 >> 16u) << 24u) >> 24u));
-  const float w3 = d_2 * (float(int((qs_2 >> 24u) << 24u) >> 24u) * float(int((qs_4 >> 24u) << 24u) >> 24u));
+  const float w0 = d_2 * ((bits_to_f32(((qs_2 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bits_to_f32(((qs_4 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f));
+  const float w1 = d_2 * ((bits_to_f32((((qs_2 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bits_to_f32((((qs_4 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f));
+  const float w2 = d_2 * ((bits_to_f32((((qs_2 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bits_to_f32((((qs_4 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f));
+  const float w3 = d_2 * ((bits_to_f32(((qs_2 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bits_to_f32(((qs_4 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f));
   const ql_u32 qs_5 = tables[grid_first + qs + 1u];
   const ql_u32 qs_6 = tables[sign__first + qs_3 + 1u];
-  const float w4 = d_2 * (float(int(qs_5 << 24u) >> 24u) * float(int(qs_6 << 24u) >> 24u));
-  const float w5 = d_2 * (float(int((qs_5 >> 8u) << 24u) >> 24u) * float(int((qs_6 >> 8u) << 24u) >> 24u));
-  const float w6 = d_2 * (float(int((qs_5 >> 16u) << 24u) >> 24u) * float(int((qs_6 >> 16u) << 24u) >> 24u));
-  const float w7 = d_2 * (float(int((qs_5 >> 24u) << 24u) >> 24u) * float(int((qs_6 >> 24u) << 24u) >> 24u));
+  const float w4 = d_2 * ((bits_to_f32(((qs_5 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bits_to_f32(((qs_6 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f));
+  const float w5 = d_2 * ((bits_to_f32((((qs_5 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bits_to_f32((((qs_6 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f));
+  const float w6 = d_2 * ((bits_to_f32((((qs_5 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bits_to_f32((((qs_6 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f));
+  const float w7 = d_2 * ((bits_to_f32(((qs_5 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bits_to_f32(((qs_6 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f));
   const ql_u32 qs_7 = ((qs_word >> 16u) & 511u) * 2u;
   const ql_u32 qs_8 = tables[grid_first + qs_7];
   const ql_u32 qs_9 = (load_u8_a1(blocks, blocks_base + offset + 5u) >> 1u) * 2u;
   const ql_u32 qs_10 = tables[sign__first + qs_9];
-  const float w8 = d_2 * (float(int(qs_8 << 24u) >> 24u) * float(int(qs_10 << 24u) >> 24u));
-  const float w9 = d_2 * (float(int((qs_8 >> 8u) << 24u) >> 24u) * float(int((qs_10 >> 8u) << 24u) >> 24u));
-  const float w10 = d_2 * (float(int((qs_8 >> 16u) << 24u) >> 24u) * float(int((qs_10 >> 16u) << 24u) >> 24u));
-  const float w11 = d_2 * (float(int((qs_8 >> 24u) << 24u) >> 24u) * float(int((qs_10 >> 24u) << 24u) >> 24u));
+  const float w8 = d_2 * ((bits_to_f32(((qs_8 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bits_to_f32(((qs_10 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f));
+  const float w9 = d_2 * ((bits_to_f32((((qs_8 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bits_to_f32((((qs_10 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f));
+  const float w10 = d_2 * ((bits_to_f32((((qs_8 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bits_to_f32((((qs_10 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f));
+  const float w11 = d_2 * ((bits_to_f32(((qs_8 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bits_to_f32(((qs_10 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f));
   const ql_u32 qs_11 = tables[grid_first + qs_7 + 1u];
   const ql_u32 qs_12 = tables[sign__first + qs_9 + 1u];
-  const float w12 = d_2 * (float(int(qs_11 << 24u) >> 24u) * float(int(qs_12 << 24u) >> 24u));
-  const float w13 = d_2 * (float(int((qs_11 >> 8u) << 24u) >> 24u) * float(int((qs_12 >> 8u) << 24u) >> 24u));
-  const float w14 = d_2 * (float(int((qs_11 >> 16u) << 24u) >> 24u) * float(int((qs_12 >> 16u) << 24u) >> 24u));
-  const float w15 = d_2 * (float(int((qs_11 >> 24u) << 24u) >> 24u) * float(int((qs_12 >> 24u) << 24u) >> 24u));
+  const float w12 = d_2 * ((bits_to_f32(((qs_11 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bits_to_f32(((qs_12 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f));
+  const float w13 = d_2 * ((bits_to_f32((((qs_11 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bits_to_f32((((qs_12 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f));
+  const float w14 = d_2 * ((bits_to_f32((((qs_11 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bits_to_f32((((qs_12 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f));
+  const float w15 = d_2 * ((bits_to_f32(((qs_11 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bits_to_f32(((qs_12 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f));
+  const float scale_2 = bits_to_f32((scales_byte >> 4u) | 0x4b000000u) - 8388608.0f;
+  const float d_3 = d * (0.5f + scale_2) * 0.25f;
+  const ql_u32 qs_word_2 = load_u32_a2(blocks, blocks_base + offset + 6u);
+  const ql_u32 qs_13 = (qs_word_2 & 511u) * 2u;
+  const ql_u32 qs_14 = tables[grid_first + qs_13];
+  const ql_u32 qs_15 = (load_u8_a1(blocks, blocks_base + offset + 7u) >> 1u) * 2u;
+  const ql_u32 qs_16 = tables[sign__first + qs_15];
+  const float w16 = d_3 * ((bits_to_f32(((qs_14 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bits_to_f32(((qs_16 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f));
+  const float w17 = d_3 * ((bits_to_f32((((qs_14 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bits_to_f32((((qs_16 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f));
+  const float w18 = d_3 * ((bits_to_f32((((qs_14 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bits_to_f32((((qs_16 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f));
+  const float w19 = d_3 * ((bits_to_f32(((qs_14 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bits_to_f32(((qs_16 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f));
+  const ql_u32 qs_17 = tables[grid_first + qs_13 + 1u];
+  const ql_u32 qs_18 = tables[sign__first + qs_15 + 1u];
+  const float w20 = d_3 * ((bits_to_f32(((qs_17 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bits_to_f32(((qs_18 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f));
+  const float w21 = d_3 * ((bits_to_f32((((qs_17 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bits_to_f32((((qs_18 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f));
+  const float w22 = d_3 * ((bits_to_f32((((qs_17 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bits_to_f32((((qs_18 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f));
+  const float w23 = d_3 * ((bits_to_f32(((qs_17 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bits_to_f32(((qs_18 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f));
+  const ql_u32 qs_19 = ((qs_word_2 >> 16u) & 511u) * 2u;
+  const ql_u32 qs_20 = tables[grid_first + qs_19];
+  const ql_u32 qs_21 = (load_u8_a1(blocks, blocks_base + offset + 9u) >> 1u) * 2u;
+  const ql_u32 qs_22 = tables[sign__first + qs_21];
+  const float w24 = d_3 * ((bits_to_f32(((qs_20 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bits_to_f32(((qs_22 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f));
+  const float w25 = d_3 * ((bits_to_f32((((qs_20 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bits_to_f32((((qs_22 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f));
+  const float w26 = d_3 * ((bits_to_f32((((qs_20 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bits_to_f32((((qs_22 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f));
+  const float w27 = d_3 * ((bits_to_f32(((qs_20 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bits_to_f32(((qs_22 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f));
+  const ql_u32 qs_23 = tables[grid_first + qs_19 + 1u];
+  const ql_u32 qs_24 = tables[sign__first + qs_21 + 1u];
+  const float w28 = d_3 * ((bits_to_f32(((qs_23 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bits_to_f32(((qs_24 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f));
+  const float w29 = d_3 * ((bits_to_f32((((qs_23 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bits_to_f32((((qs_24 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f));
+  const float w30 = d_3 * ((bits_to_f32((((qs_23 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bits_to_f32((((qs_24 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f));
+  const float w31 = d_3 * ((bits_to_f32(((qs_23 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bits_to_f32(((qs_24 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f));
   return Strip{ {
       {w0, w1, w2, w3},
       {w4, w5, w6, w7},
       {w8, w9, w10, w11},
       {w12, w13, w14, w15},
+      {w16, w17, w18, w19},
+      {w20, w21, w22, w23},
+      {w24, w25, w26, w27},
+      {w28, w29, w30, w31},
   } };
 }
 
-constexpr ql_u32 ROWS = 2;
+constexpr ql_u32 ROWS = 4;
 
 QL_KERNEL(WORKGROUP) iq2_xs_matvec_experts_f32(
     const ql_u8* __restrict__ blocks,

@@ -24,6 +24,7 @@ typedef unsigned long long ql_u64;
 #define ql_groups_x(threads) (__builtin_amdgcn_grid_size_x() / (threads))
 #define ql_fma(a, b, c) __builtin_fmaf(a, b, c)
 #define ql_copy(to, from, bytes) __builtin_memcpy(to, from, bytes)
+#define ql_leading_zeros(number) __builtin_clz(number)
 #else  // nvcc, NVRTC: compile with --fmad=false, which the bits of decoded weights may depend on
 #define QL_KERNEL(threads) extern "C" __global__ __launch_bounds__(threads) void
 #define QL_DEVICE static __device__ __forceinline__
@@ -37,6 +38,7 @@ typedef unsigned long long ql_u64;
 #define ql_groups_x(threads) gridDim.x
 #define ql_fma(a, b, c) fmaf(a, b, c)
 #define ql_copy(to, from, bytes) memcpy(to, from, bytes)
+#define ql_leading_zeros(number) __clz(number)
 #endif
 
 // Weights [n, k], activations [m, k], output rows of `stride` elements that start at `first`. Of mixtures
@@ -49,8 +51,8 @@ struct QlShape {
 
 constexpr ql_u32 WORKGROUP = 64;
 constexpr ql_u32 WEIGHTS = 256;  // in one unit of decoding
-constexpr ql_u32 STRIPS = 8;  // in one unit, each decoded by one thread
-constexpr ql_u32 QUADS = 8;  // in one strip
+constexpr ql_u32 STRIPS = 64;  // in one unit, each decoded by one thread
+constexpr ql_u32 QUADS = 1;  // in one strip
 
 // Number of this workgroup; a large grid is launched in two dimensions.
 QL_DEVICE ql_u64 ql_group() {
@@ -80,12 +82,6 @@ QL_DEVICE ql_u32 load_u16_a2(const ql_u8* bytes, ql_u64 at) {
   return word;
 }
 
-QL_DEVICE ql_u32 load_u32_a2(const ql_u8* bytes, ql_u64 at) {
-  ql_u32 word;
-  ql_copy(&word, __builtin_assume_aligned(bytes + at, 2), sizeof(word));
-  return word;
-}
-
 #if defined(QL_HOST)
 #elif defined(__HIP__)
 QL_DEVICE float f16_to_f32(ql_u32 bits) {
@@ -99,8 +95,17 @@ QL_DEVICE float f16_to_f32(ql_u32 bits) {
 }
 #endif
 
+QL_DEVICE float bits_to_f32(ql_u32 bits) {
+  return __builtin_bit_cast(float, bits);
+}
+
+QL_DEVICE ql_u32 ql_min(ql_u32 a, ql_u32 b) {
+  return a < b ? a : b;
+}
+
 constexpr ql_u32 grid_first = 0;  // word of the tables
 constexpr ql_u32 sign__first = 512;  // word of the tables
+
 struct Strip {
   Quad quads[QUADS];
 };
@@ -111,16 +116,8 @@ struct Places {
 
 // Index in the unit of the first weight of each quad.
 QL_DEVICE Places places(ql_u32 strip) {
-  const ql_u32 offset = strip * 32u;
   return Places{ {
-      offset,
-      offset + 4u,
-      offset + 8u,
-      offset + 12u,
-      offset + 16u,
-      offset + 20u,
-      offset + 24u,
-      offset + 28u,
+      strip * 4u,
   } };
 }
 
@@ -135,76 +132,33 @@ QL_DEVICE Strip decode(
   const ql_u32 blocks_unit = row * per_row + block;
   const ql_u64 blocks_base = (ql_u64)blocks_unit * 66u;
   const float d = f16_to_f32(load_u16_a2(blocks, blocks_base));
-  const ql_u32 offset = strip * 8u;
-  const float scale = float(load_u8_a1(blocks, blocks_base + offset + 9u) >> 4u);
+  const ql_u32 offset = strip >> 3u;
+  const ql_u32 offset_2 = offset * 8u;
+  const float scale = bits_to_f32((load_u8_a1(blocks, blocks_base + offset_2 + 9u) >> 4u) | 0x4b000000u) - 8388608.0f;
   const float d_2 = d * (0.5f + scale) * 0.25f;
-  const ql_u32 qs_word = load_u32_a2(blocks, blocks_base + offset + 2u);
-  const ql_u32 qs = (qs_word & 255u) * 2u;
-  const ql_u32 qs_2 = tables[grid_first + qs];
-  const ql_u32 offset_2 = offset + 6u;
-  const ql_u32 qs_3 = (load_u8_a1(blocks, blocks_base + offset_2) & 127u) * 2u;
-  const ql_u32 qs_4 = tables[sign__first + qs_3];
-  const float w0 = d_2 * (float(int(qs_2 << 24u) >> 24u) * float(int(qs_4 << 24u) >> 24u));
-  const float w1 = d_2 * (float(int((qs_2 >> 8u) << 24u) >> 24u) * float(int((qs_4 >> 8u) << 24u) >> 24u));
-  const float w2 = d_2 * (float(int((qs_2 >> 16u) << 24u) >> 24u) * float(int((qs_4 >> 16u) << 24u) >> 24u));
-  const float w3 = d_2 * (float(int((qs_2 >> 24u) << 24u) >> 24u) * float(int((qs_4 >> 24u) << 24u) >> 24u));
-  const ql_u32 qs_5 = tables[grid_first + qs + 1u];
-  const ql_u32 qs_6 = tables[sign__first + qs_3 + 1u];
-  const float w4 = d_2 * (float(int(qs_5 << 24u) >> 24u) * float(int(qs_6 << 24u) >> 24u));
-  const float w5 = d_2 * (float(int((qs_5 >> 8u) << 24u) >> 24u) * float(int((qs_6 >> 8u) << 24u) >> 24u));
-  const float w6 = d_2 * (float(int((qs_5 >> 16u) << 24u) >> 24u) * float(int((qs_6 >> 16u) << 24u) >> 24u));
-  const float w7 = d_2 * (float(int((qs_5 >> 24u) << 24u) >> 24u) * float(int((qs_6 >> 24u) << 24u) >> 24u));
-  const ql_u32 qs_7 = ((qs_word >> 8u) & 255u) * 2u;
-  const ql_u32 qs_8 = tables[grid_first + qs_7];
-  const ql_u32 qs_9 = ((load_u16_a2(blocks, blocks_base + offset_2) >> 7u) & 127u) * 2u;
-  const ql_u32 qs_10 = tables[sign__first + qs_9];
-  const float w8 = d_2 * (float(int(qs_8 << 24u) >> 24u) * float(int(qs_10 << 24u) >> 24u));
-  const float w9 = d_2 * (float(int((qs_8 >> 8u) << 24u) >> 24u) * float(int((qs_10 >> 8u) << 24u) >> 24u));
-  const float w10 = d_2 * (float(int((qs_8 >> 16u) << 24u) >> 24u) * float(int((qs_10 >> 16u) << 24u) >> 24u));
-  const float w11 = d_2 * (float(int((qs_8 >> 24u) << 24u) >> 24u) * float(int((qs_10 >> 24u) << 24u) >> 24u));
-  const ql_u32 qs_11 = tables[grid_first + qs_7 + 1u];
-  const ql_u32 qs_12 = tables[sign__first + qs_9 + 1u];
-  const float w12 = d_2 * (float(int(qs_11 << 24u) >> 24u) * float(int(qs_12 << 24u) >> 24u));
-  const float w13 = d_2 * (float(int((qs_11 >> 8u) << 24u) >> 24u) * float(int((qs_12 >> 8u) << 24u) >> 24u));
-  const float w14 = d_2 * (float(int((qs_11 >> 16u) << 24u) >> 24u) * float(int((qs_12 >> 16u) << 24u) >> 24u));
-  const float w15 = d_2 * (float(int((qs_11 >> 24u) << 24u) >> 24u) * float(int((qs_12 >> 24u) << 24u) >> 24u));
-  const ql_u32 qs_13 = ((qs_word >> 16u) & 255u) * 2u;
-  const ql_u32 qs_14 = tables[grid_first + qs_13];
-  const ql_u32 qs_15 = ((load_u16_a1(blocks, blocks_base + offset + 7u) >> 6u) & 127u) * 2u;
-  const ql_u32 qs_16 = tables[sign__first + qs_15];
-  const float w16 = d_2 * (float(int(qs_14 << 24u) >> 24u) * float(int(qs_16 << 24u) >> 24u));
-  const float w17 = d_2 * (float(int((qs_14 >> 8u) << 24u) >> 24u) * float(int((qs_16 >> 8u) << 24u) >> 24u));
-  const float w18 = d_2 * (float(int((qs_14 >> 16u) << 24u) >> 24u) * float(int((qs_16 >> 16u) << 24u) >> 24u));
-  const float w19 = d_2 * (float(int((qs_14 >> 24u) << 24u) >> 24u) * float(int((qs_16 >> 24u) << 24u) >> 24u));
-  const ql_u32 qs_17 = tables[grid_first + qs_13 + 1u];
-  const ql_u32 qs_18 = tables[sign__first + qs_15 + 1u];
-  const float w20 = d_2 * (float(int(qs_17 << 24u) >> 24u) * float(int(qs_18 << 24u) >> 24u));
-  const float w21 = d_2 * (float(int((qs_17 >> 8u) << 24u) >> 24u) * float(int((qs_18 >> 8u) << 24u) >> 24u));
-  const float w22 = d_2 * (float(int((qs_17 >> 16u) << 24u) >> 24u) * float(int((qs_18 >> 16u) << 24u) >> 24u));
-  const float w23 = d_2 * (float(int((qs_17 >> 24u) << 24u) >> 24u) * float(int((qs_18 >> 24u) << 24u) >> 24u));
-  const ql_u32 qs_19 = (qs_word >> 24u) * 2u;
-  const ql_u32 qs_20 = tables[grid_first + qs_19];
-  const ql_u32 qs_21 = ((load_u16_a2(blocks, blocks_base + offset + 8u) >> 5u) & 127u) * 2u;
-  const ql_u32 qs_22 = tables[sign__first + qs_21];
-  const float w24 = d_2 * (float(int(qs_20 << 24u) >> 24u) * float(int(qs_22 << 24u) >> 24u));
-  const float w25 = d_2 * (float(int((qs_20 >> 8u) << 24u) >> 24u) * float(int((qs_22 >> 8u) << 24u) >> 24u));
-  const float w26 = d_2 * (float(int((qs_20 >> 16u) << 24u) >> 24u) * float(int((qs_22 >> 16u) << 24u) >> 24u));
-  const float w27 = d_2 * (float(int((qs_20 >> 24u) << 24u) >> 24u) * float(int((qs_22 >> 24u) << 24u) >> 24u));
-  const ql_u32 qs_23 = tables[grid_first + qs_19 + 1u];
-  const ql_u32 qs_24 = tables[sign__first + qs_21 + 1u];
-  const float w28 = d_2 * (float(int(qs_23 << 24u) >> 24u) * float(int(qs_24 << 24u) >> 24u));
-  const float w29 = d_2 * (float(int((qs_23 >> 8u) << 24u) >> 24u) * float(int((qs_24 >> 8u) << 24u) >> 24u));
-  const float w30 = d_2 * (float(int((qs_23 >> 16u) << 24u) >> 24u) * float(int((qs_24 >> 16u) << 24u) >> 24u));
-  const float w31 = d_2 * (float(int((qs_23 >> 24u) << 24u) >> 24u) * float(int((qs_24 >> 24u) << 24u) >> 24u));
+  const ql_u32 offset_3 = (strip >> 1u) & 3u;
+  const ql_u32 offset_4 = (strip & 1u) * 4u;
+  const ql_u32 qs = load_u8_a1(blocks, blocks_base + offset_3 + offset_2 + 2u) * 8u;
+  const ql_u32 qs_2 = qs + offset_4;
+  const ql_u32 offset_5 = offset_3 * 7u + offset * 64u + 48u;
+  const ql_u32 offset_6 = ql_min(offset_5 >> 3u, 64u);
+  const ql_u32 qs_3 = ((load_u16_a1(blocks, blocks_base + offset_6) >> (offset_5 - offset_6 * 8u)) & 127u) * 8u;
+  const ql_u32 qs_4 = qs_3 + offset_4;
+  const float w0 = d_2 * ((bits_to_f32((((tables[grid_first + (qs_2 >> 2u)] >> ((qs_2 & 3u) * 8u)) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bits_to_f32((((tables[sign__first + (qs_4 >> 2u)] >> ((qs_4 & 3u) * 8u)) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f));
+  const ql_u32 offset_7 = offset_4 + 1u;
+  const ql_u32 qs_5 = qs + offset_7;
+  const ql_u32 qs_6 = qs_3 + offset_7;
+  const float w1 = d_2 * ((bits_to_f32((((tables[grid_first + (qs_5 >> 2u)] >> ((qs_5 & 3u) * 8u)) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bits_to_f32((((tables[sign__first + (qs_6 >> 2u)] >> ((qs_6 & 3u) * 8u)) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f));
+  const ql_u32 offset_8 = offset_4 + 2u;
+  const ql_u32 qs_7 = qs + offset_8;
+  const ql_u32 qs_8 = qs_3 + offset_8;
+  const float w2 = d_2 * ((bits_to_f32((((tables[grid_first + (qs_7 >> 2u)] >> ((qs_7 & 3u) * 8u)) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bits_to_f32((((tables[sign__first + (qs_8 >> 2u)] >> ((qs_8 & 3u) * 8u)) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f));
+  const ql_u32 offset_9 = offset_4 + 3u;
+  const ql_u32 qs_9 = qs + offset_9;
+  const ql_u32 qs_10 = qs_3 + offset_9;
+  const float w3 = d_2 * ((bits_to_f32((((tables[grid_first + (qs_9 >> 2u)] >> ((qs_9 & 3u) * 8u)) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bits_to_f32((((tables[sign__first + (qs_10 >> 2u)] >> ((qs_10 & 3u) * 8u)) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f));
   return Strip{ {
       {w0, w1, w2, w3},
-      {w4, w5, w6, w7},
-      {w8, w9, w10, w11},
-      {w12, w13, w14, w15},
-      {w16, w17, w18, w19},
-      {w20, w21, w22, w23},
-      {w24, w25, w26, w27},
-      {w28, w29, w30, w31},
   } };
 }
 

@@ -25,6 +25,7 @@ typedef unsigned long long ql_u64;
 #define ql_groups_x(threads) (__builtin_amdgcn_grid_size_x() / (threads))
 #define ql_fma(a, b, c) __builtin_fmaf(a, b, c)
 #define ql_copy(to, from, bytes) __builtin_memcpy(to, from, bytes)
+#define ql_leading_zeros(number) __builtin_clz(number)
 #else  // nvcc, NVRTC: compile with --fmad=false, which the bits of decoded weights may depend on
 #define QL_KERNEL(threads) extern "C" __global__ __launch_bounds__(threads) void
 #define QL_DEVICE static __device__ __forceinline__
@@ -38,6 +39,7 @@ typedef unsigned long long ql_u64;
 #define ql_groups_x(threads) gridDim.x
 #define ql_fma(a, b, c) fmaf(a, b, c)
 #define ql_copy(to, from, bytes) memcpy(to, from, bytes)
+#define ql_leading_zeros(number) __clz(number)
 #endif
 
 // Weights [n, k], activations [m, k], output rows of `stride` elements that start at `first`. Of mixtures
@@ -131,8 +133,13 @@ QL_DEVICE float f16_to_f32(ql_u32 bits) {
 }
 #endif
 
+QL_DEVICE float bits_to_f32(ql_u32 bits) {
+  return __builtin_bit_cast(float, bits);
+}
+
 constexpr ql_u32 grid_first = 0;  // word of the tables
 constexpr ql_u32 sign__first = 512;  // word of the tables
+
 struct Strip {
   Quad quads[QUADS];
 };
@@ -168,7 +175,7 @@ QL_DEVICE Strip decode(
   const ql_u64 blocks_base = (ql_u64)blocks_unit * 66u;
   const float d = f16_to_f32(load_u16_a2(blocks, blocks_base));
   const ql_u32 offset = strip * 8u;
-  const float scale = float(load_u8_a1(blocks, blocks_base + offset + 9u) >> 4u);
+  const float scale = bits_to_f32((load_u8_a1(blocks, blocks_base + offset + 9u) >> 4u) | 0x4b000000u) - 8388608.0f;
   const float d_2 = d * (0.5f + scale) * 0.25f;
   const ql_u32 qs_word = load_u32_a2(blocks, blocks_base + offset + 2u);
   const ql_u32 qs = (qs_word & 255u) * 2u;
@@ -176,58 +183,58 @@ QL_DEVICE Strip decode(
   const ql_u32 offset_2 = offset + 6u;
   const ql_u32 qs_3 = (load_u8_a1(blocks, blocks_base + offset_2) & 127u) * 2u;
   const ql_u32 qs_4 = tables[sign__first + qs_3];
-  const float w0 = d_2 * (float(int(qs_2 << 24u) >> 24u) * float(int(qs_4 << 24u) >> 24u));
-  const float w1 = d_2 * (float(int((qs_2 >> 8u) << 24u) >> 24u) * float(int((qs_4 >> 8u) << 24u) >> 24u));
-  const float w2 = d_2 * (float(int((qs_2 >> 16u) << 24u) >> 24u) * float(int((qs_4 >> 16u) << 24u) >> 24u));
-  const float w3 = d_2 * (float(int((qs_2 >> 24u) << 24u) >> 24u) * float(int((qs_4 >> 24u) << 24u) >> 24u));
+  const float w0 = d_2 * ((bits_to_f32(((qs_2 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bits_to_f32(((qs_4 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f));
+  const float w1 = d_2 * ((bits_to_f32((((qs_2 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bits_to_f32((((qs_4 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f));
+  const float w2 = d_2 * ((bits_to_f32((((qs_2 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bits_to_f32((((qs_4 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f));
+  const float w3 = d_2 * ((bits_to_f32(((qs_2 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bits_to_f32(((qs_4 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f));
   const ql_u32 qs_5 = tables[grid_first + qs + 1u];
   const ql_u32 qs_6 = tables[sign__first + qs_3 + 1u];
-  const float w4 = d_2 * (float(int(qs_5 << 24u) >> 24u) * float(int(qs_6 << 24u) >> 24u));
-  const float w5 = d_2 * (float(int((qs_5 >> 8u) << 24u) >> 24u) * float(int((qs_6 >> 8u) << 24u) >> 24u));
-  const float w6 = d_2 * (float(int((qs_5 >> 16u) << 24u) >> 24u) * float(int((qs_6 >> 16u) << 24u) >> 24u));
-  const float w7 = d_2 * (float(int((qs_5 >> 24u) << 24u) >> 24u) * float(int((qs_6 >> 24u) << 24u) >> 24u));
+  const float w4 = d_2 * ((bits_to_f32(((qs_5 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bits_to_f32(((qs_6 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f));
+  const float w5 = d_2 * ((bits_to_f32((((qs_5 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bits_to_f32((((qs_6 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f));
+  const float w6 = d_2 * ((bits_to_f32((((qs_5 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bits_to_f32((((qs_6 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f));
+  const float w7 = d_2 * ((bits_to_f32(((qs_5 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bits_to_f32(((qs_6 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f));
   const ql_u32 qs_7 = ((qs_word >> 8u) & 255u) * 2u;
   const ql_u32 qs_8 = tables[grid_first + qs_7];
   const ql_u32 qs_9 = ((load_u16_a2(blocks, blocks_base + offset_2) >> 7u) & 127u) * 2u;
   const ql_u32 qs_10 = tables[sign__first + qs_9];
-  const float w8 = d_2 * (float(int(qs_8 << 24u) >> 24u) * float(int(qs_10 << 24u) >> 24u));
-  const float w9 = d_2 * (float(int((qs_8 >> 8u) << 24u) >> 24u) * float(int((qs_10 >> 8u) << 24u) >> 24u));
-  const float w10 = d_2 * (float(int((qs_8 >> 16u) << 24u) >> 24u) * float(int((qs_10 >> 16u) << 24u) >> 24u));
-  const float w11 = d_2 * (float(int((qs_8 >> 24u) << 24u) >> 24u) * float(int((qs_10 >> 24u) << 24u) >> 24u));
+  const float w8 = d_2 * ((bits_to_f32(((qs_8 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bits_to_f32(((qs_10 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f));
+  const float w9 = d_2 * ((bits_to_f32((((qs_8 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bits_to_f32((((qs_10 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f));
+  const float w10 = d_2 * ((bits_to_f32((((qs_8 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bits_to_f32((((qs_10 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f));
+  const float w11 = d_2 * ((bits_to_f32(((qs_8 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bits_to_f32(((qs_10 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f));
   const ql_u32 qs_11 = tables[grid_first + qs_7 + 1u];
   const ql_u32 qs_12 = tables[sign__first + qs_9 + 1u];
-  const float w12 = d_2 * (float(int(qs_11 << 24u) >> 24u) * float(int(qs_12 << 24u) >> 24u));
-  const float w13 = d_2 * (float(int((qs_11 >> 8u) << 24u) >> 24u) * float(int((qs_12 >> 8u) << 24u) >> 24u));
-  const float w14 = d_2 * (float(int((qs_11 >> 16u) << 24u) >> 24u) * float(int((qs_12 >> 16u) << 24u) >> 24u));
-  const float w15 = d_2 * (float(int((qs_11 >> 24u) << 24u) >> 24u) * float(int((qs_12 >> 24u) << 24u) >> 24u));
+  const float w12 = d_2 * ((bits_to_f32(((qs_11 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bits_to_f32(((qs_12 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f));
+  const float w13 = d_2 * ((bits_to_f32((((qs_11 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bits_to_f32((((qs_12 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f));
+  const float w14 = d_2 * ((bits_to_f32((((qs_11 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bits_to_f32((((qs_12 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f));
+  const float w15 = d_2 * ((bits_to_f32(((qs_11 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bits_to_f32(((qs_12 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f));
   const ql_u32 qs_13 = ((qs_word >> 16u) & 255u) * 2u;
   const ql_u32 qs_14 = tables[grid_first + qs_13];
   const ql_u32 qs_15 = ((load_u16_a1(blocks, blocks_base + offset + 7u) >> 6u) & 127u) * 2u;
   const ql_u32 qs_16 = tables[sign__first + qs_15];
-  const float w16 = d_2 * (float(int(qs_14 << 24u) >> 24u) * float(int(qs_16 << 24u) >> 24u));
-  const float w17 = d_2 * (float(int((qs_14 >> 8u) << 24u) >> 24u) * float(int((qs_16 >> 8u) << 24u) >> 24u));
-  const float w18 = d_2 * (float(int((qs_14 >> 16u) << 24u) >> 24u) * float(int((qs_16 >> 16u) << 24u) >> 24u));
-  const float w19 = d_2 * (float(int((qs_14 >> 24u) << 24u) >> 24u) * float(int((qs_16 >> 24u) << 24u) >> 24u));
+  const float w16 = d_2 * ((bits_to_f32(((qs_14 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bits_to_f32(((qs_16 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f));
+  const float w17 = d_2 * ((bits_to_f32((((qs_14 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bits_to_f32((((qs_16 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f));
+  const float w18 = d_2 * ((bits_to_f32((((qs_14 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bits_to_f32((((qs_16 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f));
+  const float w19 = d_2 * ((bits_to_f32(((qs_14 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bits_to_f32(((qs_16 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f));
   const ql_u32 qs_17 = tables[grid_first + qs_13 + 1u];
   const ql_u32 qs_18 = tables[sign__first + qs_15 + 1u];
-  const float w20 = d_2 * (float(int(qs_17 << 24u) >> 24u) * float(int(qs_18 << 24u) >> 24u));
-  const float w21 = d_2 * (float(int((qs_17 >> 8u) << 24u) >> 24u) * float(int((qs_18 >> 8u) << 24u) >> 24u));
-  const float w22 = d_2 * (float(int((qs_17 >> 16u) << 24u) >> 24u) * float(int((qs_18 >> 16u) << 24u) >> 24u));
-  const float w23 = d_2 * (float(int((qs_17 >> 24u) << 24u) >> 24u) * float(int((qs_18 >> 24u) << 24u) >> 24u));
+  const float w20 = d_2 * ((bits_to_f32(((qs_17 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bits_to_f32(((qs_18 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f));
+  const float w21 = d_2 * ((bits_to_f32((((qs_17 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bits_to_f32((((qs_18 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f));
+  const float w22 = d_2 * ((bits_to_f32((((qs_17 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bits_to_f32((((qs_18 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f));
+  const float w23 = d_2 * ((bits_to_f32(((qs_17 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bits_to_f32(((qs_18 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f));
   const ql_u32 qs_19 = (qs_word >> 24u) * 2u;
   const ql_u32 qs_20 = tables[grid_first + qs_19];
   const ql_u32 qs_21 = ((load_u16_a2(blocks, blocks_base + offset + 8u) >> 5u) & 127u) * 2u;
   const ql_u32 qs_22 = tables[sign__first + qs_21];
-  const float w24 = d_2 * (float(int(qs_20 << 24u) >> 24u) * float(int(qs_22 << 24u) >> 24u));
-  const float w25 = d_2 * (float(int((qs_20 >> 8u) << 24u) >> 24u) * float(int((qs_22 >> 8u) << 24u) >> 24u));
-  const float w26 = d_2 * (float(int((qs_20 >> 16u) << 24u) >> 24u) * float(int((qs_22 >> 16u) << 24u) >> 24u));
-  const float w27 = d_2 * (float(int((qs_20 >> 24u) << 24u) >> 24u) * float(int((qs_22 >> 24u) << 24u) >> 24u));
+  const float w24 = d_2 * ((bits_to_f32(((qs_20 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bits_to_f32(((qs_22 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f));
+  const float w25 = d_2 * ((bits_to_f32((((qs_20 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bits_to_f32((((qs_22 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f));
+  const float w26 = d_2 * ((bits_to_f32((((qs_20 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bits_to_f32((((qs_22 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f));
+  const float w27 = d_2 * ((bits_to_f32(((qs_20 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bits_to_f32(((qs_22 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f));
   const ql_u32 qs_23 = tables[grid_first + qs_19 + 1u];
   const ql_u32 qs_24 = tables[sign__first + qs_21 + 1u];
-  const float w28 = d_2 * (float(int(qs_23 << 24u) >> 24u) * float(int(qs_24 << 24u) >> 24u));
-  const float w29 = d_2 * (float(int((qs_23 >> 8u) << 24u) >> 24u) * float(int((qs_24 >> 8u) << 24u) >> 24u));
-  const float w30 = d_2 * (float(int((qs_23 >> 16u) << 24u) >> 24u) * float(int((qs_24 >> 16u) << 24u) >> 24u));
-  const float w31 = d_2 * (float(int((qs_23 >> 24u) << 24u) >> 24u) * float(int((qs_24 >> 24u) << 24u) >> 24u));
+  const float w28 = d_2 * ((bits_to_f32(((qs_23 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bits_to_f32(((qs_24 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f));
+  const float w29 = d_2 * ((bits_to_f32((((qs_23 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bits_to_f32((((qs_24 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f));
+  const float w30 = d_2 * ((bits_to_f32((((qs_23 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bits_to_f32((((qs_24 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f));
+  const float w31 = d_2 * ((bits_to_f32(((qs_23 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bits_to_f32(((qs_24 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f));
   return Strip{ {
       {w0, w1, w2, w3},
       {w4, w5, w6, w7},

@@ -24,6 +24,7 @@ typedef unsigned long long ql_u64;
 #define ql_groups_x(threads) (__builtin_amdgcn_grid_size_x() / (threads))
 #define ql_fma(a, b, c) __builtin_fmaf(a, b, c)
 #define ql_copy(to, from, bytes) __builtin_memcpy(to, from, bytes)
+#define ql_leading_zeros(number) __builtin_clz(number)
 #else  // nvcc, NVRTC: compile with --fmad=false, which the bits of decoded weights may depend on
 #define QL_KERNEL(threads) extern "C" __global__ __launch_bounds__(threads) void
 #define QL_DEVICE static __device__ __forceinline__
@@ -37,6 +38,7 @@ typedef unsigned long long ql_u64;
 #define ql_groups_x(threads) gridDim.x
 #define ql_fma(a, b, c) fmaf(a, b, c)
 #define ql_copy(to, from, bytes) memcpy(to, from, bytes)
+#define ql_leading_zeros(number) __clz(number)
 #endif
 
 // Weights [n, k], activations [m, k], output rows of `stride` elements that start at `first`. Of mixtures
@@ -99,8 +101,13 @@ QL_DEVICE float f16_to_f32(ql_u32 bits) {
 }
 #endif
 
+QL_DEVICE float bits_to_f32(ql_u32 bits) {
+  return __builtin_bit_cast(float, bits);
+}
+
 constexpr ql_u32 grid_first = 0;  // word of the tables
 constexpr ql_u32 sign__first = 256;  // word of the tables
+
 struct Strip {
   Quad quads[QUADS];
 };
@@ -132,36 +139,36 @@ QL_DEVICE Strip decode(
   const ql_u64 blocks_base = (ql_u64)blocks_unit * 98u;
   const float d = f16_to_f32(load_u16_a2(blocks, blocks_base));
   const ql_u32 offset = (strip >> 1u) * 4u;
-  const float scale = float(load_u8_a1(blocks, blocks_base + offset + 69u) >> 4u);
+  const float scale = bits_to_f32((load_u8_a1(blocks, blocks_base + offset + 69u) >> 4u) | 0x4b000000u) - 8388608.0f;
   const float d_2 = d * (0.5f + scale) * 0.5f;
   const ql_u32 qs_word = load_u32_a2(blocks, blocks_base + strip * 4u + 2u);
   const ql_u32 qs = tables[grid_first + (qs_word & 255u)];
   const ql_u32 offset_2 = strip & 1u;
   const ql_u32 signs = ((load_u16_a1(blocks, blocks_base + offset_2 + offset + 66u) >> (offset_2 * 6u)) & 127u) * 2u;
   const ql_u32 signs_2 = tables[sign__first + signs];
-  const float w0 = d_2 * (float(int(qs << 24u) >> 24u) * float(int(signs_2 << 24u) >> 24u));
-  const float w1 = d_2 * (float(int((qs >> 8u) << 24u) >> 24u) * float(int((signs_2 >> 8u) << 24u) >> 24u));
-  const float w2 = d_2 * (float(int((qs >> 16u) << 24u) >> 24u) * float(int((signs_2 >> 16u) << 24u) >> 24u));
-  const float w3 = d_2 * (float(int((qs >> 24u) << 24u) >> 24u) * float(int((signs_2 >> 24u) << 24u) >> 24u));
+  const float w0 = d_2 * ((bits_to_f32(((qs & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bits_to_f32(((signs_2 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f));
+  const float w1 = d_2 * ((bits_to_f32((((qs >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bits_to_f32((((signs_2 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f));
+  const float w2 = d_2 * ((bits_to_f32((((qs >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bits_to_f32((((signs_2 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f));
+  const float w3 = d_2 * ((bits_to_f32(((qs >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bits_to_f32(((signs_2 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f));
   const ql_u32 qs_2 = tables[grid_first + ((qs_word >> 8u) & 255u)];
   const ql_u32 signs_3 = tables[sign__first + signs + 1u];
-  const float w4 = d_2 * (float(int(qs_2 << 24u) >> 24u) * float(int(signs_3 << 24u) >> 24u));
-  const float w5 = d_2 * (float(int((qs_2 >> 8u) << 24u) >> 24u) * float(int((signs_3 >> 8u) << 24u) >> 24u));
-  const float w6 = d_2 * (float(int((qs_2 >> 16u) << 24u) >> 24u) * float(int((signs_3 >> 16u) << 24u) >> 24u));
-  const float w7 = d_2 * (float(int((qs_2 >> 24u) << 24u) >> 24u) * float(int((signs_3 >> 24u) << 24u) >> 24u));
+  const float w4 = d_2 * ((bits_to_f32(((qs_2 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bits_to_f32(((signs_3 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f));
+  const float w5 = d_2 * ((bits_to_f32((((qs_2 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bits_to_f32((((signs_3 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f));
+  const float w6 = d_2 * ((bits_to_f32((((qs_2 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bits_to_f32((((signs_3 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f));
+  const float w7 = d_2 * ((bits_to_f32(((qs_2 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bits_to_f32(((signs_3 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f));
   const ql_u32 qs_3 = tables[grid_first + ((qs_word >> 16u) & 255u)];
   const ql_u32 signs_4 = ((load_u16_a2(blocks, blocks_base + strip * 2u + 66u) >> (7u - offset_2 * 2u)) & 127u) * 2u;
   const ql_u32 signs_5 = tables[sign__first + signs_4];
-  const float w8 = d_2 * (float(int(qs_3 << 24u) >> 24u) * float(int(signs_5 << 24u) >> 24u));
-  const float w9 = d_2 * (float(int((qs_3 >> 8u) << 24u) >> 24u) * float(int((signs_5 >> 8u) << 24u) >> 24u));
-  const float w10 = d_2 * (float(int((qs_3 >> 16u) << 24u) >> 24u) * float(int((signs_5 >> 16u) << 24u) >> 24u));
-  const float w11 = d_2 * (float(int((qs_3 >> 24u) << 24u) >> 24u) * float(int((signs_5 >> 24u) << 24u) >> 24u));
+  const float w8 = d_2 * ((bits_to_f32(((qs_3 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bits_to_f32(((signs_5 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f));
+  const float w9 = d_2 * ((bits_to_f32((((qs_3 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bits_to_f32((((signs_5 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f));
+  const float w10 = d_2 * ((bits_to_f32((((qs_3 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bits_to_f32((((signs_5 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f));
+  const float w11 = d_2 * ((bits_to_f32(((qs_3 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bits_to_f32(((signs_5 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f));
   const ql_u32 qs_4 = tables[grid_first + (qs_word >> 24u)];
   const ql_u32 signs_6 = tables[sign__first + signs_4 + 1u];
-  const float w12 = d_2 * (float(int(qs_4 << 24u) >> 24u) * float(int(signs_6 << 24u) >> 24u));
-  const float w13 = d_2 * (float(int((qs_4 >> 8u) << 24u) >> 24u) * float(int((signs_6 >> 8u) << 24u) >> 24u));
-  const float w14 = d_2 * (float(int((qs_4 >> 16u) << 24u) >> 24u) * float(int((signs_6 >> 16u) << 24u) >> 24u));
-  const float w15 = d_2 * (float(int((qs_4 >> 24u) << 24u) >> 24u) * float(int((signs_6 >> 24u) << 24u) >> 24u));
+  const float w12 = d_2 * ((bits_to_f32(((qs_4 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bits_to_f32(((signs_6 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f));
+  const float w13 = d_2 * ((bits_to_f32((((qs_4 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bits_to_f32((((signs_6 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f));
+  const float w14 = d_2 * ((bits_to_f32((((qs_4 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bits_to_f32((((signs_6 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f));
+  const float w15 = d_2 * ((bits_to_f32(((qs_4 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bits_to_f32(((signs_6 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f));
   return Strip{ {
       {w0, w1, w2, w3},
       {w4, w5, w6, w7},

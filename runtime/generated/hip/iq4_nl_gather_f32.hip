@@ -24,6 +24,7 @@ typedef unsigned long long ql_u64;
 #define ql_groups_x(threads) (__builtin_amdgcn_grid_size_x() / (threads))
 #define ql_fma(a, b, c) __builtin_fmaf(a, b, c)
 #define ql_copy(to, from, bytes) __builtin_memcpy(to, from, bytes)
+#define ql_leading_zeros(number) __builtin_clz(number)
 #else  // nvcc, NVRTC: compile with --fmad=false, which the bits of decoded weights may depend on
 #define QL_KERNEL(threads) extern "C" __global__ __launch_bounds__(threads) void
 #define QL_DEVICE static __device__ __forceinline__
@@ -37,6 +38,7 @@ typedef unsigned long long ql_u64;
 #define ql_groups_x(threads) gridDim.x
 #define ql_fma(a, b, c) fmaf(a, b, c)
 #define ql_copy(to, from, bytes) memcpy(to, from, bytes)
+#define ql_leading_zeros(number) __clz(number)
 #endif
 
 // Weights [n, k], activations [m, k], output rows of `stride` elements that start at `first`. Of mixtures
@@ -57,6 +59,16 @@ QL_DEVICE ql_u64 ql_group() {
   return (ql_u64)ql_group_y() * ql_groups_x(WORKGROUP) + ql_group_x();
 }
 
+#if defined(QL_HOST)
+#elif defined(__HIP__)
+QL_DEVICE void ql_barrier() {
+  __builtin_amdgcn_fence(__ATOMIC_RELEASE, "workgroup");
+  __builtin_amdgcn_s_barrier();
+  __builtin_amdgcn_fence(__ATOMIC_ACQUIRE, "workgroup");
+}
+#else
+#define ql_barrier() __syncthreads()
+#endif
 // 4 consecutive weights or activations.
 struct alignas(16) Quad {
   float x, y, z, w;
@@ -87,24 +99,32 @@ QL_DEVICE float f16_to_f32(ql_u32 bits) {
 }
 #endif
 
-QL_CONSTANT int levels[] = {
-  -127,
-  -104,
-  -83,
-  -65,
-  -49,
-  -35,
-  -22,
-  -10,
-  1,
-  13,
-  25,
-  38,
-  53,
-  69,
-  89,
-  113,
+QL_CONSTANT float levels_entries[] = {
+  -127.0f,
+  -104.0f,
+  -83.0f,
+  -65.0f,
+  -49.0f,
+  -35.0f,
+  -22.0f,
+  -10.0f,
+  1.0f,
+  13.0f,
+  25.0f,
+  38.0f,
+  53.0f,
+  69.0f,
+  89.0f,
+  113.0f,
 };
+QL_SHARED float levels[16];
+
+// Threads look up different entries at once, which shared memory is made for.
+QL_DEVICE void fill_tables() {
+  for (ql_u32 i = ql_thread(); i < 16; i += WORKGROUP) levels[i] = levels_entries[i];
+  ql_barrier();
+}
+
 
 struct Strip {
   Quad quads[QUADS];
@@ -134,14 +154,14 @@ QL_DEVICE Strip decode(
   const ql_u64 blocks_base = (ql_u64)blocks_unit * 18u;
   const float d = f16_to_f32(load_u16_a2(blocks, blocks_base));
   const ql_u32 qs_word = load_u32_a2(blocks, blocks_base + strip * 4u + 2u);
-  const float w0 = d * float(levels[qs_word & 15u]);
-  const float w1 = d * float(levels[(qs_word >> 8u) & 15u]);
-  const float w2 = d * float(levels[(qs_word >> 16u) & 15u]);
-  const float w3 = d * float(levels[(qs_word >> 24u) & 15u]);
-  const float w4 = d * float(levels[(qs_word >> 4u) & 15u]);
-  const float w5 = d * float(levels[(qs_word >> 12u) & 15u]);
-  const float w6 = d * float(levels[(qs_word >> 20u) & 15u]);
-  const float w7 = d * float(levels[qs_word >> 28u]);
+  const float w0 = d * levels[qs_word & 15u];
+  const float w1 = d * levels[(qs_word >> 8u) & 15u];
+  const float w2 = d * levels[(qs_word >> 16u) & 15u];
+  const float w3 = d * levels[(qs_word >> 24u) & 15u];
+  const float w4 = d * levels[(qs_word >> 4u) & 15u];
+  const float w5 = d * levels[(qs_word >> 12u) & 15u];
+  const float w6 = d * levels[(qs_word >> 20u) & 15u];
+  const float w7 = d * levels[qs_word >> 28u];
   return Strip{ {
       {w0, w1, w2, w3},
       {w4, w5, w6, w7},
@@ -159,6 +179,7 @@ QL_KERNEL(WORKGROUP) iq4_nl_gather_f32(
     Element* __restrict__ y,
     const QlShape shape,
     const ql_u32* __restrict__ indices) {
+  fill_tables();
   const ql_u64 id = ql_group() * WORKGROUP + ql_thread();
   const ql_u32 units = shape.k / WEIGHTS;  // in one row
   if (id >= (ql_u64)shape.m * units * STRIPS) return;

@@ -2,7 +2,7 @@
 //
 // 4-bit codes into a non-linear table, one f16 scale per 32 weights
 // iq4_nl_matvec_experts_f32: y[m, used, n] = the matrices [n, k] that `indices` [m, used] names times x[m, k], and an
-// epilogue; 2 rows of a matrix per workgroup, whose threads stride over the strips of a row.
+// epilogue; 4 rows of a matrix per workgroup, whose threads stride over the strips of a row.
 
 typedef unsigned char ql_u8;
 typedef unsigned short ql_u16;
@@ -25,6 +25,7 @@ typedef unsigned long long ql_u64;
 #define ql_groups_x(threads) (__builtin_amdgcn_grid_size_x() / (threads))
 #define ql_fma(a, b, c) __builtin_fmaf(a, b, c)
 #define ql_copy(to, from, bytes) __builtin_memcpy(to, from, bytes)
+#define ql_leading_zeros(number) __builtin_clz(number)
 #else  // nvcc, NVRTC: compile with --fmad=false, which the bits of decoded weights may depend on
 #define QL_KERNEL(threads) extern "C" __global__ __launch_bounds__(threads) void
 #define QL_DEVICE static __device__ __forceinline__
@@ -38,6 +39,7 @@ typedef unsigned long long ql_u64;
 #define ql_groups_x(threads) gridDim.x
 #define ql_fma(a, b, c) fmaf(a, b, c)
 #define ql_copy(to, from, bytes) memcpy(to, from, bytes)
+#define ql_leading_zeros(number) __clz(number)
 #endif
 
 // Weights [n, k], activations [m, k], output rows of `stride` elements that start at `first`. Of mixtures
@@ -50,8 +52,8 @@ struct QlShape {
 
 constexpr ql_u32 WORKGROUP = 64;
 constexpr ql_u32 WEIGHTS = 32;  // in one unit of decoding
-constexpr ql_u32 STRIPS = 4;  // in one unit, each decoded by one thread
-constexpr ql_u32 QUADS = 2;  // in one strip
+constexpr ql_u32 STRIPS = 1;  // in one unit, each decoded by one thread
+constexpr ql_u32 QUADS = 8;  // in one strip
 
 // Number of this workgroup; a large grid is launched in two dimensions.
 QL_DEVICE ql_u64 ql_group() {
@@ -126,10 +128,31 @@ QL_DEVICE ql_u32 load_u16_a2(const ql_u8* bytes, ql_u64 at) {
   return word;
 }
 
-QL_DEVICE ql_u32 load_u32_a2(const ql_u8* bytes, ql_u64 at) {
-  ql_u32 word;
-  ql_copy(&word, __builtin_assume_aligned(bytes + at, 2), sizeof(word));
-  return word;
+struct Words {
+  ql_u32 x, y, z, w;
+};
+
+QL_DEVICE ql_u32 word(const Words& words, ql_u32 index) {
+  const ql_u32 low = index & 1 ? words.y : words.x;
+  const ql_u32 high = index & 1 ? words.w : words.z;
+  return index & 2 ? high : low;
+}
+
+// AMD's loads take any address; NVIDIA's begin at whole words, which are shifted.
+QL_DEVICE Words load_u128_a2(const ql_u8* bytes, ql_u64 at) {
+  Words words;
+#if defined(QL_HOST) || defined(__HIP__)
+  ql_copy(&words, __builtin_assume_aligned(bytes + at, 2), sizeof(words));
+#else
+  const ql_u32 skew = (ql_u32)((ql_u64)(bytes + at) & 3);
+  const ql_u32* from = (const ql_u32*)(bytes + at - skew);
+  const ql_u32 y = from[1], z = from[2], w = from[3];
+  words.x = __funnelshift_r(from[0], y, skew * 8);
+  words.y = __funnelshift_r(y, z, skew * 8);
+  words.z = __funnelshift_r(z, w, skew * 8);
+  words.w = __funnelshift_r(w, from[4], skew * 8);
+#endif
+  return words;
 }
 
 #if defined(QL_HOST)
@@ -145,24 +168,32 @@ QL_DEVICE float f16_to_f32(ql_u32 bits) {
 }
 #endif
 
-QL_CONSTANT int levels[] = {
-  -127,
-  -104,
-  -83,
-  -65,
-  -49,
-  -35,
-  -22,
-  -10,
-  1,
-  13,
-  25,
-  38,
-  53,
-  69,
-  89,
-  113,
+QL_CONSTANT float levels_entries[] = {
+  -127.0f,
+  -104.0f,
+  -83.0f,
+  -65.0f,
+  -49.0f,
+  -35.0f,
+  -22.0f,
+  -10.0f,
+  1.0f,
+  13.0f,
+  25.0f,
+  38.0f,
+  53.0f,
+  69.0f,
+  89.0f,
+  113.0f,
 };
+QL_SHARED float levels[16];
+
+// Threads look up different entries at once, which shared memory is made for.
+QL_DEVICE void fill_tables() {
+  for (ql_u32 i = ql_thread(); i < 16; i += WORKGROUP) levels[i] = levels_entries[i];
+  ql_barrier();
+}
+
 
 struct Strip {
   Quad quads[QUADS];
@@ -174,10 +205,15 @@ struct Places {
 
 // Index in the unit of the first weight of each quad.
 QL_DEVICE Places places(ql_u32 strip) {
-  const ql_u32 offset = strip * 4u;
   return Places{ {
-      offset,
-      offset + 16u,
+      0u,
+      4u,
+      8u,
+      12u,
+      16u,
+      20u,
+      24u,
+      28u,
   } };
 }
 
@@ -191,22 +227,56 @@ QL_DEVICE Strip decode(
   const ql_u32 blocks_unit = row * per_row + block;
   const ql_u64 blocks_base = (ql_u64)blocks_unit * 18u;
   const float d = f16_to_f32(load_u16_a2(blocks, blocks_base));
-  const ql_u32 qs_word = load_u32_a2(blocks, blocks_base + strip * 4u + 2u);
-  const float w0 = d * float(levels[qs_word & 15u]);
-  const float w1 = d * float(levels[(qs_word >> 8u) & 15u]);
-  const float w2 = d * float(levels[(qs_word >> 16u) & 15u]);
-  const float w3 = d * float(levels[(qs_word >> 24u) & 15u]);
-  const float w4 = d * float(levels[(qs_word >> 4u) & 15u]);
-  const float w5 = d * float(levels[(qs_word >> 12u) & 15u]);
-  const float w6 = d * float(levels[(qs_word >> 20u) & 15u]);
-  const float w7 = d * float(levels[qs_word >> 28u]);
+  const Words qs_words = load_u128_a2(blocks, blocks_base + 2u);
+  const ql_u32 qs_word = qs_words.x;
+  const float w0 = d * levels[qs_word & 15u];
+  const float w1 = d * levels[(qs_word >> 8u) & 15u];
+  const float w2 = d * levels[(qs_word >> 16u) & 15u];
+  const float w3 = d * levels[(qs_word >> 24u) & 15u];
+  const ql_u32 qs_word_2 = qs_words.y;
+  const float w4 = d * levels[qs_word_2 & 15u];
+  const float w5 = d * levels[(qs_word_2 >> 8u) & 15u];
+  const float w6 = d * levels[(qs_word_2 >> 16u) & 15u];
+  const float w7 = d * levels[(qs_word_2 >> 24u) & 15u];
+  const ql_u32 qs_word_3 = qs_words.z;
+  const float w8 = d * levels[qs_word_3 & 15u];
+  const float w9 = d * levels[(qs_word_3 >> 8u) & 15u];
+  const float w10 = d * levels[(qs_word_3 >> 16u) & 15u];
+  const float w11 = d * levels[(qs_word_3 >> 24u) & 15u];
+  const ql_u32 qs_word_4 = qs_words.w;
+  const float w12 = d * levels[qs_word_4 & 15u];
+  const float w13 = d * levels[(qs_word_4 >> 8u) & 15u];
+  const float w14 = d * levels[(qs_word_4 >> 16u) & 15u];
+  const float w15 = d * levels[(qs_word_4 >> 24u) & 15u];
+  const float w16 = d * levels[(qs_word >> 4u) & 15u];
+  const float w17 = d * levels[(qs_word >> 12u) & 15u];
+  const float w18 = d * levels[(qs_word >> 20u) & 15u];
+  const float w19 = d * levels[qs_word >> 28u];
+  const float w20 = d * levels[(qs_word_2 >> 4u) & 15u];
+  const float w21 = d * levels[(qs_word_2 >> 12u) & 15u];
+  const float w22 = d * levels[(qs_word_2 >> 20u) & 15u];
+  const float w23 = d * levels[qs_word_2 >> 28u];
+  const float w24 = d * levels[(qs_word_3 >> 4u) & 15u];
+  const float w25 = d * levels[(qs_word_3 >> 12u) & 15u];
+  const float w26 = d * levels[(qs_word_3 >> 20u) & 15u];
+  const float w27 = d * levels[qs_word_3 >> 28u];
+  const float w28 = d * levels[(qs_word_4 >> 4u) & 15u];
+  const float w29 = d * levels[(qs_word_4 >> 12u) & 15u];
+  const float w30 = d * levels[(qs_word_4 >> 20u) & 15u];
+  const float w31 = d * levels[qs_word_4 >> 28u];
   return Strip{ {
       {w0, w1, w2, w3},
       {w4, w5, w6, w7},
+      {w8, w9, w10, w11},
+      {w12, w13, w14, w15},
+      {w16, w17, w18, w19},
+      {w20, w21, w22, w23},
+      {w24, w25, w26, w27},
+      {w28, w29, w30, w31},
   } };
 }
 
-constexpr ql_u32 ROWS = 2;
+constexpr ql_u32 ROWS = 4;
 
 QL_KERNEL(WORKGROUP) iq4_nl_matvec_experts_f32(
     const ql_u8* __restrict__ blocks,
@@ -215,6 +285,7 @@ QL_KERNEL(WORKGROUP) iq4_nl_matvec_experts_f32(
     const QlShape shape,
     const ql_u32* __restrict__ indices,
     const float* __restrict__ bias) {
+  fill_tables();
   QL_SHARED float partial[ROWS][WORKGROUP / 32];
   const ql_u32 tiles_n = (shape.stride - 1) / ROWS + 1;  // of a matrix
   const ql_u64 output = ql_group() / tiles_n;  // row of the output

@@ -25,6 +25,7 @@ typedef unsigned long long ql_u64;
 #define ql_groups_x(threads) (__builtin_amdgcn_grid_size_x() / (threads))
 #define ql_fma(a, b, c) __builtin_fmaf(a, b, c)
 #define ql_copy(to, from, bytes) __builtin_memcpy(to, from, bytes)
+#define ql_leading_zeros(number) __builtin_clz(number)
 #else  // nvcc, NVRTC: compile with --fmad=false, which the bits of decoded weights may depend on
 #define QL_KERNEL(threads) extern "C" __global__ __launch_bounds__(threads) void
 #define QL_DEVICE static __device__ __forceinline__
@@ -38,6 +39,7 @@ typedef unsigned long long ql_u64;
 #define ql_groups_x(threads) gridDim.x
 #define ql_fma(a, b, c) fmaf(a, b, c)
 #define ql_copy(to, from, bytes) memcpy(to, from, bytes)
+#define ql_leading_zeros(number) __clz(number)
 #endif
 
 // Weights [n, k], activations [m, k], output rows of `stride` elements that start at `first`. Of mixtures
@@ -113,24 +115,36 @@ QL_DEVICE float f16_to_f32(ql_u32 bits) {
 }
 #endif
 
-QL_CONSTANT int levels[] = {
-  -127,
-  -104,
-  -83,
-  -65,
-  -49,
-  -35,
-  -22,
-  -10,
-  1,
-  13,
-  25,
-  38,
-  53,
-  69,
-  89,
-  113,
+QL_DEVICE float bits_to_f32(ql_u32 bits) {
+  return __builtin_bit_cast(float, bits);
+}
+
+QL_CONSTANT float levels_entries[] = {
+  -127.0f,
+  -104.0f,
+  -83.0f,
+  -65.0f,
+  -49.0f,
+  -35.0f,
+  -22.0f,
+  -10.0f,
+  1.0f,
+  13.0f,
+  25.0f,
+  38.0f,
+  53.0f,
+  69.0f,
+  89.0f,
+  113.0f,
 };
+QL_SHARED float levels[16];
+
+// Threads look up different entries at once, which shared memory is made for.
+QL_DEVICE void fill_tables() {
+  for (ql_u32 i = ql_thread(); i < 16; i += WORKGROUP) levels[i] = levels_entries[i];
+  ql_barrier();
+}
+
 
 struct Strip {
   Quad quads[QUADS];
@@ -161,17 +175,17 @@ QL_DEVICE Strip decode(
   const ql_u64 blocks_base = (ql_u64)blocks_unit * 136u;
   const ql_u32 d_word = load_u32_a4(blocks, blocks_base);
   const float d = f16_to_f32(d_word & 65535u);
-  const float scale = float(int(((load_u32_a4(blocks, blocks_base + 4u) >> (offset * 4u)) & 15u) | (((d_word >> (offset * 2u + 16u)) & 3u) << 4u)) - 32);
+  const float scale = bits_to_f32((((load_u32_a4(blocks, blocks_base + 4u) >> (offset * 4u)) & 15u) | (((d_word >> (offset * 2u + 16u)) & 3u) << 4u)) | 0x4b000000u) - 8388640.0f;
   const float d_scale = d * scale;
   const ql_u32 qs_word = load_u32_a4(blocks, blocks_base + strip * 4u + 8u);
-  const float w0 = d_scale * float(levels[qs_word & 15u]);
-  const float w1 = d_scale * float(levels[(qs_word >> 8u) & 15u]);
-  const float w2 = d_scale * float(levels[(qs_word >> 16u) & 15u]);
-  const float w3 = d_scale * float(levels[(qs_word >> 24u) & 15u]);
-  const float w4 = d_scale * float(levels[(qs_word >> 4u) & 15u]);
-  const float w5 = d_scale * float(levels[(qs_word >> 12u) & 15u]);
-  const float w6 = d_scale * float(levels[(qs_word >> 20u) & 15u]);
-  const float w7 = d_scale * float(levels[qs_word >> 28u]);
+  const float w0 = d_scale * levels[qs_word & 15u];
+  const float w1 = d_scale * levels[(qs_word >> 8u) & 15u];
+  const float w2 = d_scale * levels[(qs_word >> 16u) & 15u];
+  const float w3 = d_scale * levels[(qs_word >> 24u) & 15u];
+  const float w4 = d_scale * levels[(qs_word >> 4u) & 15u];
+  const float w5 = d_scale * levels[(qs_word >> 12u) & 15u];
+  const float w6 = d_scale * levels[(qs_word >> 20u) & 15u];
+  const float w7 = d_scale * levels[qs_word >> 28u];
   return Strip{ {
       {w0, w1, w2, w3},
       {w4, w5, w6, w7},
@@ -196,6 +210,7 @@ QL_KERNEL(WORKGROUP) iq4_xs_matmul_f32(
     float* __restrict__ y,
     const QlShape shape,
     const float* __restrict__ bias) {
+  fill_tables();
   QL_SHARED Quad weights[TILE_N][PITCH];
   QL_SHARED Quad activations[TILE_M][PITCH];
 

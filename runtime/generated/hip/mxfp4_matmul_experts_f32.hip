@@ -25,6 +25,7 @@ typedef unsigned long long ql_u64;
 #define ql_groups_x(threads) (__builtin_amdgcn_grid_size_x() / (threads))
 #define ql_fma(a, b, c) __builtin_fmaf(a, b, c)
 #define ql_copy(to, from, bytes) __builtin_memcpy(to, from, bytes)
+#define ql_leading_zeros(number) __builtin_clz(number)
 #else  // nvcc, NVRTC: compile with --fmad=false, which the bits of decoded weights may depend on
 #define QL_KERNEL(threads) extern "C" __global__ __launch_bounds__(threads) void
 #define QL_DEVICE static __device__ __forceinline__
@@ -38,6 +39,7 @@ typedef unsigned long long ql_u64;
 #define ql_groups_x(threads) gridDim.x
 #define ql_fma(a, b, c) fmaf(a, b, c)
 #define ql_copy(to, from, bytes) memcpy(to, from, bytes)
+#define ql_leading_zeros(number) __clz(number)
 #endif
 
 // Weights [n, k], activations [m, k], output rows of `stride` elements that start at `first`. Of mixtures
@@ -114,24 +116,32 @@ QL_DEVICE ql_u32 ql_min(ql_u32 a, ql_u32 b) {
   return a < b ? a : b;
 }
 
-QL_CONSTANT int levels[] = {
-  0,
-  1,
-  2,
-  3,
-  4,
-  6,
-  8,
-  12,
-  0,
-  -1,
-  -2,
-  -3,
-  -4,
-  -6,
-  -8,
-  -12,
+QL_CONSTANT float levels_entries[] = {
+  0.0f,
+  1.0f,
+  2.0f,
+  3.0f,
+  4.0f,
+  6.0f,
+  8.0f,
+  12.0f,
+  0.0f,
+  -1.0f,
+  -2.0f,
+  -3.0f,
+  -4.0f,
+  -6.0f,
+  -8.0f,
+  -12.0f,
 };
+QL_SHARED float levels[16];
+
+// Threads look up different entries at once, which shared memory is made for.
+QL_DEVICE void fill_tables() {
+  for (ql_u32 i = ql_thread(); i < 16; i += WORKGROUP) levels[i] = levels_entries[i];
+  ql_barrier();
+}
+
 
 struct Strip {
   Quad quads[QUADS];
@@ -162,14 +172,14 @@ QL_DEVICE Strip decode(
   const ql_u32 qs_word = load_u32_a1(blocks, blocks_base + strip * 4u + 1u);
   const ql_u32 e_byte = load_u8_a1(blocks, blocks_base);
   const float scale = bits_to_f32((0x00200000u << ql_min(e_byte, 2u)) + ((253u - ql_min(255u - e_byte, 253u)) << 23u));
-  const float w0 = float(levels[qs_word & 15u]) * scale;
-  const float w1 = float(levels[(qs_word >> 8u) & 15u]) * scale;
-  const float w2 = float(levels[(qs_word >> 16u) & 15u]) * scale;
-  const float w3 = float(levels[(qs_word >> 24u) & 15u]) * scale;
-  const float w4 = float(levels[(qs_word >> 4u) & 15u]) * scale;
-  const float w5 = float(levels[(qs_word >> 12u) & 15u]) * scale;
-  const float w6 = float(levels[(qs_word >> 20u) & 15u]) * scale;
-  const float w7 = float(levels[qs_word >> 28u]) * scale;
+  const float w0 = levels[qs_word & 15u] * scale;
+  const float w1 = levels[(qs_word >> 8u) & 15u] * scale;
+  const float w2 = levels[(qs_word >> 16u) & 15u] * scale;
+  const float w3 = levels[(qs_word >> 24u) & 15u] * scale;
+  const float w4 = levels[(qs_word >> 4u) & 15u] * scale;
+  const float w5 = levels[(qs_word >> 12u) & 15u] * scale;
+  const float w6 = levels[(qs_word >> 20u) & 15u] * scale;
+  const float w7 = levels[qs_word >> 28u] * scale;
   return Strip{ {
       {w0, w1, w2, w3},
       {w4, w5, w6, w7},
@@ -195,6 +205,7 @@ QL_KERNEL(WORKGROUP) mxfp4_matmul_experts_f32(
     const QlShape shape,
     const ql_u32* __restrict__ indices,
     const float* __restrict__ bias) {
+  fill_tables();
   QL_SHARED Quad weights[TILE_N][PITCH];
   QL_SHARED Quad activations[TILE_M][PITCH];
   QL_SHARED ql_u32 counts[WORKGROUP];  // of outputs with this matrix, by thread

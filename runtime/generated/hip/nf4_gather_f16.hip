@@ -24,6 +24,7 @@ typedef unsigned long long ql_u64;
 #define ql_groups_x(threads) (__builtin_amdgcn_grid_size_x() / (threads))
 #define ql_fma(a, b, c) __builtin_fmaf(a, b, c)
 #define ql_copy(to, from, bytes) __builtin_memcpy(to, from, bytes)
+#define ql_leading_zeros(number) __builtin_clz(number)
 #else  // nvcc, NVRTC: compile with --fmad=false, which the bits of decoded weights may depend on
 #define QL_KERNEL(threads) extern "C" __global__ __launch_bounds__(threads) void
 #define QL_DEVICE static __device__ __forceinline__
@@ -37,6 +38,7 @@ typedef unsigned long long ql_u64;
 #define ql_groups_x(threads) gridDim.x
 #define ql_fma(a, b, c) fmaf(a, b, c)
 #define ql_copy(to, from, bytes) memcpy(to, from, bytes)
+#define ql_leading_zeros(number) __clz(number)
 #endif
 
 // Weights [n, k], activations [m, k], output rows of `stride` elements that start at `first`. Of mixtures
@@ -57,6 +59,16 @@ QL_DEVICE ql_u64 ql_group() {
   return (ql_u64)ql_group_y() * ql_groups_x(WORKGROUP) + ql_group_x();
 }
 
+#if defined(QL_HOST)
+#elif defined(__HIP__)
+QL_DEVICE void ql_barrier() {
+  __builtin_amdgcn_fence(__ATOMIC_RELEASE, "workgroup");
+  __builtin_amdgcn_s_barrier();
+  __builtin_amdgcn_fence(__ATOMIC_ACQUIRE, "workgroup");
+}
+#else
+#define ql_barrier() __syncthreads()
+#endif
 // 4 consecutive weights or activations.
 struct alignas(16) Quad {
   float x, y, z, w;
@@ -72,7 +84,12 @@ QL_DEVICE float bits_to_f32(ql_u32 bits) {
   return __builtin_bit_cast(float, bits);
 }
 
-QL_CONSTANT float normal_float[] = {
+// Sizes are powers of two nearly always, and GPUs divide by many instructions.
+QL_DEVICE ql_u32 quotient(ql_u32 number, ql_u32 by) {
+  return (by & (by - 1)) == 0 ? number >> (31 - ql_leading_zeros(by)) : number / by;
+}
+
+QL_CONSTANT float normal_float_entries[] = {
   -1.0f,
   -0.6961928f,
   -0.52507305f,
@@ -90,6 +107,14 @@ QL_CONSTANT float normal_float[] = {
   0.72295684f,
   1.0f,
 };
+QL_SHARED float normal_float[16];
+
+// Threads look up different entries at once, which shared memory is made for.
+QL_DEVICE void fill_tables() {
+  for (ql_u32 i = ql_thread(); i < 16; i += WORKGROUP) normal_float[i] = normal_float_entries[i];
+  ql_barrier();
+}
+
 
 struct Strip {
   Quad quads[QUADS];
@@ -118,7 +143,7 @@ QL_DEVICE Strip decode(
   const ql_u32 packed_unit = row * per_row + block;
   const ql_u64 packed_base = (ql_u64)packed_unit * 4u;
   const ql_u32 codes_word = load_u32_a4(packed, packed_base);
-  const ql_u64 absmax_base = (ql_u64)(packed_unit / shape.size_0) * 4u;
+  const ql_u64 absmax_base = (ql_u64)quotient(packed_unit, shape.size_0) * 4u;
   const float scale = bits_to_f32(load_u32_a4(absmax, absmax_base));
   const float w0 = normal_float[(codes_word >> 4u) & 15u] * scale;
   const float w1 = normal_float[codes_word & 15u] * scale;
@@ -164,6 +189,7 @@ QL_KERNEL(WORKGROUP) nf4_gather_f16(
     Element* __restrict__ y,
     const QlShape shape,
     const ql_u32* __restrict__ indices) {
+  fill_tables();
   const ql_u64 id = ql_group() * WORKGROUP + ql_thread();
   const ql_u32 units = shape.k / WEIGHTS;  // in one row
   if (id >= (ql_u64)shape.m * units * STRIPS) return;

@@ -24,6 +24,7 @@ typedef unsigned long long ql_u64;
 #define ql_groups_x(threads) (__builtin_amdgcn_grid_size_x() / (threads))
 #define ql_fma(a, b, c) __builtin_fmaf(a, b, c)
 #define ql_copy(to, from, bytes) __builtin_memcpy(to, from, bytes)
+#define ql_leading_zeros(number) __builtin_clz(number)
 #else  // nvcc, NVRTC: compile with --fmad=false, which the bits of decoded weights may depend on
 #define QL_KERNEL(threads) extern "C" __global__ __launch_bounds__(threads) void
 #define QL_DEVICE static __device__ __forceinline__
@@ -37,6 +38,7 @@ typedef unsigned long long ql_u64;
 #define ql_groups_x(threads) gridDim.x
 #define ql_fma(a, b, c) fmaf(a, b, c)
 #define ql_copy(to, from, bytes) memcpy(to, from, bytes)
+#define ql_leading_zeros(number) __clz(number)
 #endif
 
 // Weights [n, k], activations [m, k], output rows of `stride` elements that start at `first`. Of mixtures
@@ -57,6 +59,16 @@ QL_DEVICE ql_u64 ql_group() {
   return (ql_u64)ql_group_y() * ql_groups_x(WORKGROUP) + ql_group_x();
 }
 
+#if defined(QL_HOST)
+#elif defined(__HIP__)
+QL_DEVICE void ql_barrier() {
+  __builtin_amdgcn_fence(__ATOMIC_RELEASE, "workgroup");
+  __builtin_amdgcn_s_barrier();
+  __builtin_amdgcn_fence(__ATOMIC_ACQUIRE, "workgroup");
+}
+#else
+#define ql_barrier() __syncthreads()
+#endif
 // 4 consecutive weights or activations.
 struct alignas(16) Quad {
   float x, y, z, w;
@@ -73,24 +85,32 @@ QL_DEVICE float bits_to_f32(ql_u32 bits) {
 }
 
 constexpr ql_u32 scale_values_first = 0;  // word of the tables
-QL_CONSTANT int levels[] = {
-  0,
-  1,
-  2,
-  3,
-  4,
-  6,
-  8,
-  12,
-  0,
-  -1,
-  -2,
-  -3,
-  -4,
-  -6,
-  -8,
-  -12,
+QL_CONSTANT float levels_entries[] = {
+  0.0f,
+  1.0f,
+  2.0f,
+  3.0f,
+  4.0f,
+  6.0f,
+  8.0f,
+  12.0f,
+  0.0f,
+  -1.0f,
+  -2.0f,
+  -3.0f,
+  -4.0f,
+  -6.0f,
+  -8.0f,
+  -12.0f,
 };
+QL_SHARED float levels[16];
+
+// Threads look up different entries at once, which shared memory is made for.
+QL_DEVICE void fill_tables() {
+  for (ql_u32 i = ql_thread(); i < 16; i += WORKGROUP) levels[i] = levels_entries[i];
+  ql_barrier();
+}
+
 
 struct Strip {
   Quad quads[QUADS];
@@ -121,14 +141,14 @@ QL_DEVICE Strip decode(
   const ql_u64 blocks_base = (ql_u64)blocks_unit * 36u;
   const ql_u32 qs_word = load_u32_a4(blocks, blocks_base + strip * 4u + 4u);
   const float scale = bits_to_f32(tables[scale_values_first + ((load_u32_a4(blocks, blocks_base) >> ((strip >> 1u) * 8u)) & 255u)]);
-  const float w0 = float(levels[qs_word & 15u]) * scale;
-  const float w1 = float(levels[(qs_word >> 8u) & 15u]) * scale;
-  const float w2 = float(levels[(qs_word >> 16u) & 15u]) * scale;
-  const float w3 = float(levels[(qs_word >> 24u) & 15u]) * scale;
-  const float w4 = float(levels[(qs_word >> 4u) & 15u]) * scale;
-  const float w5 = float(levels[(qs_word >> 12u) & 15u]) * scale;
-  const float w6 = float(levels[(qs_word >> 20u) & 15u]) * scale;
-  const float w7 = float(levels[qs_word >> 28u]) * scale;
+  const float w0 = levels[qs_word & 15u] * scale;
+  const float w1 = levels[(qs_word >> 8u) & 15u] * scale;
+  const float w2 = levels[(qs_word >> 16u) & 15u] * scale;
+  const float w3 = levels[(qs_word >> 24u) & 15u] * scale;
+  const float w4 = levels[(qs_word >> 4u) & 15u] * scale;
+  const float w5 = levels[(qs_word >> 12u) & 15u] * scale;
+  const float w6 = levels[(qs_word >> 20u) & 15u] * scale;
+  const float w7 = levels[qs_word >> 28u] * scale;
   return Strip{ {
       {w0, w1, w2, w3},
       {w4, w5, w6, w7},
@@ -147,6 +167,7 @@ QL_KERNEL(WORKGROUP) nvfp4_gather_f32(
     Element* __restrict__ y,
     const QlShape shape,
     const ql_u32* __restrict__ indices) {
+  fill_tables();
   const ql_u64 id = ql_group() * WORKGROUP + ql_thread();
   const ql_u32 units = shape.k / WEIGHTS;  // in one row
   if (id >= (ql_u64)shape.m * units * STRIPS) return;

@@ -2,7 +2,7 @@
 //
 // 4-bit floats, an 8-bit float scale per 16
 // nvfp4_matvec_experts_f32: y[m, used, n] = the matrices [n, k] that `indices` [m, used] names times x[m, k], and an
-// epilogue; 2 rows of a matrix per workgroup, whose threads stride over the strips of a row.
+// epilogue; 4 rows of a matrix per workgroup, whose threads stride over the strips of a row.
 
 typedef unsigned char ql_u8;
 typedef unsigned short ql_u16;
@@ -25,6 +25,7 @@ typedef unsigned long long ql_u64;
 #define ql_groups_x(threads) (__builtin_amdgcn_grid_size_x() / (threads))
 #define ql_fma(a, b, c) __builtin_fmaf(a, b, c)
 #define ql_copy(to, from, bytes) __builtin_memcpy(to, from, bytes)
+#define ql_leading_zeros(number) __builtin_clz(number)
 #else  // nvcc, NVRTC: compile with --fmad=false, which the bits of decoded weights may depend on
 #define QL_KERNEL(threads) extern "C" __global__ __launch_bounds__(threads) void
 #define QL_DEVICE static __device__ __forceinline__
@@ -38,6 +39,7 @@ typedef unsigned long long ql_u64;
 #define ql_groups_x(threads) gridDim.x
 #define ql_fma(a, b, c) fmaf(a, b, c)
 #define ql_copy(to, from, bytes) memcpy(to, from, bytes)
+#define ql_leading_zeros(number) __clz(number)
 #endif
 
 // Weights [n, k], activations [m, k], output rows of `stride` elements that start at `first`. Of mixtures
@@ -50,8 +52,8 @@ struct QlShape {
 
 constexpr ql_u32 WORKGROUP = 64;
 constexpr ql_u32 WEIGHTS = 64;  // in one unit of decoding
-constexpr ql_u32 STRIPS = 8;  // in one unit, each decoded by one thread
-constexpr ql_u32 QUADS = 2;  // in one strip
+constexpr ql_u32 STRIPS = 2;  // in one unit, each decoded by one thread
+constexpr ql_u32 QUADS = 8;  // in one strip
 
 // Number of this workgroup; a large grid is launched in two dimensions.
 QL_DEVICE ql_u64 ql_group() {
@@ -126,29 +128,53 @@ QL_DEVICE ql_u32 load_u32_a4(const ql_u8* bytes, ql_u64 at) {
   return word;
 }
 
+struct Words {
+  ql_u32 x, y, z, w;
+};
+
+QL_DEVICE ql_u32 word(const Words& words, ql_u32 index) {
+  const ql_u32 low = index & 1 ? words.y : words.x;
+  const ql_u32 high = index & 1 ? words.w : words.z;
+  return index & 2 ? high : low;
+}
+
+QL_DEVICE Words load_u128_a4(const ql_u8* bytes, ql_u64 at) {
+  Words words;
+  ql_copy(&words, __builtin_assume_aligned(bytes + at, 4), sizeof(words));
+  return words;
+}
+
 QL_DEVICE float bits_to_f32(ql_u32 bits) {
   return __builtin_bit_cast(float, bits);
 }
 
 constexpr ql_u32 scale_values_first = 0;  // word of the tables
-QL_CONSTANT int levels[] = {
-  0,
-  1,
-  2,
-  3,
-  4,
-  6,
-  8,
-  12,
-  0,
-  -1,
-  -2,
-  -3,
-  -4,
-  -6,
-  -8,
-  -12,
+QL_CONSTANT float levels_entries[] = {
+  0.0f,
+  1.0f,
+  2.0f,
+  3.0f,
+  4.0f,
+  6.0f,
+  8.0f,
+  12.0f,
+  0.0f,
+  -1.0f,
+  -2.0f,
+  -3.0f,
+  -4.0f,
+  -6.0f,
+  -8.0f,
+  -12.0f,
 };
+QL_SHARED float levels[16];
+
+// Threads look up different entries at once, which shared memory is made for.
+QL_DEVICE void fill_tables() {
+  for (ql_u32 i = ql_thread(); i < 16; i += WORKGROUP) levels[i] = levels_entries[i];
+  ql_barrier();
+}
+
 
 struct Strip {
   Quad quads[QUADS];
@@ -160,10 +186,16 @@ struct Places {
 
 // Index in the unit of the first weight of each quad.
 QL_DEVICE Places places(ql_u32 strip) {
-  const ql_u32 offset = (strip & 1u) * 4u + (strip >> 1u) * 16u;
+  const ql_u32 offset = strip * 32u;
   return Places{ {
       offset,
+      offset + 4u,
       offset + 8u,
+      offset + 12u,
+      offset + 16u,
+      offset + 20u,
+      offset + 24u,
+      offset + 28u,
   } };
 }
 
@@ -175,25 +207,63 @@ QL_DEVICE Strip decode(
     ql_u32 block,
     ql_u32 strip) {
   [[maybe_unused]] const ql_u32 per_row = shape.k / WEIGHTS;  // blocks
+  const ql_u32 shift = strip * 16u;
+  const ql_u32 offset = shift + 4u;
   const ql_u32 blocks_unit = row * per_row + block;
   const ql_u64 blocks_base = (ql_u64)blocks_unit * 36u;
-  const ql_u32 qs_word = load_u32_a4(blocks, blocks_base + strip * 4u + 4u);
-  const float scale = bits_to_f32(tables[scale_values_first + ((load_u32_a4(blocks, blocks_base) >> ((strip >> 1u) * 8u)) & 255u)]);
-  const float w0 = float(levels[qs_word & 15u]) * scale;
-  const float w1 = float(levels[(qs_word >> 8u) & 15u]) * scale;
-  const float w2 = float(levels[(qs_word >> 16u) & 15u]) * scale;
-  const float w3 = float(levels[(qs_word >> 24u) & 15u]) * scale;
-  const float w4 = float(levels[(qs_word >> 4u) & 15u]) * scale;
-  const float w5 = float(levels[(qs_word >> 12u) & 15u]) * scale;
-  const float w6 = float(levels[(qs_word >> 20u) & 15u]) * scale;
-  const float w7 = float(levels[qs_word >> 28u]) * scale;
+  const Words qs_words = load_u128_a4(blocks, blocks_base + offset);
+  const ql_u32 qs_word = qs_words.x;
+  const ql_u32 d_word = load_u32_a4(blocks, blocks_base);
+  const float scale = bits_to_f32(tables[scale_values_first + ((d_word >> shift) & 255u)]);
+  const float w0 = levels[qs_word & 15u] * scale;
+  const float w1 = levels[(qs_word >> 8u) & 15u] * scale;
+  const float w2 = levels[(qs_word >> 16u) & 15u] * scale;
+  const float w3 = levels[(qs_word >> 24u) & 15u] * scale;
+  const ql_u32 qs_word_2 = qs_words.y;
+  const float w4 = levels[qs_word_2 & 15u] * scale;
+  const float w5 = levels[(qs_word_2 >> 8u) & 15u] * scale;
+  const float w6 = levels[(qs_word_2 >> 16u) & 15u] * scale;
+  const float w7 = levels[(qs_word_2 >> 24u) & 15u] * scale;
+  const float w8 = levels[(qs_word >> 4u) & 15u] * scale;
+  const float w9 = levels[(qs_word >> 12u) & 15u] * scale;
+  const float w10 = levels[(qs_word >> 20u) & 15u] * scale;
+  const float w11 = levels[qs_word >> 28u] * scale;
+  const float w12 = levels[(qs_word_2 >> 4u) & 15u] * scale;
+  const float w13 = levels[(qs_word_2 >> 12u) & 15u] * scale;
+  const float w14 = levels[(qs_word_2 >> 20u) & 15u] * scale;
+  const float w15 = levels[qs_word_2 >> 28u] * scale;
+  const ql_u32 qs_word_3 = qs_words.z;
+  const float scale_2 = bits_to_f32(tables[scale_values_first + ((d_word >> (shift + 8u)) & 255u)]);
+  const float w16 = levels[qs_word_3 & 15u] * scale_2;
+  const float w17 = levels[(qs_word_3 >> 8u) & 15u] * scale_2;
+  const float w18 = levels[(qs_word_3 >> 16u) & 15u] * scale_2;
+  const float w19 = levels[(qs_word_3 >> 24u) & 15u] * scale_2;
+  const ql_u32 qs_word_4 = qs_words.w;
+  const float w20 = levels[qs_word_4 & 15u] * scale_2;
+  const float w21 = levels[(qs_word_4 >> 8u) & 15u] * scale_2;
+  const float w22 = levels[(qs_word_4 >> 16u) & 15u] * scale_2;
+  const float w23 = levels[(qs_word_4 >> 24u) & 15u] * scale_2;
+  const float w24 = levels[(qs_word_3 >> 4u) & 15u] * scale_2;
+  const float w25 = levels[(qs_word_3 >> 12u) & 15u] * scale_2;
+  const float w26 = levels[(qs_word_3 >> 20u) & 15u] * scale_2;
+  const float w27 = levels[qs_word_3 >> 28u] * scale_2;
+  const float w28 = levels[(qs_word_4 >> 4u) & 15u] * scale_2;
+  const float w29 = levels[(qs_word_4 >> 12u) & 15u] * scale_2;
+  const float w30 = levels[(qs_word_4 >> 20u) & 15u] * scale_2;
+  const float w31 = levels[qs_word_4 >> 28u] * scale_2;
   return Strip{ {
       {w0, w1, w2, w3},
       {w4, w5, w6, w7},
+      {w8, w9, w10, w11},
+      {w12, w13, w14, w15},
+      {w16, w17, w18, w19},
+      {w20, w21, w22, w23},
+      {w24, w25, w26, w27},
+      {w28, w29, w30, w31},
   } };
 }
 
-constexpr ql_u32 ROWS = 2;
+constexpr ql_u32 ROWS = 4;
 
 QL_KERNEL(WORKGROUP) nvfp4_matvec_experts_f32(
     const ql_u8* __restrict__ blocks,
@@ -203,6 +273,7 @@ QL_KERNEL(WORKGROUP) nvfp4_matvec_experts_f32(
     const QlShape shape,
     const ql_u32* __restrict__ indices,
     const float* __restrict__ bias) {
+  fill_tables();
   QL_SHARED float partial[ROWS][WORKGROUP / 32];
   const ql_u32 tiles_n = (shape.stride - 1) / ROWS + 1;  // of a matrix
   const ql_u64 output = ql_group() / tiles_n;  // row of the output

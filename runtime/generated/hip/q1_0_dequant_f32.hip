@@ -24,6 +24,7 @@ typedef unsigned long long ql_u64;
 #define ql_groups_x(threads) (__builtin_amdgcn_grid_size_x() / (threads))
 #define ql_fma(a, b, c) __builtin_fmaf(a, b, c)
 #define ql_copy(to, from, bytes) __builtin_memcpy(to, from, bytes)
+#define ql_leading_zeros(number) __builtin_clz(number)
 #else  // nvcc, NVRTC: compile with --fmad=false, which the bits of decoded weights may depend on
 #define QL_KERNEL(threads) extern "C" __global__ __launch_bounds__(threads) void
 #define QL_DEVICE static __device__ __forceinline__
@@ -37,6 +38,7 @@ typedef unsigned long long ql_u64;
 #define ql_groups_x(threads) gridDim.x
 #define ql_fma(a, b, c) fmaf(a, b, c)
 #define ql_copy(to, from, bytes) memcpy(to, from, bytes)
+#define ql_leading_zeros(number) __clz(number)
 #endif
 
 // Weights [n, k], activations [m, k], output rows of `stride` elements that start at `first`. Of mixtures
@@ -49,8 +51,8 @@ struct QlShape {
 
 constexpr ql_u32 WORKGROUP = 64;
 constexpr ql_u32 WEIGHTS = 128;  // in one unit of decoding
-constexpr ql_u32 STRIPS = 4;  // in one unit, each decoded by one thread
-constexpr ql_u32 QUADS = 8;  // in one strip
+constexpr ql_u32 STRIPS = 32;  // in one unit, each decoded by one thread
+constexpr ql_u32 QUADS = 1;  // in one strip
 
 // Number of this workgroup; a large grid is launched in two dimensions.
 QL_DEVICE ql_u64 ql_group() {
@@ -62,14 +64,14 @@ struct alignas(16) Quad {
   float x, y, z, w;
 };
 
-QL_DEVICE ql_u32 load_u16_a2(const ql_u8* bytes, ql_u64 at) {
-  ql_u16 word;
-  ql_copy(&word, __builtin_assume_aligned(bytes + at, 2), sizeof(word));
+QL_DEVICE ql_u32 load_u8_a1(const ql_u8* bytes, ql_u64 at) {
+  ql_u8 word;
+  ql_copy(&word, __builtin_assume_aligned(bytes + at, 1), sizeof(word));
   return word;
 }
 
-QL_DEVICE ql_u32 load_u32_a2(const ql_u8* bytes, ql_u64 at) {
-  ql_u32 word;
+QL_DEVICE ql_u32 load_u16_a2(const ql_u8* bytes, ql_u64 at) {
+  ql_u16 word;
   ql_copy(&word, __builtin_assume_aligned(bytes + at, 2), sizeof(word));
   return word;
 }
@@ -87,6 +89,11 @@ QL_DEVICE float f16_to_f32(ql_u32 bits) {
 }
 #endif
 
+QL_DEVICE float bits_to_f32(ql_u32 bits) {
+  return __builtin_bit_cast(float, bits);
+}
+
+
 struct Strip {
   Quad quads[QUADS];
 };
@@ -97,16 +104,8 @@ struct Places {
 
 // Index in the unit of the first weight of each quad.
 QL_DEVICE Places places(ql_u32 strip) {
-  const ql_u32 offset = strip * 32u;
   return Places{ {
-      offset,
-      offset + 4u,
-      offset + 8u,
-      offset + 12u,
-      offset + 16u,
-      offset + 20u,
-      offset + 24u,
-      offset + 28u,
+      strip * 4u,
   } };
 }
 
@@ -117,51 +116,17 @@ QL_DEVICE Strip decode(
     ql_u32 block,
     ql_u32 strip) {
   [[maybe_unused]] const ql_u32 per_row = shape.k / WEIGHTS;  // blocks
+  const ql_u32 shift = (strip & 1u) * 4u;
   const ql_u32 blocks_unit = row * per_row + block;
   const ql_u64 blocks_base = (ql_u64)blocks_unit * 18u;
-  const ql_u32 qs_word = load_u32_a2(blocks, blocks_base + strip * 4u + 2u);
+  const ql_u32 qs_byte = load_u8_a1(blocks, blocks_base + (strip >> 1u) + 2u);
   const float d = f16_to_f32(load_u16_a2(blocks, blocks_base));
-  const float w0 = (2.0f * float(qs_word & 1u) - 1.0f) * d;
-  const float w1 = (2.0f * float((qs_word >> 1u) & 1u) - 1.0f) * d;
-  const float w2 = (2.0f * float((qs_word >> 2u) & 1u) - 1.0f) * d;
-  const float w3 = (2.0f * float((qs_word >> 3u) & 1u) - 1.0f) * d;
-  const float w4 = (2.0f * float((qs_word >> 4u) & 1u) - 1.0f) * d;
-  const float w5 = (2.0f * float((qs_word >> 5u) & 1u) - 1.0f) * d;
-  const float w6 = (2.0f * float((qs_word >> 6u) & 1u) - 1.0f) * d;
-  const float w7 = (2.0f * float((qs_word >> 7u) & 1u) - 1.0f) * d;
-  const float w8 = (2.0f * float((qs_word >> 8u) & 1u) - 1.0f) * d;
-  const float w9 = (2.0f * float((qs_word >> 9u) & 1u) - 1.0f) * d;
-  const float w10 = (2.0f * float((qs_word >> 10u) & 1u) - 1.0f) * d;
-  const float w11 = (2.0f * float((qs_word >> 11u) & 1u) - 1.0f) * d;
-  const float w12 = (2.0f * float((qs_word >> 12u) & 1u) - 1.0f) * d;
-  const float w13 = (2.0f * float((qs_word >> 13u) & 1u) - 1.0f) * d;
-  const float w14 = (2.0f * float((qs_word >> 14u) & 1u) - 1.0f) * d;
-  const float w15 = (2.0f * float((qs_word >> 15u) & 1u) - 1.0f) * d;
-  const float w16 = (2.0f * float((qs_word >> 16u) & 1u) - 1.0f) * d;
-  const float w17 = (2.0f * float((qs_word >> 17u) & 1u) - 1.0f) * d;
-  const float w18 = (2.0f * float((qs_word >> 18u) & 1u) - 1.0f) * d;
-  const float w19 = (2.0f * float((qs_word >> 19u) & 1u) - 1.0f) * d;
-  const float w20 = (2.0f * float((qs_word >> 20u) & 1u) - 1.0f) * d;
-  const float w21 = (2.0f * float((qs_word >> 21u) & 1u) - 1.0f) * d;
-  const float w22 = (2.0f * float((qs_word >> 22u) & 1u) - 1.0f) * d;
-  const float w23 = (2.0f * float((qs_word >> 23u) & 1u) - 1.0f) * d;
-  const float w24 = (2.0f * float((qs_word >> 24u) & 1u) - 1.0f) * d;
-  const float w25 = (2.0f * float((qs_word >> 25u) & 1u) - 1.0f) * d;
-  const float w26 = (2.0f * float((qs_word >> 26u) & 1u) - 1.0f) * d;
-  const float w27 = (2.0f * float((qs_word >> 27u) & 1u) - 1.0f) * d;
-  const float w28 = (2.0f * float((qs_word >> 28u) & 1u) - 1.0f) * d;
-  const float w29 = (2.0f * float((qs_word >> 29u) & 1u) - 1.0f) * d;
-  const float w30 = (2.0f * float((qs_word >> 30u) & 1u) - 1.0f) * d;
-  const float w31 = (2.0f * float(qs_word >> 31u) - 1.0f) * d;
+  const float w0 = (2.0f * (bits_to_f32(((qs_byte >> shift) & 1u) | 0x4b000000u) - 8388608.0f) - 1.0f) * d;
+  const float w1 = (2.0f * (bits_to_f32(((qs_byte >> (shift + 1u)) & 1u) | 0x4b000000u) - 8388608.0f) - 1.0f) * d;
+  const float w2 = (2.0f * (bits_to_f32(((qs_byte >> (shift + 2u)) & 1u) | 0x4b000000u) - 8388608.0f) - 1.0f) * d;
+  const float w3 = (2.0f * (bits_to_f32(((qs_byte >> (shift + 3u)) & 1u) | 0x4b000000u) - 8388608.0f) - 1.0f) * d;
   return Strip{ {
       {w0, w1, w2, w3},
-      {w4, w5, w6, w7},
-      {w8, w9, w10, w11},
-      {w12, w13, w14, w15},
-      {w16, w17, w18, w19},
-      {w20, w21, w22, w23},
-      {w24, w25, w26, w27},
-      {w28, w29, w30, w31},
   } };
 }
 

@@ -25,6 +25,7 @@ typedef unsigned long long ql_u64;
 #define ql_groups_x(threads) (__builtin_amdgcn_grid_size_x() / (threads))
 #define ql_fma(a, b, c) __builtin_fmaf(a, b, c)
 #define ql_copy(to, from, bytes) __builtin_memcpy(to, from, bytes)
+#define ql_leading_zeros(number) __builtin_clz(number)
 #else  // nvcc, NVRTC: compile with --fmad=false, which the bits of decoded weights may depend on
 #define QL_KERNEL(threads) extern "C" __global__ __launch_bounds__(threads) void
 #define QL_DEVICE static __device__ __forceinline__
@@ -38,6 +39,7 @@ typedef unsigned long long ql_u64;
 #define ql_groups_x(threads) gridDim.x
 #define ql_fma(a, b, c) fmaf(a, b, c)
 #define ql_copy(to, from, bytes) memcpy(to, from, bytes)
+#define ql_leading_zeros(number) __clz(number)
 #endif
 
 // Weights [n, k], activations [m, k], output rows of `stride` elements that start at `first`. Of mixtures
@@ -119,6 +121,11 @@ QL_DEVICE float f16_to_f32(ql_u32 bits) {
 }
 #endif
 
+QL_DEVICE float bits_to_f32(ql_u32 bits) {
+  return __builtin_bit_cast(float, bits);
+}
+
+
 struct Strip {
   Quad quads[QUADS];
 };
@@ -153,38 +160,38 @@ QL_DEVICE Strip decode(
   const ql_u64 blocks_base = (ql_u64)blocks_unit * 18u;
   const ql_u32 qs_word = load_u32_a2(blocks, blocks_base + strip * 4u + 2u);
   const float d = f16_to_f32(load_u16_a2(blocks, blocks_base));
-  const float w0 = (2.0f * float(qs_word & 1u) - 1.0f) * d;
-  const float w1 = (2.0f * float((qs_word >> 1u) & 1u) - 1.0f) * d;
-  const float w2 = (2.0f * float((qs_word >> 2u) & 1u) - 1.0f) * d;
-  const float w3 = (2.0f * float((qs_word >> 3u) & 1u) - 1.0f) * d;
-  const float w4 = (2.0f * float((qs_word >> 4u) & 1u) - 1.0f) * d;
-  const float w5 = (2.0f * float((qs_word >> 5u) & 1u) - 1.0f) * d;
-  const float w6 = (2.0f * float((qs_word >> 6u) & 1u) - 1.0f) * d;
-  const float w7 = (2.0f * float((qs_word >> 7u) & 1u) - 1.0f) * d;
-  const float w8 = (2.0f * float((qs_word >> 8u) & 1u) - 1.0f) * d;
-  const float w9 = (2.0f * float((qs_word >> 9u) & 1u) - 1.0f) * d;
-  const float w10 = (2.0f * float((qs_word >> 10u) & 1u) - 1.0f) * d;
-  const float w11 = (2.0f * float((qs_word >> 11u) & 1u) - 1.0f) * d;
-  const float w12 = (2.0f * float((qs_word >> 12u) & 1u) - 1.0f) * d;
-  const float w13 = (2.0f * float((qs_word >> 13u) & 1u) - 1.0f) * d;
-  const float w14 = (2.0f * float((qs_word >> 14u) & 1u) - 1.0f) * d;
-  const float w15 = (2.0f * float((qs_word >> 15u) & 1u) - 1.0f) * d;
-  const float w16 = (2.0f * float((qs_word >> 16u) & 1u) - 1.0f) * d;
-  const float w17 = (2.0f * float((qs_word >> 17u) & 1u) - 1.0f) * d;
-  const float w18 = (2.0f * float((qs_word >> 18u) & 1u) - 1.0f) * d;
-  const float w19 = (2.0f * float((qs_word >> 19u) & 1u) - 1.0f) * d;
-  const float w20 = (2.0f * float((qs_word >> 20u) & 1u) - 1.0f) * d;
-  const float w21 = (2.0f * float((qs_word >> 21u) & 1u) - 1.0f) * d;
-  const float w22 = (2.0f * float((qs_word >> 22u) & 1u) - 1.0f) * d;
-  const float w23 = (2.0f * float((qs_word >> 23u) & 1u) - 1.0f) * d;
-  const float w24 = (2.0f * float((qs_word >> 24u) & 1u) - 1.0f) * d;
-  const float w25 = (2.0f * float((qs_word >> 25u) & 1u) - 1.0f) * d;
-  const float w26 = (2.0f * float((qs_word >> 26u) & 1u) - 1.0f) * d;
-  const float w27 = (2.0f * float((qs_word >> 27u) & 1u) - 1.0f) * d;
-  const float w28 = (2.0f * float((qs_word >> 28u) & 1u) - 1.0f) * d;
-  const float w29 = (2.0f * float((qs_word >> 29u) & 1u) - 1.0f) * d;
-  const float w30 = (2.0f * float((qs_word >> 30u) & 1u) - 1.0f) * d;
-  const float w31 = (2.0f * float(qs_word >> 31u) - 1.0f) * d;
+  const float w0 = (2.0f * (bits_to_f32((qs_word & 1u) | 0x4b000000u) - 8388608.0f) - 1.0f) * d;
+  const float w1 = (2.0f * (bits_to_f32(((qs_word >> 1u) & 1u) | 0x4b000000u) - 8388608.0f) - 1.0f) * d;
+  const float w2 = (2.0f * (bits_to_f32(((qs_word >> 2u) & 1u) | 0x4b000000u) - 8388608.0f) - 1.0f) * d;
+  const float w3 = (2.0f * (bits_to_f32(((qs_word >> 3u) & 1u) | 0x4b000000u) - 8388608.0f) - 1.0f) * d;
+  const float w4 = (2.0f * (bits_to_f32(((qs_word >> 4u) & 1u) | 0x4b000000u) - 8388608.0f) - 1.0f) * d;
+  const float w5 = (2.0f * (bits_to_f32(((qs_word >> 5u) & 1u) | 0x4b000000u) - 8388608.0f) - 1.0f) * d;
+  const float w6 = (2.0f * (bits_to_f32(((qs_word >> 6u) & 1u) | 0x4b000000u) - 8388608.0f) - 1.0f) * d;
+  const float w7 = (2.0f * (bits_to_f32(((qs_word >> 7u) & 1u) | 0x4b000000u) - 8388608.0f) - 1.0f) * d;
+  const float w8 = (2.0f * (bits_to_f32(((qs_word >> 8u) & 1u) | 0x4b000000u) - 8388608.0f) - 1.0f) * d;
+  const float w9 = (2.0f * (bits_to_f32(((qs_word >> 9u) & 1u) | 0x4b000000u) - 8388608.0f) - 1.0f) * d;
+  const float w10 = (2.0f * (bits_to_f32(((qs_word >> 10u) & 1u) | 0x4b000000u) - 8388608.0f) - 1.0f) * d;
+  const float w11 = (2.0f * (bits_to_f32(((qs_word >> 11u) & 1u) | 0x4b000000u) - 8388608.0f) - 1.0f) * d;
+  const float w12 = (2.0f * (bits_to_f32(((qs_word >> 12u) & 1u) | 0x4b000000u) - 8388608.0f) - 1.0f) * d;
+  const float w13 = (2.0f * (bits_to_f32(((qs_word >> 13u) & 1u) | 0x4b000000u) - 8388608.0f) - 1.0f) * d;
+  const float w14 = (2.0f * (bits_to_f32(((qs_word >> 14u) & 1u) | 0x4b000000u) - 8388608.0f) - 1.0f) * d;
+  const float w15 = (2.0f * (bits_to_f32(((qs_word >> 15u) & 1u) | 0x4b000000u) - 8388608.0f) - 1.0f) * d;
+  const float w16 = (2.0f * (bits_to_f32(((qs_word >> 16u) & 1u) | 0x4b000000u) - 8388608.0f) - 1.0f) * d;
+  const float w17 = (2.0f * (bits_to_f32(((qs_word >> 17u) & 1u) | 0x4b000000u) - 8388608.0f) - 1.0f) * d;
+  const float w18 = (2.0f * (bits_to_f32(((qs_word >> 18u) & 1u) | 0x4b000000u) - 8388608.0f) - 1.0f) * d;
+  const float w19 = (2.0f * (bits_to_f32(((qs_word >> 19u) & 1u) | 0x4b000000u) - 8388608.0f) - 1.0f) * d;
+  const float w20 = (2.0f * (bits_to_f32(((qs_word >> 20u) & 1u) | 0x4b000000u) - 8388608.0f) - 1.0f) * d;
+  const float w21 = (2.0f * (bits_to_f32(((qs_word >> 21u) & 1u) | 0x4b000000u) - 8388608.0f) - 1.0f) * d;
+  const float w22 = (2.0f * (bits_to_f32(((qs_word >> 22u) & 1u) | 0x4b000000u) - 8388608.0f) - 1.0f) * d;
+  const float w23 = (2.0f * (bits_to_f32(((qs_word >> 23u) & 1u) | 0x4b000000u) - 8388608.0f) - 1.0f) * d;
+  const float w24 = (2.0f * (bits_to_f32(((qs_word >> 24u) & 1u) | 0x4b000000u) - 8388608.0f) - 1.0f) * d;
+  const float w25 = (2.0f * (bits_to_f32(((qs_word >> 25u) & 1u) | 0x4b000000u) - 8388608.0f) - 1.0f) * d;
+  const float w26 = (2.0f * (bits_to_f32(((qs_word >> 26u) & 1u) | 0x4b000000u) - 8388608.0f) - 1.0f) * d;
+  const float w27 = (2.0f * (bits_to_f32(((qs_word >> 27u) & 1u) | 0x4b000000u) - 8388608.0f) - 1.0f) * d;
+  const float w28 = (2.0f * (bits_to_f32(((qs_word >> 28u) & 1u) | 0x4b000000u) - 8388608.0f) - 1.0f) * d;
+  const float w29 = (2.0f * (bits_to_f32(((qs_word >> 29u) & 1u) | 0x4b000000u) - 8388608.0f) - 1.0f) * d;
+  const float w30 = (2.0f * (bits_to_f32(((qs_word >> 30u) & 1u) | 0x4b000000u) - 8388608.0f) - 1.0f) * d;
+  const float w31 = (2.0f * (bits_to_f32((qs_word >> 31u) | 0x4b000000u) - 8388608.0f) - 1.0f) * d;
   return Strip{ {
       {w0, w1, w2, w3},
       {w4, w5, w6, w7},

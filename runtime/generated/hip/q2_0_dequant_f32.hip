@@ -24,6 +24,7 @@ typedef unsigned long long ql_u64;
 #define ql_groups_x(threads) (__builtin_amdgcn_grid_size_x() / (threads))
 #define ql_fma(a, b, c) __builtin_fmaf(a, b, c)
 #define ql_copy(to, from, bytes) __builtin_memcpy(to, from, bytes)
+#define ql_leading_zeros(number) __builtin_clz(number)
 #else  // nvcc, NVRTC: compile with --fmad=false, which the bits of decoded weights may depend on
 #define QL_KERNEL(threads) extern "C" __global__ __launch_bounds__(threads) void
 #define QL_DEVICE static __device__ __forceinline__
@@ -37,6 +38,7 @@ typedef unsigned long long ql_u64;
 #define ql_groups_x(threads) gridDim.x
 #define ql_fma(a, b, c) fmaf(a, b, c)
 #define ql_copy(to, from, bytes) memcpy(to, from, bytes)
+#define ql_leading_zeros(number) __clz(number)
 #endif
 
 // Weights [n, k], activations [m, k], output rows of `stride` elements that start at `first`. Of mixtures
@@ -87,6 +89,11 @@ QL_DEVICE float f16_to_f32(ql_u32 bits) {
 }
 #endif
 
+QL_DEVICE float bits_to_f32(ql_u32 bits) {
+  return __builtin_bit_cast(float, bits);
+}
+
+
 struct Strip {
   Quad quads[QUADS];
 };
@@ -117,22 +124,22 @@ QL_DEVICE Strip decode(
   const ql_u64 blocks_base = (ql_u64)blocks_unit * 18u;
   const ql_u32 qs_word = load_u32_a2(blocks, blocks_base + strip * 4u + 2u);
   const float d = f16_to_f32(load_u16_a2(blocks, blocks_base));
-  const float w0 = float(int(qs_word & 3u) - 1) * d;
-  const float w1 = float(int((qs_word >> 2u) & 3u) - 1) * d;
-  const float w2 = float(int((qs_word >> 4u) & 3u) - 1) * d;
-  const float w3 = float(int((qs_word >> 6u) & 3u) - 1) * d;
-  const float w4 = float(int((qs_word >> 8u) & 3u) - 1) * d;
-  const float w5 = float(int((qs_word >> 10u) & 3u) - 1) * d;
-  const float w6 = float(int((qs_word >> 12u) & 3u) - 1) * d;
-  const float w7 = float(int((qs_word >> 14u) & 3u) - 1) * d;
-  const float w8 = float(int((qs_word >> 16u) & 3u) - 1) * d;
-  const float w9 = float(int((qs_word >> 18u) & 3u) - 1) * d;
-  const float w10 = float(int((qs_word >> 20u) & 3u) - 1) * d;
-  const float w11 = float(int((qs_word >> 22u) & 3u) - 1) * d;
-  const float w12 = float(int((qs_word >> 24u) & 3u) - 1) * d;
-  const float w13 = float(int((qs_word >> 26u) & 3u) - 1) * d;
-  const float w14 = float(int((qs_word >> 28u) & 3u) - 1) * d;
-  const float w15 = float(int(qs_word >> 30u) - 1) * d;
+  const float w0 = (bits_to_f32((qs_word & 3u) | 0x4b000000u) - 8388609.0f) * d;
+  const float w1 = (bits_to_f32(((qs_word >> 2u) & 3u) | 0x4b000000u) - 8388609.0f) * d;
+  const float w2 = (bits_to_f32(((qs_word >> 4u) & 3u) | 0x4b000000u) - 8388609.0f) * d;
+  const float w3 = (bits_to_f32(((qs_word >> 6u) & 3u) | 0x4b000000u) - 8388609.0f) * d;
+  const float w4 = (bits_to_f32(((qs_word >> 8u) & 3u) | 0x4b000000u) - 8388609.0f) * d;
+  const float w5 = (bits_to_f32(((qs_word >> 10u) & 3u) | 0x4b000000u) - 8388609.0f) * d;
+  const float w6 = (bits_to_f32(((qs_word >> 12u) & 3u) | 0x4b000000u) - 8388609.0f) * d;
+  const float w7 = (bits_to_f32(((qs_word >> 14u) & 3u) | 0x4b000000u) - 8388609.0f) * d;
+  const float w8 = (bits_to_f32(((qs_word >> 16u) & 3u) | 0x4b000000u) - 8388609.0f) * d;
+  const float w9 = (bits_to_f32(((qs_word >> 18u) & 3u) | 0x4b000000u) - 8388609.0f) * d;
+  const float w10 = (bits_to_f32(((qs_word >> 20u) & 3u) | 0x4b000000u) - 8388609.0f) * d;
+  const float w11 = (bits_to_f32(((qs_word >> 22u) & 3u) | 0x4b000000u) - 8388609.0f) * d;
+  const float w12 = (bits_to_f32(((qs_word >> 24u) & 3u) | 0x4b000000u) - 8388609.0f) * d;
+  const float w13 = (bits_to_f32(((qs_word >> 26u) & 3u) | 0x4b000000u) - 8388609.0f) * d;
+  const float w14 = (bits_to_f32(((qs_word >> 28u) & 3u) | 0x4b000000u) - 8388609.0f) * d;
+  const float w15 = (bits_to_f32((qs_word >> 30u) | 0x4b000000u) - 8388609.0f) * d;
   return Strip{ {
       {w0, w1, w2, w3},
       {w4, w5, w6, w7},

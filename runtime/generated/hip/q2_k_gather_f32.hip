@@ -24,6 +24,7 @@ typedef unsigned long long ql_u64;
 #define ql_groups_x(threads) (__builtin_amdgcn_grid_size_x() / (threads))
 #define ql_fma(a, b, c) __builtin_fmaf(a, b, c)
 #define ql_copy(to, from, bytes) __builtin_memcpy(to, from, bytes)
+#define ql_leading_zeros(number) __builtin_clz(number)
 #else  // nvcc, NVRTC: compile with --fmad=false, which the bits of decoded weights may depend on
 #define QL_KERNEL(threads) extern "C" __global__ __launch_bounds__(threads) void
 #define QL_DEVICE static __device__ __forceinline__
@@ -37,6 +38,7 @@ typedef unsigned long long ql_u64;
 #define ql_groups_x(threads) gridDim.x
 #define ql_fma(a, b, c) fmaf(a, b, c)
 #define ql_copy(to, from, bytes) memcpy(to, from, bytes)
+#define ql_leading_zeros(number) __clz(number)
 #endif
 
 // Weights [n, k], activations [m, k], output rows of `stride` elements that start at `first`. Of mixtures
@@ -81,6 +83,11 @@ QL_DEVICE float f16_to_f32(ql_u32 bits) {
 }
 #endif
 
+QL_DEVICE float bits_to_f32(ql_u32 bits) {
+  return __builtin_bit_cast(float, bits);
+}
+
+
 struct Strip {
   Quad quads[QUADS];
 };
@@ -114,44 +121,44 @@ QL_DEVICE Strip decode(
   const ql_u32 offset = (strip >> 3u) * 8u;
   const ql_u32 shift = ((strip >> 2u) & 1u) * 8u;
   const ql_u32 scales_word = load_u32_a4(blocks, blocks_base + offset);
-  const float scale = float((scales_word >> shift) & 15u);
+  const float scale = bits_to_f32(((scales_word >> shift) & 15u) | 0x4b000000u) - 8388608.0f;
   const float d_scale = d * scale;
   const ql_u32 qs_word = load_u32_a4(blocks, blocks_base + strip * 4u + 16u);
   const float dmin = f16_to_f32(d_word >> 16u);
   const ql_u32 shift_2 = shift + 4u;
-  const float min_ = float((scales_word >> shift_2) & 15u);
+  const float min_ = bits_to_f32(((scales_word >> shift_2) & 15u) | 0x4b000000u) - 8388608.0f;
   const float dmin_min = dmin * min_;
-  const float w0 = d_scale * float(qs_word & 3u) - dmin_min;
-  const float w1 = d_scale * float((qs_word >> 8u) & 3u) - dmin_min;
-  const float w2 = d_scale * float((qs_word >> 16u) & 3u) - dmin_min;
-  const float w3 = d_scale * float((qs_word >> 24u) & 3u) - dmin_min;
+  const float w0 = d_scale * (bits_to_f32((qs_word & 3u) | 0x4b000000u) - 8388608.0f) - dmin_min;
+  const float w1 = d_scale * (bits_to_f32(((qs_word >> 8u) & 3u) | 0x4b000000u) - 8388608.0f) - dmin_min;
+  const float w2 = d_scale * (bits_to_f32(((qs_word >> 16u) & 3u) | 0x4b000000u) - 8388608.0f) - dmin_min;
+  const float w3 = d_scale * (bits_to_f32(((qs_word >> 24u) & 3u) | 0x4b000000u) - 8388608.0f) - dmin_min;
   const ql_u32 shift_3 = shift + 16u;
-  const float scale_2 = float((scales_word >> shift_3) & 15u);
+  const float scale_2 = bits_to_f32(((scales_word >> shift_3) & 15u) | 0x4b000000u) - 8388608.0f;
   const float d_scale_2 = d * scale_2;
   const ql_u32 shift_4 = shift + 20u;
-  const float min_2 = float((scales_word >> shift_4) & 15u);
+  const float min_2 = bits_to_f32(((scales_word >> shift_4) & 15u) | 0x4b000000u) - 8388608.0f;
   const float dmin_min_2 = dmin * min_2;
-  const float w4 = d_scale_2 * float((qs_word >> 2u) & 3u) - dmin_min_2;
-  const float w5 = d_scale_2 * float((qs_word >> 10u) & 3u) - dmin_min_2;
-  const float w6 = d_scale_2 * float((qs_word >> 18u) & 3u) - dmin_min_2;
-  const float w7 = d_scale_2 * float((qs_word >> 26u) & 3u) - dmin_min_2;
+  const float w4 = d_scale_2 * (bits_to_f32(((qs_word >> 2u) & 3u) | 0x4b000000u) - 8388608.0f) - dmin_min_2;
+  const float w5 = d_scale_2 * (bits_to_f32(((qs_word >> 10u) & 3u) | 0x4b000000u) - 8388608.0f) - dmin_min_2;
+  const float w6 = d_scale_2 * (bits_to_f32(((qs_word >> 18u) & 3u) | 0x4b000000u) - 8388608.0f) - dmin_min_2;
+  const float w7 = d_scale_2 * (bits_to_f32(((qs_word >> 26u) & 3u) | 0x4b000000u) - 8388608.0f) - dmin_min_2;
   const ql_u32 scales_word_2 = load_u32_a4(blocks, blocks_base + offset + 4u);
-  const float scale_3 = float((scales_word_2 >> shift) & 15u);
+  const float scale_3 = bits_to_f32(((scales_word_2 >> shift) & 15u) | 0x4b000000u) - 8388608.0f;
   const float d_scale_3 = d * scale_3;
-  const float min_3 = float((scales_word_2 >> shift_2) & 15u);
+  const float min_3 = bits_to_f32(((scales_word_2 >> shift_2) & 15u) | 0x4b000000u) - 8388608.0f;
   const float dmin_min_3 = dmin * min_3;
-  const float w8 = d_scale_3 * float((qs_word >> 4u) & 3u) - dmin_min_3;
-  const float w9 = d_scale_3 * float((qs_word >> 12u) & 3u) - dmin_min_3;
-  const float w10 = d_scale_3 * float((qs_word >> 20u) & 3u) - dmin_min_3;
-  const float w11 = d_scale_3 * float((qs_word >> 28u) & 3u) - dmin_min_3;
-  const float scale_4 = float((scales_word_2 >> shift_3) & 15u);
+  const float w8 = d_scale_3 * (bits_to_f32(((qs_word >> 4u) & 3u) | 0x4b000000u) - 8388608.0f) - dmin_min_3;
+  const float w9 = d_scale_3 * (bits_to_f32(((qs_word >> 12u) & 3u) | 0x4b000000u) - 8388608.0f) - dmin_min_3;
+  const float w10 = d_scale_3 * (bits_to_f32(((qs_word >> 20u) & 3u) | 0x4b000000u) - 8388608.0f) - dmin_min_3;
+  const float w11 = d_scale_3 * (bits_to_f32(((qs_word >> 28u) & 3u) | 0x4b000000u) - 8388608.0f) - dmin_min_3;
+  const float scale_4 = bits_to_f32(((scales_word_2 >> shift_3) & 15u) | 0x4b000000u) - 8388608.0f;
   const float d_scale_4 = d * scale_4;
-  const float min_4 = float((scales_word_2 >> shift_4) & 15u);
+  const float min_4 = bits_to_f32(((scales_word_2 >> shift_4) & 15u) | 0x4b000000u) - 8388608.0f;
   const float dmin_min_4 = dmin * min_4;
-  const float w12 = d_scale_4 * float((qs_word >> 6u) & 3u) - dmin_min_4;
-  const float w13 = d_scale_4 * float((qs_word >> 14u) & 3u) - dmin_min_4;
-  const float w14 = d_scale_4 * float((qs_word >> 22u) & 3u) - dmin_min_4;
-  const float w15 = d_scale_4 * float(qs_word >> 30u) - dmin_min_4;
+  const float w12 = d_scale_4 * (bits_to_f32(((qs_word >> 6u) & 3u) | 0x4b000000u) - 8388608.0f) - dmin_min_4;
+  const float w13 = d_scale_4 * (bits_to_f32(((qs_word >> 14u) & 3u) | 0x4b000000u) - 8388608.0f) - dmin_min_4;
+  const float w14 = d_scale_4 * (bits_to_f32(((qs_word >> 22u) & 3u) | 0x4b000000u) - 8388608.0f) - dmin_min_4;
+  const float w15 = d_scale_4 * (bits_to_f32((qs_word >> 30u) | 0x4b000000u) - 8388608.0f) - dmin_min_4;
   return Strip{ {
       {w0, w1, w2, w3},
       {w4, w5, w6, w7},

@@ -24,6 +24,7 @@ typedef unsigned long long ql_u64;
 #define ql_groups_x(threads) (__builtin_amdgcn_grid_size_x() / (threads))
 #define ql_fma(a, b, c) __builtin_fmaf(a, b, c)
 #define ql_copy(to, from, bytes) __builtin_memcpy(to, from, bytes)
+#define ql_leading_zeros(number) __builtin_clz(number)
 #else  // nvcc, NVRTC: compile with --fmad=false, which the bits of decoded weights may depend on
 #define QL_KERNEL(threads) extern "C" __global__ __launch_bounds__(threads) void
 #define QL_DEVICE static __device__ __forceinline__
@@ -37,6 +38,7 @@ typedef unsigned long long ql_u64;
 #define ql_groups_x(threads) gridDim.x
 #define ql_fma(a, b, c) fmaf(a, b, c)
 #define ql_copy(to, from, bytes) memcpy(to, from, bytes)
+#define ql_leading_zeros(number) __clz(number)
 #endif
 
 // Weights [n, k], activations [m, k], output rows of `stride` elements that start at `first`. Of mixtures
@@ -93,6 +95,11 @@ QL_DEVICE float f16_to_f32(ql_u32 bits) {
 }
 #endif
 
+QL_DEVICE float bits_to_f32(ql_u32 bits) {
+  return __builtin_bit_cast(float, bits);
+}
+
+
 struct Strip {
   Quad quads[QUADS];
 };
@@ -125,38 +132,38 @@ QL_DEVICE Strip decode(
   const ql_u32 offset = (strip >> 2u) & 1u;
   const ql_u32 shift = (strip >> 3u) * 4u;
   const ql_u32 scales_byte = load_u8_a1(blocks, blocks_base + offset + 104u);
-  const float scale = float(int(((load_u8_a1(blocks, blocks_base + offset + 96u) >> shift) & 15u) | (((scales_byte >> shift) & 3u) << 4u)) - 32);
+  const float scale = bits_to_f32((((load_u8_a1(blocks, blocks_base + offset + 96u) >> shift) & 15u) | (((scales_byte >> shift) & 3u) << 4u)) | 0x4b000000u) - 8388640.0f;
   const float d_scale = d * scale;
   const ql_u32 qs_word = load_u32_a2(blocks, blocks_base + strip * 4u + 32u);
   const ql_u32 hmask_word = load_u32_a2(blocks, blocks_base + (strip & 7u) * 4u);
   const ql_u32 q = (qs_word & 0x03030303u) | (((hmask_word >> shift) & 0x01010101u) << 2u);
-  const float w0 = d_scale * float(int(q & 7u) - 4);
-  const float w1 = d_scale * float(int((q >> 8u) & 7u) - 4);
-  const float w2 = d_scale * float(int((q >> 16u) & 7u) - 4);
-  const float w3 = d_scale * float(int((q >> 24u) & 7u) - 4);
+  const float w0 = d_scale * (bits_to_f32((q & 7u) | 0x4b000000u) - 8388612.0f);
+  const float w1 = d_scale * (bits_to_f32(((q >> 8u) & 7u) | 0x4b000000u) - 8388612.0f);
+  const float w2 = d_scale * (bits_to_f32(((q >> 16u) & 7u) | 0x4b000000u) - 8388612.0f);
+  const float w3 = d_scale * (bits_to_f32(((q >> 24u) & 7u) | 0x4b000000u) - 8388612.0f);
   const ql_u32 scales_byte_2 = load_u8_a1(blocks, blocks_base + offset + 106u);
-  const float scale_2 = float(int(((load_u8_a1(blocks, blocks_base + offset + 98u) >> shift) & 15u) | (((scales_byte_2 >> shift) & 3u) << 4u)) - 32);
+  const float scale_2 = bits_to_f32((((load_u8_a1(blocks, blocks_base + offset + 98u) >> shift) & 15u) | (((scales_byte_2 >> shift) & 3u) << 4u)) | 0x4b000000u) - 8388640.0f;
   const float d_scale_2 = d * scale_2;
   const ql_u32 q_2 = ((qs_word >> 2u) & 0x03030303u) | (((hmask_word >> (shift + 1u)) & 0x01010101u) << 2u);
-  const float w4 = d_scale_2 * float(int(q_2 & 7u) - 4);
-  const float w5 = d_scale_2 * float(int((q_2 >> 8u) & 7u) - 4);
-  const float w6 = d_scale_2 * float(int((q_2 >> 16u) & 7u) - 4);
-  const float w7 = d_scale_2 * float(int((q_2 >> 24u) & 7u) - 4);
+  const float w4 = d_scale_2 * (bits_to_f32((q_2 & 7u) | 0x4b000000u) - 8388612.0f);
+  const float w5 = d_scale_2 * (bits_to_f32(((q_2 >> 8u) & 7u) | 0x4b000000u) - 8388612.0f);
+  const float w6 = d_scale_2 * (bits_to_f32(((q_2 >> 16u) & 7u) | 0x4b000000u) - 8388612.0f);
+  const float w7 = d_scale_2 * (bits_to_f32(((q_2 >> 24u) & 7u) | 0x4b000000u) - 8388612.0f);
   const ql_u32 shift_2 = shift + 2u;
-  const float scale_3 = float(int(((load_u8_a1(blocks, blocks_base + offset + 100u) >> shift) & 15u) | (((scales_byte >> shift_2) & 3u) << 4u)) - 32);
+  const float scale_3 = bits_to_f32((((load_u8_a1(blocks, blocks_base + offset + 100u) >> shift) & 15u) | (((scales_byte >> shift_2) & 3u) << 4u)) | 0x4b000000u) - 8388640.0f;
   const float d_scale_3 = d * scale_3;
   const ql_u32 q_3 = ((qs_word >> 4u) & 0x03030303u) | (((hmask_word >> shift_2) & 0x01010101u) << 2u);
-  const float w8 = d_scale_3 * float(int(q_3 & 7u) - 4);
-  const float w9 = d_scale_3 * float(int((q_3 >> 8u) & 7u) - 4);
-  const float w10 = d_scale_3 * float(int((q_3 >> 16u) & 7u) - 4);
-  const float w11 = d_scale_3 * float(int((q_3 >> 24u) & 7u) - 4);
-  const float scale_4 = float(int(((load_u8_a1(blocks, blocks_base + offset + 102u) >> shift) & 15u) | (((scales_byte_2 >> shift_2) & 3u) << 4u)) - 32);
+  const float w8 = d_scale_3 * (bits_to_f32((q_3 & 7u) | 0x4b000000u) - 8388612.0f);
+  const float w9 = d_scale_3 * (bits_to_f32(((q_3 >> 8u) & 7u) | 0x4b000000u) - 8388612.0f);
+  const float w10 = d_scale_3 * (bits_to_f32(((q_3 >> 16u) & 7u) | 0x4b000000u) - 8388612.0f);
+  const float w11 = d_scale_3 * (bits_to_f32(((q_3 >> 24u) & 7u) | 0x4b000000u) - 8388612.0f);
+  const float scale_4 = bits_to_f32((((load_u8_a1(blocks, blocks_base + offset + 102u) >> shift) & 15u) | (((scales_byte_2 >> shift_2) & 3u) << 4u)) | 0x4b000000u) - 8388640.0f;
   const float d_scale_4 = d * scale_4;
   const ql_u32 q_4 = ((qs_word >> 6u) & 0x03030303u) | (((hmask_word >> (shift + 3u)) & 0x01010101u) << 2u);
-  const float w12 = d_scale_4 * float(int(q_4 & 7u) - 4);
-  const float w13 = d_scale_4 * float(int((q_4 >> 8u) & 7u) - 4);
-  const float w14 = d_scale_4 * float(int((q_4 >> 16u) & 7u) - 4);
-  const float w15 = d_scale_4 * float(int((q_4 >> 24u) & 7u) - 4);
+  const float w12 = d_scale_4 * (bits_to_f32((q_4 & 7u) | 0x4b000000u) - 8388612.0f);
+  const float w13 = d_scale_4 * (bits_to_f32(((q_4 >> 8u) & 7u) | 0x4b000000u) - 8388612.0f);
+  const float w14 = d_scale_4 * (bits_to_f32(((q_4 >> 16u) & 7u) | 0x4b000000u) - 8388612.0f);
+  const float w15 = d_scale_4 * (bits_to_f32(((q_4 >> 24u) & 7u) | 0x4b000000u) - 8388612.0f);
   return Strip{ {
       {w0, w1, w2, w3},
       {w4, w5, w6, w7},

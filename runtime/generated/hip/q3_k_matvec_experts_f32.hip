@@ -2,7 +2,7 @@
 //
 // 3-bit k-quant, 16 groups of 16 with 6-bit scales
 // q3_k_matvec_experts_f32: y[m, used, n] = the matrices [n, k] that `indices` [m, used] names times x[m, k], and an
-// epilogue; 2 rows of a matrix per workgroup, whose threads stride over the strips of a row.
+// epilogue; 4 rows of a matrix per workgroup, whose threads stride over the strips of a row.
 
 typedef unsigned char ql_u8;
 typedef unsigned short ql_u16;
@@ -25,6 +25,7 @@ typedef unsigned long long ql_u64;
 #define ql_groups_x(threads) (__builtin_amdgcn_grid_size_x() / (threads))
 #define ql_fma(a, b, c) __builtin_fmaf(a, b, c)
 #define ql_copy(to, from, bytes) __builtin_memcpy(to, from, bytes)
+#define ql_leading_zeros(number) __builtin_clz(number)
 #else  // nvcc, NVRTC: compile with --fmad=false, which the bits of decoded weights may depend on
 #define QL_KERNEL(threads) extern "C" __global__ __launch_bounds__(threads) void
 #define QL_DEVICE static __device__ __forceinline__
@@ -38,6 +39,7 @@ typedef unsigned long long ql_u64;
 #define ql_groups_x(threads) gridDim.x
 #define ql_fma(a, b, c) fmaf(a, b, c)
 #define ql_copy(to, from, bytes) memcpy(to, from, bytes)
+#define ql_leading_zeros(number) __clz(number)
 #endif
 
 // Weights [n, k], activations [m, k], output rows of `stride` elements that start at `first`. Of mixtures
@@ -50,8 +52,8 @@ struct QlShape {
 
 constexpr ql_u32 WORKGROUP = 64;
 constexpr ql_u32 WEIGHTS = 256;  // in one unit of decoding
-constexpr ql_u32 STRIPS = 16;  // in one unit, each decoded by one thread
-constexpr ql_u32 QUADS = 4;  // in one strip
+constexpr ql_u32 STRIPS = 8;  // in one unit, each decoded by one thread
+constexpr ql_u32 QUADS = 8;  // in one strip
 
 // Number of this workgroup; a large grid is launched in two dimensions.
 QL_DEVICE ql_u64 ql_group() {
@@ -151,6 +153,11 @@ QL_DEVICE float f16_to_f32(ql_u32 bits) {
 }
 #endif
 
+QL_DEVICE float bits_to_f32(ql_u32 bits) {
+  return __builtin_bit_cast(float, bits);
+}
+
+
 struct Strip {
   Quad quads[QUADS];
 };
@@ -161,12 +168,16 @@ struct Places {
 
 // Index in the unit of the first weight of each quad.
 QL_DEVICE Places places(ql_u32 strip) {
-  const ql_u32 offset = (strip & 7u) * 4u + (strip >> 3u) * 128u;
+  const ql_u32 offset = (strip & 3u) * 8u + (strip >> 2u) * 128u;
   return Places{ {
       offset,
+      offset + 4u,
       offset + 32u,
+      offset + 36u,
       offset + 64u,
+      offset + 68u,
       offset + 96u,
+      offset + 100u,
   } };
 }
 
@@ -177,53 +188,83 @@ QL_DEVICE Strip decode(
     ql_u32 block,
     ql_u32 strip) {
   [[maybe_unused]] const ql_u32 per_row = shape.k / WEIGHTS;  // blocks
+  const ql_u32 offset = (strip & 3u) * 8u;
   const ql_u32 blocks_unit = row * per_row + block;
   const ql_u64 blocks_base = (ql_u64)blocks_unit * 110u;
   const float d = f16_to_f32(load_u16_a2(blocks, blocks_base + 108u));
-  const ql_u32 offset = (strip >> 2u) & 1u;
-  const ql_u32 shift = (strip >> 3u) * 4u;
-  const ql_u32 scales_byte = load_u8_a1(blocks, blocks_base + offset + 104u);
-  const float scale = float(int(((load_u8_a1(blocks, blocks_base + offset + 96u) >> shift) & 15u) | (((scales_byte >> shift) & 3u) << 4u)) - 32);
+  const ql_u32 offset_2 = (strip >> 1u) & 1u;
+  const ql_u32 shift = (strip >> 2u) * 4u;
+  const ql_u32 scales_byte = load_u8_a1(blocks, blocks_base + offset_2 + 104u);
+  const float scale = bits_to_f32((((load_u8_a1(blocks, blocks_base + offset_2 + 96u) >> shift) & 15u) | (((scales_byte >> shift) & 3u) << 4u)) | 0x4b000000u) - 8388640.0f;
   const float d_scale = d * scale;
-  const ql_u32 qs_word = load_u32_a2(blocks, blocks_base + strip * 4u + 32u);
-  const ql_u32 hmask_word = load_u32_a2(blocks, blocks_base + (strip & 7u) * 4u);
+  const ql_u32 offset_3 = strip * 8u;
+  const ql_u32 qs_word = load_u32_a2(blocks, blocks_base + offset_3 + 32u);
+  const ql_u32 hmask_word = load_u32_a2(blocks, blocks_base + offset);
   const ql_u32 q = (qs_word & 0x03030303u) | (((hmask_word >> shift) & 0x01010101u) << 2u);
-  const float w0 = d_scale * float(int(q & 7u) - 4);
-  const float w1 = d_scale * float(int((q >> 8u) & 7u) - 4);
-  const float w2 = d_scale * float(int((q >> 16u) & 7u) - 4);
-  const float w3 = d_scale * float(int((q >> 24u) & 7u) - 4);
-  const ql_u32 scales_byte_2 = load_u8_a1(blocks, blocks_base + offset + 106u);
-  const float scale_2 = float(int(((load_u8_a1(blocks, blocks_base + offset + 98u) >> shift) & 15u) | (((scales_byte_2 >> shift) & 3u) << 4u)) - 32);
+  const float w0 = d_scale * (bits_to_f32((q & 7u) | 0x4b000000u) - 8388612.0f);
+  const float w1 = d_scale * (bits_to_f32(((q >> 8u) & 7u) | 0x4b000000u) - 8388612.0f);
+  const float w2 = d_scale * (bits_to_f32(((q >> 16u) & 7u) | 0x4b000000u) - 8388612.0f);
+  const float w3 = d_scale * (bits_to_f32(((q >> 24u) & 7u) | 0x4b000000u) - 8388612.0f);
+  const ql_u32 qs_word_2 = load_u32_a2(blocks, blocks_base + offset_3 + 36u);
+  const ql_u32 hmask_word_2 = load_u32_a2(blocks, blocks_base + offset + 4u);
+  const ql_u32 q_2 = (qs_word_2 & 0x03030303u) | (((hmask_word_2 >> shift) & 0x01010101u) << 2u);
+  const float w4 = d_scale * (bits_to_f32((q_2 & 7u) | 0x4b000000u) - 8388612.0f);
+  const float w5 = d_scale * (bits_to_f32(((q_2 >> 8u) & 7u) | 0x4b000000u) - 8388612.0f);
+  const float w6 = d_scale * (bits_to_f32(((q_2 >> 16u) & 7u) | 0x4b000000u) - 8388612.0f);
+  const float w7 = d_scale * (bits_to_f32(((q_2 >> 24u) & 7u) | 0x4b000000u) - 8388612.0f);
+  const ql_u32 scales_byte_2 = load_u8_a1(blocks, blocks_base + offset_2 + 106u);
+  const float scale_2 = bits_to_f32((((load_u8_a1(blocks, blocks_base + offset_2 + 98u) >> shift) & 15u) | (((scales_byte_2 >> shift) & 3u) << 4u)) | 0x4b000000u) - 8388640.0f;
   const float d_scale_2 = d * scale_2;
-  const ql_u32 q_2 = ((qs_word >> 2u) & 0x03030303u) | (((hmask_word >> (shift + 1u)) & 0x01010101u) << 2u);
-  const float w4 = d_scale_2 * float(int(q_2 & 7u) - 4);
-  const float w5 = d_scale_2 * float(int((q_2 >> 8u) & 7u) - 4);
-  const float w6 = d_scale_2 * float(int((q_2 >> 16u) & 7u) - 4);
-  const float w7 = d_scale_2 * float(int((q_2 >> 24u) & 7u) - 4);
-  const ql_u32 shift_2 = shift + 2u;
-  const float scale_3 = float(int(((load_u8_a1(blocks, blocks_base + offset + 100u) >> shift) & 15u) | (((scales_byte >> shift_2) & 3u) << 4u)) - 32);
+  const ql_u32 shift_2 = shift + 1u;
+  const ql_u32 q_3 = ((qs_word >> 2u) & 0x03030303u) | (((hmask_word >> shift_2) & 0x01010101u) << 2u);
+  const float w8 = d_scale_2 * (bits_to_f32((q_3 & 7u) | 0x4b000000u) - 8388612.0f);
+  const float w9 = d_scale_2 * (bits_to_f32(((q_3 >> 8u) & 7u) | 0x4b000000u) - 8388612.0f);
+  const float w10 = d_scale_2 * (bits_to_f32(((q_3 >> 16u) & 7u) | 0x4b000000u) - 8388612.0f);
+  const float w11 = d_scale_2 * (bits_to_f32(((q_3 >> 24u) & 7u) | 0x4b000000u) - 8388612.0f);
+  const ql_u32 q_4 = ((qs_word_2 >> 2u) & 0x03030303u) | (((hmask_word_2 >> shift_2) & 0x01010101u) << 2u);
+  const float w12 = d_scale_2 * (bits_to_f32((q_4 & 7u) | 0x4b000000u) - 8388612.0f);
+  const float w13 = d_scale_2 * (bits_to_f32(((q_4 >> 8u) & 7u) | 0x4b000000u) - 8388612.0f);
+  const float w14 = d_scale_2 * (bits_to_f32(((q_4 >> 16u) & 7u) | 0x4b000000u) - 8388612.0f);
+  const float w15 = d_scale_2 * (bits_to_f32(((q_4 >> 24u) & 7u) | 0x4b000000u) - 8388612.0f);
+  const ql_u32 shift_3 = shift + 2u;
+  const float scale_3 = bits_to_f32((((load_u8_a1(blocks, blocks_base + offset_2 + 100u) >> shift) & 15u) | (((scales_byte >> shift_3) & 3u) << 4u)) | 0x4b000000u) - 8388640.0f;
   const float d_scale_3 = d * scale_3;
-  const ql_u32 q_3 = ((qs_word >> 4u) & 0x03030303u) | (((hmask_word >> shift_2) & 0x01010101u) << 2u);
-  const float w8 = d_scale_3 * float(int(q_3 & 7u) - 4);
-  const float w9 = d_scale_3 * float(int((q_3 >> 8u) & 7u) - 4);
-  const float w10 = d_scale_3 * float(int((q_3 >> 16u) & 7u) - 4);
-  const float w11 = d_scale_3 * float(int((q_3 >> 24u) & 7u) - 4);
-  const float scale_4 = float(int(((load_u8_a1(blocks, blocks_base + offset + 102u) >> shift) & 15u) | (((scales_byte_2 >> shift_2) & 3u) << 4u)) - 32);
+  const ql_u32 q_5 = ((qs_word >> 4u) & 0x03030303u) | (((hmask_word >> shift_3) & 0x01010101u) << 2u);
+  const float w16 = d_scale_3 * (bits_to_f32((q_5 & 7u) | 0x4b000000u) - 8388612.0f);
+  const float w17 = d_scale_3 * (bits_to_f32(((q_5 >> 8u) & 7u) | 0x4b000000u) - 8388612.0f);
+  const float w18 = d_scale_3 * (bits_to_f32(((q_5 >> 16u) & 7u) | 0x4b000000u) - 8388612.0f);
+  const float w19 = d_scale_3 * (bits_to_f32(((q_5 >> 24u) & 7u) | 0x4b000000u) - 8388612.0f);
+  const ql_u32 q_6 = ((qs_word_2 >> 4u) & 0x03030303u) | (((hmask_word_2 >> shift_3) & 0x01010101u) << 2u);
+  const float w20 = d_scale_3 * (bits_to_f32((q_6 & 7u) | 0x4b000000u) - 8388612.0f);
+  const float w21 = d_scale_3 * (bits_to_f32(((q_6 >> 8u) & 7u) | 0x4b000000u) - 8388612.0f);
+  const float w22 = d_scale_3 * (bits_to_f32(((q_6 >> 16u) & 7u) | 0x4b000000u) - 8388612.0f);
+  const float w23 = d_scale_3 * (bits_to_f32(((q_6 >> 24u) & 7u) | 0x4b000000u) - 8388612.0f);
+  const float scale_4 = bits_to_f32((((load_u8_a1(blocks, blocks_base + offset_2 + 102u) >> shift) & 15u) | (((scales_byte_2 >> shift_3) & 3u) << 4u)) | 0x4b000000u) - 8388640.0f;
   const float d_scale_4 = d * scale_4;
-  const ql_u32 q_4 = ((qs_word >> 6u) & 0x03030303u) | (((hmask_word >> (shift + 3u)) & 0x01010101u) << 2u);
-  const float w12 = d_scale_4 * float(int(q_4 & 7u) - 4);
-  const float w13 = d_scale_4 * float(int((q_4 >> 8u) & 7u) - 4);
-  const float w14 = d_scale_4 * float(int((q_4 >> 16u) & 7u) - 4);
-  const float w15 = d_scale_4 * float(int((q_4 >> 24u) & 7u) - 4);
+  const ql_u32 shift_4 = shift + 3u;
+  const ql_u32 q_7 = ((qs_word >> 6u) & 0x03030303u) | (((hmask_word >> shift_4) & 0x01010101u) << 2u);
+  const float w24 = d_scale_4 * (bits_to_f32((q_7 & 7u) | 0x4b000000u) - 8388612.0f);
+  const float w25 = d_scale_4 * (bits_to_f32(((q_7 >> 8u) & 7u) | 0x4b000000u) - 8388612.0f);
+  const float w26 = d_scale_4 * (bits_to_f32(((q_7 >> 16u) & 7u) | 0x4b000000u) - 8388612.0f);
+  const float w27 = d_scale_4 * (bits_to_f32(((q_7 >> 24u) & 7u) | 0x4b000000u) - 8388612.0f);
+  const ql_u32 q_8 = ((qs_word_2 >> 6u) & 0x03030303u) | (((hmask_word_2 >> shift_4) & 0x01010101u) << 2u);
+  const float w28 = d_scale_4 * (bits_to_f32((q_8 & 7u) | 0x4b000000u) - 8388612.0f);
+  const float w29 = d_scale_4 * (bits_to_f32(((q_8 >> 8u) & 7u) | 0x4b000000u) - 8388612.0f);
+  const float w30 = d_scale_4 * (bits_to_f32(((q_8 >> 16u) & 7u) | 0x4b000000u) - 8388612.0f);
+  const float w31 = d_scale_4 * (bits_to_f32(((q_8 >> 24u) & 7u) | 0x4b000000u) - 8388612.0f);
   return Strip{ {
       {w0, w1, w2, w3},
       {w4, w5, w6, w7},
       {w8, w9, w10, w11},
       {w12, w13, w14, w15},
+      {w16, w17, w18, w19},
+      {w20, w21, w22, w23},
+      {w24, w25, w26, w27},
+      {w28, w29, w30, w31},
   } };
 }
 
-constexpr ql_u32 ROWS = 2;
+constexpr ql_u32 ROWS = 4;
 
 QL_KERNEL(WORKGROUP) q3_k_matvec_experts_f32(
     const ql_u8* __restrict__ blocks,

@@ -24,6 +24,7 @@ typedef unsigned long long ql_u64;
 #define ql_groups_x(threads) (__builtin_amdgcn_grid_size_x() / (threads))
 #define ql_fma(a, b, c) __builtin_fmaf(a, b, c)
 #define ql_copy(to, from, bytes) __builtin_memcpy(to, from, bytes)
+#define ql_leading_zeros(number) __builtin_clz(number)
 #else  // nvcc, NVRTC: compile with --fmad=false, which the bits of decoded weights may depend on
 #define QL_KERNEL(threads) extern "C" __global__ __launch_bounds__(threads) void
 #define QL_DEVICE static __device__ __forceinline__
@@ -37,6 +38,7 @@ typedef unsigned long long ql_u64;
 #define ql_groups_x(threads) gridDim.x
 #define ql_fma(a, b, c) fmaf(a, b, c)
 #define ql_copy(to, from, bytes) memcpy(to, from, bytes)
+#define ql_leading_zeros(number) __clz(number)
 #endif
 
 // Weights [n, k], activations [m, k], output rows of `stride` elements that start at `first`. Of mixtures
@@ -49,8 +51,8 @@ struct QlShape {
 
 constexpr ql_u32 WORKGROUP = 64;
 constexpr ql_u32 WEIGHTS = 32;  // in one unit of decoding
-constexpr ql_u32 STRIPS = 4;  // in one unit, each decoded by one thread
-constexpr ql_u32 QUADS = 2;  // in one strip
+constexpr ql_u32 STRIPS = 2;  // in one unit, each decoded by one thread
+constexpr ql_u32 QUADS = 4;  // in one strip
 
 // Number of this workgroup; a large grid is launched in two dimensions.
 QL_DEVICE ql_u64 ql_group() {
@@ -72,6 +74,7 @@ QL_DEVICE float bits_to_f32(ql_u32 bits) {
   return __builtin_bit_cast(float, bits);
 }
 
+
 struct Strip {
   Quad quads[QUADS];
 };
@@ -82,10 +85,12 @@ struct Places {
 
 // Index in the unit of the first weight of each quad.
 QL_DEVICE Places places(ql_u32 strip) {
-  const ql_u32 offset = strip * 8u;
+  const ql_u32 offset = strip * 16u;
   return Places{ {
       offset,
       offset + 4u,
+      offset + 8u,
+      offset + 12u,
   } };
 }
 
@@ -99,18 +104,30 @@ QL_DEVICE Strip decode(
   const ql_u32 blocks_unit = row * per_row + block;
   const ql_u64 blocks_base = (ql_u64)blocks_unit * 20u;
   const float d = bits_to_f32(load_u32_a4(blocks, blocks_base));
-  const ql_u32 qs_word = load_u32_a4(blocks, blocks_base + strip * 4u + 4u);
-  const float w0 = d * float(int(qs_word & 15u) - 8);
-  const float w1 = d * float(int((qs_word >> 4u) & 15u) - 8);
-  const float w2 = d * float(int((qs_word >> 8u) & 15u) - 8);
-  const float w3 = d * float(int((qs_word >> 12u) & 15u) - 8);
-  const float w4 = d * float(int((qs_word >> 16u) & 15u) - 8);
-  const float w5 = d * float(int((qs_word >> 20u) & 15u) - 8);
-  const float w6 = d * float(int((qs_word >> 24u) & 15u) - 8);
-  const float w7 = d * float(int(qs_word >> 28u) - 8);
+  const ql_u32 offset = strip * 8u;
+  const ql_u32 qs_word = load_u32_a4(blocks, blocks_base + offset + 4u);
+  const float w0 = d * (bits_to_f32((qs_word & 15u) | 0x4b000000u) - 8388616.0f);
+  const float w1 = d * (bits_to_f32(((qs_word >> 4u) & 15u) | 0x4b000000u) - 8388616.0f);
+  const float w2 = d * (bits_to_f32(((qs_word >> 8u) & 15u) | 0x4b000000u) - 8388616.0f);
+  const float w3 = d * (bits_to_f32(((qs_word >> 12u) & 15u) | 0x4b000000u) - 8388616.0f);
+  const float w4 = d * (bits_to_f32(((qs_word >> 16u) & 15u) | 0x4b000000u) - 8388616.0f);
+  const float w5 = d * (bits_to_f32(((qs_word >> 20u) & 15u) | 0x4b000000u) - 8388616.0f);
+  const float w6 = d * (bits_to_f32(((qs_word >> 24u) & 15u) | 0x4b000000u) - 8388616.0f);
+  const float w7 = d * (bits_to_f32((qs_word >> 28u) | 0x4b000000u) - 8388616.0f);
+  const ql_u32 qs_word_2 = load_u32_a4(blocks, blocks_base + offset + 8u);
+  const float w8 = d * (bits_to_f32((qs_word_2 & 15u) | 0x4b000000u) - 8388616.0f);
+  const float w9 = d * (bits_to_f32(((qs_word_2 >> 4u) & 15u) | 0x4b000000u) - 8388616.0f);
+  const float w10 = d * (bits_to_f32(((qs_word_2 >> 8u) & 15u) | 0x4b000000u) - 8388616.0f);
+  const float w11 = d * (bits_to_f32(((qs_word_2 >> 12u) & 15u) | 0x4b000000u) - 8388616.0f);
+  const float w12 = d * (bits_to_f32(((qs_word_2 >> 16u) & 15u) | 0x4b000000u) - 8388616.0f);
+  const float w13 = d * (bits_to_f32(((qs_word_2 >> 20u) & 15u) | 0x4b000000u) - 8388616.0f);
+  const float w14 = d * (bits_to_f32(((qs_word_2 >> 24u) & 15u) | 0x4b000000u) - 8388616.0f);
+  const float w15 = d * (bits_to_f32((qs_word_2 >> 28u) | 0x4b000000u) - 8388616.0f);
   return Strip{ {
       {w0, w1, w2, w3},
       {w4, w5, w6, w7},
+      {w8, w9, w10, w11},
+      {w12, w13, w14, w15},
   } };
 }
 

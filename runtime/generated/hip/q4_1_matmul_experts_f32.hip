@@ -25,6 +25,7 @@ typedef unsigned long long ql_u64;
 #define ql_groups_x(threads) (__builtin_amdgcn_grid_size_x() / (threads))
 #define ql_fma(a, b, c) __builtin_fmaf(a, b, c)
 #define ql_copy(to, from, bytes) __builtin_memcpy(to, from, bytes)
+#define ql_leading_zeros(number) __builtin_clz(number)
 #else  // nvcc, NVRTC: compile with --fmad=false, which the bits of decoded weights may depend on
 #define QL_KERNEL(threads) extern "C" __global__ __launch_bounds__(threads) void
 #define QL_DEVICE static __device__ __forceinline__
@@ -38,6 +39,7 @@ typedef unsigned long long ql_u64;
 #define ql_groups_x(threads) gridDim.x
 #define ql_fma(a, b, c) fmaf(a, b, c)
 #define ql_copy(to, from, bytes) memcpy(to, from, bytes)
+#define ql_leading_zeros(number) __clz(number)
 #endif
 
 // Weights [n, k], activations [m, k], output rows of `stride` elements that start at `first`. Of mixtures
@@ -113,6 +115,11 @@ QL_DEVICE float f16_to_f32(ql_u32 bits) {
 }
 #endif
 
+QL_DEVICE float bits_to_f32(ql_u32 bits) {
+  return __builtin_bit_cast(float, bits);
+}
+
+
 struct Strip {
   Quad quads[QUADS];
 };
@@ -143,14 +150,14 @@ QL_DEVICE Strip decode(
   const ql_u32 d_word = load_u32_a4(blocks, blocks_base);
   const float d = f16_to_f32(d_word & 65535u);
   const float m = f16_to_f32(d_word >> 16u);
-  const float w0 = float(qs_word & 15u) * d + m;
-  const float w1 = float((qs_word >> 8u) & 15u) * d + m;
-  const float w2 = float((qs_word >> 16u) & 15u) * d + m;
-  const float w3 = float((qs_word >> 24u) & 15u) * d + m;
-  const float w4 = float((qs_word >> 4u) & 15u) * d + m;
-  const float w5 = float((qs_word >> 12u) & 15u) * d + m;
-  const float w6 = float((qs_word >> 20u) & 15u) * d + m;
-  const float w7 = float(qs_word >> 28u) * d + m;
+  const float w0 = (bits_to_f32((qs_word & 15u) | 0x4b000000u) - 8388608.0f) * d + m;
+  const float w1 = (bits_to_f32(((qs_word >> 8u) & 15u) | 0x4b000000u) - 8388608.0f) * d + m;
+  const float w2 = (bits_to_f32(((qs_word >> 16u) & 15u) | 0x4b000000u) - 8388608.0f) * d + m;
+  const float w3 = (bits_to_f32(((qs_word >> 24u) & 15u) | 0x4b000000u) - 8388608.0f) * d + m;
+  const float w4 = (bits_to_f32(((qs_word >> 4u) & 15u) | 0x4b000000u) - 8388608.0f) * d + m;
+  const float w5 = (bits_to_f32(((qs_word >> 12u) & 15u) | 0x4b000000u) - 8388608.0f) * d + m;
+  const float w6 = (bits_to_f32(((qs_word >> 20u) & 15u) | 0x4b000000u) - 8388608.0f) * d + m;
+  const float w7 = (bits_to_f32((qs_word >> 28u) | 0x4b000000u) - 8388608.0f) * d + m;
   return Strip{ {
       {w0, w1, w2, w3},
       {w4, w5, w6, w7},

@@ -2,7 +2,7 @@
 //
 // 4-bit codes, one f16 scale and one f16 min per 32 weights
 // q4_1_matvec_experts_f32: y[m, used, n] = the matrices [n, k] that `indices` [m, used] names times x[m, k], and an
-// epilogue; 2 rows of a matrix per workgroup, whose threads stride over the strips of a row.
+// epilogue; 4 rows of a matrix per workgroup, whose threads stride over the strips of a row.
 
 typedef unsigned char ql_u8;
 typedef unsigned short ql_u16;
@@ -25,6 +25,7 @@ typedef unsigned long long ql_u64;
 #define ql_groups_x(threads) (__builtin_amdgcn_grid_size_x() / (threads))
 #define ql_fma(a, b, c) __builtin_fmaf(a, b, c)
 #define ql_copy(to, from, bytes) __builtin_memcpy(to, from, bytes)
+#define ql_leading_zeros(number) __builtin_clz(number)
 #else  // nvcc, NVRTC: compile with --fmad=false, which the bits of decoded weights may depend on
 #define QL_KERNEL(threads) extern "C" __global__ __launch_bounds__(threads) void
 #define QL_DEVICE static __device__ __forceinline__
@@ -38,6 +39,7 @@ typedef unsigned long long ql_u64;
 #define ql_groups_x(threads) gridDim.x
 #define ql_fma(a, b, c) fmaf(a, b, c)
 #define ql_copy(to, from, bytes) memcpy(to, from, bytes)
+#define ql_leading_zeros(number) __clz(number)
 #endif
 
 // Weights [n, k], activations [m, k], output rows of `stride` elements that start at `first`. Of mixtures
@@ -50,8 +52,8 @@ struct QlShape {
 
 constexpr ql_u32 WORKGROUP = 64;
 constexpr ql_u32 WEIGHTS = 32;  // in one unit of decoding
-constexpr ql_u32 STRIPS = 4;  // in one unit, each decoded by one thread
-constexpr ql_u32 QUADS = 2;  // in one strip
+constexpr ql_u32 STRIPS = 1;  // in one unit, each decoded by one thread
+constexpr ql_u32 QUADS = 8;  // in one strip
 
 // Number of this workgroup; a large grid is launched in two dimensions.
 QL_DEVICE ql_u64 ql_group() {
@@ -126,6 +128,22 @@ QL_DEVICE ql_u32 load_u32_a4(const ql_u8* bytes, ql_u64 at) {
   return word;
 }
 
+struct Words {
+  ql_u32 x, y, z, w;
+};
+
+QL_DEVICE ql_u32 word(const Words& words, ql_u32 index) {
+  const ql_u32 low = index & 1 ? words.y : words.x;
+  const ql_u32 high = index & 1 ? words.w : words.z;
+  return index & 2 ? high : low;
+}
+
+QL_DEVICE Words load_u128_a4(const ql_u8* bytes, ql_u64 at) {
+  Words words;
+  ql_copy(&words, __builtin_assume_aligned(bytes + at, 4), sizeof(words));
+  return words;
+}
+
 #if defined(QL_HOST)
 #elif defined(__HIP__)
 QL_DEVICE float f16_to_f32(ql_u32 bits) {
@@ -139,6 +157,11 @@ QL_DEVICE float f16_to_f32(ql_u32 bits) {
 }
 #endif
 
+QL_DEVICE float bits_to_f32(ql_u32 bits) {
+  return __builtin_bit_cast(float, bits);
+}
+
+
 struct Strip {
   Quad quads[QUADS];
 };
@@ -149,10 +172,15 @@ struct Places {
 
 // Index in the unit of the first weight of each quad.
 QL_DEVICE Places places(ql_u32 strip) {
-  const ql_u32 offset = strip * 4u;
   return Places{ {
-      offset,
-      offset + 16u,
+      0u,
+      4u,
+      8u,
+      12u,
+      16u,
+      20u,
+      24u,
+      28u,
   } };
 }
 
@@ -165,25 +193,59 @@ QL_DEVICE Strip decode(
   [[maybe_unused]] const ql_u32 per_row = shape.k / WEIGHTS;  // blocks
   const ql_u32 blocks_unit = row * per_row + block;
   const ql_u64 blocks_base = (ql_u64)blocks_unit * 20u;
-  const ql_u32 qs_word = load_u32_a4(blocks, blocks_base + strip * 4u + 4u);
-  const ql_u32 d_word = load_u32_a4(blocks, blocks_base);
+  const Words qs_words = load_u128_a4(blocks, blocks_base);
+  const ql_u32 qs_word = qs_words.y;
+  const ql_u32 d_word = qs_words.x;
   const float d = f16_to_f32(d_word & 65535u);
   const float m = f16_to_f32(d_word >> 16u);
-  const float w0 = float(qs_word & 15u) * d + m;
-  const float w1 = float((qs_word >> 8u) & 15u) * d + m;
-  const float w2 = float((qs_word >> 16u) & 15u) * d + m;
-  const float w3 = float((qs_word >> 24u) & 15u) * d + m;
-  const float w4 = float((qs_word >> 4u) & 15u) * d + m;
-  const float w5 = float((qs_word >> 12u) & 15u) * d + m;
-  const float w6 = float((qs_word >> 20u) & 15u) * d + m;
-  const float w7 = float(qs_word >> 28u) * d + m;
+  const float w0 = (bits_to_f32((qs_word & 15u) | 0x4b000000u) - 8388608.0f) * d + m;
+  const float w1 = (bits_to_f32(((qs_word >> 8u) & 15u) | 0x4b000000u) - 8388608.0f) * d + m;
+  const float w2 = (bits_to_f32(((qs_word >> 16u) & 15u) | 0x4b000000u) - 8388608.0f) * d + m;
+  const float w3 = (bits_to_f32(((qs_word >> 24u) & 15u) | 0x4b000000u) - 8388608.0f) * d + m;
+  const ql_u32 qs_word_2 = qs_words.z;
+  const float w4 = (bits_to_f32((qs_word_2 & 15u) | 0x4b000000u) - 8388608.0f) * d + m;
+  const float w5 = (bits_to_f32(((qs_word_2 >> 8u) & 15u) | 0x4b000000u) - 8388608.0f) * d + m;
+  const float w6 = (bits_to_f32(((qs_word_2 >> 16u) & 15u) | 0x4b000000u) - 8388608.0f) * d + m;
+  const float w7 = (bits_to_f32(((qs_word_2 >> 24u) & 15u) | 0x4b000000u) - 8388608.0f) * d + m;
+  const ql_u32 qs_word_3 = qs_words.w;
+  const float w8 = (bits_to_f32((qs_word_3 & 15u) | 0x4b000000u) - 8388608.0f) * d + m;
+  const float w9 = (bits_to_f32(((qs_word_3 >> 8u) & 15u) | 0x4b000000u) - 8388608.0f) * d + m;
+  const float w10 = (bits_to_f32(((qs_word_3 >> 16u) & 15u) | 0x4b000000u) - 8388608.0f) * d + m;
+  const float w11 = (bits_to_f32(((qs_word_3 >> 24u) & 15u) | 0x4b000000u) - 8388608.0f) * d + m;
+  const ql_u32 qs_word_4 = load_u32_a4(blocks, blocks_base + 16u);
+  const float w12 = (bits_to_f32((qs_word_4 & 15u) | 0x4b000000u) - 8388608.0f) * d + m;
+  const float w13 = (bits_to_f32(((qs_word_4 >> 8u) & 15u) | 0x4b000000u) - 8388608.0f) * d + m;
+  const float w14 = (bits_to_f32(((qs_word_4 >> 16u) & 15u) | 0x4b000000u) - 8388608.0f) * d + m;
+  const float w15 = (bits_to_f32(((qs_word_4 >> 24u) & 15u) | 0x4b000000u) - 8388608.0f) * d + m;
+  const float w16 = (bits_to_f32(((qs_word >> 4u) & 15u) | 0x4b000000u) - 8388608.0f) * d + m;
+  const float w17 = (bits_to_f32(((qs_word >> 12u) & 15u) | 0x4b000000u) - 8388608.0f) * d + m;
+  const float w18 = (bits_to_f32(((qs_word >> 20u) & 15u) | 0x4b000000u) - 8388608.0f) * d + m;
+  const float w19 = (bits_to_f32((qs_word >> 28u) | 0x4b000000u) - 8388608.0f) * d + m;
+  const float w20 = (bits_to_f32(((qs_word_2 >> 4u) & 15u) | 0x4b000000u) - 8388608.0f) * d + m;
+  const float w21 = (bits_to_f32(((qs_word_2 >> 12u) & 15u) | 0x4b000000u) - 8388608.0f) * d + m;
+  const float w22 = (bits_to_f32(((qs_word_2 >> 20u) & 15u) | 0x4b000000u) - 8388608.0f) * d + m;
+  const float w23 = (bits_to_f32((qs_word_2 >> 28u) | 0x4b000000u) - 8388608.0f) * d + m;
+  const float w24 = (bits_to_f32(((qs_word_3 >> 4u) & 15u) | 0x4b000000u) - 8388608.0f) * d + m;
+  const float w25 = (bits_to_f32(((qs_word_3 >> 12u) & 15u) | 0x4b000000u) - 8388608.0f) * d + m;
+  const float w26 = (bits_to_f32(((qs_word_3 >> 20u) & 15u) | 0x4b000000u) - 8388608.0f) * d + m;
+  const float w27 = (bits_to_f32((qs_word_3 >> 28u) | 0x4b000000u) - 8388608.0f) * d + m;
+  const float w28 = (bits_to_f32(((qs_word_4 >> 4u) & 15u) | 0x4b000000u) - 8388608.0f) * d + m;
+  const float w29 = (bits_to_f32(((qs_word_4 >> 12u) & 15u) | 0x4b000000u) - 8388608.0f) * d + m;
+  const float w30 = (bits_to_f32(((qs_word_4 >> 20u) & 15u) | 0x4b000000u) - 8388608.0f) * d + m;
+  const float w31 = (bits_to_f32((qs_word_4 >> 28u) | 0x4b000000u) - 8388608.0f) * d + m;
   return Strip{ {
       {w0, w1, w2, w3},
       {w4, w5, w6, w7},
+      {w8, w9, w10, w11},
+      {w12, w13, w14, w15},
+      {w16, w17, w18, w19},
+      {w20, w21, w22, w23},
+      {w24, w25, w26, w27},
+      {w28, w29, w30, w31},
   } };
 }
 
-constexpr ql_u32 ROWS = 2;
+constexpr ql_u32 ROWS = 4;
 
 QL_KERNEL(WORKGROUP) q4_1_matvec_experts_f32(
     const ql_u8* __restrict__ blocks,

@@ -24,6 +24,7 @@ typedef unsigned long long ql_u64;
 #define ql_groups_x(threads) (__builtin_amdgcn_grid_size_x() / (threads))
 #define ql_fma(a, b, c) __builtin_fmaf(a, b, c)
 #define ql_copy(to, from, bytes) __builtin_memcpy(to, from, bytes)
+#define ql_leading_zeros(number) __builtin_clz(number)
 #else  // nvcc, NVRTC: compile with --fmad=false, which the bits of decoded weights may depend on
 #define QL_KERNEL(threads) extern "C" __global__ __launch_bounds__(threads) void
 #define QL_DEVICE static __device__ __forceinline__
@@ -37,6 +38,7 @@ typedef unsigned long long ql_u64;
 #define ql_groups_x(threads) gridDim.x
 #define ql_fma(a, b, c) fmaf(a, b, c)
 #define ql_copy(to, from, bytes) memcpy(to, from, bytes)
+#define ql_leading_zeros(number) __clz(number)
 #endif
 
 // Weights [n, k], activations [m, k], output rows of `stride` elements that start at `first`. Of mixtures
@@ -49,8 +51,8 @@ struct QlShape {
 
 constexpr ql_u32 WORKGROUP = 64;
 constexpr ql_u32 WEIGHTS = 32;  // in one unit of decoding
-constexpr ql_u32 STRIPS = 4;  // in one unit, each decoded by one thread
-constexpr ql_u32 QUADS = 2;  // in one strip
+constexpr ql_u32 STRIPS = 2;  // in one unit, each decoded by one thread
+constexpr ql_u32 QUADS = 4;  // in one strip
 
 // Number of this workgroup; a large grid is launched in two dimensions.
 QL_DEVICE ql_u64 ql_group() {
@@ -93,6 +95,11 @@ QL_DEVICE float f16_to_f32(ql_u32 bits) {
 }
 #endif
 
+QL_DEVICE float bits_to_f32(ql_u32 bits) {
+  return __builtin_bit_cast(float, bits);
+}
+
+
 struct Strip {
   Quad quads[QUADS];
 };
@@ -103,10 +110,12 @@ struct Places {
 
 // Index in the unit of the first weight of each quad.
 QL_DEVICE Places places(ql_u32 strip) {
-  const ql_u32 offset = strip * 4u;
+  const ql_u32 offset = strip * 8u;
   return Places{ {
       offset,
+      offset + 4u,
       offset + 16u,
+      offset + 20u,
   } };
 }
 
@@ -117,29 +126,47 @@ QL_DEVICE Strip decode(
     ql_u32 block,
     ql_u32 strip) {
   [[maybe_unused]] const ql_u32 per_row = shape.k / WEIGHTS;  // blocks
+  const ql_u32 offset = strip * 8u;
   const ql_u32 blocks_unit = row * per_row + block;
   const ql_u64 blocks_base = (ql_u64)blocks_unit * 22u;
-  const ql_u32 qs_word = load_u32_a2(blocks, blocks_base + strip * 4u + 6u);
-  const ql_u32 offset = strip >> 1u;
-  const ql_u32 shift = (strip & 1u) * 4u;
-  const ql_u32 qh = (load_u8_a1(blocks, blocks_base + offset + 2u) >> shift) & 15u;
+  const ql_u32 qs_word = load_u32_a2(blocks, blocks_base + offset + 6u);
+  const ql_u32 qh_byte = load_u8_a1(blocks, blocks_base + strip + 2u);
+  const ql_u32 qh = qh_byte & 15u;
   const ql_u32 qh_2 = (qh | (qh << 14u)) & 0x00030003u;
   const ql_u32 q = (qs_word & 0x0f0f0f0fu) | (((qh_2 | (qh_2 << 7u)) & 0x01010101u) << 4u);
   const float d = f16_to_f32(load_u16_a2(blocks, blocks_base));
-  const float w0 = float(int(q & 31u) - 16) * d;
-  const float w1 = float(int((q >> 8u) & 31u) - 16) * d;
-  const float w2 = float(int((q >> 16u) & 31u) - 16) * d;
-  const float w3 = float(int((q >> 24u) & 31u) - 16) * d;
-  const ql_u32 qh_3 = (load_u8_a1(blocks, blocks_base + offset + 4u) >> shift) & 15u;
+  const float w0 = (bits_to_f32((q & 31u) | 0x4b000000u) - 8388624.0f) * d;
+  const float w1 = (bits_to_f32(((q >> 8u) & 31u) | 0x4b000000u) - 8388624.0f) * d;
+  const float w2 = (bits_to_f32(((q >> 16u) & 31u) | 0x4b000000u) - 8388624.0f) * d;
+  const float w3 = (bits_to_f32(((q >> 24u) & 31u) | 0x4b000000u) - 8388624.0f) * d;
+  const ql_u32 qs_word_2 = load_u32_a2(blocks, blocks_base + offset + 10u);
+  const ql_u32 qh_3 = qh_byte >> 4u;
   const ql_u32 qh_4 = (qh_3 | (qh_3 << 14u)) & 0x00030003u;
-  const ql_u32 q_2 = ((qs_word >> 4u) & 0x0f0f0f0fu) | (((qh_4 | (qh_4 << 7u)) & 0x01010101u) << 4u);
-  const float w4 = float(int(q_2 & 31u) - 16) * d;
-  const float w5 = float(int((q_2 >> 8u) & 31u) - 16) * d;
-  const float w6 = float(int((q_2 >> 16u) & 31u) - 16) * d;
-  const float w7 = float(int((q_2 >> 24u) & 31u) - 16) * d;
+  const ql_u32 q_2 = (qs_word_2 & 0x0f0f0f0fu) | (((qh_4 | (qh_4 << 7u)) & 0x01010101u) << 4u);
+  const float w4 = (bits_to_f32((q_2 & 31u) | 0x4b000000u) - 8388624.0f) * d;
+  const float w5 = (bits_to_f32(((q_2 >> 8u) & 31u) | 0x4b000000u) - 8388624.0f) * d;
+  const float w6 = (bits_to_f32(((q_2 >> 16u) & 31u) | 0x4b000000u) - 8388624.0f) * d;
+  const float w7 = (bits_to_f32(((q_2 >> 24u) & 31u) | 0x4b000000u) - 8388624.0f) * d;
+  const ql_u32 qh_byte_2 = load_u8_a1(blocks, blocks_base + strip + 4u);
+  const ql_u32 qh_5 = qh_byte_2 & 15u;
+  const ql_u32 qh_6 = (qh_5 | (qh_5 << 14u)) & 0x00030003u;
+  const ql_u32 q_3 = ((qs_word >> 4u) & 0x0f0f0f0fu) | (((qh_6 | (qh_6 << 7u)) & 0x01010101u) << 4u);
+  const float w8 = (bits_to_f32((q_3 & 31u) | 0x4b000000u) - 8388624.0f) * d;
+  const float w9 = (bits_to_f32(((q_3 >> 8u) & 31u) | 0x4b000000u) - 8388624.0f) * d;
+  const float w10 = (bits_to_f32(((q_3 >> 16u) & 31u) | 0x4b000000u) - 8388624.0f) * d;
+  const float w11 = (bits_to_f32(((q_3 >> 24u) & 31u) | 0x4b000000u) - 8388624.0f) * d;
+  const ql_u32 qh_7 = qh_byte_2 >> 4u;
+  const ql_u32 qh_8 = (qh_7 | (qh_7 << 14u)) & 0x00030003u;
+  const ql_u32 q_4 = ((qs_word_2 >> 4u) & 0x0f0f0f0fu) | (((qh_8 | (qh_8 << 7u)) & 0x01010101u) << 4u);
+  const float w12 = (bits_to_f32((q_4 & 31u) | 0x4b000000u) - 8388624.0f) * d;
+  const float w13 = (bits_to_f32(((q_4 >> 8u) & 31u) | 0x4b000000u) - 8388624.0f) * d;
+  const float w14 = (bits_to_f32(((q_4 >> 16u) & 31u) | 0x4b000000u) - 8388624.0f) * d;
+  const float w15 = (bits_to_f32(((q_4 >> 24u) & 31u) | 0x4b000000u) - 8388624.0f) * d;
   return Strip{ {
       {w0, w1, w2, w3},
       {w4, w5, w6, w7},
+      {w8, w9, w10, w11},
+      {w12, w13, w14, w15},
   } };
 }
 

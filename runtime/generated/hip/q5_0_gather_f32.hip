@@ -24,6 +24,7 @@ typedef unsigned long long ql_u64;
 #define ql_groups_x(threads) (__builtin_amdgcn_grid_size_x() / (threads))
 #define ql_fma(a, b, c) __builtin_fmaf(a, b, c)
 #define ql_copy(to, from, bytes) __builtin_memcpy(to, from, bytes)
+#define ql_leading_zeros(number) __builtin_clz(number)
 #else  // nvcc, NVRTC: compile with --fmad=false, which the bits of decoded weights may depend on
 #define QL_KERNEL(threads) extern "C" __global__ __launch_bounds__(threads) void
 #define QL_DEVICE static __device__ __forceinline__
@@ -37,6 +38,7 @@ typedef unsigned long long ql_u64;
 #define ql_groups_x(threads) gridDim.x
 #define ql_fma(a, b, c) fmaf(a, b, c)
 #define ql_copy(to, from, bytes) memcpy(to, from, bytes)
+#define ql_leading_zeros(number) __clz(number)
 #endif
 
 // Weights [n, k], activations [m, k], output rows of `stride` elements that start at `first`. Of mixtures
@@ -93,6 +95,11 @@ QL_DEVICE float f16_to_f32(ql_u32 bits) {
 }
 #endif
 
+QL_DEVICE float bits_to_f32(ql_u32 bits) {
+  return __builtin_bit_cast(float, bits);
+}
+
+
 struct Strip {
   Quad quads[QUADS];
 };
@@ -126,17 +133,17 @@ QL_DEVICE Strip decode(
   const ql_u32 qh_2 = (qh | (qh << 14u)) & 0x00030003u;
   const ql_u32 q = (qs_word & 0x0f0f0f0fu) | (((qh_2 | (qh_2 << 7u)) & 0x01010101u) << 4u);
   const float d = f16_to_f32(load_u16_a2(blocks, blocks_base));
-  const float w0 = float(int(q & 31u) - 16) * d;
-  const float w1 = float(int((q >> 8u) & 31u) - 16) * d;
-  const float w2 = float(int((q >> 16u) & 31u) - 16) * d;
-  const float w3 = float(int((q >> 24u) & 31u) - 16) * d;
+  const float w0 = (bits_to_f32((q & 31u) | 0x4b000000u) - 8388624.0f) * d;
+  const float w1 = (bits_to_f32(((q >> 8u) & 31u) | 0x4b000000u) - 8388624.0f) * d;
+  const float w2 = (bits_to_f32(((q >> 16u) & 31u) | 0x4b000000u) - 8388624.0f) * d;
+  const float w3 = (bits_to_f32(((q >> 24u) & 31u) | 0x4b000000u) - 8388624.0f) * d;
   const ql_u32 qh_3 = (load_u8_a1(blocks, blocks_base + offset + 4u) >> shift) & 15u;
   const ql_u32 qh_4 = (qh_3 | (qh_3 << 14u)) & 0x00030003u;
   const ql_u32 q_2 = ((qs_word >> 4u) & 0x0f0f0f0fu) | (((qh_4 | (qh_4 << 7u)) & 0x01010101u) << 4u);
-  const float w4 = float(int(q_2 & 31u) - 16) * d;
-  const float w5 = float(int((q_2 >> 8u) & 31u) - 16) * d;
-  const float w6 = float(int((q_2 >> 16u) & 31u) - 16) * d;
-  const float w7 = float(int((q_2 >> 24u) & 31u) - 16) * d;
+  const float w4 = (bits_to_f32((q_2 & 31u) | 0x4b000000u) - 8388624.0f) * d;
+  const float w5 = (bits_to_f32(((q_2 >> 8u) & 31u) | 0x4b000000u) - 8388624.0f) * d;
+  const float w6 = (bits_to_f32(((q_2 >> 16u) & 31u) | 0x4b000000u) - 8388624.0f) * d;
+  const float w7 = (bits_to_f32(((q_2 >> 24u) & 31u) | 0x4b000000u) - 8388624.0f) * d;
   return Strip{ {
       {w0, w1, w2, w3},
       {w4, w5, w6, w7},

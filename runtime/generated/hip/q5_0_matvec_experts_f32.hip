@@ -2,7 +2,7 @@
 //
 // 5-bit codes, one f16 scale per 32 weights
 // q5_0_matvec_experts_f32: y[m, used, n] = the matrices [n, k] that `indices` [m, used] names times x[m, k], and an
-// epilogue; 2 rows of a matrix per workgroup, whose threads stride over the strips of a row.
+// epilogue; 4 rows of a matrix per workgroup, whose threads stride over the strips of a row.
 
 typedef unsigned char ql_u8;
 typedef unsigned short ql_u16;
@@ -25,6 +25,7 @@ typedef unsigned long long ql_u64;
 #define ql_groups_x(threads) (__builtin_amdgcn_grid_size_x() / (threads))
 #define ql_fma(a, b, c) __builtin_fmaf(a, b, c)
 #define ql_copy(to, from, bytes) __builtin_memcpy(to, from, bytes)
+#define ql_leading_zeros(number) __builtin_clz(number)
 #else  // nvcc, NVRTC: compile with --fmad=false, which the bits of decoded weights may depend on
 #define QL_KERNEL(threads) extern "C" __global__ __launch_bounds__(threads) void
 #define QL_DEVICE static __device__ __forceinline__
@@ -38,6 +39,7 @@ typedef unsigned long long ql_u64;
 #define ql_groups_x(threads) gridDim.x
 #define ql_fma(a, b, c) fmaf(a, b, c)
 #define ql_copy(to, from, bytes) memcpy(to, from, bytes)
+#define ql_leading_zeros(number) __clz(number)
 #endif
 
 // Weights [n, k], activations [m, k], output rows of `stride` elements that start at `first`. Of mixtures
@@ -50,8 +52,8 @@ struct QlShape {
 
 constexpr ql_u32 WORKGROUP = 64;
 constexpr ql_u32 WEIGHTS = 32;  // in one unit of decoding
-constexpr ql_u32 STRIPS = 4;  // in one unit, each decoded by one thread
-constexpr ql_u32 QUADS = 2;  // in one strip
+constexpr ql_u32 STRIPS = 1;  // in one unit, each decoded by one thread
+constexpr ql_u32 QUADS = 8;  // in one strip
 
 // Number of this workgroup; a large grid is launched in two dimensions.
 QL_DEVICE ql_u64 ql_group() {
@@ -132,10 +134,31 @@ QL_DEVICE ql_u32 load_u16_a2(const ql_u8* bytes, ql_u64 at) {
   return word;
 }
 
-QL_DEVICE ql_u32 load_u32_a2(const ql_u8* bytes, ql_u64 at) {
-  ql_u32 word;
-  ql_copy(&word, __builtin_assume_aligned(bytes + at, 2), sizeof(word));
-  return word;
+struct Words {
+  ql_u32 x, y, z, w;
+};
+
+QL_DEVICE ql_u32 word(const Words& words, ql_u32 index) {
+  const ql_u32 low = index & 1 ? words.y : words.x;
+  const ql_u32 high = index & 1 ? words.w : words.z;
+  return index & 2 ? high : low;
+}
+
+// AMD's loads take any address; NVIDIA's begin at whole words, which are shifted.
+QL_DEVICE Words load_u128_a2(const ql_u8* bytes, ql_u64 at) {
+  Words words;
+#if defined(QL_HOST) || defined(__HIP__)
+  ql_copy(&words, __builtin_assume_aligned(bytes + at, 2), sizeof(words));
+#else
+  const ql_u32 skew = (ql_u32)((ql_u64)(bytes + at) & 3);
+  const ql_u32* from = (const ql_u32*)(bytes + at - skew);
+  const ql_u32 y = from[1], z = from[2], w = from[3];
+  words.x = __funnelshift_r(from[0], y, skew * 8);
+  words.y = __funnelshift_r(y, z, skew * 8);
+  words.z = __funnelshift_r(z, w, skew * 8);
+  words.w = __funnelshift_r(w, from[4], skew * 8);
+#endif
+  return words;
 }
 
 #if defined(QL_HOST)
@@ -151,6 +174,11 @@ QL_DEVICE float f16_to_f32(ql_u32 bits) {
 }
 #endif
 
+QL_DEVICE float bits_to_f32(ql_u32 bits) {
+  return __builtin_bit_cast(float, bits);
+}
+
+
 struct Strip {
   Quad quads[QUADS];
 };
@@ -161,10 +189,15 @@ struct Places {
 
 // Index in the unit of the first weight of each quad.
 QL_DEVICE Places places(ql_u32 strip) {
-  const ql_u32 offset = strip * 4u;
   return Places{ {
-      offset,
-      offset + 16u,
+      0u,
+      4u,
+      8u,
+      12u,
+      16u,
+      20u,
+      24u,
+      28u,
   } };
 }
 
@@ -177,31 +210,85 @@ QL_DEVICE Strip decode(
   [[maybe_unused]] const ql_u32 per_row = shape.k / WEIGHTS;  // blocks
   const ql_u32 blocks_unit = row * per_row + block;
   const ql_u64 blocks_base = (ql_u64)blocks_unit * 22u;
-  const ql_u32 qs_word = load_u32_a2(blocks, blocks_base + strip * 4u + 6u);
-  const ql_u32 offset = strip >> 1u;
-  const ql_u32 shift = (strip & 1u) * 4u;
-  const ql_u32 qh = (load_u8_a1(blocks, blocks_base + offset + 2u) >> shift) & 15u;
+  const Words qs_words = load_u128_a2(blocks, blocks_base + 6u);
+  const ql_u32 qs_word = qs_words.x;
+  const ql_u32 qh_byte = load_u8_a1(blocks, blocks_base + 2u);
+  const ql_u32 qh = qh_byte & 15u;
   const ql_u32 qh_2 = (qh | (qh << 14u)) & 0x00030003u;
   const ql_u32 q = (qs_word & 0x0f0f0f0fu) | (((qh_2 | (qh_2 << 7u)) & 0x01010101u) << 4u);
   const float d = f16_to_f32(load_u16_a2(blocks, blocks_base));
-  const float w0 = float(int(q & 31u) - 16) * d;
-  const float w1 = float(int((q >> 8u) & 31u) - 16) * d;
-  const float w2 = float(int((q >> 16u) & 31u) - 16) * d;
-  const float w3 = float(int((q >> 24u) & 31u) - 16) * d;
-  const ql_u32 qh_3 = (load_u8_a1(blocks, blocks_base + offset + 4u) >> shift) & 15u;
+  const float w0 = (bits_to_f32((q & 31u) | 0x4b000000u) - 8388624.0f) * d;
+  const float w1 = (bits_to_f32(((q >> 8u) & 31u) | 0x4b000000u) - 8388624.0f) * d;
+  const float w2 = (bits_to_f32(((q >> 16u) & 31u) | 0x4b000000u) - 8388624.0f) * d;
+  const float w3 = (bits_to_f32(((q >> 24u) & 31u) | 0x4b000000u) - 8388624.0f) * d;
+  const ql_u32 qs_word_2 = qs_words.y;
+  const ql_u32 qh_3 = qh_byte >> 4u;
   const ql_u32 qh_4 = (qh_3 | (qh_3 << 14u)) & 0x00030003u;
-  const ql_u32 q_2 = ((qs_word >> 4u) & 0x0f0f0f0fu) | (((qh_4 | (qh_4 << 7u)) & 0x01010101u) << 4u);
-  const float w4 = float(int(q_2 & 31u) - 16) * d;
-  const float w5 = float(int((q_2 >> 8u) & 31u) - 16) * d;
-  const float w6 = float(int((q_2 >> 16u) & 31u) - 16) * d;
-  const float w7 = float(int((q_2 >> 24u) & 31u) - 16) * d;
+  const ql_u32 q_2 = (qs_word_2 & 0x0f0f0f0fu) | (((qh_4 | (qh_4 << 7u)) & 0x01010101u) << 4u);
+  const float w4 = (bits_to_f32((q_2 & 31u) | 0x4b000000u) - 8388624.0f) * d;
+  const float w5 = (bits_to_f32(((q_2 >> 8u) & 31u) | 0x4b000000u) - 8388624.0f) * d;
+  const float w6 = (bits_to_f32(((q_2 >> 16u) & 31u) | 0x4b000000u) - 8388624.0f) * d;
+  const float w7 = (bits_to_f32(((q_2 >> 24u) & 31u) | 0x4b000000u) - 8388624.0f) * d;
+  const ql_u32 qs_word_3 = qs_words.z;
+  const ql_u32 qh_byte_2 = load_u8_a1(blocks, blocks_base + 3u);
+  const ql_u32 qh_5 = qh_byte_2 & 15u;
+  const ql_u32 qh_6 = (qh_5 | (qh_5 << 14u)) & 0x00030003u;
+  const ql_u32 q_3 = (qs_word_3 & 0x0f0f0f0fu) | (((qh_6 | (qh_6 << 7u)) & 0x01010101u) << 4u);
+  const float w8 = (bits_to_f32((q_3 & 31u) | 0x4b000000u) - 8388624.0f) * d;
+  const float w9 = (bits_to_f32(((q_3 >> 8u) & 31u) | 0x4b000000u) - 8388624.0f) * d;
+  const float w10 = (bits_to_f32(((q_3 >> 16u) & 31u) | 0x4b000000u) - 8388624.0f) * d;
+  const float w11 = (bits_to_f32(((q_3 >> 24u) & 31u) | 0x4b000000u) - 8388624.0f) * d;
+  const ql_u32 qs_word_4 = qs_words.w;
+  const ql_u32 qh_7 = qh_byte_2 >> 4u;
+  const ql_u32 qh_8 = (qh_7 | (qh_7 << 14u)) & 0x00030003u;
+  const ql_u32 q_4 = (qs_word_4 & 0x0f0f0f0fu) | (((qh_8 | (qh_8 << 7u)) & 0x01010101u) << 4u);
+  const float w12 = (bits_to_f32((q_4 & 31u) | 0x4b000000u) - 8388624.0f) * d;
+  const float w13 = (bits_to_f32(((q_4 >> 8u) & 31u) | 0x4b000000u) - 8388624.0f) * d;
+  const float w14 = (bits_to_f32(((q_4 >> 16u) & 31u) | 0x4b000000u) - 8388624.0f) * d;
+  const float w15 = (bits_to_f32(((q_4 >> 24u) & 31u) | 0x4b000000u) - 8388624.0f) * d;
+  const ql_u32 qh_byte_3 = load_u8_a1(blocks, blocks_base + 4u);
+  const ql_u32 qh_9 = qh_byte_3 & 15u;
+  const ql_u32 qh_10 = (qh_9 | (qh_9 << 14u)) & 0x00030003u;
+  const ql_u32 q_5 = ((qs_word >> 4u) & 0x0f0f0f0fu) | (((qh_10 | (qh_10 << 7u)) & 0x01010101u) << 4u);
+  const float w16 = (bits_to_f32((q_5 & 31u) | 0x4b000000u) - 8388624.0f) * d;
+  const float w17 = (bits_to_f32(((q_5 >> 8u) & 31u) | 0x4b000000u) - 8388624.0f) * d;
+  const float w18 = (bits_to_f32(((q_5 >> 16u) & 31u) | 0x4b000000u) - 8388624.0f) * d;
+  const float w19 = (bits_to_f32(((q_5 >> 24u) & 31u) | 0x4b000000u) - 8388624.0f) * d;
+  const ql_u32 qh_11 = qh_byte_3 >> 4u;
+  const ql_u32 qh_12 = (qh_11 | (qh_11 << 14u)) & 0x00030003u;
+  const ql_u32 q_6 = ((qs_word_2 >> 4u) & 0x0f0f0f0fu) | (((qh_12 | (qh_12 << 7u)) & 0x01010101u) << 4u);
+  const float w20 = (bits_to_f32((q_6 & 31u) | 0x4b000000u) - 8388624.0f) * d;
+  const float w21 = (bits_to_f32(((q_6 >> 8u) & 31u) | 0x4b000000u) - 8388624.0f) * d;
+  const float w22 = (bits_to_f32(((q_6 >> 16u) & 31u) | 0x4b000000u) - 8388624.0f) * d;
+  const float w23 = (bits_to_f32(((q_6 >> 24u) & 31u) | 0x4b000000u) - 8388624.0f) * d;
+  const ql_u32 qh_byte_4 = load_u8_a1(blocks, blocks_base + 5u);
+  const ql_u32 qh_13 = qh_byte_4 & 15u;
+  const ql_u32 qh_14 = (qh_13 | (qh_13 << 14u)) & 0x00030003u;
+  const ql_u32 q_7 = ((qs_word_3 >> 4u) & 0x0f0f0f0fu) | (((qh_14 | (qh_14 << 7u)) & 0x01010101u) << 4u);
+  const float w24 = (bits_to_f32((q_7 & 31u) | 0x4b000000u) - 8388624.0f) * d;
+  const float w25 = (bits_to_f32(((q_7 >> 8u) & 31u) | 0x4b000000u) - 8388624.0f) * d;
+  const float w26 = (bits_to_f32(((q_7 >> 16u) & 31u) | 0x4b000000u) - 8388624.0f) * d;
+  const float w27 = (bits_to_f32(((q_7 >> 24u) & 31u) | 0x4b000000u) - 8388624.0f) * d;
+  const ql_u32 qh_15 = qh_byte_4 >> 4u;
+  const ql_u32 qh_16 = (qh_15 | (qh_15 << 14u)) & 0x00030003u;
+  const ql_u32 q_8 = ((qs_word_4 >> 4u) & 0x0f0f0f0fu) | (((qh_16 | (qh_16 << 7u)) & 0x01010101u) << 4u);
+  const float w28 = (bits_to_f32((q_8 & 31u) | 0x4b000000u) - 8388624.0f) * d;
+  const float w29 = (bits_to_f32(((q_8 >> 8u) & 31u) | 0x4b000000u) - 8388624.0f) * d;
+  const float w30 = (bits_to_f32(((q_8 >> 16u) & 31u) | 0x4b000000u) - 8388624.0f) * d;
+  const float w31 = (bits_to_f32(((q_8 >> 24u) & 31u) | 0x4b000000u) - 8388624.0f) * d;
   return Strip{ {
       {w0, w1, w2, w3},
       {w4, w5, w6, w7},
+      {w8, w9, w10, w11},
+      {w12, w13, w14, w15},
+      {w16, w17, w18, w19},
+      {w20, w21, w22, w23},
+      {w24, w25, w26, w27},
+      {w28, w29, w30, w31},
   } };
 }
 
-constexpr ql_u32 ROWS = 2;
+constexpr ql_u32 ROWS = 4;
 
 QL_KERNEL(WORKGROUP) q5_0_matvec_experts_f32(
     const ql_u8* __restrict__ blocks,

@@ -24,6 +24,7 @@ typedef unsigned long long ql_u64;
 #define ql_groups_x(threads) (__builtin_amdgcn_grid_size_x() / (threads))
 #define ql_fma(a, b, c) __builtin_fmaf(a, b, c)
 #define ql_copy(to, from, bytes) __builtin_memcpy(to, from, bytes)
+#define ql_leading_zeros(number) __builtin_clz(number)
 #else  // nvcc, NVRTC: compile with --fmad=false, which the bits of decoded weights may depend on
 #define QL_KERNEL(threads) extern "C" __global__ __launch_bounds__(threads) void
 #define QL_DEVICE static __device__ __forceinline__
@@ -37,6 +38,7 @@ typedef unsigned long long ql_u64;
 #define ql_groups_x(threads) gridDim.x
 #define ql_fma(a, b, c) fmaf(a, b, c)
 #define ql_copy(to, from, bytes) memcpy(to, from, bytes)
+#define ql_leading_zeros(number) __clz(number)
 #endif
 
 // Weights [n, k], activations [m, k], output rows of `stride` elements that start at `first`. Of mixtures
@@ -81,6 +83,11 @@ QL_DEVICE float f16_to_f32(ql_u32 bits) {
 }
 #endif
 
+QL_DEVICE float bits_to_f32(ql_u32 bits) {
+  return __builtin_bit_cast(float, bits);
+}
+
+
 struct Strip {
   Quad quads[QUADS];
 };
@@ -116,17 +123,17 @@ QL_DEVICE Strip decode(
   const ql_u32 d_word = load_u32_a4(blocks, blocks_base);
   const float d = f16_to_f32(d_word & 65535u);
   const float m = f16_to_f32(d_word >> 16u);
-  const float w0 = float(q & 31u) * d + m;
-  const float w1 = float((q >> 8u) & 31u) * d + m;
-  const float w2 = float((q >> 16u) & 31u) * d + m;
-  const float w3 = float((q >> 24u) & 31u) * d + m;
+  const float w0 = (bits_to_f32((q & 31u) | 0x4b000000u) - 8388608.0f) * d + m;
+  const float w1 = (bits_to_f32(((q >> 8u) & 31u) | 0x4b000000u) - 8388608.0f) * d + m;
+  const float w2 = (bits_to_f32(((q >> 16u) & 31u) | 0x4b000000u) - 8388608.0f) * d + m;
+  const float w3 = (bits_to_f32(((q >> 24u) & 31u) | 0x4b000000u) - 8388608.0f) * d + m;
   const ql_u32 qh_3 = (qh_word >> (shift + 16u)) & 15u;
   const ql_u32 qh_4 = (qh_3 | (qh_3 << 14u)) & 0x00030003u;
   const ql_u32 q_2 = ((qs_word >> 4u) & 0x0f0f0f0fu) | (((qh_4 | (qh_4 << 7u)) & 0x01010101u) << 4u);
-  const float w4 = float(q_2 & 31u) * d + m;
-  const float w5 = float((q_2 >> 8u) & 31u) * d + m;
-  const float w6 = float((q_2 >> 16u) & 31u) * d + m;
-  const float w7 = float((q_2 >> 24u) & 31u) * d + m;
+  const float w4 = (bits_to_f32((q_2 & 31u) | 0x4b000000u) - 8388608.0f) * d + m;
+  const float w5 = (bits_to_f32(((q_2 >> 8u) & 31u) | 0x4b000000u) - 8388608.0f) * d + m;
+  const float w6 = (bits_to_f32(((q_2 >> 16u) & 31u) | 0x4b000000u) - 8388608.0f) * d + m;
+  const float w7 = (bits_to_f32(((q_2 >> 24u) & 31u) | 0x4b000000u) - 8388608.0f) * d + m;
   return Strip{ {
       {w0, w1, w2, w3},
       {w4, w5, w6, w7},

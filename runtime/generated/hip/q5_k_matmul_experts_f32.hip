@@ -25,6 +25,7 @@ typedef unsigned long long ql_u64;
 #define ql_groups_x(threads) (__builtin_amdgcn_grid_size_x() / (threads))
 #define ql_fma(a, b, c) __builtin_fmaf(a, b, c)
 #define ql_copy(to, from, bytes) __builtin_memcpy(to, from, bytes)
+#define ql_leading_zeros(number) __builtin_clz(number)
 #else  // nvcc, NVRTC: compile with --fmad=false, which the bits of decoded weights may depend on
 #define QL_KERNEL(threads) extern "C" __global__ __launch_bounds__(threads) void
 #define QL_DEVICE static __device__ __forceinline__
@@ -38,6 +39,7 @@ typedef unsigned long long ql_u64;
 #define ql_groups_x(threads) gridDim.x
 #define ql_fma(a, b, c) fmaf(a, b, c)
 #define ql_copy(to, from, bytes) memcpy(to, from, bytes)
+#define ql_leading_zeros(number) __clz(number)
 #endif
 
 // Weights [n, k], activations [m, k], output rows of `stride` elements that start at `first`. Of mixtures
@@ -100,6 +102,22 @@ QL_DEVICE ql_u32 load_u32_a4(const ql_u8* bytes, ql_u64 at) {
   return word;
 }
 
+struct Words {
+  ql_u32 x, y, z, w;
+};
+
+QL_DEVICE ql_u32 word(const Words& words, ql_u32 index) {
+  const ql_u32 low = index & 1 ? words.y : words.x;
+  const ql_u32 high = index & 1 ? words.w : words.z;
+  return index & 2 ? high : low;
+}
+
+QL_DEVICE Words load_u128_a16(const ql_u8* bytes, ql_u64 at) {
+  Words words;
+  ql_copy(&words, __builtin_assume_aligned(bytes + at, 16), sizeof(words));
+  return words;
+}
+
 #if defined(QL_HOST)
 #elif defined(__HIP__)
 QL_DEVICE float f16_to_f32(ql_u32 bits) {
@@ -112,6 +130,11 @@ QL_DEVICE float f16_to_f32(ql_u32 bits) {
   return value;
 }
 #endif
+
+QL_DEVICE float bits_to_f32(ql_u32 bits) {
+  return __builtin_bit_cast(float, bits);
+}
+
 
 struct Strip {
   Quad quads[QUADS];
@@ -140,15 +163,16 @@ QL_DEVICE Strip decode(
   const ql_u32 offset = strip >> 3u;
   const ql_u32 blocks_unit = row * per_row + block;
   const ql_u64 blocks_base = (ql_u64)blocks_unit * 176u;
-  const ql_u32 d_word = load_u32_a4(blocks, blocks_base);
+  const Words d_words = load_u128_a16(blocks, blocks_base);
+  const ql_u32 d_word = d_words.x;
   const float d = f16_to_f32(d_word & 65535u);
   const ql_u32 offset_2 = strip >> 4u;
   const ql_u32 shift = (offset & 1u) * 16u;
-  const ql_u32 scales_word = load_u32_a4(blocks, blocks_base + offset_2 * 8u + 4u);
+  const ql_u32 scales_word = word(d_words, (offset_2 * 8u + 4u) >> 2u);
   const ql_u32 offset_3 = shift + offset_2 * 2u;
   const ql_u32 shift_2 = offset_3 + 4u;
-  const ql_u32 scales_word_2 = load_u32_a4(blocks, blocks_base + 4u);
-  const float scale = float(((scales_word >> shift) & 15u) | (((scales_word_2 >> shift_2) & 3u) << 4u));
+  const ql_u32 scales_word_2 = d_words.y;
+  const float scale = bits_to_f32((((scales_word >> shift) & 15u) | (((scales_word_2 >> shift_2) & 3u) << 4u)) | 0x4b000000u) - 8388608.0f;
   const float d_scale = d * scale;
   const ql_u32 qs_word = load_u32_a4(blocks, blocks_base + strip * 4u + 48u);
   const ql_u32 shift_3 = offset * 2u;
@@ -157,24 +181,24 @@ QL_DEVICE Strip decode(
   const float dmin = f16_to_f32(d_word >> 16u);
   const ql_u32 offset_4 = offset_2 * 4u;
   const ql_u32 shift_4 = shift + offset_4;
-  const ql_u32 scales_word_3 = load_u32_a4(blocks, blocks_base + offset_4 + 8u);
-  const ql_u32 scales_word_4 = load_u32_a4(blocks, blocks_base + 8u);
-  const float min_ = float(((scales_word_3 >> shift_4) & 15u) | (((scales_word_4 >> shift_2) & 3u) << 4u));
+  const ql_u32 scales_word_3 = word(d_words, (offset_4 + 8u) >> 2u);
+  const ql_u32 scales_word_4 = d_words.z;
+  const float min_ = bits_to_f32((((scales_word_3 >> shift_4) & 15u) | (((scales_word_4 >> shift_2) & 3u) << 4u)) | 0x4b000000u) - 8388608.0f;
   const float dmin_min = dmin * min_;
-  const float w0 = d_scale * float(q & 31u) - dmin_min;
-  const float w1 = d_scale * float((q >> 8u) & 31u) - dmin_min;
-  const float w2 = d_scale * float((q >> 16u) & 31u) - dmin_min;
-  const float w3 = d_scale * float((q >> 24u) & 31u) - dmin_min;
+  const float w0 = d_scale * (bits_to_f32((q & 31u) | 0x4b000000u) - 8388608.0f) - dmin_min;
+  const float w1 = d_scale * (bits_to_f32(((q >> 8u) & 31u) | 0x4b000000u) - 8388608.0f) - dmin_min;
+  const float w2 = d_scale * (bits_to_f32(((q >> 16u) & 31u) | 0x4b000000u) - 8388608.0f) - dmin_min;
+  const float w3 = d_scale * (bits_to_f32(((q >> 24u) & 31u) | 0x4b000000u) - 8388608.0f) - dmin_min;
   const ql_u32 shift_5 = offset_3 + 12u;
-  const float scale_2 = float(((scales_word >> (shift + 8u)) & 15u) | (((scales_word_2 >> shift_5) & 3u) << 4u));
+  const float scale_2 = bits_to_f32((((scales_word >> (shift + 8u)) & 15u) | (((scales_word_2 >> shift_5) & 3u) << 4u)) | 0x4b000000u) - 8388608.0f;
   const float d_scale_2 = d * scale_2;
   const ql_u32 q_2 = ((qs_word >> 4u) & 0x0f0f0f0fu) | (((qh_word >> (shift_3 + 1u)) & 0x01010101u) << 4u);
-  const float min_2 = float(((scales_word_3 >> (shift_4 + 8u)) & 15u) | (((scales_word_4 >> shift_5) & 3u) << 4u));
+  const float min_2 = bits_to_f32((((scales_word_3 >> (shift_4 + 8u)) & 15u) | (((scales_word_4 >> shift_5) & 3u) << 4u)) | 0x4b000000u) - 8388608.0f;
   const float dmin_min_2 = dmin * min_2;
-  const float w4 = d_scale_2 * float(q_2 & 31u) - dmin_min_2;
-  const float w5 = d_scale_2 * float((q_2 >> 8u) & 31u) - dmin_min_2;
-  const float w6 = d_scale_2 * float((q_2 >> 16u) & 31u) - dmin_min_2;
-  const float w7 = d_scale_2 * float((q_2 >> 24u) & 31u) - dmin_min_2;
+  const float w4 = d_scale_2 * (bits_to_f32((q_2 & 31u) | 0x4b000000u) - 8388608.0f) - dmin_min_2;
+  const float w5 = d_scale_2 * (bits_to_f32(((q_2 >> 8u) & 31u) | 0x4b000000u) - 8388608.0f) - dmin_min_2;
+  const float w6 = d_scale_2 * (bits_to_f32(((q_2 >> 16u) & 31u) | 0x4b000000u) - 8388608.0f) - dmin_min_2;
+  const float w7 = d_scale_2 * (bits_to_f32(((q_2 >> 24u) & 31u) | 0x4b000000u) - 8388608.0f) - dmin_min_2;
   return Strip{ {
       {w0, w1, w2, w3},
       {w4, w5, w6, w7},

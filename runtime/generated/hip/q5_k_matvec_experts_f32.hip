@@ -2,7 +2,7 @@
 //
 // 5-bit k-quant, 8 groups of 32 with 6-bit scales and mins
 // q5_k_matvec_experts_f32: y[m, used, n] = the matrices [n, k] that `indices` [m, used] names times x[m, k], and an
-// epilogue; 2 rows of a matrix per workgroup, whose threads stride over the strips of a row.
+// epilogue; 4 rows of a matrix per workgroup, whose threads stride over the strips of a row.
 
 typedef unsigned char ql_u8;
 typedef unsigned short ql_u16;
@@ -25,6 +25,7 @@ typedef unsigned long long ql_u64;
 #define ql_groups_x(threads) (__builtin_amdgcn_grid_size_x() / (threads))
 #define ql_fma(a, b, c) __builtin_fmaf(a, b, c)
 #define ql_copy(to, from, bytes) __builtin_memcpy(to, from, bytes)
+#define ql_leading_zeros(number) __builtin_clz(number)
 #else  // nvcc, NVRTC: compile with --fmad=false, which the bits of decoded weights may depend on
 #define QL_KERNEL(threads) extern "C" __global__ __launch_bounds__(threads) void
 #define QL_DEVICE static __device__ __forceinline__
@@ -38,6 +39,7 @@ typedef unsigned long long ql_u64;
 #define ql_groups_x(threads) gridDim.x
 #define ql_fma(a, b, c) fmaf(a, b, c)
 #define ql_copy(to, from, bytes) memcpy(to, from, bytes)
+#define ql_leading_zeros(number) __clz(number)
 #endif
 
 // Weights [n, k], activations [m, k], output rows of `stride` elements that start at `first`. Of mixtures
@@ -50,8 +52,8 @@ struct QlShape {
 
 constexpr ql_u32 WORKGROUP = 64;
 constexpr ql_u32 WEIGHTS = 256;  // in one unit of decoding
-constexpr ql_u32 STRIPS = 32;  // in one unit, each decoded by one thread
-constexpr ql_u32 QUADS = 2;  // in one strip
+constexpr ql_u32 STRIPS = 8;  // in one unit, each decoded by one thread
+constexpr ql_u32 QUADS = 8;  // in one strip
 
 // Number of this workgroup; a large grid is launched in two dimensions.
 QL_DEVICE ql_u64 ql_group() {
@@ -120,10 +122,20 @@ QL_DEVICE void store_sum(
   y[at] = value;
 }
 
-QL_DEVICE ql_u32 load_u32_a4(const ql_u8* bytes, ql_u64 at) {
-  ql_u32 word;
-  ql_copy(&word, __builtin_assume_aligned(bytes + at, 4), sizeof(word));
-  return word;
+struct Words {
+  ql_u32 x, y, z, w;
+};
+
+QL_DEVICE ql_u32 word(const Words& words, ql_u32 index) {
+  const ql_u32 low = index & 1 ? words.y : words.x;
+  const ql_u32 high = index & 1 ? words.w : words.z;
+  return index & 2 ? high : low;
+}
+
+QL_DEVICE Words load_u128_a16(const ql_u8* bytes, ql_u64 at) {
+  Words words;
+  ql_copy(&words, __builtin_assume_aligned(bytes + at, 16), sizeof(words));
+  return words;
 }
 
 #if defined(QL_HOST)
@@ -139,6 +151,11 @@ QL_DEVICE float f16_to_f32(ql_u32 bits) {
 }
 #endif
 
+QL_DEVICE float bits_to_f32(ql_u32 bits) {
+  return __builtin_bit_cast(float, bits);
+}
+
+
 struct Strip {
   Quad quads[QUADS];
 };
@@ -149,10 +166,16 @@ struct Places {
 
 // Index in the unit of the first weight of each quad.
 QL_DEVICE Places places(ql_u32 strip) {
-  const ql_u32 offset = (strip & 7u) * 4u + (strip >> 3u) * 64u;
+  const ql_u32 offset = (strip & 1u) * 16u + (strip >> 1u) * 64u;
   return Places{ {
       offset,
+      offset + 4u,
+      offset + 8u,
+      offset + 12u,
       offset + 32u,
+      offset + 36u,
+      offset + 40u,
+      offset + 44u,
   } };
 }
 
@@ -163,51 +186,99 @@ QL_DEVICE Strip decode(
     ql_u32 block,
     ql_u32 strip) {
   [[maybe_unused]] const ql_u32 per_row = shape.k / WEIGHTS;  // blocks
-  const ql_u32 offset = strip >> 3u;
+  const ql_u32 offset = strip >> 1u;
   const ql_u32 blocks_unit = row * per_row + block;
   const ql_u64 blocks_base = (ql_u64)blocks_unit * 176u;
-  const ql_u32 d_word = load_u32_a4(blocks, blocks_base);
+  const Words d_words = load_u128_a16(blocks, blocks_base);
+  const ql_u32 d_word = d_words.x;
   const float d = f16_to_f32(d_word & 65535u);
-  const ql_u32 offset_2 = strip >> 4u;
+  const ql_u32 offset_2 = strip >> 2u;
   const ql_u32 shift = (offset & 1u) * 16u;
-  const ql_u32 scales_word = load_u32_a4(blocks, blocks_base + offset_2 * 8u + 4u);
+  const ql_u32 scales_word = word(d_words, (offset_2 * 8u + 4u) >> 2u);
   const ql_u32 offset_3 = shift + offset_2 * 2u;
   const ql_u32 shift_2 = offset_3 + 4u;
-  const ql_u32 scales_word_2 = load_u32_a4(blocks, blocks_base + 4u);
-  const float scale = float(((scales_word >> shift) & 15u) | (((scales_word_2 >> shift_2) & 3u) << 4u));
+  const ql_u32 scales_word_2 = d_words.y;
+  const float scale = bits_to_f32((((scales_word >> shift) & 15u) | (((scales_word_2 >> shift_2) & 3u) << 4u)) | 0x4b000000u) - 8388608.0f;
   const float d_scale = d * scale;
-  const ql_u32 qs_word = load_u32_a4(blocks, blocks_base + strip * 4u + 48u);
+  const ql_u32 offset_4 = strip * 16u + 48u;
+  const Words qs_words = load_u128_a16(blocks, blocks_base + offset_4);
+  const ql_u32 qs_word = qs_words.x;
+  const ql_u32 offset_5 = (strip & 1u) * 16u + 16u;
   const ql_u32 shift_3 = offset * 2u;
-  const ql_u32 qh_word = load_u32_a4(blocks, blocks_base + (strip & 7u) * 4u + 16u);
+  const Words qh_words = load_u128_a16(blocks, blocks_base + offset_5);
+  const ql_u32 qh_word = qh_words.x;
   const ql_u32 q = (qs_word & 0x0f0f0f0fu) | (((qh_word >> shift_3) & 0x01010101u) << 4u);
   const float dmin = f16_to_f32(d_word >> 16u);
-  const ql_u32 offset_4 = offset_2 * 4u;
-  const ql_u32 shift_4 = shift + offset_4;
-  const ql_u32 scales_word_3 = load_u32_a4(blocks, blocks_base + offset_4 + 8u);
-  const ql_u32 scales_word_4 = load_u32_a4(blocks, blocks_base + 8u);
-  const float min_ = float(((scales_word_3 >> shift_4) & 15u) | (((scales_word_4 >> shift_2) & 3u) << 4u));
+  const ql_u32 offset_6 = offset_2 * 4u;
+  const ql_u32 shift_4 = shift + offset_6;
+  const ql_u32 scales_word_3 = word(d_words, (offset_6 + 8u) >> 2u);
+  const ql_u32 scales_word_4 = d_words.z;
+  const float min_ = bits_to_f32((((scales_word_3 >> shift_4) & 15u) | (((scales_word_4 >> shift_2) & 3u) << 4u)) | 0x4b000000u) - 8388608.0f;
   const float dmin_min = dmin * min_;
-  const float w0 = d_scale * float(q & 31u) - dmin_min;
-  const float w1 = d_scale * float((q >> 8u) & 31u) - dmin_min;
-  const float w2 = d_scale * float((q >> 16u) & 31u) - dmin_min;
-  const float w3 = d_scale * float((q >> 24u) & 31u) - dmin_min;
+  const float w0 = d_scale * (bits_to_f32((q & 31u) | 0x4b000000u) - 8388608.0f) - dmin_min;
+  const float w1 = d_scale * (bits_to_f32(((q >> 8u) & 31u) | 0x4b000000u) - 8388608.0f) - dmin_min;
+  const float w2 = d_scale * (bits_to_f32(((q >> 16u) & 31u) | 0x4b000000u) - 8388608.0f) - dmin_min;
+  const float w3 = d_scale * (bits_to_f32(((q >> 24u) & 31u) | 0x4b000000u) - 8388608.0f) - dmin_min;
+  const ql_u32 qs_word_2 = qs_words.y;
+  const ql_u32 qh_word_2 = qh_words.y;
+  const ql_u32 q_2 = (qs_word_2 & 0x0f0f0f0fu) | (((qh_word_2 >> shift_3) & 0x01010101u) << 4u);
+  const float w4 = d_scale * (bits_to_f32((q_2 & 31u) | 0x4b000000u) - 8388608.0f) - dmin_min;
+  const float w5 = d_scale * (bits_to_f32(((q_2 >> 8u) & 31u) | 0x4b000000u) - 8388608.0f) - dmin_min;
+  const float w6 = d_scale * (bits_to_f32(((q_2 >> 16u) & 31u) | 0x4b000000u) - 8388608.0f) - dmin_min;
+  const float w7 = d_scale * (bits_to_f32(((q_2 >> 24u) & 31u) | 0x4b000000u) - 8388608.0f) - dmin_min;
+  const ql_u32 qs_word_3 = qs_words.z;
+  const ql_u32 qh_word_3 = qh_words.z;
+  const ql_u32 q_3 = (qs_word_3 & 0x0f0f0f0fu) | (((qh_word_3 >> shift_3) & 0x01010101u) << 4u);
+  const float w8 = d_scale * (bits_to_f32((q_3 & 31u) | 0x4b000000u) - 8388608.0f) - dmin_min;
+  const float w9 = d_scale * (bits_to_f32(((q_3 >> 8u) & 31u) | 0x4b000000u) - 8388608.0f) - dmin_min;
+  const float w10 = d_scale * (bits_to_f32(((q_3 >> 16u) & 31u) | 0x4b000000u) - 8388608.0f) - dmin_min;
+  const float w11 = d_scale * (bits_to_f32(((q_3 >> 24u) & 31u) | 0x4b000000u) - 8388608.0f) - dmin_min;
+  const ql_u32 qs_word_4 = qs_words.w;
+  const ql_u32 qh_word_4 = qh_words.w;
+  const ql_u32 q_4 = (qs_word_4 & 0x0f0f0f0fu) | (((qh_word_4 >> shift_3) & 0x01010101u) << 4u);
+  const float w12 = d_scale * (bits_to_f32((q_4 & 31u) | 0x4b000000u) - 8388608.0f) - dmin_min;
+  const float w13 = d_scale * (bits_to_f32(((q_4 >> 8u) & 31u) | 0x4b000000u) - 8388608.0f) - dmin_min;
+  const float w14 = d_scale * (bits_to_f32(((q_4 >> 16u) & 31u) | 0x4b000000u) - 8388608.0f) - dmin_min;
+  const float w15 = d_scale * (bits_to_f32(((q_4 >> 24u) & 31u) | 0x4b000000u) - 8388608.0f) - dmin_min;
   const ql_u32 shift_5 = offset_3 + 12u;
-  const float scale_2 = float(((scales_word >> (shift + 8u)) & 15u) | (((scales_word_2 >> shift_5) & 3u) << 4u));
+  const float scale_2 = bits_to_f32((((scales_word >> (shift + 8u)) & 15u) | (((scales_word_2 >> shift_5) & 3u) << 4u)) | 0x4b000000u) - 8388608.0f;
   const float d_scale_2 = d * scale_2;
-  const ql_u32 q_2 = ((qs_word >> 4u) & 0x0f0f0f0fu) | (((qh_word >> (shift_3 + 1u)) & 0x01010101u) << 4u);
-  const float min_2 = float(((scales_word_3 >> (shift_4 + 8u)) & 15u) | (((scales_word_4 >> shift_5) & 3u) << 4u));
+  const ql_u32 shift_6 = shift_3 + 1u;
+  const ql_u32 q_5 = ((qs_word >> 4u) & 0x0f0f0f0fu) | (((qh_word >> shift_6) & 0x01010101u) << 4u);
+  const float min_2 = bits_to_f32((((scales_word_3 >> (shift_4 + 8u)) & 15u) | (((scales_word_4 >> shift_5) & 3u) << 4u)) | 0x4b000000u) - 8388608.0f;
   const float dmin_min_2 = dmin * min_2;
-  const float w4 = d_scale_2 * float(q_2 & 31u) - dmin_min_2;
-  const float w5 = d_scale_2 * float((q_2 >> 8u) & 31u) - dmin_min_2;
-  const float w6 = d_scale_2 * float((q_2 >> 16u) & 31u) - dmin_min_2;
-  const float w7 = d_scale_2 * float((q_2 >> 24u) & 31u) - dmin_min_2;
+  const float w16 = d_scale_2 * (bits_to_f32((q_5 & 31u) | 0x4b000000u) - 8388608.0f) - dmin_min_2;
+  const float w17 = d_scale_2 * (bits_to_f32(((q_5 >> 8u) & 31u) | 0x4b000000u) - 8388608.0f) - dmin_min_2;
+  const float w18 = d_scale_2 * (bits_to_f32(((q_5 >> 16u) & 31u) | 0x4b000000u) - 8388608.0f) - dmin_min_2;
+  const float w19 = d_scale_2 * (bits_to_f32(((q_5 >> 24u) & 31u) | 0x4b000000u) - 8388608.0f) - dmin_min_2;
+  const ql_u32 q_6 = ((qs_word_2 >> 4u) & 0x0f0f0f0fu) | (((qh_word_2 >> shift_6) & 0x01010101u) << 4u);
+  const float w20 = d_scale_2 * (bits_to_f32((q_6 & 31u) | 0x4b000000u) - 8388608.0f) - dmin_min_2;
+  const float w21 = d_scale_2 * (bits_to_f32(((q_6 >> 8u) & 31u) | 0x4b000000u) - 8388608.0f) - dmin_min_2;
+  const float w22 = d_scale_2 * (bits_to_f32(((q_6 >> 16u) & 31u) | 0x4b000000u) - 8388608.0f) - dmin_min_2;
+  const float w23 = d_scale_2 * (bits_to_f32(((q_6 >> 24u) & 31u) | 0x4b000000u) - 8388608.0f) - dmin_min_2;
+  const ql_u32 q_7 = ((qs_word_3 >> 4u) & 0x0f0f0f0fu) | (((qh_word_3 >> shift_6) & 0x01010101u) << 4u);
+  const float w24 = d_scale_2 * (bits_to_f32((q_7 & 31u) | 0x4b000000u) - 8388608.0f) - dmin_min_2;
+  const float w25 = d_scale_2 * (bits_to_f32(((q_7 >> 8u) & 31u) | 0x4b000000u) - 8388608.0f) - dmin_min_2;
+  const float w26 = d_scale_2 * (bits_to_f32(((q_7 >> 16u) & 31u) | 0x4b000000u) - 8388608.0f) - dmin_min_2;
+  const float w27 = d_scale_2 * (bits_to_f32(((q_7 >> 24u) & 31u) | 0x4b000000u) - 8388608.0f) - dmin_min_2;
+  const ql_u32 q_8 = ((qs_word_4 >> 4u) & 0x0f0f0f0fu) | (((qh_word_4 >> shift_6) & 0x01010101u) << 4u);
+  const float w28 = d_scale_2 * (bits_to_f32((q_8 & 31u) | 0x4b000000u) - 8388608.0f) - dmin_min_2;
+  const float w29 = d_scale_2 * (bits_to_f32(((q_8 >> 8u) & 31u) | 0x4b000000u) - 8388608.0f) - dmin_min_2;
+  const float w30 = d_scale_2 * (bits_to_f32(((q_8 >> 16u) & 31u) | 0x4b000000u) - 8388608.0f) - dmin_min_2;
+  const float w31 = d_scale_2 * (bits_to_f32(((q_8 >> 24u) & 31u) | 0x4b000000u) - 8388608.0f) - dmin_min_2;
   return Strip{ {
       {w0, w1, w2, w3},
       {w4, w5, w6, w7},
+      {w8, w9, w10, w11},
+      {w12, w13, w14, w15},
+      {w16, w17, w18, w19},
+      {w20, w21, w22, w23},
+      {w24, w25, w26, w27},
+      {w28, w29, w30, w31},
   } };
 }
 
-constexpr ql_u32 ROWS = 2;
+constexpr ql_u32 ROWS = 4;
 
 QL_KERNEL(WORKGROUP) q5_k_matvec_experts_f32(
     const ql_u8* __restrict__ blocks,

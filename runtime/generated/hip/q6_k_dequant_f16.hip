@@ -24,6 +24,7 @@ typedef unsigned long long ql_u64;
 #define ql_groups_x(threads) (__builtin_amdgcn_grid_size_x() / (threads))
 #define ql_fma(a, b, c) __builtin_fmaf(a, b, c)
 #define ql_copy(to, from, bytes) __builtin_memcpy(to, from, bytes)
+#define ql_leading_zeros(number) __builtin_clz(number)
 #else  // nvcc, NVRTC: compile with --fmad=false, which the bits of decoded weights may depend on
 #define QL_KERNEL(threads) extern "C" __global__ __launch_bounds__(threads) void
 #define QL_DEVICE static __device__ __forceinline__
@@ -37,6 +38,7 @@ typedef unsigned long long ql_u64;
 #define ql_groups_x(threads) gridDim.x
 #define ql_fma(a, b, c) fmaf(a, b, c)
 #define ql_copy(to, from, bytes) memcpy(to, from, bytes)
+#define ql_leading_zeros(number) __clz(number)
 #endif
 
 // Weights [n, k], activations [m, k], output rows of `stride` elements that start at `first`. Of mixtures
@@ -49,8 +51,8 @@ struct QlShape {
 
 constexpr ql_u32 WORKGROUP = 64;
 constexpr ql_u32 WEIGHTS = 256;  // in one unit of decoding
-constexpr ql_u32 STRIPS = 32;  // in one unit, each decoded by one thread
-constexpr ql_u32 QUADS = 2;  // in one strip
+constexpr ql_u32 STRIPS = 16;  // in one unit, each decoded by one thread
+constexpr ql_u32 QUADS = 4;  // in one strip
 
 // Number of this workgroup; a large grid is launched in two dimensions.
 QL_DEVICE ql_u64 ql_group() {
@@ -93,6 +95,11 @@ QL_DEVICE float f16_to_f32(ql_u32 bits) {
 }
 #endif
 
+QL_DEVICE float bits_to_f32(ql_u32 bits) {
+  return __builtin_bit_cast(float, bits);
+}
+
+
 struct Strip {
   Quad quads[QUADS];
 };
@@ -103,10 +110,12 @@ struct Places {
 
 // Index in the unit of the first weight of each quad.
 QL_DEVICE Places places(ql_u32 strip) {
-  const ql_u32 offset = (strip & 15u) * 4u + (strip >> 4u) * 128u;
+  const ql_u32 offset = (strip & 7u) * 8u + (strip >> 3u) * 128u;
   return Places{ {
       offset,
+      offset + 4u,
       offset + 64u,
+      offset + 68u,
   } };
 }
 
@@ -117,31 +126,48 @@ QL_DEVICE Strip decode(
     ql_u32 block,
     ql_u32 strip) {
   [[maybe_unused]] const ql_u32 per_row = shape.k / WEIGHTS;  // blocks
-  const ql_u32 offset = strip >> 4u;
+  const ql_u32 offset = strip >> 3u;
   const ql_u32 blocks_unit = row * per_row + block;
   const ql_u64 blocks_base = (ql_u64)blocks_unit * 210u;
   const float d = f16_to_f32(load_u16_a2(blocks, blocks_base + 208u));
-  const ql_u32 offset_2 = ((strip >> 2u) & 3u) + offset * 8u;
-  const float scale = float(int(load_u8_a1(blocks, blocks_base + offset_2 + 192u) << 24u) >> 24u);
+  const ql_u32 offset_2 = ((strip >> 1u) & 3u) + offset * 8u;
+  const float scale = bits_to_f32((load_u8_a1(blocks, blocks_base + offset_2 + 192u) ^ 128u) | 0x4b000000u) - 8388736.0f;
   const float d_scale = d * scale;
-  const ql_u32 ql_word = load_u32_a2(blocks, blocks_base + strip * 4u);
-  const ql_u32 shift = ((strip >> 3u) & 1u) * 2u;
-  const ql_u32 qh_word = load_u32_a2(blocks, blocks_base + (strip & 7u) * 4u + offset * 32u + 128u);
+  const ql_u32 offset_3 = strip * 8u;
+  const ql_u32 ql_word = load_u32_a2(blocks, blocks_base + offset_3);
+  const ql_u32 offset_4 = (strip & 3u) * 8u + offset * 32u;
+  const ql_u32 shift = ((strip >> 2u) & 1u) * 2u;
+  const ql_u32 qh_word = load_u32_a2(blocks, blocks_base + offset_4 + 128u);
   const ql_u32 q = (ql_word & 0x0f0f0f0fu) | (((qh_word >> shift) & 0x03030303u) << 4u);
-  const float w0 = d_scale * float(int(q & 63u) - 32);
-  const float w1 = d_scale * float(int((q >> 8u) & 63u) - 32);
-  const float w2 = d_scale * float(int((q >> 16u) & 63u) - 32);
-  const float w3 = d_scale * float(int((q >> 24u) & 63u) - 32);
-  const float scale_2 = float(int(load_u8_a1(blocks, blocks_base + offset_2 + 196u) << 24u) >> 24u);
+  const float w0 = d_scale * (bits_to_f32((q & 63u) | 0x4b000000u) - 8388640.0f);
+  const float w1 = d_scale * (bits_to_f32(((q >> 8u) & 63u) | 0x4b000000u) - 8388640.0f);
+  const float w2 = d_scale * (bits_to_f32(((q >> 16u) & 63u) | 0x4b000000u) - 8388640.0f);
+  const float w3 = d_scale * (bits_to_f32(((q >> 24u) & 63u) | 0x4b000000u) - 8388640.0f);
+  const ql_u32 ql_word_2 = load_u32_a2(blocks, blocks_base + offset_3 + 4u);
+  const ql_u32 qh_word_2 = load_u32_a2(blocks, blocks_base + offset_4 + 132u);
+  const ql_u32 q_2 = (ql_word_2 & 0x0f0f0f0fu) | (((qh_word_2 >> shift) & 0x03030303u) << 4u);
+  const float w4 = d_scale * (bits_to_f32((q_2 & 63u) | 0x4b000000u) - 8388640.0f);
+  const float w5 = d_scale * (bits_to_f32(((q_2 >> 8u) & 63u) | 0x4b000000u) - 8388640.0f);
+  const float w6 = d_scale * (bits_to_f32(((q_2 >> 16u) & 63u) | 0x4b000000u) - 8388640.0f);
+  const float w7 = d_scale * (bits_to_f32(((q_2 >> 24u) & 63u) | 0x4b000000u) - 8388640.0f);
+  const float scale_2 = bits_to_f32((load_u8_a1(blocks, blocks_base + offset_2 + 196u) ^ 128u) | 0x4b000000u) - 8388736.0f;
   const float d_scale_2 = d * scale_2;
-  const ql_u32 q_2 = ((ql_word >> 4u) & 0x0f0f0f0fu) | (((qh_word >> (shift + 4u)) & 0x03030303u) << 4u);
-  const float w4 = d_scale_2 * float(int(q_2 & 63u) - 32);
-  const float w5 = d_scale_2 * float(int((q_2 >> 8u) & 63u) - 32);
-  const float w6 = d_scale_2 * float(int((q_2 >> 16u) & 63u) - 32);
-  const float w7 = d_scale_2 * float(int((q_2 >> 24u) & 63u) - 32);
+  const ql_u32 shift_2 = shift + 4u;
+  const ql_u32 q_3 = ((ql_word >> 4u) & 0x0f0f0f0fu) | (((qh_word >> shift_2) & 0x03030303u) << 4u);
+  const float w8 = d_scale_2 * (bits_to_f32((q_3 & 63u) | 0x4b000000u) - 8388640.0f);
+  const float w9 = d_scale_2 * (bits_to_f32(((q_3 >> 8u) & 63u) | 0x4b000000u) - 8388640.0f);
+  const float w10 = d_scale_2 * (bits_to_f32(((q_3 >> 16u) & 63u) | 0x4b000000u) - 8388640.0f);
+  const float w11 = d_scale_2 * (bits_to_f32(((q_3 >> 24u) & 63u) | 0x4b000000u) - 8388640.0f);
+  const ql_u32 q_4 = ((ql_word_2 >> 4u) & 0x0f0f0f0fu) | (((qh_word_2 >> shift_2) & 0x03030303u) << 4u);
+  const float w12 = d_scale_2 * (bits_to_f32((q_4 & 63u) | 0x4b000000u) - 8388640.0f);
+  const float w13 = d_scale_2 * (bits_to_f32(((q_4 >> 8u) & 63u) | 0x4b000000u) - 8388640.0f);
+  const float w14 = d_scale_2 * (bits_to_f32(((q_4 >> 16u) & 63u) | 0x4b000000u) - 8388640.0f);
+  const float w15 = d_scale_2 * (bits_to_f32(((q_4 >> 24u) & 63u) | 0x4b000000u) - 8388640.0f);
   return Strip{ {
       {w0, w1, w2, w3},
       {w4, w5, w6, w7},
+      {w8, w9, w10, w11},
+      {w12, w13, w14, w15},
   } };
 }
 

@@ -25,6 +25,7 @@ typedef unsigned long long ql_u64;
 #define ql_groups_x(threads) (__builtin_amdgcn_grid_size_x() / (threads))
 #define ql_fma(a, b, c) __builtin_fmaf(a, b, c)
 #define ql_copy(to, from, bytes) __builtin_memcpy(to, from, bytes)
+#define ql_leading_zeros(number) __builtin_clz(number)
 #else  // nvcc, NVRTC: compile with --fmad=false, which the bits of decoded weights may depend on
 #define QL_KERNEL(threads) extern "C" __global__ __launch_bounds__(threads) void
 #define QL_DEVICE static __device__ __forceinline__
@@ -38,6 +39,7 @@ typedef unsigned long long ql_u64;
 #define ql_groups_x(threads) gridDim.x
 #define ql_fma(a, b, c) fmaf(a, b, c)
 #define ql_copy(to, from, bytes) memcpy(to, from, bytes)
+#define ql_leading_zeros(number) __clz(number)
 #endif
 
 // Weights [n, k], activations [m, k], output rows of `stride` elements that start at `first`. Of mixtures
@@ -125,6 +127,11 @@ QL_DEVICE float f16_to_f32(ql_u32 bits) {
 }
 #endif
 
+QL_DEVICE float bits_to_f32(ql_u32 bits) {
+  return __builtin_bit_cast(float, bits);
+}
+
+
 struct Strip {
   Quad quads[QUADS];
 };
@@ -154,23 +161,23 @@ QL_DEVICE Strip decode(
   const ql_u64 blocks_base = (ql_u64)blocks_unit * 210u;
   const float d = f16_to_f32(load_u16_a2(blocks, blocks_base + 208u));
   const ql_u32 offset_2 = ((strip >> 2u) & 3u) + offset * 8u;
-  const float scale = float(int(load_u8_a1(blocks, blocks_base + offset_2 + 192u) << 24u) >> 24u);
+  const float scale = bits_to_f32((load_u8_a1(blocks, blocks_base + offset_2 + 192u) ^ 128u) | 0x4b000000u) - 8388736.0f;
   const float d_scale = d * scale;
   const ql_u32 ql_word = load_u32_a2(blocks, blocks_base + strip * 4u);
   const ql_u32 shift = ((strip >> 3u) & 1u) * 2u;
   const ql_u32 qh_word = load_u32_a2(blocks, blocks_base + (strip & 7u) * 4u + offset * 32u + 128u);
   const ql_u32 q = (ql_word & 0x0f0f0f0fu) | (((qh_word >> shift) & 0x03030303u) << 4u);
-  const float w0 = d_scale * float(int(q & 63u) - 32);
-  const float w1 = d_scale * float(int((q >> 8u) & 63u) - 32);
-  const float w2 = d_scale * float(int((q >> 16u) & 63u) - 32);
-  const float w3 = d_scale * float(int((q >> 24u) & 63u) - 32);
-  const float scale_2 = float(int(load_u8_a1(blocks, blocks_base + offset_2 + 196u) << 24u) >> 24u);
+  const float w0 = d_scale * (bits_to_f32((q & 63u) | 0x4b000000u) - 8388640.0f);
+  const float w1 = d_scale * (bits_to_f32(((q >> 8u) & 63u) | 0x4b000000u) - 8388640.0f);
+  const float w2 = d_scale * (bits_to_f32(((q >> 16u) & 63u) | 0x4b000000u) - 8388640.0f);
+  const float w3 = d_scale * (bits_to_f32(((q >> 24u) & 63u) | 0x4b000000u) - 8388640.0f);
+  const float scale_2 = bits_to_f32((load_u8_a1(blocks, blocks_base + offset_2 + 196u) ^ 128u) | 0x4b000000u) - 8388736.0f;
   const float d_scale_2 = d * scale_2;
   const ql_u32 q_2 = ((ql_word >> 4u) & 0x0f0f0f0fu) | (((qh_word >> (shift + 4u)) & 0x03030303u) << 4u);
-  const float w4 = d_scale_2 * float(int(q_2 & 63u) - 32);
-  const float w5 = d_scale_2 * float(int((q_2 >> 8u) & 63u) - 32);
-  const float w6 = d_scale_2 * float(int((q_2 >> 16u) & 63u) - 32);
-  const float w7 = d_scale_2 * float(int((q_2 >> 24u) & 63u) - 32);
+  const float w4 = d_scale_2 * (bits_to_f32((q_2 & 63u) | 0x4b000000u) - 8388640.0f);
+  const float w5 = d_scale_2 * (bits_to_f32(((q_2 >> 8u) & 63u) | 0x4b000000u) - 8388640.0f);
+  const float w6 = d_scale_2 * (bits_to_f32(((q_2 >> 16u) & 63u) | 0x4b000000u) - 8388640.0f);
+  const float w7 = d_scale_2 * (bits_to_f32(((q_2 >> 24u) & 63u) | 0x4b000000u) - 8388640.0f);
   return Strip{ {
       {w0, w1, w2, w3},
       {w4, w5, w6, w7},

@@ -2,7 +2,7 @@
 //
 // 6-bit k-quant, 16 groups of 16 with 8-bit scales
 // q6_k_matvec_experts_f32: y[m, used, n] = the matrices [n, k] that `indices` [m, used] names times x[m, k], and an
-// epilogue; 2 rows of a matrix per workgroup, whose threads stride over the strips of a row.
+// epilogue; 4 rows of a matrix per workgroup, whose threads stride over the strips of a row.
 
 typedef unsigned char ql_u8;
 typedef unsigned short ql_u16;
@@ -25,6 +25,7 @@ typedef unsigned long long ql_u64;
 #define ql_groups_x(threads) (__builtin_amdgcn_grid_size_x() / (threads))
 #define ql_fma(a, b, c) __builtin_fmaf(a, b, c)
 #define ql_copy(to, from, bytes) __builtin_memcpy(to, from, bytes)
+#define ql_leading_zeros(number) __builtin_clz(number)
 #else  // nvcc, NVRTC: compile with --fmad=false, which the bits of decoded weights may depend on
 #define QL_KERNEL(threads) extern "C" __global__ __launch_bounds__(threads) void
 #define QL_DEVICE static __device__ __forceinline__
@@ -38,6 +39,7 @@ typedef unsigned long long ql_u64;
 #define ql_groups_x(threads) gridDim.x
 #define ql_fma(a, b, c) fmaf(a, b, c)
 #define ql_copy(to, from, bytes) memcpy(to, from, bytes)
+#define ql_leading_zeros(number) __clz(number)
 #endif
 
 // Weights [n, k], activations [m, k], output rows of `stride` elements that start at `first`. Of mixtures
@@ -50,8 +52,8 @@ struct QlShape {
 
 constexpr ql_u32 WORKGROUP = 64;
 constexpr ql_u32 WEIGHTS = 256;  // in one unit of decoding
-constexpr ql_u32 STRIPS = 32;  // in one unit, each decoded by one thread
-constexpr ql_u32 QUADS = 2;  // in one strip
+constexpr ql_u32 STRIPS = 8;  // in one unit, each decoded by one thread
+constexpr ql_u32 QUADS = 8;  // in one strip
 
 // Number of this workgroup; a large grid is launched in two dimensions.
 QL_DEVICE ql_u64 ql_group() {
@@ -132,10 +134,31 @@ QL_DEVICE ql_u32 load_u16_a2(const ql_u8* bytes, ql_u64 at) {
   return word;
 }
 
-QL_DEVICE ql_u32 load_u32_a2(const ql_u8* bytes, ql_u64 at) {
-  ql_u32 word;
-  ql_copy(&word, __builtin_assume_aligned(bytes + at, 2), sizeof(word));
-  return word;
+struct Words {
+  ql_u32 x, y, z, w;
+};
+
+QL_DEVICE ql_u32 word(const Words& words, ql_u32 index) {
+  const ql_u32 low = index & 1 ? words.y : words.x;
+  const ql_u32 high = index & 1 ? words.w : words.z;
+  return index & 2 ? high : low;
+}
+
+// AMD's loads take any address; NVIDIA's begin at whole words, which are shifted.
+QL_DEVICE Words load_u128_a2(const ql_u8* bytes, ql_u64 at) {
+  Words words;
+#if defined(QL_HOST) || defined(__HIP__)
+  ql_copy(&words, __builtin_assume_aligned(bytes + at, 2), sizeof(words));
+#else
+  const ql_u32 skew = (ql_u32)((ql_u64)(bytes + at) & 3);
+  const ql_u32* from = (const ql_u32*)(bytes + at - skew);
+  const ql_u32 y = from[1], z = from[2], w = from[3];
+  words.x = __funnelshift_r(from[0], y, skew * 8);
+  words.y = __funnelshift_r(y, z, skew * 8);
+  words.z = __funnelshift_r(z, w, skew * 8);
+  words.w = __funnelshift_r(w, from[4], skew * 8);
+#endif
+  return words;
 }
 
 #if defined(QL_HOST)
@@ -151,6 +174,11 @@ QL_DEVICE float f16_to_f32(ql_u32 bits) {
 }
 #endif
 
+QL_DEVICE float bits_to_f32(ql_u32 bits) {
+  return __builtin_bit_cast(float, bits);
+}
+
+
 struct Strip {
   Quad quads[QUADS];
 };
@@ -161,10 +189,16 @@ struct Places {
 
 // Index in the unit of the first weight of each quad.
 QL_DEVICE Places places(ql_u32 strip) {
-  const ql_u32 offset = (strip & 15u) * 4u + (strip >> 4u) * 128u;
+  const ql_u32 offset = (strip & 3u) * 16u + (strip >> 2u) * 128u;
   return Places{ {
       offset,
+      offset + 4u,
+      offset + 8u,
+      offset + 12u,
       offset + 64u,
+      offset + 68u,
+      offset + 72u,
+      offset + 76u,
   } };
 }
 
@@ -175,35 +209,82 @@ QL_DEVICE Strip decode(
     ql_u32 block,
     ql_u32 strip) {
   [[maybe_unused]] const ql_u32 per_row = shape.k / WEIGHTS;  // blocks
-  const ql_u32 offset = strip >> 4u;
+  const ql_u32 offset = strip >> 2u;
   const ql_u32 blocks_unit = row * per_row + block;
   const ql_u64 blocks_base = (ql_u64)blocks_unit * 210u;
   const float d = f16_to_f32(load_u16_a2(blocks, blocks_base + 208u));
-  const ql_u32 offset_2 = ((strip >> 2u) & 3u) + offset * 8u;
-  const float scale = float(int(load_u8_a1(blocks, blocks_base + offset_2 + 192u) << 24u) >> 24u);
+  const ql_u32 offset_2 = (strip & 3u) + offset * 8u;
+  const float scale = bits_to_f32((load_u8_a1(blocks, blocks_base + offset_2 + 192u) ^ 128u) | 0x4b000000u) - 8388736.0f;
   const float d_scale = d * scale;
-  const ql_u32 ql_word = load_u32_a2(blocks, blocks_base + strip * 4u);
-  const ql_u32 shift = ((strip >> 3u) & 1u) * 2u;
-  const ql_u32 qh_word = load_u32_a2(blocks, blocks_base + (strip & 7u) * 4u + offset * 32u + 128u);
+  const ql_u32 offset_3 = strip * 16u;
+  const Words ql_words = load_u128_a2(blocks, blocks_base + offset_3);
+  const ql_u32 ql_word = ql_words.x;
+  const ql_u32 offset_4 = (strip & 1u) * 16u + offset * 32u + 128u;
+  const ql_u32 shift = ((strip >> 1u) & 1u) * 2u;
+  const Words qh_words = load_u128_a2(blocks, blocks_base + offset_4);
+  const ql_u32 qh_word = qh_words.x;
   const ql_u32 q = (ql_word & 0x0f0f0f0fu) | (((qh_word >> shift) & 0x03030303u) << 4u);
-  const float w0 = d_scale * float(int(q & 63u) - 32);
-  const float w1 = d_scale * float(int((q >> 8u) & 63u) - 32);
-  const float w2 = d_scale * float(int((q >> 16u) & 63u) - 32);
-  const float w3 = d_scale * float(int((q >> 24u) & 63u) - 32);
-  const float scale_2 = float(int(load_u8_a1(blocks, blocks_base + offset_2 + 196u) << 24u) >> 24u);
+  const float w0 = d_scale * (bits_to_f32((q & 63u) | 0x4b000000u) - 8388640.0f);
+  const float w1 = d_scale * (bits_to_f32(((q >> 8u) & 63u) | 0x4b000000u) - 8388640.0f);
+  const float w2 = d_scale * (bits_to_f32(((q >> 16u) & 63u) | 0x4b000000u) - 8388640.0f);
+  const float w3 = d_scale * (bits_to_f32(((q >> 24u) & 63u) | 0x4b000000u) - 8388640.0f);
+  const ql_u32 ql_word_2 = ql_words.y;
+  const ql_u32 qh_word_2 = qh_words.y;
+  const ql_u32 q_2 = (ql_word_2 & 0x0f0f0f0fu) | (((qh_word_2 >> shift) & 0x03030303u) << 4u);
+  const float w4 = d_scale * (bits_to_f32((q_2 & 63u) | 0x4b000000u) - 8388640.0f);
+  const float w5 = d_scale * (bits_to_f32(((q_2 >> 8u) & 63u) | 0x4b000000u) - 8388640.0f);
+  const float w6 = d_scale * (bits_to_f32(((q_2 >> 16u) & 63u) | 0x4b000000u) - 8388640.0f);
+  const float w7 = d_scale * (bits_to_f32(((q_2 >> 24u) & 63u) | 0x4b000000u) - 8388640.0f);
+  const ql_u32 ql_word_3 = ql_words.z;
+  const ql_u32 qh_word_3 = qh_words.z;
+  const ql_u32 q_3 = (ql_word_3 & 0x0f0f0f0fu) | (((qh_word_3 >> shift) & 0x03030303u) << 4u);
+  const float w8 = d_scale * (bits_to_f32((q_3 & 63u) | 0x4b000000u) - 8388640.0f);
+  const float w9 = d_scale * (bits_to_f32(((q_3 >> 8u) & 63u) | 0x4b000000u) - 8388640.0f);
+  const float w10 = d_scale * (bits_to_f32(((q_3 >> 16u) & 63u) | 0x4b000000u) - 8388640.0f);
+  const float w11 = d_scale * (bits_to_f32(((q_3 >> 24u) & 63u) | 0x4b000000u) - 8388640.0f);
+  const ql_u32 ql_word_4 = ql_words.w;
+  const ql_u32 qh_word_4 = qh_words.w;
+  const ql_u32 q_4 = (ql_word_4 & 0x0f0f0f0fu) | (((qh_word_4 >> shift) & 0x03030303u) << 4u);
+  const float w12 = d_scale * (bits_to_f32((q_4 & 63u) | 0x4b000000u) - 8388640.0f);
+  const float w13 = d_scale * (bits_to_f32(((q_4 >> 8u) & 63u) | 0x4b000000u) - 8388640.0f);
+  const float w14 = d_scale * (bits_to_f32(((q_4 >> 16u) & 63u) | 0x4b000000u) - 8388640.0f);
+  const float w15 = d_scale * (bits_to_f32(((q_4 >> 24u) & 63u) | 0x4b000000u) - 8388640.0f);
+  const float scale_2 = bits_to_f32((load_u8_a1(blocks, blocks_base + offset_2 + 196u) ^ 128u) | 0x4b000000u) - 8388736.0f;
   const float d_scale_2 = d * scale_2;
-  const ql_u32 q_2 = ((ql_word >> 4u) & 0x0f0f0f0fu) | (((qh_word >> (shift + 4u)) & 0x03030303u) << 4u);
-  const float w4 = d_scale_2 * float(int(q_2 & 63u) - 32);
-  const float w5 = d_scale_2 * float(int((q_2 >> 8u) & 63u) - 32);
-  const float w6 = d_scale_2 * float(int((q_2 >> 16u) & 63u) - 32);
-  const float w7 = d_scale_2 * float(int((q_2 >> 24u) & 63u) - 32);
+  const ql_u32 shift_2 = shift + 4u;
+  const ql_u32 q_5 = ((ql_word >> 4u) & 0x0f0f0f0fu) | (((qh_word >> shift_2) & 0x03030303u) << 4u);
+  const float w16 = d_scale_2 * (bits_to_f32((q_5 & 63u) | 0x4b000000u) - 8388640.0f);
+  const float w17 = d_scale_2 * (bits_to_f32(((q_5 >> 8u) & 63u) | 0x4b000000u) - 8388640.0f);
+  const float w18 = d_scale_2 * (bits_to_f32(((q_5 >> 16u) & 63u) | 0x4b000000u) - 8388640.0f);
+  const float w19 = d_scale_2 * (bits_to_f32(((q_5 >> 24u) & 63u) | 0x4b000000u) - 8388640.0f);
+  const ql_u32 q_6 = ((ql_word_2 >> 4u) & 0x0f0f0f0fu) | (((qh_word_2 >> shift_2) & 0x03030303u) << 4u);
+  const float w20 = d_scale_2 * (bits_to_f32((q_6 & 63u) | 0x4b000000u) - 8388640.0f);
+  const float w21 = d_scale_2 * (bits_to_f32(((q_6 >> 8u) & 63u) | 0x4b000000u) - 8388640.0f);
+  const float w22 = d_scale_2 * (bits_to_f32(((q_6 >> 16u) & 63u) | 0x4b000000u) - 8388640.0f);
+  const float w23 = d_scale_2 * (bits_to_f32(((q_6 >> 24u) & 63u) | 0x4b000000u) - 8388640.0f);
+  const ql_u32 q_7 = ((ql_word_3 >> 4u) & 0x0f0f0f0fu) | (((qh_word_3 >> shift_2) & 0x03030303u) << 4u);
+  const float w24 = d_scale_2 * (bits_to_f32((q_7 & 63u) | 0x4b000000u) - 8388640.0f);
+  const float w25 = d_scale_2 * (bits_to_f32(((q_7 >> 8u) & 63u) | 0x4b000000u) - 8388640.0f);
+  const float w26 = d_scale_2 * (bits_to_f32(((q_7 >> 16u) & 63u) | 0x4b000000u) - 8388640.0f);
+  const float w27 = d_scale_2 * (bits_to_f32(((q_7 >> 24u) & 63u) | 0x4b000000u) - 8388640.0f);
+  const ql_u32 q_8 = ((ql_word_4 >> 4u) & 0x0f0f0f0fu) | (((qh_word_4 >> shift_2) & 0x03030303u) << 4u);
+  const float w28 = d_scale_2 * (bits_to_f32((q_8 & 63u) | 0x4b000000u) - 8388640.0f);
+  const float w29 = d_scale_2 * (bits_to_f32(((q_8 >> 8u) & 63u) | 0x4b000000u) - 8388640.0f);
+  const float w30 = d_scale_2 * (bits_to_f32(((q_8 >> 16u) & 63u) | 0x4b000000u) - 8388640.0f);
+  const float w31 = d_scale_2 * (bits_to_f32(((q_8 >> 24u) & 63u) | 0x4b000000u) - 8388640.0f);
   return Strip{ {
       {w0, w1, w2, w3},
       {w4, w5, w6, w7},
+      {w8, w9, w10, w11},
+      {w12, w13, w14, w15},
+      {w16, w17, w18, w19},
+      {w20, w21, w22, w23},
+      {w24, w25, w26, w27},
+      {w28, w29, w30, w31},
   } };
 }
 
-constexpr ql_u32 ROWS = 2;
+constexpr ql_u32 ROWS = 4;
 
 QL_KERNEL(WORKGROUP) q6_k_matvec_experts_f32(
     const ql_u8* __restrict__ blocks,

@@ -2,7 +2,7 @@
 //
 // 8-bit codes, one f16 scale per 32 weights
 // q8_0_matvec_experts_f32: y[m, used, n] = the matrices [n, k] that `indices` [m, used] names times x[m, k], and an
-// epilogue; 2 rows of a matrix per workgroup, whose threads stride over the strips of a row.
+// epilogue; 4 rows of a matrix per workgroup, whose threads stride over the strips of a row.
 
 typedef unsigned char ql_u8;
 typedef unsigned short ql_u16;
@@ -25,6 +25,7 @@ typedef unsigned long long ql_u64;
 #define ql_groups_x(threads) (__builtin_amdgcn_grid_size_x() / (threads))
 #define ql_fma(a, b, c) __builtin_fmaf(a, b, c)
 #define ql_copy(to, from, bytes) __builtin_memcpy(to, from, bytes)
+#define ql_leading_zeros(number) __builtin_clz(number)
 #else  // nvcc, NVRTC: compile with --fmad=false, which the bits of decoded weights may depend on
 #define QL_KERNEL(threads) extern "C" __global__ __launch_bounds__(threads) void
 #define QL_DEVICE static __device__ __forceinline__
@@ -38,6 +39,7 @@ typedef unsigned long long ql_u64;
 #define ql_groups_x(threads) gridDim.x
 #define ql_fma(a, b, c) fmaf(a, b, c)
 #define ql_copy(to, from, bytes) memcpy(to, from, bytes)
+#define ql_leading_zeros(number) __clz(number)
 #endif
 
 // Weights [n, k], activations [m, k], output rows of `stride` elements that start at `first`. Of mixtures
@@ -50,8 +52,8 @@ struct QlShape {
 
 constexpr ql_u32 WORKGROUP = 64;
 constexpr ql_u32 WEIGHTS = 32;  // in one unit of decoding
-constexpr ql_u32 STRIPS = 8;  // in one unit, each decoded by one thread
-constexpr ql_u32 QUADS = 1;  // in one strip
+constexpr ql_u32 STRIPS = 2;  // in one unit, each decoded by one thread
+constexpr ql_u32 QUADS = 4;  // in one strip
 
 // Number of this workgroup; a large grid is launched in two dimensions.
 QL_DEVICE ql_u64 ql_group() {
@@ -126,10 +128,31 @@ QL_DEVICE ql_u32 load_u16_a2(const ql_u8* bytes, ql_u64 at) {
   return word;
 }
 
-QL_DEVICE ql_u32 load_u32_a2(const ql_u8* bytes, ql_u64 at) {
-  ql_u32 word;
-  ql_copy(&word, __builtin_assume_aligned(bytes + at, 2), sizeof(word));
-  return word;
+struct Words {
+  ql_u32 x, y, z, w;
+};
+
+QL_DEVICE ql_u32 word(const Words& words, ql_u32 index) {
+  const ql_u32 low = index & 1 ? words.y : words.x;
+  const ql_u32 high = index & 1 ? words.w : words.z;
+  return index & 2 ? high : low;
+}
+
+// AMD's loads take any address; NVIDIA's begin at whole words, which are shifted.
+QL_DEVICE Words load_u128_a2(const ql_u8* bytes, ql_u64 at) {
+  Words words;
+#if defined(QL_HOST) || defined(__HIP__)
+  ql_copy(&words, __builtin_assume_aligned(bytes + at, 2), sizeof(words));
+#else
+  const ql_u32 skew = (ql_u32)((ql_u64)(bytes + at) & 3);
+  const ql_u32* from = (const ql_u32*)(bytes + at - skew);
+  const ql_u32 y = from[1], z = from[2], w = from[3];
+  words.x = __funnelshift_r(from[0], y, skew * 8);
+  words.y = __funnelshift_r(y, z, skew * 8);
+  words.z = __funnelshift_r(z, w, skew * 8);
+  words.w = __funnelshift_r(w, from[4], skew * 8);
+#endif
+  return words;
 }
 
 #if defined(QL_HOST)
@@ -145,6 +168,11 @@ QL_DEVICE float f16_to_f32(ql_u32 bits) {
 }
 #endif
 
+QL_DEVICE float bits_to_f32(ql_u32 bits) {
+  return __builtin_bit_cast(float, bits);
+}
+
+
 struct Strip {
   Quad quads[QUADS];
 };
@@ -155,8 +183,12 @@ struct Places {
 
 // Index in the unit of the first weight of each quad.
 QL_DEVICE Places places(ql_u32 strip) {
+  const ql_u32 offset = strip * 16u;
   return Places{ {
-      strip * 4u,
+      offset,
+      offset + 4u,
+      offset + 8u,
+      offset + 12u,
   } };
 }
 
@@ -167,20 +199,40 @@ QL_DEVICE Strip decode(
     ql_u32 block,
     ql_u32 strip) {
   [[maybe_unused]] const ql_u32 per_row = shape.k / WEIGHTS;  // blocks
+  const ql_u32 offset = strip * 16u + 2u;
   const ql_u32 blocks_unit = row * per_row + block;
   const ql_u64 blocks_base = (ql_u64)blocks_unit * 34u;
-  const ql_u32 q_word = load_u32_a2(blocks, blocks_base + strip * 4u + 2u);
+  const Words q_words = load_u128_a2(blocks, blocks_base + offset);
+  const ql_u32 q_word = q_words.x;
   const float d = f16_to_f32(load_u16_a2(blocks, blocks_base));
-  const float w0 = float(int((q_word & 255u) << 24u) >> 24u) * d;
-  const float w1 = float(int(((q_word >> 8u) & 255u) << 24u) >> 24u) * d;
-  const float w2 = float(int(((q_word >> 16u) & 255u) << 24u) >> 24u) * d;
-  const float w3 = float(int((q_word >> 24u) << 24u) >> 24u) * d;
+  const float w0 = (bits_to_f32(((q_word & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * d;
+  const float w1 = (bits_to_f32((((q_word >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * d;
+  const float w2 = (bits_to_f32((((q_word >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * d;
+  const float w3 = (bits_to_f32(((q_word >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f) * d;
+  const ql_u32 q_word_2 = q_words.y;
+  const float w4 = (bits_to_f32(((q_word_2 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * d;
+  const float w5 = (bits_to_f32((((q_word_2 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * d;
+  const float w6 = (bits_to_f32((((q_word_2 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * d;
+  const float w7 = (bits_to_f32(((q_word_2 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f) * d;
+  const ql_u32 q_word_3 = q_words.z;
+  const float w8 = (bits_to_f32(((q_word_3 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * d;
+  const float w9 = (bits_to_f32((((q_word_3 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * d;
+  const float w10 = (bits_to_f32((((q_word_3 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * d;
+  const float w11 = (bits_to_f32(((q_word_3 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f) * d;
+  const ql_u32 q_word_4 = q_words.w;
+  const float w12 = (bits_to_f32(((q_word_4 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * d;
+  const float w13 = (bits_to_f32((((q_word_4 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * d;
+  const float w14 = (bits_to_f32((((q_word_4 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * d;
+  const float w15 = (bits_to_f32(((q_word_4 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f) * d;
   return Strip{ {
       {w0, w1, w2, w3},
+      {w4, w5, w6, w7},
+      {w8, w9, w10, w11},
+      {w12, w13, w14, w15},
   } };
 }
 
-constexpr ql_u32 ROWS = 2;
+constexpr ql_u32 ROWS = 4;
 
 QL_KERNEL(WORKGROUP) q8_0_matvec_experts_f32(
     const ql_u8* __restrict__ blocks,

@@ -25,6 +25,7 @@ typedef unsigned long long ql_u64;
 #define ql_groups_x(threads) (__builtin_amdgcn_grid_size_x() / (threads))
 #define ql_fma(a, b, c) __builtin_fmaf(a, b, c)
 #define ql_copy(to, from, bytes) __builtin_memcpy(to, from, bytes)
+#define ql_leading_zeros(number) __builtin_clz(number)
 #else  // nvcc, NVRTC: compile with --fmad=false, which the bits of decoded weights may depend on
 #define QL_KERNEL(threads) extern "C" __global__ __launch_bounds__(threads) void
 #define QL_DEVICE static __device__ __forceinline__
@@ -38,6 +39,7 @@ typedef unsigned long long ql_u64;
 #define ql_groups_x(threads) gridDim.x
 #define ql_fma(a, b, c) fmaf(a, b, c)
 #define ql_copy(to, from, bytes) memcpy(to, from, bytes)
+#define ql_leading_zeros(number) __clz(number)
 #endif
 
 // Weights [n, k], activations [m, k], output rows of `stride` elements that start at `first`. Of mixtures
@@ -113,6 +115,11 @@ QL_DEVICE float f16_to_f32(ql_u32 bits) {
 }
 #endif
 
+QL_DEVICE float bits_to_f32(ql_u32 bits) {
+  return __builtin_bit_cast(float, bits);
+}
+
+
 struct Strip {
   Quad quads[QUADS];
 };
@@ -139,10 +146,10 @@ QL_DEVICE Strip decode(
   const ql_u64 blocks_base = (ql_u64)blocks_unit * 36u;
   const ql_u32 qs_word = load_u32_a4(blocks, blocks_base + strip * 4u + 4u);
   const float d = f16_to_f32(load_u32_a4(blocks, blocks_base) & 65535u);
-  const float w0 = float(int((qs_word & 255u) << 24u) >> 24u) * d;
-  const float w1 = float(int(((qs_word >> 8u) & 255u) << 24u) >> 24u) * d;
-  const float w2 = float(int(((qs_word >> 16u) & 255u) << 24u) >> 24u) * d;
-  const float w3 = float(int((qs_word >> 24u) << 24u) >> 24u) * d;
+  const float w0 = (bits_to_f32(((qs_word & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * d;
+  const float w1 = (bits_to_f32((((qs_word >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * d;
+  const float w2 = (bits_to_f32((((qs_word >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * d;
+  const float w3 = (bits_to_f32(((qs_word >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f) * d;
   return Strip{ {
       {w0, w1, w2, w3},
   } };

@@ -2,7 +2,7 @@
 //
 // 8-bit codes with a scale and a sum that only products read
 // q8_1_matvec_experts_f32: y[m, used, n] = the matrices [n, k] that `indices` [m, used] names times x[m, k], and an
-// epilogue; 2 rows of a matrix per workgroup, whose threads stride over the strips of a row.
+// epilogue; 4 rows of a matrix per workgroup, whose threads stride over the strips of a row.
 
 typedef unsigned char ql_u8;
 typedef unsigned short ql_u16;
@@ -25,6 +25,7 @@ typedef unsigned long long ql_u64;
 #define ql_groups_x(threads) (__builtin_amdgcn_grid_size_x() / (threads))
 #define ql_fma(a, b, c) __builtin_fmaf(a, b, c)
 #define ql_copy(to, from, bytes) __builtin_memcpy(to, from, bytes)
+#define ql_leading_zeros(number) __builtin_clz(number)
 #else  // nvcc, NVRTC: compile with --fmad=false, which the bits of decoded weights may depend on
 #define QL_KERNEL(threads) extern "C" __global__ __launch_bounds__(threads) void
 #define QL_DEVICE static __device__ __forceinline__
@@ -38,6 +39,7 @@ typedef unsigned long long ql_u64;
 #define ql_groups_x(threads) gridDim.x
 #define ql_fma(a, b, c) fmaf(a, b, c)
 #define ql_copy(to, from, bytes) memcpy(to, from, bytes)
+#define ql_leading_zeros(number) __clz(number)
 #endif
 
 // Weights [n, k], activations [m, k], output rows of `stride` elements that start at `first`. Of mixtures
@@ -50,8 +52,8 @@ struct QlShape {
 
 constexpr ql_u32 WORKGROUP = 64;
 constexpr ql_u32 WEIGHTS = 32;  // in one unit of decoding
-constexpr ql_u32 STRIPS = 8;  // in one unit, each decoded by one thread
-constexpr ql_u32 QUADS = 1;  // in one strip
+constexpr ql_u32 STRIPS = 2;  // in one unit, each decoded by one thread
+constexpr ql_u32 QUADS = 4;  // in one strip
 
 // Number of this workgroup; a large grid is launched in two dimensions.
 QL_DEVICE ql_u64 ql_group() {
@@ -126,6 +128,22 @@ QL_DEVICE ql_u32 load_u32_a4(const ql_u8* bytes, ql_u64 at) {
   return word;
 }
 
+struct Words {
+  ql_u32 x, y, z, w;
+};
+
+QL_DEVICE ql_u32 word(const Words& words, ql_u32 index) {
+  const ql_u32 low = index & 1 ? words.y : words.x;
+  const ql_u32 high = index & 1 ? words.w : words.z;
+  return index & 2 ? high : low;
+}
+
+QL_DEVICE Words load_u128_a4(const ql_u8* bytes, ql_u64 at) {
+  Words words;
+  ql_copy(&words, __builtin_assume_aligned(bytes + at, 4), sizeof(words));
+  return words;
+}
+
 #if defined(QL_HOST)
 #elif defined(__HIP__)
 QL_DEVICE float f16_to_f32(ql_u32 bits) {
@@ -139,6 +157,11 @@ QL_DEVICE float f16_to_f32(ql_u32 bits) {
 }
 #endif
 
+QL_DEVICE float bits_to_f32(ql_u32 bits) {
+  return __builtin_bit_cast(float, bits);
+}
+
+
 struct Strip {
   Quad quads[QUADS];
 };
@@ -149,8 +172,12 @@ struct Places {
 
 // Index in the unit of the first weight of each quad.
 QL_DEVICE Places places(ql_u32 strip) {
+  const ql_u32 offset = strip * 16u;
   return Places{ {
-      strip * 4u,
+      offset,
+      offset + 4u,
+      offset + 8u,
+      offset + 12u,
   } };
 }
 
@@ -161,20 +188,40 @@ QL_DEVICE Strip decode(
     ql_u32 block,
     ql_u32 strip) {
   [[maybe_unused]] const ql_u32 per_row = shape.k / WEIGHTS;  // blocks
+  const ql_u32 offset = strip * 16u + 4u;
   const ql_u32 blocks_unit = row * per_row + block;
   const ql_u64 blocks_base = (ql_u64)blocks_unit * 36u;
-  const ql_u32 qs_word = load_u32_a4(blocks, blocks_base + strip * 4u + 4u);
+  const Words qs_words = load_u128_a4(blocks, blocks_base + offset);
+  const ql_u32 qs_word = qs_words.x;
   const float d = f16_to_f32(load_u32_a4(blocks, blocks_base) & 65535u);
-  const float w0 = float(int((qs_word & 255u) << 24u) >> 24u) * d;
-  const float w1 = float(int(((qs_word >> 8u) & 255u) << 24u) >> 24u) * d;
-  const float w2 = float(int(((qs_word >> 16u) & 255u) << 24u) >> 24u) * d;
-  const float w3 = float(int((qs_word >> 24u) << 24u) >> 24u) * d;
+  const float w0 = (bits_to_f32(((qs_word & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * d;
+  const float w1 = (bits_to_f32((((qs_word >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * d;
+  const float w2 = (bits_to_f32((((qs_word >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * d;
+  const float w3 = (bits_to_f32(((qs_word >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f) * d;
+  const ql_u32 qs_word_2 = qs_words.y;
+  const float w4 = (bits_to_f32(((qs_word_2 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * d;
+  const float w5 = (bits_to_f32((((qs_word_2 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * d;
+  const float w6 = (bits_to_f32((((qs_word_2 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * d;
+  const float w7 = (bits_to_f32(((qs_word_2 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f) * d;
+  const ql_u32 qs_word_3 = qs_words.z;
+  const float w8 = (bits_to_f32(((qs_word_3 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * d;
+  const float w9 = (bits_to_f32((((qs_word_3 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * d;
+  const float w10 = (bits_to_f32((((qs_word_3 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * d;
+  const float w11 = (bits_to_f32(((qs_word_3 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f) * d;
+  const ql_u32 qs_word_4 = qs_words.w;
+  const float w12 = (bits_to_f32(((qs_word_4 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * d;
+  const float w13 = (bits_to_f32((((qs_word_4 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * d;
+  const float w14 = (bits_to_f32((((qs_word_4 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * d;
+  const float w15 = (bits_to_f32(((qs_word_4 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f) * d;
   return Strip{ {
       {w0, w1, w2, w3},
+      {w4, w5, w6, w7},
+      {w8, w9, w10, w11},
+      {w12, w13, w14, w15},
   } };
 }
 
-constexpr ql_u32 ROWS = 2;
+constexpr ql_u32 ROWS = 4;
 
 QL_KERNEL(WORKGROUP) q8_1_matvec_experts_f32(
     const ql_u8* __restrict__ blocks,

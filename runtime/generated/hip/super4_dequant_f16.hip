@@ -24,6 +24,7 @@ typedef unsigned long long ql_u64;
 #define ql_groups_x(threads) (__builtin_amdgcn_grid_size_x() / (threads))
 #define ql_fma(a, b, c) __builtin_fmaf(a, b, c)
 #define ql_copy(to, from, bytes) __builtin_memcpy(to, from, bytes)
+#define ql_leading_zeros(number) __builtin_clz(number)
 #else  // nvcc, NVRTC: compile with --fmad=false, which the bits of decoded weights may depend on
 #define QL_KERNEL(threads) extern "C" __global__ __launch_bounds__(threads) void
 #define QL_DEVICE static __device__ __forceinline__
@@ -37,6 +38,7 @@ typedef unsigned long long ql_u64;
 #define ql_groups_x(threads) gridDim.x
 #define ql_fma(a, b, c) fmaf(a, b, c)
 #define ql_copy(to, from, bytes) memcpy(to, from, bytes)
+#define ql_leading_zeros(number) __clz(number)
 #endif
 
 // Weights [n, k], activations [m, k], output rows of `stride` elements that start at `first`. Of mixtures
@@ -49,8 +51,8 @@ struct QlShape {
 
 constexpr ql_u32 WORKGROUP = 64;
 constexpr ql_u32 WEIGHTS = 256;  // in one unit of decoding
-constexpr ql_u32 STRIPS = 32;  // in one unit, each decoded by one thread
-constexpr ql_u32 QUADS = 2;  // in one strip
+constexpr ql_u32 STRIPS = 16;  // in one unit, each decoded by one thread
+constexpr ql_u32 QUADS = 4;  // in one strip
 
 // Number of this workgroup; a large grid is launched in two dimensions.
 QL_DEVICE ql_u64 ql_group() {
@@ -81,6 +83,11 @@ QL_DEVICE float f16_to_f32(ql_u32 bits) {
 }
 #endif
 
+QL_DEVICE float bits_to_f32(ql_u32 bits) {
+  return __builtin_bit_cast(float, bits);
+}
+
+
 struct Strip {
   Quad quads[QUADS];
 };
@@ -91,10 +98,12 @@ struct Places {
 
 // Index in the unit of the first weight of each quad.
 QL_DEVICE Places places(ql_u32 strip) {
-  const ql_u32 offset = (strip & 3u) * 4u + (strip >> 2u) * 32u;
+  const ql_u32 offset = (strip & 1u) * 8u + (strip >> 1u) * 32u;
   return Places{ {
       offset,
+      offset + 4u,
       offset + 16u,
+      offset + 20u,
   } };
 }
 
@@ -105,23 +114,35 @@ QL_DEVICE Strip decode(
     ql_u32 block,
     ql_u32 strip) {
   [[maybe_unused]] const ql_u32 per_row = shape.k / WEIGHTS;  // blocks
-  const ql_u32 offset = strip >> 2u;
+  const ql_u32 offset = strip >> 1u;
   const ql_u32 blocks_unit = row * per_row + block;
   const ql_u64 blocks_base = (ql_u64)blocks_unit * 256u;
-  const float scales = f16_to_f32((load_u32_a4(blocks, blocks_base + (strip >> 3u) * 4u) >> ((offset & 1u) * 16u)) & 65535u);
-  const ql_u32 codes_word = load_u32_a4(blocks, blocks_base + strip * 4u + 128u);
-  const float mins = float(int(((load_u32_a4(blocks, blocks_base + (strip >> 4u) * 4u + 16u) >> ((offset & 3u) * 8u)) & 255u) << 24u) >> 24u);
-  const float w0 = scales * (float(codes_word & 15u) + mins);
-  const float w1 = scales * (float((codes_word >> 8u) & 15u) + mins);
-  const float w2 = scales * (float((codes_word >> 16u) & 15u) + mins);
-  const float w3 = scales * (float((codes_word >> 24u) & 15u) + mins);
-  const float w4 = scales * (float((codes_word >> 4u) & 15u) + mins);
-  const float w5 = scales * (float((codes_word >> 12u) & 15u) + mins);
-  const float w6 = scales * (float((codes_word >> 20u) & 15u) + mins);
-  const float w7 = scales * (float(codes_word >> 28u) + mins);
+  const float scales = f16_to_f32((load_u32_a4(blocks, blocks_base + (strip >> 2u) * 4u) >> ((offset & 1u) * 16u)) & 65535u);
+  const ql_u32 offset_2 = strip * 8u;
+  const ql_u32 codes_word = load_u32_a4(blocks, blocks_base + offset_2 + 128u);
+  const float mins = bits_to_f32((((load_u32_a4(blocks, blocks_base + (strip >> 3u) * 4u + 16u) >> ((offset & 3u) * 8u)) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f;
+  const float w0 = scales * (bits_to_f32((codes_word & 15u) | 0x4b000000u) - 8388608.0f + mins);
+  const float w1 = scales * (bits_to_f32(((codes_word >> 8u) & 15u) | 0x4b000000u) - 8388608.0f + mins);
+  const float w2 = scales * (bits_to_f32(((codes_word >> 16u) & 15u) | 0x4b000000u) - 8388608.0f + mins);
+  const float w3 = scales * (bits_to_f32(((codes_word >> 24u) & 15u) | 0x4b000000u) - 8388608.0f + mins);
+  const ql_u32 codes_word_2 = load_u32_a4(blocks, blocks_base + offset_2 + 132u);
+  const float w4 = scales * (bits_to_f32((codes_word_2 & 15u) | 0x4b000000u) - 8388608.0f + mins);
+  const float w5 = scales * (bits_to_f32(((codes_word_2 >> 8u) & 15u) | 0x4b000000u) - 8388608.0f + mins);
+  const float w6 = scales * (bits_to_f32(((codes_word_2 >> 16u) & 15u) | 0x4b000000u) - 8388608.0f + mins);
+  const float w7 = scales * (bits_to_f32(((codes_word_2 >> 24u) & 15u) | 0x4b000000u) - 8388608.0f + mins);
+  const float w8 = scales * (bits_to_f32(((codes_word >> 4u) & 15u) | 0x4b000000u) - 8388608.0f + mins);
+  const float w9 = scales * (bits_to_f32(((codes_word >> 12u) & 15u) | 0x4b000000u) - 8388608.0f + mins);
+  const float w10 = scales * (bits_to_f32(((codes_word >> 20u) & 15u) | 0x4b000000u) - 8388608.0f + mins);
+  const float w11 = scales * (bits_to_f32((codes_word >> 28u) | 0x4b000000u) - 8388608.0f + mins);
+  const float w12 = scales * (bits_to_f32(((codes_word_2 >> 4u) & 15u) | 0x4b000000u) - 8388608.0f + mins);
+  const float w13 = scales * (bits_to_f32(((codes_word_2 >> 12u) & 15u) | 0x4b000000u) - 8388608.0f + mins);
+  const float w14 = scales * (bits_to_f32(((codes_word_2 >> 20u) & 15u) | 0x4b000000u) - 8388608.0f + mins);
+  const float w15 = scales * (bits_to_f32((codes_word_2 >> 28u) | 0x4b000000u) - 8388608.0f + mins);
   return Strip{ {
       {w0, w1, w2, w3},
       {w4, w5, w6, w7},
+      {w8, w9, w10, w11},
+      {w12, w13, w14, w15},
   } };
 }
 

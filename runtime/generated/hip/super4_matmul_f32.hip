@@ -25,6 +25,7 @@ typedef unsigned long long ql_u64;
 #define ql_groups_x(threads) (__builtin_amdgcn_grid_size_x() / (threads))
 #define ql_fma(a, b, c) __builtin_fmaf(a, b, c)
 #define ql_copy(to, from, bytes) __builtin_memcpy(to, from, bytes)
+#define ql_leading_zeros(number) __builtin_clz(number)
 #else  // nvcc, NVRTC: compile with --fmad=false, which the bits of decoded weights may depend on
 #define QL_KERNEL(threads) extern "C" __global__ __launch_bounds__(threads) void
 #define QL_DEVICE static __device__ __forceinline__
@@ -38,6 +39,7 @@ typedef unsigned long long ql_u64;
 #define ql_groups_x(threads) gridDim.x
 #define ql_fma(a, b, c) fmaf(a, b, c)
 #define ql_copy(to, from, bytes) memcpy(to, from, bytes)
+#define ql_leading_zeros(number) __clz(number)
 #endif
 
 // Weights [n, k], activations [m, k], output rows of `stride` elements that start at `first`. Of mixtures
@@ -113,6 +115,11 @@ QL_DEVICE float f16_to_f32(ql_u32 bits) {
 }
 #endif
 
+QL_DEVICE float bits_to_f32(ql_u32 bits) {
+  return __builtin_bit_cast(float, bits);
+}
+
+
 struct Strip {
   Quad quads[QUADS];
 };
@@ -142,15 +149,15 @@ QL_DEVICE Strip decode(
   const ql_u64 blocks_base = (ql_u64)blocks_unit * 256u;
   const float scales = f16_to_f32((load_u32_a4(blocks, blocks_base + (strip >> 3u) * 4u) >> ((offset & 1u) * 16u)) & 65535u);
   const ql_u32 codes_word = load_u32_a4(blocks, blocks_base + strip * 4u + 128u);
-  const float mins = float(int(((load_u32_a4(blocks, blocks_base + (strip >> 4u) * 4u + 16u) >> ((offset & 3u) * 8u)) & 255u) << 24u) >> 24u);
-  const float w0 = scales * (float(codes_word & 15u) + mins);
-  const float w1 = scales * (float((codes_word >> 8u) & 15u) + mins);
-  const float w2 = scales * (float((codes_word >> 16u) & 15u) + mins);
-  const float w3 = scales * (float((codes_word >> 24u) & 15u) + mins);
-  const float w4 = scales * (float((codes_word >> 4u) & 15u) + mins);
-  const float w5 = scales * (float((codes_word >> 12u) & 15u) + mins);
-  const float w6 = scales * (float((codes_word >> 20u) & 15u) + mins);
-  const float w7 = scales * (float(codes_word >> 28u) + mins);
+  const float mins = bits_to_f32((((load_u32_a4(blocks, blocks_base + (strip >> 4u) * 4u + 16u) >> ((offset & 3u) * 8u)) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f;
+  const float w0 = scales * (bits_to_f32((codes_word & 15u) | 0x4b000000u) - 8388608.0f + mins);
+  const float w1 = scales * (bits_to_f32(((codes_word >> 8u) & 15u) | 0x4b000000u) - 8388608.0f + mins);
+  const float w2 = scales * (bits_to_f32(((codes_word >> 16u) & 15u) | 0x4b000000u) - 8388608.0f + mins);
+  const float w3 = scales * (bits_to_f32(((codes_word >> 24u) & 15u) | 0x4b000000u) - 8388608.0f + mins);
+  const float w4 = scales * (bits_to_f32(((codes_word >> 4u) & 15u) | 0x4b000000u) - 8388608.0f + mins);
+  const float w5 = scales * (bits_to_f32(((codes_word >> 12u) & 15u) | 0x4b000000u) - 8388608.0f + mins);
+  const float w6 = scales * (bits_to_f32(((codes_word >> 20u) & 15u) | 0x4b000000u) - 8388608.0f + mins);
+  const float w7 = scales * (bits_to_f32((codes_word >> 28u) | 0x4b000000u) - 8388608.0f + mins);
   return Strip{ {
       {w0, w1, w2, w3},
       {w4, w5, w6, w7},

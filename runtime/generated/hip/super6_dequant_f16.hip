@@ -24,6 +24,7 @@ typedef unsigned long long ql_u64;
 #define ql_groups_x(threads) (__builtin_amdgcn_grid_size_x() / (threads))
 #define ql_fma(a, b, c) __builtin_fmaf(a, b, c)
 #define ql_copy(to, from, bytes) __builtin_memcpy(to, from, bytes)
+#define ql_leading_zeros(number) __builtin_clz(number)
 #else  // nvcc, NVRTC: compile with --fmad=false, which the bits of decoded weights may depend on
 #define QL_KERNEL(threads) extern "C" __global__ __launch_bounds__(threads) void
 #define QL_DEVICE static __device__ __forceinline__
@@ -37,6 +38,7 @@ typedef unsigned long long ql_u64;
 #define ql_groups_x(threads) gridDim.x
 #define ql_fma(a, b, c) fmaf(a, b, c)
 #define ql_copy(to, from, bytes) memcpy(to, from, bytes)
+#define ql_leading_zeros(number) __clz(number)
 #endif
 
 // Weights [n, k], activations [m, k], output rows of `stride` elements that start at `first`. Of mixtures
@@ -49,8 +51,8 @@ struct QlShape {
 
 constexpr ql_u32 WORKGROUP = 64;
 constexpr ql_u32 WEIGHTS = 256;  // in one unit of decoding
-constexpr ql_u32 STRIPS = 32;  // in one unit, each decoded by one thread
-constexpr ql_u32 QUADS = 2;  // in one strip
+constexpr ql_u32 STRIPS = 16;  // in one unit, each decoded by one thread
+constexpr ql_u32 QUADS = 4;  // in one strip
 
 // Number of this workgroup; a large grid is launched in two dimensions.
 QL_DEVICE ql_u64 ql_group() {
@@ -81,6 +83,11 @@ QL_DEVICE float f16_to_f32(ql_u32 bits) {
 }
 #endif
 
+QL_DEVICE float bits_to_f32(ql_u32 bits) {
+  return __builtin_bit_cast(float, bits);
+}
+
+
 struct Strip {
   Quad quads[QUADS];
 };
@@ -91,10 +98,12 @@ struct Places {
 
 // Index in the unit of the first weight of each quad.
 QL_DEVICE Places places(ql_u32 strip) {
-  const ql_u32 offset = strip * 4u;
+  const ql_u32 offset = strip * 8u;
   return Places{ {
       offset,
+      offset + 4u,
       offset + 128u,
+      offset + 132u,
   } };
 }
 
@@ -105,34 +114,51 @@ QL_DEVICE Strip decode(
     ql_u32 block,
     ql_u32 strip) {
   [[maybe_unused]] const ql_u32 per_row = shape.k / WEIGHTS;  // blocks
+  const ql_u32 offset = strip * 8u;
   const ql_u32 blocks_unit = row * per_row + block;
   const ql_u64 blocks_base = (ql_u64)blocks_unit * 256u;
   const ql_u32 d_word = load_u32_a4(blocks, blocks_base + 208u);
   const float d = f16_to_f32(d_word & 65535u);
-  const ql_u32 offset = strip >> 4u;
-  const ql_u32 offset_2 = offset * 4u;
-  const ql_u32 shift = ((strip >> 2u) & 3u) * 8u;
-  const float scales = float(int(((load_u32_a4(blocks, blocks_base + offset_2 + 192u) >> shift) & 255u) << 24u) >> 24u);
+  const ql_u32 offset_2 = strip >> 3u;
+  const ql_u32 offset_3 = offset_2 * 4u;
+  const ql_u32 shift = ((strip >> 1u) & 3u) * 8u;
+  const float scales = bits_to_f32((((load_u32_a4(blocks, blocks_base + offset_3 + 192u) >> shift) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f;
   const float d_scales = d * scales;
-  const ql_u32 low_word = load_u32_a4(blocks, blocks_base + strip * 4u);
-  const ql_u32 shift_2 = offset * 2u;
-  const ql_u32 high_word = load_u32_a4(blocks, blocks_base + (strip & 15u) * 4u + 128u);
+  const ql_u32 low_word = load_u32_a4(blocks, blocks_base + offset);
+  const ql_u32 offset_4 = (strip & 7u) * 8u;
+  const ql_u32 shift_2 = offset_2 * 2u;
+  const ql_u32 high_word = load_u32_a4(blocks, blocks_base + offset_4 + 128u);
   const ql_u32 q = (low_word & 0x0f0f0f0fu) | (((high_word >> shift_2) & 0x03030303u) << 4u);
   const float dmin = f16_to_f32(d_word >> 16u);
-  const float w0 = d_scales * float(q & 63u) - dmin;
-  const float w1 = d_scales * float((q >> 8u) & 63u) - dmin;
-  const float w2 = d_scales * float((q >> 16u) & 63u) - dmin;
-  const float w3 = d_scales * float((q >> 24u) & 63u) - dmin;
-  const float scales_2 = float(int(((load_u32_a4(blocks, blocks_base + offset_2 + 200u) >> shift) & 255u) << 24u) >> 24u);
+  const float w0 = d_scales * (bits_to_f32((q & 63u) | 0x4b000000u) - 8388608.0f) - dmin;
+  const float w1 = d_scales * (bits_to_f32(((q >> 8u) & 63u) | 0x4b000000u) - 8388608.0f) - dmin;
+  const float w2 = d_scales * (bits_to_f32(((q >> 16u) & 63u) | 0x4b000000u) - 8388608.0f) - dmin;
+  const float w3 = d_scales * (bits_to_f32(((q >> 24u) & 63u) | 0x4b000000u) - 8388608.0f) - dmin;
+  const ql_u32 low_word_2 = load_u32_a4(blocks, blocks_base + offset + 4u);
+  const ql_u32 high_word_2 = load_u32_a4(blocks, blocks_base + offset_4 + 132u);
+  const ql_u32 q_2 = (low_word_2 & 0x0f0f0f0fu) | (((high_word_2 >> shift_2) & 0x03030303u) << 4u);
+  const float w4 = d_scales * (bits_to_f32((q_2 & 63u) | 0x4b000000u) - 8388608.0f) - dmin;
+  const float w5 = d_scales * (bits_to_f32(((q_2 >> 8u) & 63u) | 0x4b000000u) - 8388608.0f) - dmin;
+  const float w6 = d_scales * (bits_to_f32(((q_2 >> 16u) & 63u) | 0x4b000000u) - 8388608.0f) - dmin;
+  const float w7 = d_scales * (bits_to_f32(((q_2 >> 24u) & 63u) | 0x4b000000u) - 8388608.0f) - dmin;
+  const float scales_2 = bits_to_f32((((load_u32_a4(blocks, blocks_base + offset_3 + 200u) >> shift) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f;
   const float d_scales_2 = d * scales_2;
-  const ql_u32 q_2 = ((low_word >> 4u) & 0x0f0f0f0fu) | (((high_word >> (shift_2 + 4u)) & 0x03030303u) << 4u);
-  const float w4 = d_scales_2 * float(q_2 & 63u) - dmin;
-  const float w5 = d_scales_2 * float((q_2 >> 8u) & 63u) - dmin;
-  const float w6 = d_scales_2 * float((q_2 >> 16u) & 63u) - dmin;
-  const float w7 = d_scales_2 * float((q_2 >> 24u) & 63u) - dmin;
+  const ql_u32 shift_3 = shift_2 + 4u;
+  const ql_u32 q_3 = ((low_word >> 4u) & 0x0f0f0f0fu) | (((high_word >> shift_3) & 0x03030303u) << 4u);
+  const float w8 = d_scales_2 * (bits_to_f32((q_3 & 63u) | 0x4b000000u) - 8388608.0f) - dmin;
+  const float w9 = d_scales_2 * (bits_to_f32(((q_3 >> 8u) & 63u) | 0x4b000000u) - 8388608.0f) - dmin;
+  const float w10 = d_scales_2 * (bits_to_f32(((q_3 >> 16u) & 63u) | 0x4b000000u) - 8388608.0f) - dmin;
+  const float w11 = d_scales_2 * (bits_to_f32(((q_3 >> 24u) & 63u) | 0x4b000000u) - 8388608.0f) - dmin;
+  const ql_u32 q_4 = ((low_word_2 >> 4u) & 0x0f0f0f0fu) | (((high_word_2 >> shift_3) & 0x03030303u) << 4u);
+  const float w12 = d_scales_2 * (bits_to_f32((q_4 & 63u) | 0x4b000000u) - 8388608.0f) - dmin;
+  const float w13 = d_scales_2 * (bits_to_f32(((q_4 >> 8u) & 63u) | 0x4b000000u) - 8388608.0f) - dmin;
+  const float w14 = d_scales_2 * (bits_to_f32(((q_4 >> 16u) & 63u) | 0x4b000000u) - 8388608.0f) - dmin;
+  const float w15 = d_scales_2 * (bits_to_f32(((q_4 >> 24u) & 63u) | 0x4b000000u) - 8388608.0f) - dmin;
   return Strip{ {
       {w0, w1, w2, w3},
       {w4, w5, w6, w7},
+      {w8, w9, w10, w11},
+      {w12, w13, w14, w15},
   } };
 }
 

@@ -24,6 +24,7 @@ typedef unsigned long long ql_u64;
 #define ql_groups_x(threads) (__builtin_amdgcn_grid_size_x() / (threads))
 #define ql_fma(a, b, c) __builtin_fmaf(a, b, c)
 #define ql_copy(to, from, bytes) __builtin_memcpy(to, from, bytes)
+#define ql_leading_zeros(number) __builtin_clz(number)
 #else  // nvcc, NVRTC: compile with --fmad=false, which the bits of decoded weights may depend on
 #define QL_KERNEL(threads) extern "C" __global__ __launch_bounds__(threads) void
 #define QL_DEVICE static __device__ __forceinline__
@@ -37,6 +38,7 @@ typedef unsigned long long ql_u64;
 #define ql_groups_x(threads) gridDim.x
 #define ql_fma(a, b, c) fmaf(a, b, c)
 #define ql_copy(to, from, bytes) memcpy(to, from, bytes)
+#define ql_leading_zeros(number) __clz(number)
 #endif
 
 // Weights [n, k], activations [m, k], output rows of `stride` elements that start at `first`. Of mixtures
@@ -81,6 +83,11 @@ QL_DEVICE float f16_to_f32(ql_u32 bits) {
 }
 #endif
 
+QL_DEVICE float bits_to_f32(ql_u32 bits) {
+  return __builtin_bit_cast(float, bits);
+}
+
+
 struct Strip {
   Quad quads[QUADS];
 };
@@ -112,24 +119,24 @@ QL_DEVICE Strip decode(
   const ql_u32 offset = strip >> 4u;
   const ql_u32 offset_2 = offset * 4u;
   const ql_u32 shift = ((strip >> 2u) & 3u) * 8u;
-  const float scales = float(int(((load_u32_a4(blocks, blocks_base + offset_2 + 192u) >> shift) & 255u) << 24u) >> 24u);
+  const float scales = bits_to_f32((((load_u32_a4(blocks, blocks_base + offset_2 + 192u) >> shift) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f;
   const float d_scales = d * scales;
   const ql_u32 low_word = load_u32_a4(blocks, blocks_base + strip * 4u);
   const ql_u32 shift_2 = offset * 2u;
   const ql_u32 high_word = load_u32_a4(blocks, blocks_base + (strip & 15u) * 4u + 128u);
   const ql_u32 q = (low_word & 0x0f0f0f0fu) | (((high_word >> shift_2) & 0x03030303u) << 4u);
   const float dmin = f16_to_f32(d_word >> 16u);
-  const float w0 = d_scales * float(q & 63u) - dmin;
-  const float w1 = d_scales * float((q >> 8u) & 63u) - dmin;
-  const float w2 = d_scales * float((q >> 16u) & 63u) - dmin;
-  const float w3 = d_scales * float((q >> 24u) & 63u) - dmin;
-  const float scales_2 = float(int(((load_u32_a4(blocks, blocks_base + offset_2 + 200u) >> shift) & 255u) << 24u) >> 24u);
+  const float w0 = d_scales * (bits_to_f32((q & 63u) | 0x4b000000u) - 8388608.0f) - dmin;
+  const float w1 = d_scales * (bits_to_f32(((q >> 8u) & 63u) | 0x4b000000u) - 8388608.0f) - dmin;
+  const float w2 = d_scales * (bits_to_f32(((q >> 16u) & 63u) | 0x4b000000u) - 8388608.0f) - dmin;
+  const float w3 = d_scales * (bits_to_f32(((q >> 24u) & 63u) | 0x4b000000u) - 8388608.0f) - dmin;
+  const float scales_2 = bits_to_f32((((load_u32_a4(blocks, blocks_base + offset_2 + 200u) >> shift) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f;
   const float d_scales_2 = d * scales_2;
   const ql_u32 q_2 = ((low_word >> 4u) & 0x0f0f0f0fu) | (((high_word >> (shift_2 + 4u)) & 0x03030303u) << 4u);
-  const float w4 = d_scales_2 * float(q_2 & 63u) - dmin;
-  const float w5 = d_scales_2 * float((q_2 >> 8u) & 63u) - dmin;
-  const float w6 = d_scales_2 * float((q_2 >> 16u) & 63u) - dmin;
-  const float w7 = d_scales_2 * float((q_2 >> 24u) & 63u) - dmin;
+  const float w4 = d_scales_2 * (bits_to_f32((q_2 & 63u) | 0x4b000000u) - 8388608.0f) - dmin;
+  const float w5 = d_scales_2 * (bits_to_f32(((q_2 >> 8u) & 63u) | 0x4b000000u) - 8388608.0f) - dmin;
+  const float w6 = d_scales_2 * (bits_to_f32(((q_2 >> 16u) & 63u) | 0x4b000000u) - 8388608.0f) - dmin;
+  const float w7 = d_scales_2 * (bits_to_f32(((q_2 >> 24u) & 63u) | 0x4b000000u) - 8388608.0f) - dmin;
   return Strip{ {
       {w0, w1, w2, w3},
       {w4, w5, w6, w7},

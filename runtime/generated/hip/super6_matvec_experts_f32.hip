@@ -2,7 +2,7 @@
 //
 // 6-bit codes with 8-bit scales per 16 and one min, padded to 256 bytes
 // super6_matvec_experts_f32: y[m, used, n] = the matrices [n, k] that `indices` [m, used] names times x[m, k], and an
-// epilogue; 2 rows of a matrix per workgroup, whose threads stride over the strips of a row.
+// epilogue; 4 rows of a matrix per workgroup, whose threads stride over the strips of a row.
 
 typedef unsigned char ql_u8;
 typedef unsigned short ql_u16;
@@ -25,6 +25,7 @@ typedef unsigned long long ql_u64;
 #define ql_groups_x(threads) (__builtin_amdgcn_grid_size_x() / (threads))
 #define ql_fma(a, b, c) __builtin_fmaf(a, b, c)
 #define ql_copy(to, from, bytes) __builtin_memcpy(to, from, bytes)
+#define ql_leading_zeros(number) __builtin_clz(number)
 #else  // nvcc, NVRTC: compile with --fmad=false, which the bits of decoded weights may depend on
 #define QL_KERNEL(threads) extern "C" __global__ __launch_bounds__(threads) void
 #define QL_DEVICE static __device__ __forceinline__
@@ -38,6 +39,7 @@ typedef unsigned long long ql_u64;
 #define ql_groups_x(threads) gridDim.x
 #define ql_fma(a, b, c) fmaf(a, b, c)
 #define ql_copy(to, from, bytes) memcpy(to, from, bytes)
+#define ql_leading_zeros(number) __clz(number)
 #endif
 
 // Weights [n, k], activations [m, k], output rows of `stride` elements that start at `first`. Of mixtures
@@ -50,8 +52,8 @@ struct QlShape {
 
 constexpr ql_u32 WORKGROUP = 64;
 constexpr ql_u32 WEIGHTS = 256;  // in one unit of decoding
-constexpr ql_u32 STRIPS = 32;  // in one unit, each decoded by one thread
-constexpr ql_u32 QUADS = 2;  // in one strip
+constexpr ql_u32 STRIPS = 8;  // in one unit, each decoded by one thread
+constexpr ql_u32 QUADS = 8;  // in one strip
 
 // Number of this workgroup; a large grid is launched in two dimensions.
 QL_DEVICE ql_u64 ql_group() {
@@ -126,6 +128,22 @@ QL_DEVICE ql_u32 load_u32_a4(const ql_u8* bytes, ql_u64 at) {
   return word;
 }
 
+struct Words {
+  ql_u32 x, y, z, w;
+};
+
+QL_DEVICE ql_u32 word(const Words& words, ql_u32 index) {
+  const ql_u32 low = index & 1 ? words.y : words.x;
+  const ql_u32 high = index & 1 ? words.w : words.z;
+  return index & 2 ? high : low;
+}
+
+QL_DEVICE Words load_u128_a16(const ql_u8* bytes, ql_u64 at) {
+  Words words;
+  ql_copy(&words, __builtin_assume_aligned(bytes + at, 16), sizeof(words));
+  return words;
+}
+
 #if defined(QL_HOST)
 #elif defined(__HIP__)
 QL_DEVICE float f16_to_f32(ql_u32 bits) {
@@ -139,6 +157,11 @@ QL_DEVICE float f16_to_f32(ql_u32 bits) {
 }
 #endif
 
+QL_DEVICE float bits_to_f32(ql_u32 bits) {
+  return __builtin_bit_cast(float, bits);
+}
+
+
 struct Strip {
   Quad quads[QUADS];
 };
@@ -149,10 +172,16 @@ struct Places {
 
 // Index in the unit of the first weight of each quad.
 QL_DEVICE Places places(ql_u32 strip) {
-  const ql_u32 offset = strip * 4u;
+  const ql_u32 offset = strip * 16u;
   return Places{ {
       offset,
+      offset + 4u,
+      offset + 8u,
+      offset + 12u,
       offset + 128u,
+      offset + 132u,
+      offset + 136u,
+      offset + 140u,
   } };
 }
 
@@ -163,38 +192,86 @@ QL_DEVICE Strip decode(
     ql_u32 block,
     ql_u32 strip) {
   [[maybe_unused]] const ql_u32 per_row = shape.k / WEIGHTS;  // blocks
+  const ql_u32 offset = strip * 16u;
   const ql_u32 blocks_unit = row * per_row + block;
   const ql_u64 blocks_base = (ql_u64)blocks_unit * 256u;
   const ql_u32 d_word = load_u32_a4(blocks, blocks_base + 208u);
   const float d = f16_to_f32(d_word & 65535u);
-  const ql_u32 offset = strip >> 4u;
-  const ql_u32 offset_2 = offset * 4u;
-  const ql_u32 shift = ((strip >> 2u) & 3u) * 8u;
-  const float scales = float(int(((load_u32_a4(blocks, blocks_base + offset_2 + 192u) >> shift) & 255u) << 24u) >> 24u);
+  const ql_u32 offset_2 = strip >> 2u;
+  const ql_u32 offset_3 = offset_2 * 4u;
+  const ql_u32 offset_4 = strip & 3u;
+  const ql_u32 shift = offset_4 * 8u;
+  const float scales = bits_to_f32((((load_u32_a4(blocks, blocks_base + offset_3 + 192u) >> shift) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f;
   const float d_scales = d * scales;
-  const ql_u32 low_word = load_u32_a4(blocks, blocks_base + strip * 4u);
-  const ql_u32 shift_2 = offset * 2u;
-  const ql_u32 high_word = load_u32_a4(blocks, blocks_base + (strip & 15u) * 4u + 128u);
+  const Words low_words = load_u128_a16(blocks, blocks_base + offset);
+  const ql_u32 low_word = low_words.x;
+  const ql_u32 offset_5 = offset_4 * 16u + 128u;
+  const ql_u32 shift_2 = offset_2 * 2u;
+  const Words high_words = load_u128_a16(blocks, blocks_base + offset_5);
+  const ql_u32 high_word = high_words.x;
   const ql_u32 q = (low_word & 0x0f0f0f0fu) | (((high_word >> shift_2) & 0x03030303u) << 4u);
   const float dmin = f16_to_f32(d_word >> 16u);
-  const float w0 = d_scales * float(q & 63u) - dmin;
-  const float w1 = d_scales * float((q >> 8u) & 63u) - dmin;
-  const float w2 = d_scales * float((q >> 16u) & 63u) - dmin;
-  const float w3 = d_scales * float((q >> 24u) & 63u) - dmin;
-  const float scales_2 = float(int(((load_u32_a4(blocks, blocks_base + offset_2 + 200u) >> shift) & 255u) << 24u) >> 24u);
+  const float w0 = d_scales * (bits_to_f32((q & 63u) | 0x4b000000u) - 8388608.0f) - dmin;
+  const float w1 = d_scales * (bits_to_f32(((q >> 8u) & 63u) | 0x4b000000u) - 8388608.0f) - dmin;
+  const float w2 = d_scales * (bits_to_f32(((q >> 16u) & 63u) | 0x4b000000u) - 8388608.0f) - dmin;
+  const float w3 = d_scales * (bits_to_f32(((q >> 24u) & 63u) | 0x4b000000u) - 8388608.0f) - dmin;
+  const ql_u32 low_word_2 = low_words.y;
+  const ql_u32 high_word_2 = high_words.y;
+  const ql_u32 q_2 = (low_word_2 & 0x0f0f0f0fu) | (((high_word_2 >> shift_2) & 0x03030303u) << 4u);
+  const float w4 = d_scales * (bits_to_f32((q_2 & 63u) | 0x4b000000u) - 8388608.0f) - dmin;
+  const float w5 = d_scales * (bits_to_f32(((q_2 >> 8u) & 63u) | 0x4b000000u) - 8388608.0f) - dmin;
+  const float w6 = d_scales * (bits_to_f32(((q_2 >> 16u) & 63u) | 0x4b000000u) - 8388608.0f) - dmin;
+  const float w7 = d_scales * (bits_to_f32(((q_2 >> 24u) & 63u) | 0x4b000000u) - 8388608.0f) - dmin;
+  const ql_u32 low_word_3 = low_words.z;
+  const ql_u32 high_word_3 = high_words.z;
+  const ql_u32 q_3 = (low_word_3 & 0x0f0f0f0fu) | (((high_word_3 >> shift_2) & 0x03030303u) << 4u);
+  const float w8 = d_scales * (bits_to_f32((q_3 & 63u) | 0x4b000000u) - 8388608.0f) - dmin;
+  const float w9 = d_scales * (bits_to_f32(((q_3 >> 8u) & 63u) | 0x4b000000u) - 8388608.0f) - dmin;
+  const float w10 = d_scales * (bits_to_f32(((q_3 >> 16u) & 63u) | 0x4b000000u) - 8388608.0f) - dmin;
+  const float w11 = d_scales * (bits_to_f32(((q_3 >> 24u) & 63u) | 0x4b000000u) - 8388608.0f) - dmin;
+  const ql_u32 low_word_4 = low_words.w;
+  const ql_u32 high_word_4 = high_words.w;
+  const ql_u32 q_4 = (low_word_4 & 0x0f0f0f0fu) | (((high_word_4 >> shift_2) & 0x03030303u) << 4u);
+  const float w12 = d_scales * (bits_to_f32((q_4 & 63u) | 0x4b000000u) - 8388608.0f) - dmin;
+  const float w13 = d_scales * (bits_to_f32(((q_4 >> 8u) & 63u) | 0x4b000000u) - 8388608.0f) - dmin;
+  const float w14 = d_scales * (bits_to_f32(((q_4 >> 16u) & 63u) | 0x4b000000u) - 8388608.0f) - dmin;
+  const float w15 = d_scales * (bits_to_f32(((q_4 >> 24u) & 63u) | 0x4b000000u) - 8388608.0f) - dmin;
+  const float scales_2 = bits_to_f32((((load_u32_a4(blocks, blocks_base + offset_3 + 200u) >> shift) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f;
   const float d_scales_2 = d * scales_2;
-  const ql_u32 q_2 = ((low_word >> 4u) & 0x0f0f0f0fu) | (((high_word >> (shift_2 + 4u)) & 0x03030303u) << 4u);
-  const float w4 = d_scales_2 * float(q_2 & 63u) - dmin;
-  const float w5 = d_scales_2 * float((q_2 >> 8u) & 63u) - dmin;
-  const float w6 = d_scales_2 * float((q_2 >> 16u) & 63u) - dmin;
-  const float w7 = d_scales_2 * float((q_2 >> 24u) & 63u) - dmin;
+  const ql_u32 shift_3 = shift_2 + 4u;
+  const ql_u32 q_5 = ((low_word >> 4u) & 0x0f0f0f0fu) | (((high_word >> shift_3) & 0x03030303u) << 4u);
+  const float w16 = d_scales_2 * (bits_to_f32((q_5 & 63u) | 0x4b000000u) - 8388608.0f) - dmin;
+  const float w17 = d_scales_2 * (bits_to_f32(((q_5 >> 8u) & 63u) | 0x4b000000u) - 8388608.0f) - dmin;
+  const float w18 = d_scales_2 * (bits_to_f32(((q_5 >> 16u) & 63u) | 0x4b000000u) - 8388608.0f) - dmin;
+  const float w19 = d_scales_2 * (bits_to_f32(((q_5 >> 24u) & 63u) | 0x4b000000u) - 8388608.0f) - dmin;
+  const ql_u32 q_6 = ((low_word_2 >> 4u) & 0x0f0f0f0fu) | (((high_word_2 >> shift_3) & 0x03030303u) << 4u);
+  const float w20 = d_scales_2 * (bits_to_f32((q_6 & 63u) | 0x4b000000u) - 8388608.0f) - dmin;
+  const float w21 = d_scales_2 * (bits_to_f32(((q_6 >> 8u) & 63u) | 0x4b000000u) - 8388608.0f) - dmin;
+  const float w22 = d_scales_2 * (bits_to_f32(((q_6 >> 16u) & 63u) | 0x4b000000u) - 8388608.0f) - dmin;
+  const float w23 = d_scales_2 * (bits_to_f32(((q_6 >> 24u) & 63u) | 0x4b000000u) - 8388608.0f) - dmin;
+  const ql_u32 q_7 = ((low_word_3 >> 4u) & 0x0f0f0f0fu) | (((high_word_3 >> shift_3) & 0x03030303u) << 4u);
+  const float w24 = d_scales_2 * (bits_to_f32((q_7 & 63u) | 0x4b000000u) - 8388608.0f) - dmin;
+  const float w25 = d_scales_2 * (bits_to_f32(((q_7 >> 8u) & 63u) | 0x4b000000u) - 8388608.0f) - dmin;
+  const float w26 = d_scales_2 * (bits_to_f32(((q_7 >> 16u) & 63u) | 0x4b000000u) - 8388608.0f) - dmin;
+  const float w27 = d_scales_2 * (bits_to_f32(((q_7 >> 24u) & 63u) | 0x4b000000u) - 8388608.0f) - dmin;
+  const ql_u32 q_8 = ((low_word_4 >> 4u) & 0x0f0f0f0fu) | (((high_word_4 >> shift_3) & 0x03030303u) << 4u);
+  const float w28 = d_scales_2 * (bits_to_f32((q_8 & 63u) | 0x4b000000u) - 8388608.0f) - dmin;
+  const float w29 = d_scales_2 * (bits_to_f32(((q_8 >> 8u) & 63u) | 0x4b000000u) - 8388608.0f) - dmin;
+  const float w30 = d_scales_2 * (bits_to_f32(((q_8 >> 16u) & 63u) | 0x4b000000u) - 8388608.0f) - dmin;
+  const float w31 = d_scales_2 * (bits_to_f32(((q_8 >> 24u) & 63u) | 0x4b000000u) - 8388608.0f) - dmin;
   return Strip{ {
       {w0, w1, w2, w3},
       {w4, w5, w6, w7},
+      {w8, w9, w10, w11},
+      {w12, w13, w14, w15},
+      {w16, w17, w18, w19},
+      {w20, w21, w22, w23},
+      {w24, w25, w26, w27},
+      {w28, w29, w30, w31},
   } };
 }
 
-constexpr ql_u32 ROWS = 2;
+constexpr ql_u32 ROWS = 4;
 
 QL_KERNEL(WORKGROUP) super6_matvec_experts_f32(
     const ql_u8* __restrict__ blocks,

@@ -25,6 +25,7 @@ typedef unsigned long long ql_u64;
 #define ql_groups_x(threads) (__builtin_amdgcn_grid_size_x() / (threads))
 #define ql_fma(a, b, c) __builtin_fmaf(a, b, c)
 #define ql_copy(to, from, bytes) __builtin_memcpy(to, from, bytes)
+#define ql_leading_zeros(number) __builtin_clz(number)
 #else  // nvcc, NVRTC: compile with --fmad=false, which the bits of decoded weights may depend on
 #define QL_KERNEL(threads) extern "C" __global__ __launch_bounds__(threads) void
 #define QL_DEVICE static __device__ __forceinline__
@@ -38,6 +39,7 @@ typedef unsigned long long ql_u64;
 #define ql_groups_x(threads) gridDim.x
 #define ql_fma(a, b, c) fmaf(a, b, c)
 #define ql_copy(to, from, bytes) memcpy(to, from, bytes)
+#define ql_leading_zeros(number) __clz(number)
 #endif
 
 // Weights [n, k], activations [m, k], output rows of `stride` elements that start at `first`. Of mixtures
@@ -119,8 +121,12 @@ QL_DEVICE float f16_to_f32(ql_u32 bits) {
 }
 #endif
 
+QL_DEVICE float bits_to_f32(ql_u32 bits) {
+  return __builtin_bit_cast(float, bits);
+}
+
 constexpr ql_u32 trit_first = 0;  // word of the tables
-QL_CONSTANT ql_u32 by_strip_1[] = {
+QL_CONSTANT ql_u32 by_strip_1_entries[] = {
   0u,
   32u,
   64u,
@@ -186,8 +192,9 @@ QL_CONSTANT ql_u32 by_strip_1[] = {
   384u,
   384u,
 };
+QL_SHARED ql_u32 by_strip_1[64];
 
-QL_CONSTANT ql_u32 by_strip_2[] = {
+QL_CONSTANT ql_u32 by_strip_2_entries[] = {
   0u,
   0u,
   0u,
@@ -253,8 +260,9 @@ QL_CONSTANT ql_u32 by_strip_2[] = {
   2u,
   3u,
 };
+QL_SHARED ql_u32 by_strip_2[64];
 
-QL_CONSTANT ql_u32 by_strip_3[] = {
+QL_CONSTANT ql_u32 by_strip_3_entries[] = {
   8u,
   40u,
   72u,
@@ -320,8 +328,9 @@ QL_CONSTANT ql_u32 by_strip_3[] = {
   392u,
   392u,
 };
+QL_SHARED ql_u32 by_strip_3[64];
 
-QL_CONSTANT ql_u32 by_strip_4[] = {
+QL_CONSTANT ql_u32 by_strip_4_entries[] = {
   16u,
   48u,
   80u,
@@ -387,8 +396,9 @@ QL_CONSTANT ql_u32 by_strip_4[] = {
   400u,
   400u,
 };
+QL_SHARED ql_u32 by_strip_4[64];
 
-QL_CONSTANT ql_u32 by_strip_5[] = {
+QL_CONSTANT ql_u32 by_strip_5_entries[] = {
   24u,
   56u,
   88u,
@@ -454,6 +464,18 @@ QL_CONSTANT ql_u32 by_strip_5[] = {
   408u,
   408u,
 };
+QL_SHARED ql_u32 by_strip_5[64];
+
+// Threads look up different entries at once, which shared memory is made for.
+QL_DEVICE void fill_tables() {
+  for (ql_u32 i = ql_thread(); i < 64; i += WORKGROUP) by_strip_1[i] = by_strip_1_entries[i];
+  for (ql_u32 i = ql_thread(); i < 64; i += WORKGROUP) by_strip_2[i] = by_strip_2_entries[i];
+  for (ql_u32 i = ql_thread(); i < 64; i += WORKGROUP) by_strip_3[i] = by_strip_3_entries[i];
+  for (ql_u32 i = ql_thread(); i < 64; i += WORKGROUP) by_strip_4[i] = by_strip_4_entries[i];
+  for (ql_u32 i = ql_thread(); i < 64; i += WORKGROUP) by_strip_5[i] = by_strip_5_entries[i];
+  ql_barrier();
+}
+
 
 struct Strip {
   Quad quads[QUADS];
@@ -485,19 +507,19 @@ QL_DEVICE Strip decode(
   const ql_u32 offset_3 = by_strip_2[strip];
   const ql_u32 q = (load_u8_a1(blocks, blocks_base + offset_2) >> (offset - offset_2 * 8u)) * 8u + offset_3;
   const float d = f16_to_f32(load_u16_a2(blocks, blocks_base + 52u));
-  const float w0 = float(int((tables[trit_first + (q >> 2u)] >> ((q & 3u) * 8u)) << 24u) >> 24u) * d;
+  const float w0 = (bits_to_f32((((tables[trit_first + (q >> 2u)] >> ((q & 3u) * 8u)) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * d;
   const ql_u32 offset_4 = by_strip_3[strip];
   const ql_u32 offset_5 = offset_4 >> 3u;
   const ql_u32 q_2 = (load_u8_a1(blocks, blocks_base + offset_5) >> (offset_4 - offset_5 * 8u)) * 8u + offset_3;
-  const float w1 = float(int((tables[trit_first + (q_2 >> 2u)] >> ((q_2 & 3u) * 8u)) << 24u) >> 24u) * d;
+  const float w1 = (bits_to_f32((((tables[trit_first + (q_2 >> 2u)] >> ((q_2 & 3u) * 8u)) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * d;
   const ql_u32 offset_6 = by_strip_4[strip];
   const ql_u32 offset_7 = offset_6 >> 3u;
   const ql_u32 q_3 = (load_u8_a1(blocks, blocks_base + offset_7) >> (offset_6 - offset_7 * 8u)) * 8u + offset_3;
-  const float w2 = float(int((tables[trit_first + (q_3 >> 2u)] >> ((q_3 & 3u) * 8u)) << 24u) >> 24u) * d;
+  const float w2 = (bits_to_f32((((tables[trit_first + (q_3 >> 2u)] >> ((q_3 & 3u) * 8u)) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * d;
   const ql_u32 offset_8 = by_strip_5[strip];
   const ql_u32 offset_9 = offset_8 >> 3u;
   const ql_u32 q_4 = (load_u8_a1(blocks, blocks_base + offset_9) >> (offset_8 - offset_9 * 8u)) * 8u + offset_3;
-  const float w3 = float(int((tables[trit_first + (q_4 >> 2u)] >> ((q_4 & 3u) * 8u)) << 24u) >> 24u) * d;
+  const float w3 = (bits_to_f32((((tables[trit_first + (q_4 >> 2u)] >> ((q_4 & 3u) * 8u)) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * d;
   return Strip{ {
       {w0, w1, w2, w3},
   } };
@@ -522,6 +544,7 @@ QL_KERNEL(WORKGROUP) tq1_0_matmul_f32(
     float* __restrict__ y,
     const QlShape shape,
     const float* __restrict__ bias) {
+  fill_tables();
   QL_SHARED Quad weights[TILE_N][PITCH];
   QL_SHARED Quad activations[TILE_M][PITCH];
 

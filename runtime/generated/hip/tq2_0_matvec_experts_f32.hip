@@ -2,7 +2,7 @@
 //
 // ternary codes in 2 bits, one f16 scale per 256 weights
 // tq2_0_matvec_experts_f32: y[m, used, n] = the matrices [n, k] that `indices` [m, used] names times x[m, k], and an
-// epilogue; 2 rows of a matrix per workgroup, whose threads stride over the strips of a row.
+// epilogue; 4 rows of a matrix per workgroup, whose threads stride over the strips of a row.
 
 typedef unsigned char ql_u8;
 typedef unsigned short ql_u16;
@@ -25,6 +25,7 @@ typedef unsigned long long ql_u64;
 #define ql_groups_x(threads) (__builtin_amdgcn_grid_size_x() / (threads))
 #define ql_fma(a, b, c) __builtin_fmaf(a, b, c)
 #define ql_copy(to, from, bytes) __builtin_memcpy(to, from, bytes)
+#define ql_leading_zeros(number) __builtin_clz(number)
 #else  // nvcc, NVRTC: compile with --fmad=false, which the bits of decoded weights may depend on
 #define QL_KERNEL(threads) extern "C" __global__ __launch_bounds__(threads) void
 #define QL_DEVICE static __device__ __forceinline__
@@ -38,6 +39,7 @@ typedef unsigned long long ql_u64;
 #define ql_groups_x(threads) gridDim.x
 #define ql_fma(a, b, c) fmaf(a, b, c)
 #define ql_copy(to, from, bytes) memcpy(to, from, bytes)
+#define ql_leading_zeros(number) __clz(number)
 #endif
 
 // Weights [n, k], activations [m, k], output rows of `stride` elements that start at `first`. Of mixtures
@@ -50,8 +52,8 @@ struct QlShape {
 
 constexpr ql_u32 WORKGROUP = 64;
 constexpr ql_u32 WEIGHTS = 256;  // in one unit of decoding
-constexpr ql_u32 STRIPS = 16;  // in one unit, each decoded by one thread
-constexpr ql_u32 QUADS = 4;  // in one strip
+constexpr ql_u32 STRIPS = 8;  // in one unit, each decoded by one thread
+constexpr ql_u32 QUADS = 8;  // in one strip
 
 // Number of this workgroup; a large grid is launched in two dimensions.
 QL_DEVICE ql_u64 ql_group() {
@@ -145,6 +147,11 @@ QL_DEVICE float f16_to_f32(ql_u32 bits) {
 }
 #endif
 
+QL_DEVICE float bits_to_f32(ql_u32 bits) {
+  return __builtin_bit_cast(float, bits);
+}
+
+
 struct Strip {
   Quad quads[QUADS];
 };
@@ -155,12 +162,16 @@ struct Places {
 
 // Index in the unit of the first weight of each quad.
 QL_DEVICE Places places(ql_u32 strip) {
-  const ql_u32 offset = (strip & 7u) * 4u + (strip >> 3u) * 128u;
+  const ql_u32 offset = (strip & 3u) * 8u + (strip >> 2u) * 128u;
   return Places{ {
       offset,
+      offset + 4u,
       offset + 32u,
+      offset + 36u,
       offset + 64u,
+      offset + 68u,
       offset + 96u,
+      offset + 100u,
   } };
 }
 
@@ -171,35 +182,57 @@ QL_DEVICE Strip decode(
     ql_u32 block,
     ql_u32 strip) {
   [[maybe_unused]] const ql_u32 per_row = shape.k / WEIGHTS;  // blocks
+  const ql_u32 offset = strip * 8u;
   const ql_u32 blocks_unit = row * per_row + block;
   const ql_u64 blocks_base = (ql_u64)blocks_unit * 66u;
-  const ql_u32 qs_word = load_u32_a2(blocks, blocks_base + strip * 4u);
+  const ql_u32 qs_word = load_u32_a2(blocks, blocks_base + offset);
   const float d = f16_to_f32(load_u16_a2(blocks, blocks_base + 64u));
-  const float w0 = float(int(qs_word & 3u) - 1) * d;
-  const float w1 = float(int((qs_word >> 8u) & 3u) - 1) * d;
-  const float w2 = float(int((qs_word >> 16u) & 3u) - 1) * d;
-  const float w3 = float(int((qs_word >> 24u) & 3u) - 1) * d;
-  const float w4 = float(int((qs_word >> 2u) & 3u) - 1) * d;
-  const float w5 = float(int((qs_word >> 10u) & 3u) - 1) * d;
-  const float w6 = float(int((qs_word >> 18u) & 3u) - 1) * d;
-  const float w7 = float(int((qs_word >> 26u) & 3u) - 1) * d;
-  const float w8 = float(int((qs_word >> 4u) & 3u) - 1) * d;
-  const float w9 = float(int((qs_word >> 12u) & 3u) - 1) * d;
-  const float w10 = float(int((qs_word >> 20u) & 3u) - 1) * d;
-  const float w11 = float(int((qs_word >> 28u) & 3u) - 1) * d;
-  const float w12 = float(int((qs_word >> 6u) & 3u) - 1) * d;
-  const float w13 = float(int((qs_word >> 14u) & 3u) - 1) * d;
-  const float w14 = float(int((qs_word >> 22u) & 3u) - 1) * d;
-  const float w15 = float(int(qs_word >> 30u) - 1) * d;
+  const float w0 = (bits_to_f32((qs_word & 3u) | 0x4b000000u) - 8388609.0f) * d;
+  const float w1 = (bits_to_f32(((qs_word >> 8u) & 3u) | 0x4b000000u) - 8388609.0f) * d;
+  const float w2 = (bits_to_f32(((qs_word >> 16u) & 3u) | 0x4b000000u) - 8388609.0f) * d;
+  const float w3 = (bits_to_f32(((qs_word >> 24u) & 3u) | 0x4b000000u) - 8388609.0f) * d;
+  const ql_u32 qs_word_2 = load_u32_a2(blocks, blocks_base + offset + 4u);
+  const float w4 = (bits_to_f32((qs_word_2 & 3u) | 0x4b000000u) - 8388609.0f) * d;
+  const float w5 = (bits_to_f32(((qs_word_2 >> 8u) & 3u) | 0x4b000000u) - 8388609.0f) * d;
+  const float w6 = (bits_to_f32(((qs_word_2 >> 16u) & 3u) | 0x4b000000u) - 8388609.0f) * d;
+  const float w7 = (bits_to_f32(((qs_word_2 >> 24u) & 3u) | 0x4b000000u) - 8388609.0f) * d;
+  const float w8 = (bits_to_f32(((qs_word >> 2u) & 3u) | 0x4b000000u) - 8388609.0f) * d;
+  const float w9 = (bits_to_f32(((qs_word >> 10u) & 3u) | 0x4b000000u) - 8388609.0f) * d;
+  const float w10 = (bits_to_f32(((qs_word >> 18u) & 3u) | 0x4b000000u) - 8388609.0f) * d;
+  const float w11 = (bits_to_f32(((qs_word >> 26u) & 3u) | 0x4b000000u) - 8388609.0f) * d;
+  const float w12 = (bits_to_f32(((qs_word_2 >> 2u) & 3u) | 0x4b000000u) - 8388609.0f) * d;
+  const float w13 = (bits_to_f32(((qs_word_2 >> 10u) & 3u) | 0x4b000000u) - 8388609.0f) * d;
+  const float w14 = (bits_to_f32(((qs_word_2 >> 18u) & 3u) | 0x4b000000u) - 8388609.0f) * d;
+  const float w15 = (bits_to_f32(((qs_word_2 >> 26u) & 3u) | 0x4b000000u) - 8388609.0f) * d;
+  const float w16 = (bits_to_f32(((qs_word >> 4u) & 3u) | 0x4b000000u) - 8388609.0f) * d;
+  const float w17 = (bits_to_f32(((qs_word >> 12u) & 3u) | 0x4b000000u) - 8388609.0f) * d;
+  const float w18 = (bits_to_f32(((qs_word >> 20u) & 3u) | 0x4b000000u) - 8388609.0f) * d;
+  const float w19 = (bits_to_f32(((qs_word >> 28u) & 3u) | 0x4b000000u) - 8388609.0f) * d;
+  const float w20 = (bits_to_f32(((qs_word_2 >> 4u) & 3u) | 0x4b000000u) - 8388609.0f) * d;
+  const float w21 = (bits_to_f32(((qs_word_2 >> 12u) & 3u) | 0x4b000000u) - 8388609.0f) * d;
+  const float w22 = (bits_to_f32(((qs_word_2 >> 20u) & 3u) | 0x4b000000u) - 8388609.0f) * d;
+  const float w23 = (bits_to_f32(((qs_word_2 >> 28u) & 3u) | 0x4b000000u) - 8388609.0f) * d;
+  const float w24 = (bits_to_f32(((qs_word >> 6u) & 3u) | 0x4b000000u) - 8388609.0f) * d;
+  const float w25 = (bits_to_f32(((qs_word >> 14u) & 3u) | 0x4b000000u) - 8388609.0f) * d;
+  const float w26 = (bits_to_f32(((qs_word >> 22u) & 3u) | 0x4b000000u) - 8388609.0f) * d;
+  const float w27 = (bits_to_f32((qs_word >> 30u) | 0x4b000000u) - 8388609.0f) * d;
+  const float w28 = (bits_to_f32(((qs_word_2 >> 6u) & 3u) | 0x4b000000u) - 8388609.0f) * d;
+  const float w29 = (bits_to_f32(((qs_word_2 >> 14u) & 3u) | 0x4b000000u) - 8388609.0f) * d;
+  const float w30 = (bits_to_f32(((qs_word_2 >> 22u) & 3u) | 0x4b000000u) - 8388609.0f) * d;
+  const float w31 = (bits_to_f32((qs_word_2 >> 30u) | 0x4b000000u) - 8388609.0f) * d;
   return Strip{ {
       {w0, w1, w2, w3},
       {w4, w5, w6, w7},
       {w8, w9, w10, w11},
       {w12, w13, w14, w15},
+      {w16, w17, w18, w19},
+      {w20, w21, w22, w23},
+      {w24, w25, w26, w27},
+      {w28, w29, w30, w31},
   } };
 }
 
-constexpr ql_u32 ROWS = 2;
+constexpr ql_u32 ROWS = 4;
 
 QL_KERNEL(WORKGROUP) tq2_0_matvec_experts_f32(
     const ql_u8* __restrict__ blocks,

@@ -68,9 +68,14 @@ const WORKGROUP = 128u;
 const WEIGHTS = 1u; // in one unit of decoding
 const STRIPS = 1u; // in one unit, each decoded by one invocation
 
-fn blocks_u16_a2(byte: u32) -> u32 {
-    return (blocks[byte >> 2u] >> ((byte & 2u) * 8u)) & 0xffffu;
+fn blocks_at(word: u32) -> u32 {
+    return blocks[word];
 }
+
+fn blocks_u16_a2(byte: u32) -> u32 {
+    return (blocks_at(byte >> 2u) >> ((byte & 2u) * 8u)) & 0xffffu;
+}
+
 
 struct Strip {
     quad_0: Quad,

@@ -29,27 +29,16 @@ struct Shape {
 @group(0) @binding(3) var<uniform> shape: Shape;
 @group(0) @binding(4) var<storage, read> indices: array<u32>;
 
-// Rounds to nearest even, in integer operations: a hardware conversion may round otherwise.
+// Rounds to nearest even by integer operations, and by an addition where the result is subnormal: a
+// hardware conversion may round otherwise.
 fn f32_to_f16(value: f32) -> u32 {
     let bits = bitcast<u32>(value);
-    let sign = (bits >> 16u) & 0x8000u;
     let magnitude = bits & 0x7fffffffu;
-    if magnitude > 0x7f800000u {
-        return sign | 0x7e00u; // NaN
-    }
-    if magnitude >= 0x477ff000u {
-        return sign | 0x7c00u; // rounds to infinity
-    }
-    if magnitude < 0x38800000u {
-        // Subnormal: the significand, shifted to units of 2^-24; below half a unit it is 0.
-        let shift = min(126u - (magnitude >> 23u), 31u);
-        let significand = (magnitude & 0x7fffffu) | 0x800000u;
-        let rest = significand & ((1u << shift) - 1u);
-        let half = 1u << (shift - 1u);
-        let down = significand >> shift;
-        return sign | (down + u32(rest > half || (rest == half && (down & 1u) == 1u)));
-    }
-    return sign | ((magnitude - 0x38000000u + 0xfffu + ((magnitude >> 13u) & 1u)) >> 13u);
+    // The last bit of 0.5 stands for 2^-24, as that of a subnormal binary16 does.
+    let subnormal = bitcast<u32>(bitcast<f32>(magnitude) + 0.5f) - 0x3f000000u;
+    let normal = (magnitude - 0x38000000u + 0xfffu + ((magnitude >> 13u) & 1u)) >> 13u;
+    let finite = select(min(normal, 0x7c00u), subnormal, magnitude < 0x38800000u);
+    return ((bits >> 16u) & 0x8000u) | select(finite, 0x7e00u, magnitude > 0x7f800000u);
 }
 fn store_quad(index: u32, quad: Quad) {
     let low = f32_to_f16(quad.x) | (f32_to_f16(quad.y) << 16u);
@@ -61,18 +50,27 @@ const WORKGROUP = 64u;
 const WEIGHTS = 4u; // in one unit of decoding
 const STRIPS = 1u; // in one unit, each decoded by one invocation
 
+fn scb_at(word: u32) -> u32 {
+    return scb[word];
+}
+
 fn scb_u32_a4(byte: u32) -> u32 {
-    return scb[byte >> 2u];
+    return scb_at(byte >> 2u);
+}
+
+fn weight_at(word: u32) -> u32 {
+    return weight[word];
 }
 
 fn weight_u32_a4(byte: u32) -> u32 {
-    return weight[byte >> 2u];
+    return weight_at(byte >> 2u);
 }
 
 // Hides a rounded result from compilers that would fuse or re-associate what follows it.
 fn rounded(value: f32) -> f32 {
     return bitcast<f32>(bitcast<u32>(value) | shape.zero);
 }
+
 
 struct Strip {
     quad_0: Quad,
@@ -96,10 +94,10 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let weight_base = (row * per_row + block) * 4u;
     let q_word = weight_u32_a4(weight_base);
     let absmax = bitcast<f32>(scb_u32_a4(scb_base));
-    let w0 = rounded(f32(i32((q_word & 255u) << 24u) >> 24u) * absmax) * 0.007874016f;
-    let w1 = rounded(f32(i32(((q_word >> 8u) & 255u) << 24u) >> 24u) * absmax) * 0.007874016f;
-    let w2 = rounded(f32(i32(((q_word >> 16u) & 255u) << 24u) >> 24u) * absmax) * 0.007874016f;
-    let w3 = rounded(f32(i32((q_word >> 24u) << 24u) >> 24u) * absmax) * 0.007874016f;
+    let w0 = rounded((bitcast<f32>(((q_word & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * absmax) * 0.007874016f;
+    let w1 = rounded((bitcast<f32>((((q_word >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * absmax) * 0.007874016f;
+    let w2 = rounded((bitcast<f32>((((q_word >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * absmax) * 0.007874016f;
+    let w3 = rounded((bitcast<f32>(((q_word >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f) * absmax) * 0.007874016f;
     return Strip(
         Quad(w0, w1, w2, w3),
     );

@@ -37,18 +37,27 @@ const WORKGROUP = 64u;
 const WEIGHTS = 4u; // in one unit of decoding
 const STRIPS = 1u; // in one unit, each decoded by one invocation
 
+fn scb_at(word: u32) -> u32 {
+    return scb[word];
+}
+
 fn scb_u32_a4(byte: u32) -> u32 {
-    return scb[byte >> 2u];
+    return scb_at(byte >> 2u);
+}
+
+fn weight_at(word: u32) -> u32 {
+    return weight[word];
 }
 
 fn weight_u32_a4(byte: u32) -> u32 {
-    return weight[byte >> 2u];
+    return weight_at(byte >> 2u);
 }
 
 // Hides a rounded result from compilers that would fuse or re-associate what follows it.
 fn rounded(value: f32) -> f32 {
     return bitcast<f32>(bitcast<u32>(value) | shape.zero);
 }
+
 
 struct Strip {
     quad_0: Quad,
@@ -72,10 +81,10 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let weight_base = (row * per_row + block) * 4u;
     let q_word = weight_u32_a4(weight_base);
     let absmax = bitcast<f32>(scb_u32_a4(scb_base));
-    let w0 = rounded(f32(i32((q_word & 255u) << 24u) >> 24u) * absmax) * 0.007874016f;
-    let w1 = rounded(f32(i32(((q_word >> 8u) & 255u) << 24u) >> 24u) * absmax) * 0.007874016f;
-    let w2 = rounded(f32(i32(((q_word >> 16u) & 255u) << 24u) >> 24u) * absmax) * 0.007874016f;
-    let w3 = rounded(f32(i32((q_word >> 24u) << 24u) >> 24u) * absmax) * 0.007874016f;
+    let w0 = rounded((bitcast<f32>(((q_word & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * absmax) * 0.007874016f;
+    let w1 = rounded((bitcast<f32>((((q_word >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * absmax) * 0.007874016f;
+    let w2 = rounded((bitcast<f32>((((q_word >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * absmax) * 0.007874016f;
+    let w3 = rounded((bitcast<f32>(((q_word >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f) * absmax) * 0.007874016f;
     return Strip(
         Quad(w0, w1, w2, w3),
     );

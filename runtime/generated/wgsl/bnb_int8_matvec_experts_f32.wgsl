@@ -2,7 +2,7 @@
 //
 // 8-bit codes with an f32 absmax per row in a tensor of its own
 // bnb_int8_matvec_experts_f32: y[m, used, n] = the matrices [n, k] that `indices` [m, used] names times x[m, k], and an
-// epilogue; 2 rows of a matrix per workgroup, whose invocations stride over the strips of a row.
+// epilogue; 4 rows of a matrix per workgroup, whose invocations stride over the strips of a row.
 
 // 4 consecutive weights or activations.
 alias Quad = vec4<f32>;
@@ -31,8 +31,8 @@ struct Shape {
 @group(0) @binding(4) var<uniform> shape: Shape;
 @group(0) @binding(5) var<storage, read> indices: array<u32>;
 
-const ROWS = 2u;
-var<workgroup> partial: array<f32, 128>;
+const ROWS = 4u;
+var<workgroup> partial: array<f32, 256>;
 
 @group(0) @binding(6) var<storage, read> bias: array<f32>;
 
@@ -60,18 +60,27 @@ const WORKGROUP = 64u;
 const WEIGHTS = 4u; // in one unit of decoding
 const STRIPS = 1u; // in one unit, each decoded by one invocation
 
+fn scb_at(word: u32) -> u32 {
+    return scb[word];
+}
+
 fn scb_u32_a4(byte: u32) -> u32 {
-    return scb[byte >> 2u];
+    return scb_at(byte >> 2u);
+}
+
+fn weight_at(word: u32) -> u32 {
+    return weight[word];
 }
 
 fn weight_u32_a4(byte: u32) -> u32 {
-    return weight[byte >> 2u];
+    return weight_at(byte >> 2u);
 }
 
 // Hides a rounded result from compilers that would fuse or re-associate what follows it.
 fn rounded(value: f32) -> f32 {
     return bitcast<f32>(bitcast<u32>(value) | shape.zero);
 }
+
 
 struct Strip {
     quad_0: Quad,
@@ -95,10 +104,10 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let weight_base = (row * per_row + block) * 4u;
     let q_word = weight_u32_a4(weight_base);
     let absmax = bitcast<f32>(scb_u32_a4(scb_base));
-    let w0 = rounded(f32(i32((q_word & 255u) << 24u) >> 24u) * absmax) * 0.007874016f;
-    let w1 = rounded(f32(i32(((q_word >> 8u) & 255u) << 24u) >> 24u) * absmax) * 0.007874016f;
-    let w2 = rounded(f32(i32(((q_word >> 16u) & 255u) << 24u) >> 24u) * absmax) * 0.007874016f;
-    let w3 = rounded(f32(i32((q_word >> 24u) << 24u) >> 24u) * absmax) * 0.007874016f;
+    let w0 = rounded((bitcast<f32>(((q_word & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * absmax) * 0.007874016f;
+    let w1 = rounded((bitcast<f32>((((q_word >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * absmax) * 0.007874016f;
+    let w2 = rounded((bitcast<f32>((((q_word >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * absmax) * 0.007874016f;
+    let w3 = rounded((bitcast<f32>(((q_word >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f) * absmax) * 0.007874016f;
     return Strip(
         Quad(w0, w1, w2, w3),
     );
@@ -139,6 +148,10 @@ fn bnb_int8_matvec_experts_f32(
     var sum_0 = 0.0;
     let row_1 = min(first + 1u, end - 1u) - shape.first;
     var sum_1 = 0.0;
+    let row_2 = min(first + 2u, end - 1u) - shape.first;
+    var sum_2 = 0.0;
+    let row_3 = min(first + 3u, end - 1u) - shape.first;
+    var sum_3 = 0.0;
     for (var t = lane; t < units * STRIPS; t += WORKGROUP) {
         let unit = t / STRIPS;
         let at = places(t % STRIPS);
@@ -147,9 +160,15 @@ fn bnb_int8_matvec_experts_f32(
         sum_0 += dot_quad(strip_0.quad_0, x_0);
         let strip_1 = decode(row_1, unit, t % STRIPS);
         sum_1 += dot_quad(strip_1.quad_0, x_0);
+        let strip_2 = decode(row_2, unit, t % STRIPS);
+        sum_2 += dot_quad(strip_2.quad_0, x_0);
+        let strip_3 = decode(row_3, unit, t % STRIPS);
+        sum_3 += dot_quad(strip_3.quad_0, x_0);
     }
     partial[0u * WORKGROUP + lane] = sum_0;
     partial[1u * WORKGROUP + lane] = sum_1;
+    partial[2u * WORKGROUP + lane] = sum_2;
+    partial[3u * WORKGROUP + lane] = sum_3;
     for (var half = WORKGROUP / 2u; half > 0u; half /= 2u) {
         workgroupBarrier();
         if lane < half {

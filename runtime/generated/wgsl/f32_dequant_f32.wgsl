@@ -23,7 +23,7 @@ struct Shape {
     matrices: u32,
 }
 
-@group(0) @binding(0) var<storage, read> blocks: array<u32>;
+@group(0) @binding(0) var<storage, read> blocks: array<vec4<u32>>;
 @group(0) @binding(1) var<storage, read_write> y: array<Quad>;
 @group(0) @binding(2) var<uniform> shape: Shape;
 
@@ -35,9 +35,10 @@ const WORKGROUP = 64u;
 const WEIGHTS = 4u; // in one unit of decoding
 const STRIPS = 1u; // in one unit, each decoded by one invocation
 
-fn blocks_u32_a4(byte: u32) -> u32 {
-    return blocks[byte >> 2u];
+fn blocks_u128_a16(byte: u32) -> vec4<u32> {
+    return blocks[byte >> 4u];
 }
+
 
 struct Strip {
     quad_0: Quad,
@@ -59,10 +60,11 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let per_row = shape.k / WEIGHTS; // blocks
     let blocks_unit = row * per_row + block;
     let blocks_base = blocks_unit * 16u;
-    let w0 = bitcast<f32>(blocks_u32_a4(blocks_base));
-    let w1 = bitcast<f32>(blocks_u32_a4(blocks_base + 4u));
-    let w2 = bitcast<f32>(blocks_u32_a4(blocks_base + 8u));
-    let w3 = bitcast<f32>(blocks_u32_a4(blocks_base + 12u));
+    let w_words = blocks_u128_a16(blocks_base);
+    let w0 = bitcast<f32>(w_words.x);
+    let w1 = bitcast<f32>(w_words.y);
+    let w2 = bitcast<f32>(w_words.z);
+    let w3 = bitcast<f32>(w_words.w);
     return Strip(
         Quad(w0, w1, w2, w3),
     );

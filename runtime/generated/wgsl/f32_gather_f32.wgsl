@@ -36,9 +36,14 @@ const WORKGROUP = 64u;
 const WEIGHTS = 1u; // in one unit of decoding
 const STRIPS = 1u; // in one unit, each decoded by one invocation
 
-fn blocks_u32_a4(byte: u32) -> u32 {
-    return blocks[byte >> 2u];
+fn blocks_at(word: u32) -> u32 {
+    return blocks[word];
 }
+
+fn blocks_u32_a4(byte: u32) -> u32 {
+    return blocks_at(byte >> 2u);
+}
+
 
 struct Strip {
     quad_0: Quad,

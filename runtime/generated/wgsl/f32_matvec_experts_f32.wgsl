@@ -2,7 +2,7 @@
 //
 // 32-bit floats, as they are
 // f32_matvec_experts_f32: y[m, used, n] = the matrices [n, k] that `indices` [m, used] names times x[m, k], and an
-// epilogue; 2 rows of a matrix per workgroup, whose invocations stride over the strips of a row.
+// epilogue; 4 rows of a matrix per workgroup, whose invocations stride over the strips of a row.
 
 // 1 weight or activation.
 alias Quad = f32;
@@ -30,8 +30,8 @@ struct Shape {
 @group(0) @binding(3) var<uniform> shape: Shape;
 @group(0) @binding(4) var<storage, read> indices: array<u32>;
 
-const ROWS = 2u;
-var<workgroup> partial: array<f32, 128>;
+const ROWS = 4u;
+var<workgroup> partial: array<f32, 256>;
 
 @group(0) @binding(5) var<storage, read> bias: array<f32>;
 
@@ -59,9 +59,14 @@ const WORKGROUP = 64u;
 const WEIGHTS = 1u; // in one unit of decoding
 const STRIPS = 1u; // in one unit, each decoded by one invocation
 
-fn blocks_u32_a4(byte: u32) -> u32 {
-    return blocks[byte >> 2u];
+fn blocks_at(word: u32) -> u32 {
+    return blocks[word];
 }
+
+fn blocks_u32_a4(byte: u32) -> u32 {
+    return blocks_at(byte >> 2u);
+}
+
 
 struct Strip {
     quad_0: Quad,
@@ -123,6 +128,10 @@ fn f32_matvec_experts_f32(
     var sum_0 = 0.0;
     let row_1 = min(first + 1u, end - 1u) - shape.first;
     var sum_1 = 0.0;
+    let row_2 = min(first + 2u, end - 1u) - shape.first;
+    var sum_2 = 0.0;
+    let row_3 = min(first + 3u, end - 1u) - shape.first;
+    var sum_3 = 0.0;
     for (var t = lane; t < units * STRIPS; t += WORKGROUP) {
         let unit = t / STRIPS;
         let at = places(t % STRIPS);
@@ -131,9 +140,15 @@ fn f32_matvec_experts_f32(
         sum_0 += dot_quad(strip_0.quad_0, x_0);
         let strip_1 = decode(row_1, unit, t % STRIPS);
         sum_1 += dot_quad(strip_1.quad_0, x_0);
+        let strip_2 = decode(row_2, unit, t % STRIPS);
+        sum_2 += dot_quad(strip_2.quad_0, x_0);
+        let strip_3 = decode(row_3, unit, t % STRIPS);
+        sum_3 += dot_quad(strip_3.quad_0, x_0);
     }
     partial[0u * WORKGROUP + lane] = sum_0;
     partial[1u * WORKGROUP + lane] = sum_1;
+    partial[2u * WORKGROUP + lane] = sum_2;
+    partial[3u * WORKGROUP + lane] = sum_3;
     for (var half = WORKGROUP / 2u; half > 0u; half /= 2u) {
         workgroupBarrier();
         if lane < half {

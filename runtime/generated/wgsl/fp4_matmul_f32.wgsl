@@ -69,15 +69,31 @@ const WORKGROUP = 128u;
 const WEIGHTS = 8u; // in one unit of decoding
 const STRIPS = 1u; // in one unit, each decoded by one invocation
 
+fn absmax_at(word: u32) -> u32 {
+    return absmax[word];
+}
+
 fn absmax_u32_a4(byte: u32) -> u32 {
-    return absmax[byte >> 2u];
+    return absmax_at(byte >> 2u);
+}
+
+fn packed_at(word: u32) -> u32 {
+    return packed[word];
 }
 
 fn packed_u32_a4(byte: u32) -> u32 {
-    return packed[byte >> 2u];
+    return packed_at(byte >> 2u);
 }
 
-const fp4 = array<u32, 16>(
+// Sizes are powers of two nearly always, and GPUs divide by many instructions.
+fn quotient(number: u32, by: u32) -> u32 {
+    if (by & (by - 1u)) == 0u {
+        return number >> firstTrailingBit(by);
+    }
+    return number / by;
+}
+
+const fp4_entries = array<u32, 16>(
     0u,
     0x3baaaaabu,
     0x3f2aaaabu,
@@ -95,6 +111,16 @@ const fp4 = array<u32, 16>(
     0xbe2aaaabu,
     0xbe800000u,
 );
+var<workgroup> fp4: array<u32, 16>;
+
+// Invocations look up different entries at once, which workgroup memory is made for.
+fn fill_tables(lane: u32) {
+    for (var i = lane; i < 16u; i += WORKGROUP) {
+        fp4[i] = fp4_entries[i];
+    }
+    workgroupBarrier();
+}
+
 
 struct Strip {
     quad_0: Quad,
@@ -120,7 +146,7 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let packed_unit = row * per_row + block;
     let packed_base = packed_unit * 4u;
     let codes_word = packed_u32_a4(packed_base);
-    let absmax_base = (packed_unit / shape.size_0) * 4u;
+    let absmax_base = quotient(packed_unit, shape.size_0) * 4u;
     let scale = bitcast<f32>(absmax_u32_a4(absmax_base));
     let w0 = bitcast<f32>(fp4[(codes_word >> 4u) & 15u]) * scale;
     let w1 = bitcast<f32>(fp4[codes_word & 15u]) * scale;
@@ -142,6 +168,7 @@ fn fp4_matmul_f32(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
+    fill_tables(lane);
     let id = group.y * groups.x + group.x;
     let tiles_n = (shape.n + TILE_N - 1u) / TILE_N;
     let first_n = id % tiles_n * TILE_N;

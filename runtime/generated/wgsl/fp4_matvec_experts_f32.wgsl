@@ -2,7 +2,7 @@
 //
 // 4-bit floats, one f32 absmax per b weights in a tensor of its own
 // fp4_matvec_experts_f32: y[m, used, n] = the matrices [n, k] that `indices` [m, used] names times x[m, k], and an
-// epilogue; 2 rows of a matrix per workgroup, whose invocations stride over the strips of a row.
+// epilogue; 4 rows of a matrix per workgroup, whose invocations stride over the strips of a row.
 
 // 4 consecutive weights or activations.
 alias Quad = vec4<f32>;
@@ -31,8 +31,8 @@ struct Shape {
 @group(0) @binding(4) var<uniform> shape: Shape;
 @group(0) @binding(5) var<storage, read> indices: array<u32>;
 
-const ROWS = 2u;
-var<workgroup> partial: array<f32, 128>;
+const ROWS = 4u;
+var<workgroup> partial: array<f32, 256>;
 
 @group(0) @binding(6) var<storage, read> bias: array<f32>;
 
@@ -60,15 +60,31 @@ const WORKGROUP = 64u;
 const WEIGHTS = 8u; // in one unit of decoding
 const STRIPS = 1u; // in one unit, each decoded by one invocation
 
+fn absmax_at(word: u32) -> u32 {
+    return absmax[word];
+}
+
 fn absmax_u32_a4(byte: u32) -> u32 {
-    return absmax[byte >> 2u];
+    return absmax_at(byte >> 2u);
+}
+
+fn packed_at(word: u32) -> u32 {
+    return packed[word];
 }
 
 fn packed_u32_a4(byte: u32) -> u32 {
-    return packed[byte >> 2u];
+    return packed_at(byte >> 2u);
 }
 
-const fp4 = array<u32, 16>(
+// Sizes are powers of two nearly always, and GPUs divide by many instructions.
+fn quotient(number: u32, by: u32) -> u32 {
+    if (by & (by - 1u)) == 0u {
+        return number >> firstTrailingBit(by);
+    }
+    return number / by;
+}
+
+const fp4_entries = array<u32, 16>(
     0u,
     0x3baaaaabu,
     0x3f2aaaabu,
@@ -86,6 +102,16 @@ const fp4 = array<u32, 16>(
     0xbe2aaaabu,
     0xbe800000u,
 );
+var<workgroup> fp4: array<u32, 16>;
+
+// Invocations look up different entries at once, which workgroup memory is made for.
+fn fill_tables(lane: u32) {
+    for (var i = lane; i < 16u; i += WORKGROUP) {
+        fp4[i] = fp4_entries[i];
+    }
+    workgroupBarrier();
+}
+
 
 struct Strip {
     quad_0: Quad,
@@ -111,7 +137,7 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let packed_unit = row * per_row + block;
     let packed_base = packed_unit * 4u;
     let codes_word = packed_u32_a4(packed_base);
-    let absmax_base = (packed_unit / shape.size_0) * 4u;
+    let absmax_base = quotient(packed_unit, shape.size_0) * 4u;
     let scale = bitcast<f32>(absmax_u32_a4(absmax_base));
     let w0 = bitcast<f32>(fp4[(codes_word >> 4u) & 15u]) * scale;
     let w1 = bitcast<f32>(fp4[codes_word & 15u]) * scale;
@@ -133,6 +159,7 @@ fn fp4_matvec_experts_f32(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
+    fill_tables(lane);
     let id = group.y * groups.x + group.x;
     let tiles_n = (shape.stride + ROWS - 1u) / ROWS; // of a matrix
     let output = id / tiles_n; // row of the output
@@ -162,6 +189,10 @@ fn fp4_matvec_experts_f32(
     var sum_0 = 0.0;
     let row_1 = min(first + 1u, end - 1u) - shape.first;
     var sum_1 = 0.0;
+    let row_2 = min(first + 2u, end - 1u) - shape.first;
+    var sum_2 = 0.0;
+    let row_3 = min(first + 3u, end - 1u) - shape.first;
+    var sum_3 = 0.0;
     for (var t = lane; t < units * STRIPS; t += WORKGROUP) {
         let unit = t / STRIPS;
         let at = places(t % STRIPS);
@@ -173,9 +204,17 @@ fn fp4_matvec_experts_f32(
         let strip_1 = decode(row_1, unit, t % STRIPS);
         sum_1 += dot_quad(strip_1.quad_0, x_0);
         sum_1 += dot_quad(strip_1.quad_1, x_1);
+        let strip_2 = decode(row_2, unit, t % STRIPS);
+        sum_2 += dot_quad(strip_2.quad_0, x_0);
+        sum_2 += dot_quad(strip_2.quad_1, x_1);
+        let strip_3 = decode(row_3, unit, t % STRIPS);
+        sum_3 += dot_quad(strip_3.quad_0, x_0);
+        sum_3 += dot_quad(strip_3.quad_1, x_1);
     }
     partial[0u * WORKGROUP + lane] = sum_0;
     partial[1u * WORKGROUP + lane] = sum_1;
+    partial[2u * WORKGROUP + lane] = sum_2;
+    partial[3u * WORKGROUP + lane] = sum_3;
     for (var half = WORKGROUP / 2u; half > 0u; half /= 2u) {
         workgroupBarrier();
         if lane < half {

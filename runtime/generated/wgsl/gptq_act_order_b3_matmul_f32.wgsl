@@ -71,23 +71,39 @@ const WORKGROUP = 128u;
 const WEIGHTS = 32u; // in one unit of decoding
 const STRIPS = 8u; // in one unit, each decoded by one invocation
 
+fn g_idx_at(word: u32) -> u32 {
+    return g_idx[word];
+}
+
 fn g_idx_u32_a4(byte: u32) -> u32 {
-    return g_idx[byte >> 2u];
+    return g_idx_at(byte >> 2u);
+}
+
+fn qweight_at(word: u32) -> u32 {
+    return qweight[word];
 }
 
 fn qweight_u32_a4(byte: u32) -> u32 {
-    return qweight[byte >> 2u];
+    return qweight_at(byte >> 2u);
+}
+
+fn qzeros_at(word: u32) -> u32 {
+    return qzeros[word];
 }
 
 fn qzeros_u16_a1(byte: u32) -> u32 {
-    let low = qzeros[byte >> 2u];
-    let high = qzeros[(byte >> 2u) + 1u];
+    let low = qzeros_at(byte >> 2u);
+    let high = qzeros_at((byte >> 2u) + 1u);
     let shift = (byte & 3u) * 8u;
     return ((low >> shift) | ((high << 1u) << (31u - shift))) & 0xffffu;
 }
 
+fn scales_at(word: u32) -> u32 {
+    return scales[word];
+}
+
 fn scales_u16_a2(byte: u32) -> u32 {
-    return (scales[byte >> 2u] >> ((byte & 2u) * 8u)) & 0xffffu;
+    return (scales_at(byte >> 2u) >> ((byte & 2u) * 8u)) & 0xffffu;
 }
 
 // Integer operations: a hardware conversion may flush subnormals.
@@ -101,28 +117,26 @@ fn f16_to_f32(half: u32) -> f32 {
     return bitcast<f32>(sign | select(finite, special, magnitude >= 0x7c00u));
 }
 
-// Rounds to nearest even, in integer operations: a hardware conversion may round otherwise.
+// Rounds to nearest even by integer operations, and by an addition where the result is subnormal: a
+// hardware conversion may round otherwise.
 fn f32_to_f16(value: f32) -> u32 {
     let bits = bitcast<u32>(value);
-    let sign = (bits >> 16u) & 0x8000u;
     let magnitude = bits & 0x7fffffffu;
-    if magnitude > 0x7f800000u {
-        return sign | 0x7e00u; // NaN
-    }
-    if magnitude >= 0x477ff000u {
-        return sign | 0x7c00u; // rounds to infinity
-    }
-    if magnitude < 0x38800000u {
-        // Subnormal: the significand, shifted to units of 2^-24; below half a unit it is 0.
-        let shift = min(126u - (magnitude >> 23u), 31u);
-        let significand = (magnitude & 0x7fffffu) | 0x800000u;
-        let rest = significand & ((1u << shift) - 1u);
-        let half = 1u << (shift - 1u);
-        let down = significand >> shift;
-        return sign | (down + u32(rest > half || (rest == half && (down & 1u) == 1u)));
-    }
-    return sign | ((magnitude - 0x38000000u + 0xfffu + ((magnitude >> 13u) & 1u)) >> 13u);
+    // The last bit of 0.5 stands for 2^-24, as that of a subnormal binary16 does.
+    let subnormal = bitcast<u32>(bitcast<f32>(magnitude) + 0.5f) - 0x3f000000u;
+    let normal = (magnitude - 0x38000000u + 0xfffu + ((magnitude >> 13u) & 1u)) >> 13u;
+    let finite = select(min(normal, 0x7c00u), subnormal, magnitude < 0x38800000u);
+    return ((bits >> 16u) & 0x8000u) | select(finite, 0x7e00u, magnitude > 0x7f800000u);
 }
+
+// Sizes are powers of two nearly always, and GPUs divide by many instructions.
+fn quotient(number: u32, by: u32) -> u32 {
+    if (by & (by - 1u)) == 0u {
+        return number >> firstTrailingBit(by);
+    }
+    return number / by;
+}
+
 
 struct Strip {
     quad_0: Quad,
@@ -145,7 +159,7 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let offset = strip * 4u;
     let offset_2 = block * 32u;
     let g_idx_base = (offset_2 + offset) * 4u;
-    let offset_3 = (per_row + shape.size_0 - 1u) / shape.size_0 - 1u;
+    let offset_3 = quotient(per_row + shape.size_0 - 1u, shape.size_0) - 1u;
     let number = min(g_idx_u32_a4(g_idx_base), offset_3);
     let scales_base = (number * shape.n + row) * 2u;
     let offset_4 = strip * 12u;
@@ -158,7 +172,7 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let offset_9 = row >> 5u;
     let offset_10 = (shape.n + 31u) >> 5u;
     let qzeros_base = (number * offset_10 + offset_9) * 12u;
-    let w0 = f16_to_f32(f32_to_f16(f16_to_f32(scales_u16_a2(scales_base)) * (f32((qweight_u32_a4(qweight_base + (offset_5 & 3u)) >> (offset_4 - offset_5 * 8u)) & 7u) - f32(i32((qzeros_u16_a1(qzeros_base + offset_8) >> shift) & 7u) - (-1)))));
+    let w0 = f16_to_f32(f32_to_f16(f16_to_f32(scales_u16_a2(scales_base)) * (bitcast<f32>(((qweight_u32_a4(qweight_base + (offset_5 & 3u)) >> (offset_4 - offset_5 * 8u)) & 7u) | 0x4b000000u) - 8388608.0f - f32(i32((qzeros_u16_a1(qzeros_base + offset_8) >> shift) & 7u) - (-1)))));
     let g_idx_base_2 = (offset_2 + offset + 1u) * 4u;
     let number_2 = min(g_idx_u32_a4(g_idx_base_2), offset_3);
     let scales_base_2 = (number_2 * shape.n + row) * 2u;
@@ -169,7 +183,7 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let offset_14 = (offset_13 >> 5u) * 4u;
     let qweight_base_3 = ((offset_6 + (offset_14 >> 2u)) * shape.n + row) * 4u;
     let qzeros_base_2 = (number_2 * offset_10 + offset_9) * 12u;
-    let w1 = f16_to_f32(f32_to_f16(f16_to_f32(scales_u16_a2(scales_base_2)) * (f32(((qweight_u32_a4(qweight_base_2 + (offset_12 & 3u)) >> (offset_11 - offset_12 * 8u)) & 1u) | (((qweight_u32_a4(qweight_base_3 + (offset_14 & 3u)) >> (offset_13 - offset_14 * 8u)) & 3u) << 1u)) - f32(i32((qzeros_u16_a1(qzeros_base_2 + offset_8) >> shift) & 7u) - (-1)))));
+    let w1 = f16_to_f32(f32_to_f16(f16_to_f32(scales_u16_a2(scales_base_2)) * (bitcast<f32>((((qweight_u32_a4(qweight_base_2 + (offset_12 & 3u)) >> (offset_11 - offset_12 * 8u)) & 1u) | (((qweight_u32_a4(qweight_base_3 + (offset_14 & 3u)) >> (offset_13 - offset_14 * 8u)) & 3u) << 1u)) | 0x4b000000u) - 8388608.0f - f32(i32((qzeros_u16_a1(qzeros_base_2 + offset_8) >> shift) & 7u) - (-1)))));
     let g_idx_base_3 = (offset_2 + offset + 2u) * 4u;
     let number_3 = min(g_idx_u32_a4(g_idx_base_3), offset_3);
     let scales_base_3 = (number_3 * shape.n + row) * 2u;
@@ -183,7 +197,7 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let offset_20 = (offset_19 >> 5u) * 4u;
     let qweight_base_6 = ((offset_6 + (offset_20 >> 2u)) * shape.n + row) * 4u;
     let qzeros_base_3 = (number_3 * offset_10 + offset_9) * 12u;
-    let w2 = f16_to_f32(f32_to_f16(f16_to_f32(scales_u16_a2(scales_base_3)) * (f32(((qweight_u32_a4(qweight_base_4 + (offset_16 & 3u)) >> (offset_15 - offset_16 * 8u)) & 1u) | ((((qweight_u32_a4(qweight_base_5 + (offset_18 & 3u)) >> (offset_17 - offset_18 * 8u)) & 1u) | (((qweight_u32_a4(qweight_base_6 + (offset_20 & 3u)) >> (offset_19 - offset_20 * 8u)) & 1u) << 1u)) << 1u)) - f32(i32((qzeros_u16_a1(qzeros_base_3 + offset_8) >> shift) & 7u) - (-1)))));
+    let w2 = f16_to_f32(f32_to_f16(f16_to_f32(scales_u16_a2(scales_base_3)) * (bitcast<f32>((((qweight_u32_a4(qweight_base_4 + (offset_16 & 3u)) >> (offset_15 - offset_16 * 8u)) & 1u) | ((((qweight_u32_a4(qweight_base_5 + (offset_18 & 3u)) >> (offset_17 - offset_18 * 8u)) & 1u) | (((qweight_u32_a4(qweight_base_6 + (offset_20 & 3u)) >> (offset_19 - offset_20 * 8u)) & 1u) << 1u)) << 1u)) | 0x4b000000u) - 8388608.0f - f32(i32((qzeros_u16_a1(qzeros_base_3 + offset_8) >> shift) & 7u) - (-1)))));
     let g_idx_base_4 = (offset_2 + offset + 3u) * 4u;
     let number_4 = min(g_idx_u32_a4(g_idx_base_4), offset_3);
     let scales_base_4 = (number_4 * shape.n + row) * 2u;
@@ -191,7 +205,7 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let offset_22 = (offset_21 >> 5u) * 4u;
     let qweight_base_7 = ((offset_6 + (offset_22 >> 2u)) * shape.n + row) * 4u;
     let qzeros_base_4 = (number_4 * offset_10 + offset_9) * 12u;
-    let w3 = f16_to_f32(f32_to_f16(f16_to_f32(scales_u16_a2(scales_base_4)) * (f32((qweight_u32_a4(qweight_base_7 + (offset_22 & 3u)) >> (offset_21 - offset_22 * 8u)) & 7u) - f32(i32((qzeros_u16_a1(qzeros_base_4 + offset_8) >> shift) & 7u) - (-1)))));
+    let w3 = f16_to_f32(f32_to_f16(f16_to_f32(scales_u16_a2(scales_base_4)) * (bitcast<f32>(((qweight_u32_a4(qweight_base_7 + (offset_22 & 3u)) >> (offset_21 - offset_22 * 8u)) & 7u) | 0x4b000000u) - 8388608.0f - f32(i32((qzeros_u16_a1(qzeros_base_4 + offset_8) >> shift) & 7u) - (-1)))));
     return Strip(
         Quad(w0, w1, w2, w3),
     );

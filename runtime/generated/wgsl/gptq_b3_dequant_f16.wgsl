@@ -37,21 +37,33 @@ fn store_quad(index: u32, quad: Quad) {
 
 const WORKGROUP = 64u;
 const WEIGHTS = 32u; // in one unit of decoding
-const STRIPS = 1u; // in one unit, each decoded by one invocation
+const STRIPS = 8u; // in one unit, each decoded by one invocation
+
+fn qweight_at(word: u32) -> u32 {
+    return qweight[word];
+}
 
 fn qweight_u32_a4(byte: u32) -> u32 {
-    return qweight[byte >> 2u];
+    return qweight_at(byte >> 2u);
+}
+
+fn qzeros_at(word: u32) -> u32 {
+    return qzeros[word];
 }
 
 fn qzeros_u16_a1(byte: u32) -> u32 {
-    let low = qzeros[byte >> 2u];
-    let high = qzeros[(byte >> 2u) + 1u];
+    let low = qzeros_at(byte >> 2u);
+    let high = qzeros_at((byte >> 2u) + 1u);
     let shift = (byte & 3u) * 8u;
     return ((low >> shift) | ((high << 1u) << (31u - shift))) & 0xffffu;
 }
 
+fn scales_at(word: u32) -> u32 {
+    return scales[word];
+}
+
 fn scales_u16_a2(byte: u32) -> u32 {
-    return (scales[byte >> 2u] >> ((byte & 2u) * 8u)) & 0xffffu;
+    return (scales_at(byte >> 2u) >> ((byte & 2u) * 8u)) & 0xffffu;
 }
 
 // Integer operations: a hardware conversion may flush subnormals.
@@ -65,123 +77,80 @@ fn f16_to_f32(half: u32) -> f32 {
     return bitcast<f32>(sign | select(finite, special, magnitude >= 0x7c00u));
 }
 
-// Rounds to nearest even, in integer operations: a hardware conversion may round otherwise.
+// Rounds to nearest even by integer operations, and by an addition where the result is subnormal: a
+// hardware conversion may round otherwise.
 fn f32_to_f16(value: f32) -> u32 {
     let bits = bitcast<u32>(value);
-    let sign = (bits >> 16u) & 0x8000u;
     let magnitude = bits & 0x7fffffffu;
-    if magnitude > 0x7f800000u {
-        return sign | 0x7e00u; // NaN
-    }
-    if magnitude >= 0x477ff000u {
-        return sign | 0x7c00u; // rounds to infinity
-    }
-    if magnitude < 0x38800000u {
-        // Subnormal: the significand, shifted to units of 2^-24; below half a unit it is 0.
-        let shift = min(126u - (magnitude >> 23u), 31u);
-        let significand = (magnitude & 0x7fffffu) | 0x800000u;
-        let rest = significand & ((1u << shift) - 1u);
-        let half = 1u << (shift - 1u);
-        let down = significand >> shift;
-        return sign | (down + u32(rest > half || (rest == half && (down & 1u) == 1u)));
-    }
-    return sign | ((magnitude - 0x38000000u + 0xfffu + ((magnitude >> 13u) & 1u)) >> 13u);
+    // The last bit of 0.5 stands for 2^-24, as that of a subnormal binary16 does.
+    let subnormal = bitcast<u32>(bitcast<f32>(magnitude) + 0.5f) - 0x3f000000u;
+    let normal = (magnitude - 0x38000000u + 0xfffu + ((magnitude >> 13u) & 1u)) >> 13u;
+    let finite = select(min(normal, 0x7c00u), subnormal, magnitude < 0x38800000u);
+    return ((bits >> 16u) & 0x8000u) | select(finite, 0x7e00u, magnitude > 0x7f800000u);
 }
+
+// Sizes are powers of two nearly always, and GPUs divide by many instructions.
+fn quotient(number: u32, by: u32) -> u32 {
+    if (by & (by - 1u)) == 0u {
+        return number >> firstTrailingBit(by);
+    }
+    return number / by;
+}
+
 
 struct Strip {
     quad_0: Quad,
-    quad_1: Quad,
-    quad_2: Quad,
-    quad_3: Quad,
-    quad_4: Quad,
-    quad_5: Quad,
-    quad_6: Quad,
-    quad_7: Quad,
 }
 
 struct Places {
     quad_0: u32,
-    quad_1: u32,
-    quad_2: u32,
-    quad_3: u32,
-    quad_4: u32,
-    quad_5: u32,
-    quad_6: u32,
-    quad_7: u32,
 }
 
 // Index in the unit of the first weight of each quad.
 fn places(strip: u32) -> Places {
     return Places(
-        0u,
-        4u,
-        8u,
-        12u,
-        16u,
-        20u,
-        24u,
-        28u,
+        strip * 4u,
     );
 }
 
 // The weights of one strip.
 fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let per_row = shape.k / WEIGHTS; // blocks
-    let offset = block / shape.size_0;
+    let offset = quotient(block, shape.size_0);
     let scales_base = (offset * shape.n + row) * 2u;
     let s = f16_to_f32(scales_u16_a2(scales_base));
-    let offset_2 = block * 3u;
-    let qweight_base = (offset_2 * shape.n + row) * 4u;
-    let codes_word = qweight_u32_a4(qweight_base);
-    let offset_3 = (row & 31u) * 3u;
-    let offset_4 = min(offset_3 >> 3u, 10u);
+    let offset_2 = strip * 12u;
+    let offset_3 = (offset_2 >> 5u) * 4u;
+    let offset_4 = block * 3u;
+    let qweight_base = ((offset_4 + (offset_3 >> 2u)) * shape.n + row) * 4u;
+    let offset_5 = (row & 31u) * 3u;
+    let offset_6 = min(offset_5 >> 3u, 10u);
     let qzeros_base = (offset * ((shape.n + 31u) >> 5u) + (row >> 5u)) * 12u;
-    let zero = f32(i32((qzeros_u16_a1(qzeros_base + offset_4) >> (offset_3 - offset_4 * 8u)) & 7u) - (-1));
-    let w0 = f16_to_f32(f32_to_f16(s * (f32(codes_word & 7u) - zero)));
-    let w1 = f16_to_f32(f32_to_f16(s * (f32((codes_word >> 3u) & 7u) - zero)));
-    let w2 = f16_to_f32(f32_to_f16(s * (f32((codes_word >> 6u) & 7u) - zero)));
-    let w3 = f16_to_f32(f32_to_f16(s * (f32((codes_word >> 9u) & 7u) - zero)));
-    let w4 = f16_to_f32(f32_to_f16(s * (f32((codes_word >> 12u) & 7u) - zero)));
-    let w5 = f16_to_f32(f32_to_f16(s * (f32((codes_word >> 15u) & 7u) - zero)));
-    let w6 = f16_to_f32(f32_to_f16(s * (f32((codes_word >> 18u) & 7u) - zero)));
-    let w7 = f16_to_f32(f32_to_f16(s * (f32((codes_word >> 21u) & 7u) - zero)));
-    let w8 = f16_to_f32(f32_to_f16(s * (f32((codes_word >> 24u) & 7u) - zero)));
-    let w9 = f16_to_f32(f32_to_f16(s * (f32((codes_word >> 27u) & 7u) - zero)));
-    let qweight_base_2 = ((offset_2 + 1u) * shape.n + row) * 4u;
-    let codes_word_2 = qweight_u32_a4(qweight_base_2);
-    let w10 = f16_to_f32(f32_to_f16(s * (f32(((codes_word >> 30u) & 1u) | (((codes_word >> 31u) | ((codes_word_2 & 1u) << 1u)) << 1u)) - zero)));
-    let w11 = f16_to_f32(f32_to_f16(s * (f32((codes_word_2 >> 1u) & 7u) - zero)));
-    let w12 = f16_to_f32(f32_to_f16(s * (f32((codes_word_2 >> 4u) & 7u) - zero)));
-    let w13 = f16_to_f32(f32_to_f16(s * (f32((codes_word_2 >> 7u) & 7u) - zero)));
-    let w14 = f16_to_f32(f32_to_f16(s * (f32((codes_word_2 >> 10u) & 7u) - zero)));
-    let w15 = f16_to_f32(f32_to_f16(s * (f32((codes_word_2 >> 13u) & 7u) - zero)));
-    let w16 = f16_to_f32(f32_to_f16(s * (f32((codes_word_2 >> 16u) & 7u) - zero)));
-    let w17 = f16_to_f32(f32_to_f16(s * (f32((codes_word_2 >> 19u) & 7u) - zero)));
-    let w18 = f16_to_f32(f32_to_f16(s * (f32((codes_word_2 >> 22u) & 7u) - zero)));
-    let w19 = f16_to_f32(f32_to_f16(s * (f32((codes_word_2 >> 25u) & 7u) - zero)));
-    let w20 = f16_to_f32(f32_to_f16(s * (f32((codes_word_2 >> 28u) & 7u) - zero)));
-    let qweight_base_3 = ((offset_2 + 2u) * shape.n + row) * 4u;
-    let codes_word_3 = qweight_u32_a4(qweight_base_3);
-    let w21 = f16_to_f32(f32_to_f16(s * (f32((codes_word_2 >> 31u) | ((codes_word_3 & 3u) << 1u)) - zero)));
-    let w22 = f16_to_f32(f32_to_f16(s * (f32((codes_word_3 >> 2u) & 7u) - zero)));
-    let w23 = f16_to_f32(f32_to_f16(s * (f32((codes_word_3 >> 5u) & 7u) - zero)));
-    let w24 = f16_to_f32(f32_to_f16(s * (f32((codes_word_3 >> 8u) & 7u) - zero)));
-    let w25 = f16_to_f32(f32_to_f16(s * (f32((codes_word_3 >> 11u) & 7u) - zero)));
-    let w26 = f16_to_f32(f32_to_f16(s * (f32((codes_word_3 >> 14u) & 7u) - zero)));
-    let w27 = f16_to_f32(f32_to_f16(s * (f32((codes_word_3 >> 17u) & 7u) - zero)));
-    let w28 = f16_to_f32(f32_to_f16(s * (f32((codes_word_3 >> 20u) & 7u) - zero)));
-    let w29 = f16_to_f32(f32_to_f16(s * (f32((codes_word_3 >> 23u) & 7u) - zero)));
-    let w30 = f16_to_f32(f32_to_f16(s * (f32((codes_word_3 >> 26u) & 7u) - zero)));
-    let w31 = f16_to_f32(f32_to_f16(s * (f32(codes_word_3 >> 29u) - zero)));
+    let zero = f32(i32((qzeros_u16_a1(qzeros_base + offset_6) >> (offset_5 - offset_6 * 8u)) & 7u) - (-1));
+    let w0 = f16_to_f32(f32_to_f16(s * (bitcast<f32>(((qweight_u32_a4(qweight_base + (offset_3 & 3u)) >> (offset_2 - offset_3 * 8u)) & 7u) | 0x4b000000u) - 8388608.0f - zero)));
+    let offset_7 = offset_2 + 3u;
+    let offset_8 = (offset_7 >> 5u) * 4u;
+    let qweight_base_2 = ((offset_4 + (offset_8 >> 2u)) * shape.n + row) * 4u;
+    let offset_9 = offset_2 + 4u;
+    let offset_10 = (offset_9 >> 5u) * 4u;
+    let qweight_base_3 = ((offset_4 + (offset_10 >> 2u)) * shape.n + row) * 4u;
+    let w1 = f16_to_f32(f32_to_f16(s * (bitcast<f32>((((qweight_u32_a4(qweight_base_2 + (offset_8 & 3u)) >> (offset_7 - offset_8 * 8u)) & 1u) | (((qweight_u32_a4(qweight_base_3 + (offset_10 & 3u)) >> (offset_9 - offset_10 * 8u)) & 3u) << 1u)) | 0x4b000000u) - 8388608.0f - zero)));
+    let offset_11 = offset_2 + 6u;
+    let offset_12 = (offset_11 >> 5u) * 4u;
+    let qweight_base_4 = ((offset_4 + (offset_12 >> 2u)) * shape.n + row) * 4u;
+    let offset_13 = offset_2 + 7u;
+    let offset_14 = (offset_13 >> 5u) * 4u;
+    let qweight_base_5 = ((offset_4 + (offset_14 >> 2u)) * shape.n + row) * 4u;
+    let offset_15 = offset_2 + 8u;
+    let offset_16 = (offset_15 >> 5u) * 4u;
+    let qweight_base_6 = ((offset_4 + (offset_16 >> 2u)) * shape.n + row) * 4u;
+    let w2 = f16_to_f32(f32_to_f16(s * (bitcast<f32>((((qweight_u32_a4(qweight_base_4 + (offset_12 & 3u)) >> (offset_11 - offset_12 * 8u)) & 1u) | ((((qweight_u32_a4(qweight_base_5 + (offset_14 & 3u)) >> (offset_13 - offset_14 * 8u)) & 1u) | (((qweight_u32_a4(qweight_base_6 + (offset_16 & 3u)) >> (offset_15 - offset_16 * 8u)) & 1u) << 1u)) << 1u)) | 0x4b000000u) - 8388608.0f - zero)));
+    let offset_17 = offset_2 + 9u;
+    let offset_18 = (offset_17 >> 5u) * 4u;
+    let qweight_base_7 = ((offset_4 + (offset_18 >> 2u)) * shape.n + row) * 4u;
+    let w3 = f16_to_f32(f32_to_f16(s * (bitcast<f32>(((qweight_u32_a4(qweight_base_7 + (offset_18 & 3u)) >> (offset_17 - offset_18 * 8u)) & 7u) | 0x4b000000u) - 8388608.0f - zero)));
     return Strip(
         Quad(w0, w1, w2, w3),
-        Quad(w4, w5, w6, w7),
-        Quad(w8, w9, w10, w11),
-        Quad(w12, w13, w14, w15),
-        Quad(w16, w17, w18, w19),
-        Quad(w20, w21, w22, w23),
-        Quad(w24, w25, w26, w27),
-        Quad(w28, w29, w30, w31),
     );
 }
 
@@ -202,11 +171,4 @@ fn gptq_b3_dequant_f16(
     let at = places(id % STRIPS);
     let strip = decode(row, block, id % STRIPS);
     store_quad(id / STRIPS * WEIGHTS + at.quad_0, strip.quad_0);
-    store_quad(id / STRIPS * WEIGHTS + at.quad_1, strip.quad_1);
-    store_quad(id / STRIPS * WEIGHTS + at.quad_2, strip.quad_2);
-    store_quad(id / STRIPS * WEIGHTS + at.quad_3, strip.quad_3);
-    store_quad(id / STRIPS * WEIGHTS + at.quad_4, strip.quad_4);
-    store_quad(id / STRIPS * WEIGHTS + at.quad_5, strip.quad_5);
-    store_quad(id / STRIPS * WEIGHTS + at.quad_6, strip.quad_6);
-    store_quad(id / STRIPS * WEIGHTS + at.quad_7, strip.quad_7);
 }

@@ -38,19 +38,31 @@ const WORKGROUP = 64u;
 const WEIGHTS = 32u; // in one unit of decoding
 const STRIPS = 1u; // in one unit, each decoded by one invocation
 
+fn qweight_at(word: u32) -> u32 {
+    return qweight[word];
+}
+
 fn qweight_u32_a4(byte: u32) -> u32 {
-    return qweight[byte >> 2u];
+    return qweight_at(byte >> 2u);
+}
+
+fn qzeros_at(word: u32) -> u32 {
+    return qzeros[word];
 }
 
 fn qzeros_u16_a1(byte: u32) -> u32 {
-    let low = qzeros[byte >> 2u];
-    let high = qzeros[(byte >> 2u) + 1u];
+    let low = qzeros_at(byte >> 2u);
+    let high = qzeros_at((byte >> 2u) + 1u);
     let shift = (byte & 3u) * 8u;
     return ((low >> shift) | ((high << 1u) << (31u - shift))) & 0xffffu;
 }
 
+fn scales_at(word: u32) -> u32 {
+    return scales[word];
+}
+
 fn scales_u16_a2(byte: u32) -> u32 {
-    return (scales[byte >> 2u] >> ((byte & 2u) * 8u)) & 0xffffu;
+    return (scales_at(byte >> 2u) >> ((byte & 2u) * 8u)) & 0xffffu;
 }
 
 // Integer operations: a hardware conversion may flush subnormals.
@@ -64,28 +76,26 @@ fn f16_to_f32(half: u32) -> f32 {
     return bitcast<f32>(sign | select(finite, special, magnitude >= 0x7c00u));
 }
 
-// Rounds to nearest even, in integer operations: a hardware conversion may round otherwise.
+// Rounds to nearest even by integer operations, and by an addition where the result is subnormal: a
+// hardware conversion may round otherwise.
 fn f32_to_f16(value: f32) -> u32 {
     let bits = bitcast<u32>(value);
-    let sign = (bits >> 16u) & 0x8000u;
     let magnitude = bits & 0x7fffffffu;
-    if magnitude > 0x7f800000u {
-        return sign | 0x7e00u; // NaN
-    }
-    if magnitude >= 0x477ff000u {
-        return sign | 0x7c00u; // rounds to infinity
-    }
-    if magnitude < 0x38800000u {
-        // Subnormal: the significand, shifted to units of 2^-24; below half a unit it is 0.
-        let shift = min(126u - (magnitude >> 23u), 31u);
-        let significand = (magnitude & 0x7fffffu) | 0x800000u;
-        let rest = significand & ((1u << shift) - 1u);
-        let half = 1u << (shift - 1u);
-        let down = significand >> shift;
-        return sign | (down + u32(rest > half || (rest == half && (down & 1u) == 1u)));
-    }
-    return sign | ((magnitude - 0x38000000u + 0xfffu + ((magnitude >> 13u) & 1u)) >> 13u);
+    // The last bit of 0.5 stands for 2^-24, as that of a subnormal binary16 does.
+    let subnormal = bitcast<u32>(bitcast<f32>(magnitude) + 0.5f) - 0x3f000000u;
+    let normal = (magnitude - 0x38000000u + 0xfffu + ((magnitude >> 13u) & 1u)) >> 13u;
+    let finite = select(min(normal, 0x7c00u), subnormal, magnitude < 0x38800000u);
+    return ((bits >> 16u) & 0x8000u) | select(finite, 0x7e00u, magnitude > 0x7f800000u);
 }
+
+// Sizes are powers of two nearly always, and GPUs divide by many instructions.
+fn quotient(number: u32, by: u32) -> u32 {
+    if (by & (by - 1u)) == 0u {
+        return number >> firstTrailingBit(by);
+    }
+    return number / by;
+}
+
 
 struct Strip {
     quad_0: Quad,
@@ -126,7 +136,7 @@ fn places(strip: u32) -> Places {
 // The weights of one strip.
 fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let per_row = shape.k / WEIGHTS; // blocks
-    let offset = block / shape.size_0;
+    let offset = quotient(block, shape.size_0);
     let scales_base = (offset * shape.n + row) * 2u;
     let s = f16_to_f32(scales_u16_a2(scales_base));
     let offset_2 = block * 3u;
@@ -136,42 +146,42 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let offset_4 = min(offset_3 >> 3u, 10u);
     let qzeros_base = (offset * ((shape.n + 31u) >> 5u) + (row >> 5u)) * 12u;
     let zero = f32(i32((qzeros_u16_a1(qzeros_base + offset_4) >> (offset_3 - offset_4 * 8u)) & 7u) - (-1));
-    let w0 = f16_to_f32(f32_to_f16(s * (f32(codes_word & 7u) - zero)));
-    let w1 = f16_to_f32(f32_to_f16(s * (f32((codes_word >> 3u) & 7u) - zero)));
-    let w2 = f16_to_f32(f32_to_f16(s * (f32((codes_word >> 6u) & 7u) - zero)));
-    let w3 = f16_to_f32(f32_to_f16(s * (f32((codes_word >> 9u) & 7u) - zero)));
-    let w4 = f16_to_f32(f32_to_f16(s * (f32((codes_word >> 12u) & 7u) - zero)));
-    let w5 = f16_to_f32(f32_to_f16(s * (f32((codes_word >> 15u) & 7u) - zero)));
-    let w6 = f16_to_f32(f32_to_f16(s * (f32((codes_word >> 18u) & 7u) - zero)));
-    let w7 = f16_to_f32(f32_to_f16(s * (f32((codes_word >> 21u) & 7u) - zero)));
-    let w8 = f16_to_f32(f32_to_f16(s * (f32((codes_word >> 24u) & 7u) - zero)));
-    let w9 = f16_to_f32(f32_to_f16(s * (f32((codes_word >> 27u) & 7u) - zero)));
+    let w0 = f16_to_f32(f32_to_f16(s * (bitcast<f32>((codes_word & 7u) | 0x4b000000u) - 8388608.0f - zero)));
+    let w1 = f16_to_f32(f32_to_f16(s * (bitcast<f32>(((codes_word >> 3u) & 7u) | 0x4b000000u) - 8388608.0f - zero)));
+    let w2 = f16_to_f32(f32_to_f16(s * (bitcast<f32>(((codes_word >> 6u) & 7u) | 0x4b000000u) - 8388608.0f - zero)));
+    let w3 = f16_to_f32(f32_to_f16(s * (bitcast<f32>(((codes_word >> 9u) & 7u) | 0x4b000000u) - 8388608.0f - zero)));
+    let w4 = f16_to_f32(f32_to_f16(s * (bitcast<f32>(((codes_word >> 12u) & 7u) | 0x4b000000u) - 8388608.0f - zero)));
+    let w5 = f16_to_f32(f32_to_f16(s * (bitcast<f32>(((codes_word >> 15u) & 7u) | 0x4b000000u) - 8388608.0f - zero)));
+    let w6 = f16_to_f32(f32_to_f16(s * (bitcast<f32>(((codes_word >> 18u) & 7u) | 0x4b000000u) - 8388608.0f - zero)));
+    let w7 = f16_to_f32(f32_to_f16(s * (bitcast<f32>(((codes_word >> 21u) & 7u) | 0x4b000000u) - 8388608.0f - zero)));
+    let w8 = f16_to_f32(f32_to_f16(s * (bitcast<f32>(((codes_word >> 24u) & 7u) | 0x4b000000u) - 8388608.0f - zero)));
+    let w9 = f16_to_f32(f32_to_f16(s * (bitcast<f32>(((codes_word >> 27u) & 7u) | 0x4b000000u) - 8388608.0f - zero)));
     let qweight_base_2 = ((offset_2 + 1u) * shape.n + row) * 4u;
     let codes_word_2 = qweight_u32_a4(qweight_base_2);
-    let w10 = f16_to_f32(f32_to_f16(s * (f32(((codes_word >> 30u) & 1u) | (((codes_word >> 31u) | ((codes_word_2 & 1u) << 1u)) << 1u)) - zero)));
-    let w11 = f16_to_f32(f32_to_f16(s * (f32((codes_word_2 >> 1u) & 7u) - zero)));
-    let w12 = f16_to_f32(f32_to_f16(s * (f32((codes_word_2 >> 4u) & 7u) - zero)));
-    let w13 = f16_to_f32(f32_to_f16(s * (f32((codes_word_2 >> 7u) & 7u) - zero)));
-    let w14 = f16_to_f32(f32_to_f16(s * (f32((codes_word_2 >> 10u) & 7u) - zero)));
-    let w15 = f16_to_f32(f32_to_f16(s * (f32((codes_word_2 >> 13u) & 7u) - zero)));
-    let w16 = f16_to_f32(f32_to_f16(s * (f32((codes_word_2 >> 16u) & 7u) - zero)));
-    let w17 = f16_to_f32(f32_to_f16(s * (f32((codes_word_2 >> 19u) & 7u) - zero)));
-    let w18 = f16_to_f32(f32_to_f16(s * (f32((codes_word_2 >> 22u) & 7u) - zero)));
-    let w19 = f16_to_f32(f32_to_f16(s * (f32((codes_word_2 >> 25u) & 7u) - zero)));
-    let w20 = f16_to_f32(f32_to_f16(s * (f32((codes_word_2 >> 28u) & 7u) - zero)));
+    let w10 = f16_to_f32(f32_to_f16(s * (bitcast<f32>((((codes_word >> 30u) & 1u) | (((codes_word >> 31u) | ((codes_word_2 & 1u) << 1u)) << 1u)) | 0x4b000000u) - 8388608.0f - zero)));
+    let w11 = f16_to_f32(f32_to_f16(s * (bitcast<f32>(((codes_word_2 >> 1u) & 7u) | 0x4b000000u) - 8388608.0f - zero)));
+    let w12 = f16_to_f32(f32_to_f16(s * (bitcast<f32>(((codes_word_2 >> 4u) & 7u) | 0x4b000000u) - 8388608.0f - zero)));
+    let w13 = f16_to_f32(f32_to_f16(s * (bitcast<f32>(((codes_word_2 >> 7u) & 7u) | 0x4b000000u) - 8388608.0f - zero)));
+    let w14 = f16_to_f32(f32_to_f16(s * (bitcast<f32>(((codes_word_2 >> 10u) & 7u) | 0x4b000000u) - 8388608.0f - zero)));
+    let w15 = f16_to_f32(f32_to_f16(s * (bitcast<f32>(((codes_word_2 >> 13u) & 7u) | 0x4b000000u) - 8388608.0f - zero)));
+    let w16 = f16_to_f32(f32_to_f16(s * (bitcast<f32>(((codes_word_2 >> 16u) & 7u) | 0x4b000000u) - 8388608.0f - zero)));
+    let w17 = f16_to_f32(f32_to_f16(s * (bitcast<f32>(((codes_word_2 >> 19u) & 7u) | 0x4b000000u) - 8388608.0f - zero)));
+    let w18 = f16_to_f32(f32_to_f16(s * (bitcast<f32>(((codes_word_2 >> 22u) & 7u) | 0x4b000000u) - 8388608.0f - zero)));
+    let w19 = f16_to_f32(f32_to_f16(s * (bitcast<f32>(((codes_word_2 >> 25u) & 7u) | 0x4b000000u) - 8388608.0f - zero)));
+    let w20 = f16_to_f32(f32_to_f16(s * (bitcast<f32>(((codes_word_2 >> 28u) & 7u) | 0x4b000000u) - 8388608.0f - zero)));
     let qweight_base_3 = ((offset_2 + 2u) * shape.n + row) * 4u;
     let codes_word_3 = qweight_u32_a4(qweight_base_3);
-    let w21 = f16_to_f32(f32_to_f16(s * (f32((codes_word_2 >> 31u) | ((codes_word_3 & 3u) << 1u)) - zero)));
-    let w22 = f16_to_f32(f32_to_f16(s * (f32((codes_word_3 >> 2u) & 7u) - zero)));
-    let w23 = f16_to_f32(f32_to_f16(s * (f32((codes_word_3 >> 5u) & 7u) - zero)));
-    let w24 = f16_to_f32(f32_to_f16(s * (f32((codes_word_3 >> 8u) & 7u) - zero)));
-    let w25 = f16_to_f32(f32_to_f16(s * (f32((codes_word_3 >> 11u) & 7u) - zero)));
-    let w26 = f16_to_f32(f32_to_f16(s * (f32((codes_word_3 >> 14u) & 7u) - zero)));
-    let w27 = f16_to_f32(f32_to_f16(s * (f32((codes_word_3 >> 17u) & 7u) - zero)));
-    let w28 = f16_to_f32(f32_to_f16(s * (f32((codes_word_3 >> 20u) & 7u) - zero)));
-    let w29 = f16_to_f32(f32_to_f16(s * (f32((codes_word_3 >> 23u) & 7u) - zero)));
-    let w30 = f16_to_f32(f32_to_f16(s * (f32((codes_word_3 >> 26u) & 7u) - zero)));
-    let w31 = f16_to_f32(f32_to_f16(s * (f32(codes_word_3 >> 29u) - zero)));
+    let w21 = f16_to_f32(f32_to_f16(s * (bitcast<f32>(((codes_word_2 >> 31u) | ((codes_word_3 & 3u) << 1u)) | 0x4b000000u) - 8388608.0f - zero)));
+    let w22 = f16_to_f32(f32_to_f16(s * (bitcast<f32>(((codes_word_3 >> 2u) & 7u) | 0x4b000000u) - 8388608.0f - zero)));
+    let w23 = f16_to_f32(f32_to_f16(s * (bitcast<f32>(((codes_word_3 >> 5u) & 7u) | 0x4b000000u) - 8388608.0f - zero)));
+    let w24 = f16_to_f32(f32_to_f16(s * (bitcast<f32>(((codes_word_3 >> 8u) & 7u) | 0x4b000000u) - 8388608.0f - zero)));
+    let w25 = f16_to_f32(f32_to_f16(s * (bitcast<f32>(((codes_word_3 >> 11u) & 7u) | 0x4b000000u) - 8388608.0f - zero)));
+    let w26 = f16_to_f32(f32_to_f16(s * (bitcast<f32>(((codes_word_3 >> 14u) & 7u) | 0x4b000000u) - 8388608.0f - zero)));
+    let w27 = f16_to_f32(f32_to_f16(s * (bitcast<f32>(((codes_word_3 >> 17u) & 7u) | 0x4b000000u) - 8388608.0f - zero)));
+    let w28 = f16_to_f32(f32_to_f16(s * (bitcast<f32>(((codes_word_3 >> 20u) & 7u) | 0x4b000000u) - 8388608.0f - zero)));
+    let w29 = f16_to_f32(f32_to_f16(s * (bitcast<f32>(((codes_word_3 >> 23u) & 7u) | 0x4b000000u) - 8388608.0f - zero)));
+    let w30 = f16_to_f32(f32_to_f16(s * (bitcast<f32>(((codes_word_3 >> 26u) & 7u) | 0x4b000000u) - 8388608.0f - zero)));
+    let w31 = f16_to_f32(f32_to_f16(s * (bitcast<f32>((codes_word_3 >> 29u) | 0x4b000000u) - 8388608.0f - zero)));
     return Strip(
         Quad(w0, w1, w2, w3),
         Quad(w4, w5, w6, w7),

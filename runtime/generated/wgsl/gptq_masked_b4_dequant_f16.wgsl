@@ -37,18 +37,30 @@ fn store_quad(index: u32, quad: Quad) {
 
 const WORKGROUP = 64u;
 const WEIGHTS = 32u; // in one unit of decoding
-const STRIPS = 4u; // in one unit, each decoded by one invocation
+const STRIPS = 2u; // in one unit, each decoded by one invocation
+
+fn qweight_at(word: u32) -> u32 {
+    return qweight[word];
+}
 
 fn qweight_u32_a4(byte: u32) -> u32 {
-    return qweight[byte >> 2u];
+    return qweight_at(byte >> 2u);
+}
+
+fn qzeros_at(word: u32) -> u32 {
+    return qzeros[word];
 }
 
 fn qzeros_u32_a4(byte: u32) -> u32 {
-    return qzeros[byte >> 2u];
+    return qzeros_at(byte >> 2u);
+}
+
+fn scales_at(word: u32) -> u32 {
+    return scales[word];
 }
 
 fn scales_u16_a2(byte: u32) -> u32 {
-    return (scales[byte >> 2u] >> ((byte & 2u) * 8u)) & 0xffffu;
+    return (scales_at(byte >> 2u) >> ((byte & 2u) * 8u)) & 0xffffu;
 }
 
 // Integer operations: a hardware conversion may flush subnormals.
@@ -62,70 +74,88 @@ fn f16_to_f32(half: u32) -> f32 {
     return bitcast<f32>(sign | select(finite, special, magnitude >= 0x7c00u));
 }
 
-// Rounds to nearest even, in integer operations: a hardware conversion may round otherwise.
+// Rounds to nearest even by integer operations, and by an addition where the result is subnormal: a
+// hardware conversion may round otherwise.
 fn f32_to_f16(value: f32) -> u32 {
     let bits = bitcast<u32>(value);
-    let sign = (bits >> 16u) & 0x8000u;
     let magnitude = bits & 0x7fffffffu;
-    if magnitude > 0x7f800000u {
-        return sign | 0x7e00u; // NaN
-    }
-    if magnitude >= 0x477ff000u {
-        return sign | 0x7c00u; // rounds to infinity
-    }
-    if magnitude < 0x38800000u {
-        // Subnormal: the significand, shifted to units of 2^-24; below half a unit it is 0.
-        let shift = min(126u - (magnitude >> 23u), 31u);
-        let significand = (magnitude & 0x7fffffu) | 0x800000u;
-        let rest = significand & ((1u << shift) - 1u);
-        let half = 1u << (shift - 1u);
-        let down = significand >> shift;
-        return sign | (down + u32(rest > half || (rest == half && (down & 1u) == 1u)));
-    }
-    return sign | ((magnitude - 0x38000000u + 0xfffu + ((magnitude >> 13u) & 1u)) >> 13u);
+    // The last bit of 0.5 stands for 2^-24, as that of a subnormal binary16 does.
+    let subnormal = bitcast<u32>(bitcast<f32>(magnitude) + 0.5f) - 0x3f000000u;
+    let normal = (magnitude - 0x38000000u + 0xfffu + ((magnitude >> 13u) & 1u)) >> 13u;
+    let finite = select(min(normal, 0x7c00u), subnormal, magnitude < 0x38800000u);
+    return ((bits >> 16u) & 0x8000u) | select(finite, 0x7e00u, magnitude > 0x7f800000u);
 }
+
+// Sizes are powers of two nearly always, and GPUs divide by many instructions.
+fn quotient(number: u32, by: u32) -> u32 {
+    if (by & (by - 1u)) == 0u {
+        return number >> firstTrailingBit(by);
+    }
+    return number / by;
+}
+
 
 struct Strip {
     quad_0: Quad,
     quad_1: Quad,
+    quad_2: Quad,
+    quad_3: Quad,
 }
 
 struct Places {
     quad_0: u32,
     quad_1: u32,
+    quad_2: u32,
+    quad_3: u32,
 }
 
 // Index in the unit of the first weight of each quad.
 fn places(strip: u32) -> Places {
-    let offset = strip * 8u;
+    let offset = strip * 16u;
     return Places(
         offset,
         offset + 4u,
+        offset + 8u,
+        offset + 12u,
     );
 }
 
 // The weights of one strip.
 fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let per_row = shape.k / WEIGHTS; // blocks
-    let offset = block / shape.size_0;
+    let offset = quotient(block, shape.size_0);
     let scales_base = (offset * shape.n + row) * 2u;
     let s = f16_to_f32(scales_u16_a2(scales_base));
-    let qweight_base = ((block * 4u + strip) * shape.n + row) * 4u;
+    let offset_2 = strip * 2u;
+    let offset_3 = block * 4u;
+    let qweight_base = ((offset_3 + offset_2) * shape.n + row) * 4u;
     let codes_word = qweight_u32_a4(qweight_base);
-    let offset_2 = row & 31u;
+    let offset_4 = row & 31u;
     let qzeros_base = (offset * ((shape.n + 31u) >> 5u) + (row >> 5u)) * 16u;
-    let zero = f32((((qzeros_u32_a4(qzeros_base + (offset_2 >> 3u) * 4u) >> ((offset_2 & 7u) * 4u)) & 15u) + 1u) & 15u);
-    let w0 = f16_to_f32(f32_to_f16(s * (f32(codes_word & 15u) - zero)));
-    let w1 = f16_to_f32(f32_to_f16(s * (f32((codes_word >> 4u) & 15u) - zero)));
-    let w2 = f16_to_f32(f32_to_f16(s * (f32((codes_word >> 8u) & 15u) - zero)));
-    let w3 = f16_to_f32(f32_to_f16(s * (f32((codes_word >> 12u) & 15u) - zero)));
-    let w4 = f16_to_f32(f32_to_f16(s * (f32((codes_word >> 16u) & 15u) - zero)));
-    let w5 = f16_to_f32(f32_to_f16(s * (f32((codes_word >> 20u) & 15u) - zero)));
-    let w6 = f16_to_f32(f32_to_f16(s * (f32((codes_word >> 24u) & 15u) - zero)));
-    let w7 = f16_to_f32(f32_to_f16(s * (f32(codes_word >> 28u) - zero)));
+    let zero = bitcast<f32>(((((qzeros_u32_a4(qzeros_base + (offset_4 >> 3u) * 4u) >> ((offset_4 & 7u) * 4u)) & 15u) + 1u) & 15u) | 0x4b000000u) - 8388608.0f;
+    let w0 = f16_to_f32(f32_to_f16(s * (bitcast<f32>((codes_word & 15u) | 0x4b000000u) - 8388608.0f - zero)));
+    let w1 = f16_to_f32(f32_to_f16(s * (bitcast<f32>(((codes_word >> 4u) & 15u) | 0x4b000000u) - 8388608.0f - zero)));
+    let w2 = f16_to_f32(f32_to_f16(s * (bitcast<f32>(((codes_word >> 8u) & 15u) | 0x4b000000u) - 8388608.0f - zero)));
+    let w3 = f16_to_f32(f32_to_f16(s * (bitcast<f32>(((codes_word >> 12u) & 15u) | 0x4b000000u) - 8388608.0f - zero)));
+    let w4 = f16_to_f32(f32_to_f16(s * (bitcast<f32>(((codes_word >> 16u) & 15u) | 0x4b000000u) - 8388608.0f - zero)));
+    let w5 = f16_to_f32(f32_to_f16(s * (bitcast<f32>(((codes_word >> 20u) & 15u) | 0x4b000000u) - 8388608.0f - zero)));
+    let w6 = f16_to_f32(f32_to_f16(s * (bitcast<f32>(((codes_word >> 24u) & 15u) | 0x4b000000u) - 8388608.0f - zero)));
+    let w7 = f16_to_f32(f32_to_f16(s * (bitcast<f32>((codes_word >> 28u) | 0x4b000000u) - 8388608.0f - zero)));
+    let qweight_base_2 = ((offset_3 + offset_2 + 1u) * shape.n + row) * 4u;
+    let codes_word_2 = qweight_u32_a4(qweight_base_2);
+    let w8 = f16_to_f32(f32_to_f16(s * (bitcast<f32>((codes_word_2 & 15u) | 0x4b000000u) - 8388608.0f - zero)));
+    let w9 = f16_to_f32(f32_to_f16(s * (bitcast<f32>(((codes_word_2 >> 4u) & 15u) | 0x4b000000u) - 8388608.0f - zero)));
+    let w10 = f16_to_f32(f32_to_f16(s * (bitcast<f32>(((codes_word_2 >> 8u) & 15u) | 0x4b000000u) - 8388608.0f - zero)));
+    let w11 = f16_to_f32(f32_to_f16(s * (bitcast<f32>(((codes_word_2 >> 12u) & 15u) | 0x4b000000u) - 8388608.0f - zero)));
+    let w12 = f16_to_f32(f32_to_f16(s * (bitcast<f32>(((codes_word_2 >> 16u) & 15u) | 0x4b000000u) - 8388608.0f - zero)));
+    let w13 = f16_to_f32(f32_to_f16(s * (bitcast<f32>(((codes_word_2 >> 20u) & 15u) | 0x4b000000u) - 8388608.0f - zero)));
+    let w14 = f16_to_f32(f32_to_f16(s * (bitcast<f32>(((codes_word_2 >> 24u) & 15u) | 0x4b000000u) - 8388608.0f - zero)));
+    let w15 = f16_to_f32(f32_to_f16(s * (bitcast<f32>((codes_word_2 >> 28u) | 0x4b000000u) - 8388608.0f - zero)));
     return Strip(
         Quad(w0, w1, w2, w3),
         Quad(w4, w5, w6, w7),
+        Quad(w8, w9, w10, w11),
+        Quad(w12, w13, w14, w15),
     );
 }
 
@@ -147,4 +177,6 @@ fn gptq_masked_b4_dequant_f16(
     let strip = decode(row, block, id % STRIPS);
     store_quad(id / STRIPS * WEIGHTS + at.quad_0, strip.quad_0);
     store_quad(id / STRIPS * WEIGHTS + at.quad_1, strip.quad_1);
+    store_quad(id / STRIPS * WEIGHTS + at.quad_2, strip.quad_2);
+    store_quad(id / STRIPS * WEIGHTS + at.quad_3, strip.quad_3);
 }

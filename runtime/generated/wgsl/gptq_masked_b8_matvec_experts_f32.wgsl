@@ -2,7 +2,7 @@
 //
 // GPTQ, zero points stored less one in their own bits (b = 8)
 // gptq_masked_b8_matvec_experts_f32: y[m, used, n] = the matrices [n, k] that `indices` [m, used] names times x[m, k], and an
-// epilogue; 2 rows of a matrix per workgroup, whose invocations stride over the strips of a row.
+// epilogue; 4 rows of a matrix per workgroup, whose invocations stride over the strips of a row.
 
 // 4 consecutive weights or activations.
 alias Quad = vec4<f32>;
@@ -32,8 +32,8 @@ struct Shape {
 @group(0) @binding(5) var<uniform> shape: Shape;
 @group(0) @binding(6) var<storage, read> indices: array<u32>;
 
-const ROWS = 2u;
-var<workgroup> partial: array<f32, 128>;
+const ROWS = 4u;
+var<workgroup> partial: array<f32, 256>;
 
 @group(0) @binding(7) var<storage, read> bias: array<f32>;
 
@@ -59,18 +59,30 @@ fn dot_quad(a: Quad, b: Quad) -> f32 {
 
 const WORKGROUP = 64u;
 const WEIGHTS = 32u; // in one unit of decoding
-const STRIPS = 8u; // in one unit, each decoded by one invocation
+const STRIPS = 2u; // in one unit, each decoded by one invocation
+
+fn qweight_at(word: u32) -> u32 {
+    return qweight[word];
+}
 
 fn qweight_u32_a4(byte: u32) -> u32 {
-    return qweight[byte >> 2u];
+    return qweight_at(byte >> 2u);
+}
+
+fn qzeros_at(word: u32) -> u32 {
+    return qzeros[word];
 }
 
 fn qzeros_u32_a4(byte: u32) -> u32 {
-    return qzeros[byte >> 2u];
+    return qzeros_at(byte >> 2u);
+}
+
+fn scales_at(word: u32) -> u32 {
+    return scales[word];
 }
 
 fn scales_u16_a2(byte: u32) -> u32 {
-    return (scales[byte >> 2u] >> ((byte & 2u) * 8u)) & 0xffffu;
+    return (scales_at(byte >> 2u) >> ((byte & 2u) * 8u)) & 0xffffu;
 }
 
 // Integer operations: a hardware conversion may flush subnormals.
@@ -84,61 +96,92 @@ fn f16_to_f32(half: u32) -> f32 {
     return bitcast<f32>(sign | select(finite, special, magnitude >= 0x7c00u));
 }
 
-// Rounds to nearest even, in integer operations: a hardware conversion may round otherwise.
+// Rounds to nearest even by integer operations, and by an addition where the result is subnormal: a
+// hardware conversion may round otherwise.
 fn f32_to_f16(value: f32) -> u32 {
     let bits = bitcast<u32>(value);
-    let sign = (bits >> 16u) & 0x8000u;
     let magnitude = bits & 0x7fffffffu;
-    if magnitude > 0x7f800000u {
-        return sign | 0x7e00u; // NaN
-    }
-    if magnitude >= 0x477ff000u {
-        return sign | 0x7c00u; // rounds to infinity
-    }
-    if magnitude < 0x38800000u {
-        // Subnormal: the significand, shifted to units of 2^-24; below half a unit it is 0.
-        let shift = min(126u - (magnitude >> 23u), 31u);
-        let significand = (magnitude & 0x7fffffu) | 0x800000u;
-        let rest = significand & ((1u << shift) - 1u);
-        let half = 1u << (shift - 1u);
-        let down = significand >> shift;
-        return sign | (down + u32(rest > half || (rest == half && (down & 1u) == 1u)));
-    }
-    return sign | ((magnitude - 0x38000000u + 0xfffu + ((magnitude >> 13u) & 1u)) >> 13u);
+    // The last bit of 0.5 stands for 2^-24, as that of a subnormal binary16 does.
+    let subnormal = bitcast<u32>(bitcast<f32>(magnitude) + 0.5f) - 0x3f000000u;
+    let normal = (magnitude - 0x38000000u + 0xfffu + ((magnitude >> 13u) & 1u)) >> 13u;
+    let finite = select(min(normal, 0x7c00u), subnormal, magnitude < 0x38800000u);
+    return ((bits >> 16u) & 0x8000u) | select(finite, 0x7e00u, magnitude > 0x7f800000u);
 }
+
+// Sizes are powers of two nearly always, and GPUs divide by many instructions.
+fn quotient(number: u32, by: u32) -> u32 {
+    if (by & (by - 1u)) == 0u {
+        return number >> firstTrailingBit(by);
+    }
+    return number / by;
+}
+
 
 struct Strip {
     quad_0: Quad,
+    quad_1: Quad,
+    quad_2: Quad,
+    quad_3: Quad,
 }
 
 struct Places {
     quad_0: u32,
+    quad_1: u32,
+    quad_2: u32,
+    quad_3: u32,
 }
 
 // Index in the unit of the first weight of each quad.
 fn places(strip: u32) -> Places {
+    let offset = strip * 16u;
     return Places(
-        strip * 4u,
+        offset,
+        offset + 4u,
+        offset + 8u,
+        offset + 12u,
     );
 }
 
 // The weights of one strip.
 fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let per_row = shape.k / WEIGHTS; // blocks
-    let offset = block / shape.size_0;
+    let offset = quotient(block, shape.size_0);
     let scales_base = (offset * shape.n + row) * 2u;
     let s = f16_to_f32(scales_u16_a2(scales_base));
-    let qweight_base = ((block * 8u + strip) * shape.n + row) * 4u;
+    let offset_2 = strip * 4u;
+    let offset_3 = block * 8u;
+    let qweight_base = ((offset_3 + offset_2) * shape.n + row) * 4u;
     let codes_word = qweight_u32_a4(qweight_base);
-    let offset_2 = row & 31u;
+    let offset_4 = row & 31u;
     let qzeros_base = (offset * ((shape.n + 31u) >> 5u) + (row >> 5u)) * 32u;
-    let zero = f32((((qzeros_u32_a4(qzeros_base + (offset_2 >> 2u) * 4u) >> ((offset_2 & 3u) * 8u)) & 255u) + 1u) & 255u);
-    let w0 = f16_to_f32(f32_to_f16(s * (f32(codes_word & 255u) - zero)));
-    let w1 = f16_to_f32(f32_to_f16(s * (f32((codes_word >> 8u) & 255u) - zero)));
-    let w2 = f16_to_f32(f32_to_f16(s * (f32((codes_word >> 16u) & 255u) - zero)));
-    let w3 = f16_to_f32(f32_to_f16(s * (f32(codes_word >> 24u) - zero)));
+    let zero = bitcast<f32>(((((qzeros_u32_a4(qzeros_base + (offset_4 >> 2u) * 4u) >> ((offset_4 & 3u) * 8u)) & 255u) + 1u) & 255u) | 0x4b000000u) - 8388608.0f;
+    let w0 = f16_to_f32(f32_to_f16(s * (bitcast<f32>((codes_word & 255u) | 0x4b000000u) - 8388608.0f - zero)));
+    let w1 = f16_to_f32(f32_to_f16(s * (bitcast<f32>(((codes_word >> 8u) & 255u) | 0x4b000000u) - 8388608.0f - zero)));
+    let w2 = f16_to_f32(f32_to_f16(s * (bitcast<f32>(((codes_word >> 16u) & 255u) | 0x4b000000u) - 8388608.0f - zero)));
+    let w3 = f16_to_f32(f32_to_f16(s * (bitcast<f32>((codes_word >> 24u) | 0x4b000000u) - 8388608.0f - zero)));
+    let qweight_base_2 = ((offset_3 + offset_2 + 1u) * shape.n + row) * 4u;
+    let codes_word_2 = qweight_u32_a4(qweight_base_2);
+    let w4 = f16_to_f32(f32_to_f16(s * (bitcast<f32>((codes_word_2 & 255u) | 0x4b000000u) - 8388608.0f - zero)));
+    let w5 = f16_to_f32(f32_to_f16(s * (bitcast<f32>(((codes_word_2 >> 8u) & 255u) | 0x4b000000u) - 8388608.0f - zero)));
+    let w6 = f16_to_f32(f32_to_f16(s * (bitcast<f32>(((codes_word_2 >> 16u) & 255u) | 0x4b000000u) - 8388608.0f - zero)));
+    let w7 = f16_to_f32(f32_to_f16(s * (bitcast<f32>((codes_word_2 >> 24u) | 0x4b000000u) - 8388608.0f - zero)));
+    let qweight_base_3 = ((offset_3 + offset_2 + 2u) * shape.n + row) * 4u;
+    let codes_word_3 = qweight_u32_a4(qweight_base_3);
+    let w8 = f16_to_f32(f32_to_f16(s * (bitcast<f32>((codes_word_3 & 255u) | 0x4b000000u) - 8388608.0f - zero)));
+    let w9 = f16_to_f32(f32_to_f16(s * (bitcast<f32>(((codes_word_3 >> 8u) & 255u) | 0x4b000000u) - 8388608.0f - zero)));
+    let w10 = f16_to_f32(f32_to_f16(s * (bitcast<f32>(((codes_word_3 >> 16u) & 255u) | 0x4b000000u) - 8388608.0f - zero)));
+    let w11 = f16_to_f32(f32_to_f16(s * (bitcast<f32>((codes_word_3 >> 24u) | 0x4b000000u) - 8388608.0f - zero)));
+    let qweight_base_4 = ((offset_3 + offset_2 + 3u) * shape.n + row) * 4u;
+    let codes_word_4 = qweight_u32_a4(qweight_base_4);
+    let w12 = f16_to_f32(f32_to_f16(s * (bitcast<f32>((codes_word_4 & 255u) | 0x4b000000u) - 8388608.0f - zero)));
+    let w13 = f16_to_f32(f32_to_f16(s * (bitcast<f32>(((codes_word_4 >> 8u) & 255u) | 0x4b000000u) - 8388608.0f - zero)));
+    let w14 = f16_to_f32(f32_to_f16(s * (bitcast<f32>(((codes_word_4 >> 16u) & 255u) | 0x4b000000u) - 8388608.0f - zero)));
+    let w15 = f16_to_f32(f32_to_f16(s * (bitcast<f32>((codes_word_4 >> 24u) | 0x4b000000u) - 8388608.0f - zero)));
     return Strip(
         Quad(w0, w1, w2, w3),
+        Quad(w4, w5, w6, w7),
+        Quad(w8, w9, w10, w11),
+        Quad(w12, w13, w14, w15),
     );
 }
 
@@ -177,17 +220,42 @@ fn gptq_masked_b8_matvec_experts_f32(
     var sum_0 = 0.0;
     let row_1 = min(first + 1u, end - 1u) - shape.first;
     var sum_1 = 0.0;
+    let row_2 = min(first + 2u, end - 1u) - shape.first;
+    var sum_2 = 0.0;
+    let row_3 = min(first + 3u, end - 1u) - shape.first;
+    var sum_3 = 0.0;
     for (var t = lane; t < units * STRIPS; t += WORKGROUP) {
         let unit = t / STRIPS;
         let at = places(t % STRIPS);
         let x_0 = load_quad(x_first + unit * WEIGHTS + at.quad_0);
+        let x_1 = load_quad(x_first + unit * WEIGHTS + at.quad_1);
+        let x_2 = load_quad(x_first + unit * WEIGHTS + at.quad_2);
+        let x_3 = load_quad(x_first + unit * WEIGHTS + at.quad_3);
         let strip_0 = decode(row_0, unit, t % STRIPS);
         sum_0 += dot_quad(strip_0.quad_0, x_0);
+        sum_0 += dot_quad(strip_0.quad_1, x_1);
+        sum_0 += dot_quad(strip_0.quad_2, x_2);
+        sum_0 += dot_quad(strip_0.quad_3, x_3);
         let strip_1 = decode(row_1, unit, t % STRIPS);
         sum_1 += dot_quad(strip_1.quad_0, x_0);
+        sum_1 += dot_quad(strip_1.quad_1, x_1);
+        sum_1 += dot_quad(strip_1.quad_2, x_2);
+        sum_1 += dot_quad(strip_1.quad_3, x_3);
+        let strip_2 = decode(row_2, unit, t % STRIPS);
+        sum_2 += dot_quad(strip_2.quad_0, x_0);
+        sum_2 += dot_quad(strip_2.quad_1, x_1);
+        sum_2 += dot_quad(strip_2.quad_2, x_2);
+        sum_2 += dot_quad(strip_2.quad_3, x_3);
+        let strip_3 = decode(row_3, unit, t % STRIPS);
+        sum_3 += dot_quad(strip_3.quad_0, x_0);
+        sum_3 += dot_quad(strip_3.quad_1, x_1);
+        sum_3 += dot_quad(strip_3.quad_2, x_2);
+        sum_3 += dot_quad(strip_3.quad_3, x_3);
     }
     partial[0u * WORKGROUP + lane] = sum_0;
     partial[1u * WORKGROUP + lane] = sum_1;
+    partial[2u * WORKGROUP + lane] = sum_2;
+    partial[3u * WORKGROUP + lane] = sum_3;
     for (var half = WORKGROUP / 2u; half > 0u; half /= 2u) {
         workgroupBarrier();
         if lane < half {

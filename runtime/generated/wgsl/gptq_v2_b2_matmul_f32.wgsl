@@ -70,16 +70,28 @@ const WORKGROUP = 128u;
 const WEIGHTS = 32u; // in one unit of decoding
 const STRIPS = 2u; // in one unit, each decoded by one invocation
 
+fn qweight_at(word: u32) -> u32 {
+    return qweight[word];
+}
+
 fn qweight_u32_a4(byte: u32) -> u32 {
-    return qweight[byte >> 2u];
+    return qweight_at(byte >> 2u);
+}
+
+fn qzeros_at(word: u32) -> u32 {
+    return qzeros[word];
 }
 
 fn qzeros_u32_a4(byte: u32) -> u32 {
-    return qzeros[byte >> 2u];
+    return qzeros_at(byte >> 2u);
+}
+
+fn scales_at(word: u32) -> u32 {
+    return scales[word];
 }
 
 fn scales_u16_a2(byte: u32) -> u32 {
-    return (scales[byte >> 2u] >> ((byte & 2u) * 8u)) & 0xffffu;
+    return (scales_at(byte >> 2u) >> ((byte & 2u) * 8u)) & 0xffffu;
 }
 
 // Integer operations: a hardware conversion may flush subnormals.
@@ -93,28 +105,26 @@ fn f16_to_f32(half: u32) -> f32 {
     return bitcast<f32>(sign | select(finite, special, magnitude >= 0x7c00u));
 }
 
-// Rounds to nearest even, in integer operations: a hardware conversion may round otherwise.
+// Rounds to nearest even by integer operations, and by an addition where the result is subnormal: a
+// hardware conversion may round otherwise.
 fn f32_to_f16(value: f32) -> u32 {
     let bits = bitcast<u32>(value);
-    let sign = (bits >> 16u) & 0x8000u;
     let magnitude = bits & 0x7fffffffu;
-    if magnitude > 0x7f800000u {
-        return sign | 0x7e00u; // NaN
-    }
-    if magnitude >= 0x477ff000u {
-        return sign | 0x7c00u; // rounds to infinity
-    }
-    if magnitude < 0x38800000u {
-        // Subnormal: the significand, shifted to units of 2^-24; below half a unit it is 0.
-        let shift = min(126u - (magnitude >> 23u), 31u);
-        let significand = (magnitude & 0x7fffffu) | 0x800000u;
-        let rest = significand & ((1u << shift) - 1u);
-        let half = 1u << (shift - 1u);
-        let down = significand >> shift;
-        return sign | (down + u32(rest > half || (rest == half && (down & 1u) == 1u)));
-    }
-    return sign | ((magnitude - 0x38000000u + 0xfffu + ((magnitude >> 13u) & 1u)) >> 13u);
+    // The last bit of 0.5 stands for 2^-24, as that of a subnormal binary16 does.
+    let subnormal = bitcast<u32>(bitcast<f32>(magnitude) + 0.5f) - 0x3f000000u;
+    let normal = (magnitude - 0x38000000u + 0xfffu + ((magnitude >> 13u) & 1u)) >> 13u;
+    let finite = select(min(normal, 0x7c00u), subnormal, magnitude < 0x38800000u);
+    return ((bits >> 16u) & 0x8000u) | select(finite, 0x7e00u, magnitude > 0x7f800000u);
 }
+
+// Sizes are powers of two nearly always, and GPUs divide by many instructions.
+fn quotient(number: u32, by: u32) -> u32 {
+    if (by & (by - 1u)) == 0u {
+        return number >> firstTrailingBit(by);
+    }
+    return number / by;
+}
+
 
 struct Strip {
     quad_0: Quad,
@@ -144,30 +154,30 @@ fn places(strip: u32) -> Places {
 // The weights of one strip.
 fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let per_row = shape.k / WEIGHTS; // blocks
-    let offset = block / shape.size_0;
+    let offset = quotient(block, shape.size_0);
     let scales_base = (offset * shape.n + row) * 2u;
     let s = f16_to_f32(scales_u16_a2(scales_base));
     let qweight_base = ((block * 2u + strip) * shape.n + row) * 4u;
     let codes_word = qweight_u32_a4(qweight_base);
     let offset_2 = row & 31u;
     let qzeros_base = (offset * ((shape.n + 31u) >> 5u) + (row >> 5u)) * 8u;
-    let zero = f32((qzeros_u32_a4(qzeros_base + (offset_2 >> 4u) * 4u) >> ((offset_2 & 15u) * 2u)) & 3u);
-    let w0 = f16_to_f32(f32_to_f16(s * (f32(codes_word & 3u) - zero)));
-    let w1 = f16_to_f32(f32_to_f16(s * (f32((codes_word >> 2u) & 3u) - zero)));
-    let w2 = f16_to_f32(f32_to_f16(s * (f32((codes_word >> 4u) & 3u) - zero)));
-    let w3 = f16_to_f32(f32_to_f16(s * (f32((codes_word >> 6u) & 3u) - zero)));
-    let w4 = f16_to_f32(f32_to_f16(s * (f32((codes_word >> 8u) & 3u) - zero)));
-    let w5 = f16_to_f32(f32_to_f16(s * (f32((codes_word >> 10u) & 3u) - zero)));
-    let w6 = f16_to_f32(f32_to_f16(s * (f32((codes_word >> 12u) & 3u) - zero)));
-    let w7 = f16_to_f32(f32_to_f16(s * (f32((codes_word >> 14u) & 3u) - zero)));
-    let w8 = f16_to_f32(f32_to_f16(s * (f32((codes_word >> 16u) & 3u) - zero)));
-    let w9 = f16_to_f32(f32_to_f16(s * (f32((codes_word >> 18u) & 3u) - zero)));
-    let w10 = f16_to_f32(f32_to_f16(s * (f32((codes_word >> 20u) & 3u) - zero)));
-    let w11 = f16_to_f32(f32_to_f16(s * (f32((codes_word >> 22u) & 3u) - zero)));
-    let w12 = f16_to_f32(f32_to_f16(s * (f32((codes_word >> 24u) & 3u) - zero)));
-    let w13 = f16_to_f32(f32_to_f16(s * (f32((codes_word >> 26u) & 3u) - zero)));
-    let w14 = f16_to_f32(f32_to_f16(s * (f32((codes_word >> 28u) & 3u) - zero)));
-    let w15 = f16_to_f32(f32_to_f16(s * (f32(codes_word >> 30u) - zero)));
+    let zero = bitcast<f32>(((qzeros_u32_a4(qzeros_base + (offset_2 >> 4u) * 4u) >> ((offset_2 & 15u) * 2u)) & 3u) | 0x4b000000u) - 8388608.0f;
+    let w0 = f16_to_f32(f32_to_f16(s * (bitcast<f32>((codes_word & 3u) | 0x4b000000u) - 8388608.0f - zero)));
+    let w1 = f16_to_f32(f32_to_f16(s * (bitcast<f32>(((codes_word >> 2u) & 3u) | 0x4b000000u) - 8388608.0f - zero)));
+    let w2 = f16_to_f32(f32_to_f16(s * (bitcast<f32>(((codes_word >> 4u) & 3u) | 0x4b000000u) - 8388608.0f - zero)));
+    let w3 = f16_to_f32(f32_to_f16(s * (bitcast<f32>(((codes_word >> 6u) & 3u) | 0x4b000000u) - 8388608.0f - zero)));
+    let w4 = f16_to_f32(f32_to_f16(s * (bitcast<f32>(((codes_word >> 8u) & 3u) | 0x4b000000u) - 8388608.0f - zero)));
+    let w5 = f16_to_f32(f32_to_f16(s * (bitcast<f32>(((codes_word >> 10u) & 3u) | 0x4b000000u) - 8388608.0f - zero)));
+    let w6 = f16_to_f32(f32_to_f16(s * (bitcast<f32>(((codes_word >> 12u) & 3u) | 0x4b000000u) - 8388608.0f - zero)));
+    let w7 = f16_to_f32(f32_to_f16(s * (bitcast<f32>(((codes_word >> 14u) & 3u) | 0x4b000000u) - 8388608.0f - zero)));
+    let w8 = f16_to_f32(f32_to_f16(s * (bitcast<f32>(((codes_word >> 16u) & 3u) | 0x4b000000u) - 8388608.0f - zero)));
+    let w9 = f16_to_f32(f32_to_f16(s * (bitcast<f32>(((codes_word >> 18u) & 3u) | 0x4b000000u) - 8388608.0f - zero)));
+    let w10 = f16_to_f32(f32_to_f16(s * (bitcast<f32>(((codes_word >> 20u) & 3u) | 0x4b000000u) - 8388608.0f - zero)));
+    let w11 = f16_to_f32(f32_to_f16(s * (bitcast<f32>(((codes_word >> 22u) & 3u) | 0x4b000000u) - 8388608.0f - zero)));
+    let w12 = f16_to_f32(f32_to_f16(s * (bitcast<f32>(((codes_word >> 24u) & 3u) | 0x4b000000u) - 8388608.0f - zero)));
+    let w13 = f16_to_f32(f32_to_f16(s * (bitcast<f32>(((codes_word >> 26u) & 3u) | 0x4b000000u) - 8388608.0f - zero)));
+    let w14 = f16_to_f32(f32_to_f16(s * (bitcast<f32>(((codes_word >> 28u) & 3u) | 0x4b000000u) - 8388608.0f - zero)));
+    let w15 = f16_to_f32(f32_to_f16(s * (bitcast<f32>((codes_word >> 30u) | 0x4b000000u) - 8388608.0f - zero)));
     return Strip(
         Quad(w0, w1, w2, w3),
         Quad(w4, w5, w6, w7),

@@ -2,7 +2,7 @@
 //
 // GPTQ, zero points stored as they are (b = 2)
 // gptq_v2_b2_matvec_experts_f32: y[m, used, n] = the matrices [n, k] that `indices` [m, used] names times x[m, k], and an
-// epilogue; 2 rows of a matrix per workgroup, whose invocations stride over the strips of a row.
+// epilogue; 4 rows of a matrix per workgroup, whose invocations stride over the strips of a row.
 
 // 4 consecutive weights or activations.
 alias Quad = vec4<f32>;
@@ -32,8 +32,8 @@ struct Shape {
 @group(0) @binding(5) var<uniform> shape: Shape;
 @group(0) @binding(6) var<storage, read> indices: array<u32>;
 
-const ROWS = 2u;
-var<workgroup> partial: array<f32, 128>;
+const ROWS = 4u;
+var<workgroup> partial: array<f32, 256>;
 
 @group(0) @binding(7) var<storage, read> bias: array<f32>;
 
@@ -59,18 +59,30 @@ fn dot_quad(a: Quad, b: Quad) -> f32 {
 
 const WORKGROUP = 64u;
 const WEIGHTS = 32u; // in one unit of decoding
-const STRIPS = 2u; // in one unit, each decoded by one invocation
+const STRIPS = 1u; // in one unit, each decoded by one invocation
+
+fn qweight_at(word: u32) -> u32 {
+    return qweight[word];
+}
 
 fn qweight_u32_a4(byte: u32) -> u32 {
-    return qweight[byte >> 2u];
+    return qweight_at(byte >> 2u);
+}
+
+fn qzeros_at(word: u32) -> u32 {
+    return qzeros[word];
 }
 
 fn qzeros_u32_a4(byte: u32) -> u32 {
-    return qzeros[byte >> 2u];
+    return qzeros_at(byte >> 2u);
+}
+
+fn scales_at(word: u32) -> u32 {
+    return scales[word];
 }
 
 fn scales_u16_a2(byte: u32) -> u32 {
-    return (scales[byte >> 2u] >> ((byte & 2u) * 8u)) & 0xffffu;
+    return (scales_at(byte >> 2u) >> ((byte & 2u) * 8u)) & 0xffffu;
 }
 
 // Integer operations: a hardware conversion may flush subnormals.
@@ -84,34 +96,36 @@ fn f16_to_f32(half: u32) -> f32 {
     return bitcast<f32>(sign | select(finite, special, magnitude >= 0x7c00u));
 }
 
-// Rounds to nearest even, in integer operations: a hardware conversion may round otherwise.
+// Rounds to nearest even by integer operations, and by an addition where the result is subnormal: a
+// hardware conversion may round otherwise.
 fn f32_to_f16(value: f32) -> u32 {
     let bits = bitcast<u32>(value);
-    let sign = (bits >> 16u) & 0x8000u;
     let magnitude = bits & 0x7fffffffu;
-    if magnitude > 0x7f800000u {
-        return sign | 0x7e00u; // NaN
-    }
-    if magnitude >= 0x477ff000u {
-        return sign | 0x7c00u; // rounds to infinity
-    }
-    if magnitude < 0x38800000u {
-        // Subnormal: the significand, shifted to units of 2^-24; below half a unit it is 0.
-        let shift = min(126u - (magnitude >> 23u), 31u);
-        let significand = (magnitude & 0x7fffffu) | 0x800000u;
-        let rest = significand & ((1u << shift) - 1u);
-        let half = 1u << (shift - 1u);
-        let down = significand >> shift;
-        return sign | (down + u32(rest > half || (rest == half && (down & 1u) == 1u)));
-    }
-    return sign | ((magnitude - 0x38000000u + 0xfffu + ((magnitude >> 13u) & 1u)) >> 13u);
+    // The last bit of 0.5 stands for 2^-24, as that of a subnormal binary16 does.
+    let subnormal = bitcast<u32>(bitcast<f32>(magnitude) + 0.5f) - 0x3f000000u;
+    let normal = (magnitude - 0x38000000u + 0xfffu + ((magnitude >> 13u) & 1u)) >> 13u;
+    let finite = select(min(normal, 0x7c00u), subnormal, magnitude < 0x38800000u);
+    return ((bits >> 16u) & 0x8000u) | select(finite, 0x7e00u, magnitude > 0x7f800000u);
 }
+
+// Sizes are powers of two nearly always, and GPUs divide by many instructions.
+fn quotient(number: u32, by: u32) -> u32 {
+    if (by & (by - 1u)) == 0u {
+        return number >> firstTrailingBit(by);
+    }
+    return number / by;
+}
+
 
 struct Strip {
     quad_0: Quad,
     quad_1: Quad,
     quad_2: Quad,
     quad_3: Quad,
+    quad_4: Quad,
+    quad_5: Quad,
+    quad_6: Quad,
+    quad_7: Quad,
 }
 
 struct Places {
@@ -119,51 +133,81 @@ struct Places {
     quad_1: u32,
     quad_2: u32,
     quad_3: u32,
+    quad_4: u32,
+    quad_5: u32,
+    quad_6: u32,
+    quad_7: u32,
 }
 
 // Index in the unit of the first weight of each quad.
 fn places(strip: u32) -> Places {
-    let offset = strip * 16u;
     return Places(
-        offset,
-        offset + 4u,
-        offset + 8u,
-        offset + 12u,
+        0u,
+        4u,
+        8u,
+        12u,
+        16u,
+        20u,
+        24u,
+        28u,
     );
 }
 
 // The weights of one strip.
 fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let per_row = shape.k / WEIGHTS; // blocks
-    let offset = block / shape.size_0;
+    let offset = quotient(block, shape.size_0);
     let scales_base = (offset * shape.n + row) * 2u;
     let s = f16_to_f32(scales_u16_a2(scales_base));
-    let qweight_base = ((block * 2u + strip) * shape.n + row) * 4u;
+    let offset_2 = block * 2u;
+    let qweight_base = (offset_2 * shape.n + row) * 4u;
     let codes_word = qweight_u32_a4(qweight_base);
-    let offset_2 = row & 31u;
+    let offset_3 = row & 31u;
     let qzeros_base = (offset * ((shape.n + 31u) >> 5u) + (row >> 5u)) * 8u;
-    let zero = f32((qzeros_u32_a4(qzeros_base + (offset_2 >> 4u) * 4u) >> ((offset_2 & 15u) * 2u)) & 3u);
-    let w0 = f16_to_f32(f32_to_f16(s * (f32(codes_word & 3u) - zero)));
-    let w1 = f16_to_f32(f32_to_f16(s * (f32((codes_word >> 2u) & 3u) - zero)));
-    let w2 = f16_to_f32(f32_to_f16(s * (f32((codes_word >> 4u) & 3u) - zero)));
-    let w3 = f16_to_f32(f32_to_f16(s * (f32((codes_word >> 6u) & 3u) - zero)));
-    let w4 = f16_to_f32(f32_to_f16(s * (f32((codes_word >> 8u) & 3u) - zero)));
-    let w5 = f16_to_f32(f32_to_f16(s * (f32((codes_word >> 10u) & 3u) - zero)));
-    let w6 = f16_to_f32(f32_to_f16(s * (f32((codes_word >> 12u) & 3u) - zero)));
-    let w7 = f16_to_f32(f32_to_f16(s * (f32((codes_word >> 14u) & 3u) - zero)));
-    let w8 = f16_to_f32(f32_to_f16(s * (f32((codes_word >> 16u) & 3u) - zero)));
-    let w9 = f16_to_f32(f32_to_f16(s * (f32((codes_word >> 18u) & 3u) - zero)));
-    let w10 = f16_to_f32(f32_to_f16(s * (f32((codes_word >> 20u) & 3u) - zero)));
-    let w11 = f16_to_f32(f32_to_f16(s * (f32((codes_word >> 22u) & 3u) - zero)));
-    let w12 = f16_to_f32(f32_to_f16(s * (f32((codes_word >> 24u) & 3u) - zero)));
-    let w13 = f16_to_f32(f32_to_f16(s * (f32((codes_word >> 26u) & 3u) - zero)));
-    let w14 = f16_to_f32(f32_to_f16(s * (f32((codes_word >> 28u) & 3u) - zero)));
-    let w15 = f16_to_f32(f32_to_f16(s * (f32(codes_word >> 30u) - zero)));
+    let zero = bitcast<f32>(((qzeros_u32_a4(qzeros_base + (offset_3 >> 4u) * 4u) >> ((offset_3 & 15u) * 2u)) & 3u) | 0x4b000000u) - 8388608.0f;
+    let w0 = f16_to_f32(f32_to_f16(s * (bitcast<f32>((codes_word & 3u) | 0x4b000000u) - 8388608.0f - zero)));
+    let w1 = f16_to_f32(f32_to_f16(s * (bitcast<f32>(((codes_word >> 2u) & 3u) | 0x4b000000u) - 8388608.0f - zero)));
+    let w2 = f16_to_f32(f32_to_f16(s * (bitcast<f32>(((codes_word >> 4u) & 3u) | 0x4b000000u) - 8388608.0f - zero)));
+    let w3 = f16_to_f32(f32_to_f16(s * (bitcast<f32>(((codes_word >> 6u) & 3u) | 0x4b000000u) - 8388608.0f - zero)));
+    let w4 = f16_to_f32(f32_to_f16(s * (bitcast<f32>(((codes_word >> 8u) & 3u) | 0x4b000000u) - 8388608.0f - zero)));
+    let w5 = f16_to_f32(f32_to_f16(s * (bitcast<f32>(((codes_word >> 10u) & 3u) | 0x4b000000u) - 8388608.0f - zero)));
+    let w6 = f16_to_f32(f32_to_f16(s * (bitcast<f32>(((codes_word >> 12u) & 3u) | 0x4b000000u) - 8388608.0f - zero)));
+    let w7 = f16_to_f32(f32_to_f16(s * (bitcast<f32>(((codes_word >> 14u) & 3u) | 0x4b000000u) - 8388608.0f - zero)));
+    let w8 = f16_to_f32(f32_to_f16(s * (bitcast<f32>(((codes_word >> 16u) & 3u) | 0x4b000000u) - 8388608.0f - zero)));
+    let w9 = f16_to_f32(f32_to_f16(s * (bitcast<f32>(((codes_word >> 18u) & 3u) | 0x4b000000u) - 8388608.0f - zero)));
+    let w10 = f16_to_f32(f32_to_f16(s * (bitcast<f32>(((codes_word >> 20u) & 3u) | 0x4b000000u) - 8388608.0f - zero)));
+    let w11 = f16_to_f32(f32_to_f16(s * (bitcast<f32>(((codes_word >> 22u) & 3u) | 0x4b000000u) - 8388608.0f - zero)));
+    let w12 = f16_to_f32(f32_to_f16(s * (bitcast<f32>(((codes_word >> 24u) & 3u) | 0x4b000000u) - 8388608.0f - zero)));
+    let w13 = f16_to_f32(f32_to_f16(s * (bitcast<f32>(((codes_word >> 26u) & 3u) | 0x4b000000u) - 8388608.0f - zero)));
+    let w14 = f16_to_f32(f32_to_f16(s * (bitcast<f32>(((codes_word >> 28u) & 3u) | 0x4b000000u) - 8388608.0f - zero)));
+    let w15 = f16_to_f32(f32_to_f16(s * (bitcast<f32>((codes_word >> 30u) | 0x4b000000u) - 8388608.0f - zero)));
+    let qweight_base_2 = ((offset_2 + 1u) * shape.n + row) * 4u;
+    let codes_word_2 = qweight_u32_a4(qweight_base_2);
+    let w16 = f16_to_f32(f32_to_f16(s * (bitcast<f32>((codes_word_2 & 3u) | 0x4b000000u) - 8388608.0f - zero)));
+    let w17 = f16_to_f32(f32_to_f16(s * (bitcast<f32>(((codes_word_2 >> 2u) & 3u) | 0x4b000000u) - 8388608.0f - zero)));
+    let w18 = f16_to_f32(f32_to_f16(s * (bitcast<f32>(((codes_word_2 >> 4u) & 3u) | 0x4b000000u) - 8388608.0f - zero)));
+    let w19 = f16_to_f32(f32_to_f16(s * (bitcast<f32>(((codes_word_2 >> 6u) & 3u) | 0x4b000000u) - 8388608.0f - zero)));
+    let w20 = f16_to_f32(f32_to_f16(s * (bitcast<f32>(((codes_word_2 >> 8u) & 3u) | 0x4b000000u) - 8388608.0f - zero)));
+    let w21 = f16_to_f32(f32_to_f16(s * (bitcast<f32>(((codes_word_2 >> 10u) & 3u) | 0x4b000000u) - 8388608.0f - zero)));
+    let w22 = f16_to_f32(f32_to_f16(s * (bitcast<f32>(((codes_word_2 >> 12u) & 3u) | 0x4b000000u) - 8388608.0f - zero)));
+    let w23 = f16_to_f32(f32_to_f16(s * (bitcast<f32>(((codes_word_2 >> 14u) & 3u) | 0x4b000000u) - 8388608.0f - zero)));
+    let w24 = f16_to_f32(f32_to_f16(s * (bitcast<f32>(((codes_word_2 >> 16u) & 3u) | 0x4b000000u) - 8388608.0f - zero)));
+    let w25 = f16_to_f32(f32_to_f16(s * (bitcast<f32>(((codes_word_2 >> 18u) & 3u) | 0x4b000000u) - 8388608.0f - zero)));
+    let w26 = f16_to_f32(f32_to_f16(s * (bitcast<f32>(((codes_word_2 >> 20u) & 3u) | 0x4b000000u) - 8388608.0f - zero)));
+    let w27 = f16_to_f32(f32_to_f16(s * (bitcast<f32>(((codes_word_2 >> 22u) & 3u) | 0x4b000000u) - 8388608.0f - zero)));
+    let w28 = f16_to_f32(f32_to_f16(s * (bitcast<f32>(((codes_word_2 >> 24u) & 3u) | 0x4b000000u) - 8388608.0f - zero)));
+    let w29 = f16_to_f32(f32_to_f16(s * (bitcast<f32>(((codes_word_2 >> 26u) & 3u) | 0x4b000000u) - 8388608.0f - zero)));
+    let w30 = f16_to_f32(f32_to_f16(s * (bitcast<f32>(((codes_word_2 >> 28u) & 3u) | 0x4b000000u) - 8388608.0f - zero)));
+    let w31 = f16_to_f32(f32_to_f16(s * (bitcast<f32>((codes_word_2 >> 30u) | 0x4b000000u) - 8388608.0f - zero)));
     return Strip(
         Quad(w0, w1, w2, w3),
         Quad(w4, w5, w6, w7),
         Quad(w8, w9, w10, w11),
         Quad(w12, w13, w14, w15),
+        Quad(w16, w17, w18, w19),
+        Quad(w20, w21, w22, w23),
+        Quad(w24, w25, w26, w27),
+        Quad(w28, w29, w30, w31),
     );
 }
 
@@ -202,6 +246,10 @@ fn gptq_v2_b2_matvec_experts_f32(
     var sum_0 = 0.0;
     let row_1 = min(first + 1u, end - 1u) - shape.first;
     var sum_1 = 0.0;
+    let row_2 = min(first + 2u, end - 1u) - shape.first;
+    var sum_2 = 0.0;
+    let row_3 = min(first + 3u, end - 1u) - shape.first;
+    var sum_3 = 0.0;
     for (var t = lane; t < units * STRIPS; t += WORKGROUP) {
         let unit = t / STRIPS;
         let at = places(t % STRIPS);
@@ -209,19 +257,51 @@ fn gptq_v2_b2_matvec_experts_f32(
         let x_1 = load_quad(x_first + unit * WEIGHTS + at.quad_1);
         let x_2 = load_quad(x_first + unit * WEIGHTS + at.quad_2);
         let x_3 = load_quad(x_first + unit * WEIGHTS + at.quad_3);
+        let x_4 = load_quad(x_first + unit * WEIGHTS + at.quad_4);
+        let x_5 = load_quad(x_first + unit * WEIGHTS + at.quad_5);
+        let x_6 = load_quad(x_first + unit * WEIGHTS + at.quad_6);
+        let x_7 = load_quad(x_first + unit * WEIGHTS + at.quad_7);
         let strip_0 = decode(row_0, unit, t % STRIPS);
         sum_0 += dot_quad(strip_0.quad_0, x_0);
         sum_0 += dot_quad(strip_0.quad_1, x_1);
         sum_0 += dot_quad(strip_0.quad_2, x_2);
         sum_0 += dot_quad(strip_0.quad_3, x_3);
+        sum_0 += dot_quad(strip_0.quad_4, x_4);
+        sum_0 += dot_quad(strip_0.quad_5, x_5);
+        sum_0 += dot_quad(strip_0.quad_6, x_6);
+        sum_0 += dot_quad(strip_0.quad_7, x_7);
         let strip_1 = decode(row_1, unit, t % STRIPS);
         sum_1 += dot_quad(strip_1.quad_0, x_0);
         sum_1 += dot_quad(strip_1.quad_1, x_1);
         sum_1 += dot_quad(strip_1.quad_2, x_2);
         sum_1 += dot_quad(strip_1.quad_3, x_3);
+        sum_1 += dot_quad(strip_1.quad_4, x_4);
+        sum_1 += dot_quad(strip_1.quad_5, x_5);
+        sum_1 += dot_quad(strip_1.quad_6, x_6);
+        sum_1 += dot_quad(strip_1.quad_7, x_7);
+        let strip_2 = decode(row_2, unit, t % STRIPS);
+        sum_2 += dot_quad(strip_2.quad_0, x_0);
+        sum_2 += dot_quad(strip_2.quad_1, x_1);
+        sum_2 += dot_quad(strip_2.quad_2, x_2);
+        sum_2 += dot_quad(strip_2.quad_3, x_3);
+        sum_2 += dot_quad(strip_2.quad_4, x_4);
+        sum_2 += dot_quad(strip_2.quad_5, x_5);
+        sum_2 += dot_quad(strip_2.quad_6, x_6);
+        sum_2 += dot_quad(strip_2.quad_7, x_7);
+        let strip_3 = decode(row_3, unit, t % STRIPS);
+        sum_3 += dot_quad(strip_3.quad_0, x_0);
+        sum_3 += dot_quad(strip_3.quad_1, x_1);
+        sum_3 += dot_quad(strip_3.quad_2, x_2);
+        sum_3 += dot_quad(strip_3.quad_3, x_3);
+        sum_3 += dot_quad(strip_3.quad_4, x_4);
+        sum_3 += dot_quad(strip_3.quad_5, x_5);
+        sum_3 += dot_quad(strip_3.quad_6, x_6);
+        sum_3 += dot_quad(strip_3.quad_7, x_7);
     }
     partial[0u * WORKGROUP + lane] = sum_0;
     partial[1u * WORKGROUP + lane] = sum_1;
+    partial[2u * WORKGROUP + lane] = sum_2;
+    partial[3u * WORKGROUP + lane] = sum_3;
     for (var half = WORKGROUP / 2u; half > 0u; half /= 2u) {
         workgroupBarrier();
         if lane < half {

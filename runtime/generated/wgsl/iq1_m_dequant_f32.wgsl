@@ -34,10 +34,14 @@ fn store_quad(index: u32, quad: Quad) {
 
 const WORKGROUP = 64u;
 const WEIGHTS = 256u; // in one unit of decoding
-const STRIPS = 8u; // in one unit, each decoded by one invocation
+const STRIPS = 64u; // in one unit, each decoded by one invocation
+
+fn blocks_at(word: u32) -> u32 {
+    return blocks[word];
+}
 
 fn blocks_u32_a4(byte: u32) -> u32 {
-    return blocks[byte >> 2u];
+    return blocks_at(byte >> 2u);
 }
 
 // Integer operations: a hardware conversion may flush subnormals.
@@ -52,40 +56,19 @@ fn f16_to_f32(half: u32) -> f32 {
 }
 
 const grid_first = 0u; // word of the tables
+
 struct Strip {
     quad_0: Quad,
-    quad_1: Quad,
-    quad_2: Quad,
-    quad_3: Quad,
-    quad_4: Quad,
-    quad_5: Quad,
-    quad_6: Quad,
-    quad_7: Quad,
 }
 
 struct Places {
     quad_0: u32,
-    quad_1: u32,
-    quad_2: u32,
-    quad_3: u32,
-    quad_4: u32,
-    quad_5: u32,
-    quad_6: u32,
-    quad_7: u32,
 }
 
 // Index in the unit of the first weight of each quad.
 fn places(strip: u32) -> Places {
-    let offset = strip * 32u;
     return Places(
-        offset,
-        offset + 4u,
-        offset + 8u,
-        offset + 12u,
-        offset + 16u,
-        offset + 20u,
-        offset + 24u,
-        offset + 28u,
+        strip * 4u,
     );
 }
 
@@ -97,78 +80,26 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let scales_word = blocks_u32_a4(blocks_base + 48u);
     let scales_word_2 = blocks_u32_a4(blocks_base + 52u);
     let d = f16_to_f32(((((scales_word >> 12u) & 15u) | ((scales_word >> 28u) << 4u)) | (((scales_word_2 >> 12u) & 15u) << 8u)) | ((scales_word_2 >> 28u) << 12u));
-    let offset = strip & 1u;
-    let offset_2 = strip >> 1u;
-    let shift = offset * 6u + (offset_2 & 1u) * 16u;
-    let scales_word_3 = blocks_u32_a4(blocks_base + (strip >> 2u) * 4u + 48u);
-    let scale = f32((scales_word_3 >> shift) & 7u);
+    let offset = strip >> 4u;
+    let scale = bitcast<f32>(((blocks_u32_a4(blocks_base + (strip >> 5u) * 4u + 48u) >> (((strip >> 2u) & 3u) * 3u + (offset & 1u) * 16u)) & 7u) | 0x4b000000u) - 8388608.0f;
     let d_scale = d * (2.0f * scale + 1.0f);
-    let qs_word = blocks_u32_a4(blocks_base + strip * 4u);
-    let shift_2 = offset * 16u;
-    let qh_word = blocks_u32_a4(blocks_base + offset_2 * 4u + 32u);
-    let qs = ((qs_word & 255u) | (((qh_word >> shift_2) & 7u) << 8u)) * 2u;
-    let qs_2 = tables[grid_first + qs];
-    let down = f32((qh_word >> (shift_2 + 3u)) & 1u);
+    let offset_2 = strip >> 1u;
+    let shift = (offset_2 & 7u) * 4u;
+    let qh_word = blocks_u32_a4(blocks_base + offset * 4u + 32u);
+    let offset_3 = (strip & 1u) * 4u;
+    let qs = (((blocks_u32_a4(blocks_base + (strip >> 3u) * 4u) >> ((offset_2 & 3u) * 8u)) & 255u) | (((qh_word >> shift) & 7u) << 8u)) * 8u;
+    let qs_2 = qs + offset_3;
+    let down = bitcast<f32>(((qh_word >> (shift + 3u)) & 1u) | 0x4b000000u) - 8388608.0f;
     let down_2 = 0.125f * (1.0f - 2.0f * down);
-    let w0 = d_scale * (f32(i32(qs_2 << 24u) >> 24u) + down_2);
-    let w1 = d_scale * (f32(i32((qs_2 >> 8u) << 24u) >> 24u) + down_2);
-    let w2 = d_scale * (f32(i32((qs_2 >> 16u) << 24u) >> 24u) + down_2);
-    let w3 = d_scale * (f32(i32((qs_2 >> 24u) << 24u) >> 24u) + down_2);
-    let qs_3 = tables[grid_first + qs + 1u];
-    let w4 = d_scale * (f32(i32(qs_3 << 24u) >> 24u) + down_2);
-    let w5 = d_scale * (f32(i32((qs_3 >> 8u) << 24u) >> 24u) + down_2);
-    let w6 = d_scale * (f32(i32((qs_3 >> 16u) << 24u) >> 24u) + down_2);
-    let w7 = d_scale * (f32(i32((qs_3 >> 24u) << 24u) >> 24u) + down_2);
-    let qs_4 = (((qs_word >> 8u) & 255u) | (((qh_word >> (shift_2 + 4u)) & 7u) << 8u)) * 2u;
-    let qs_5 = tables[grid_first + qs_4];
-    let down_3 = f32((qh_word >> (shift_2 + 7u)) & 1u);
-    let down_4 = 0.125f * (1.0f - 2.0f * down_3);
-    let w8 = d_scale * (f32(i32(qs_5 << 24u) >> 24u) + down_4);
-    let w9 = d_scale * (f32(i32((qs_5 >> 8u) << 24u) >> 24u) + down_4);
-    let w10 = d_scale * (f32(i32((qs_5 >> 16u) << 24u) >> 24u) + down_4);
-    let w11 = d_scale * (f32(i32((qs_5 >> 24u) << 24u) >> 24u) + down_4);
-    let qs_6 = tables[grid_first + qs_4 + 1u];
-    let w12 = d_scale * (f32(i32(qs_6 << 24u) >> 24u) + down_4);
-    let w13 = d_scale * (f32(i32((qs_6 >> 8u) << 24u) >> 24u) + down_4);
-    let w14 = d_scale * (f32(i32((qs_6 >> 16u) << 24u) >> 24u) + down_4);
-    let w15 = d_scale * (f32(i32((qs_6 >> 24u) << 24u) >> 24u) + down_4);
-    let scale_2 = f32((scales_word_3 >> (shift + 3u)) & 7u);
-    let d_scale_2 = d * (2.0f * scale_2 + 1.0f);
-    let qs_7 = (((qs_word >> 16u) & 255u) | (((qh_word >> (shift_2 + 8u)) & 7u) << 8u)) * 2u;
-    let qs_8 = tables[grid_first + qs_7];
-    let down_5 = f32((qh_word >> (shift_2 + 11u)) & 1u);
-    let down_6 = 0.125f * (1.0f - 2.0f * down_5);
-    let w16 = d_scale_2 * (f32(i32(qs_8 << 24u) >> 24u) + down_6);
-    let w17 = d_scale_2 * (f32(i32((qs_8 >> 8u) << 24u) >> 24u) + down_6);
-    let w18 = d_scale_2 * (f32(i32((qs_8 >> 16u) << 24u) >> 24u) + down_6);
-    let w19 = d_scale_2 * (f32(i32((qs_8 >> 24u) << 24u) >> 24u) + down_6);
-    let qs_9 = tables[grid_first + qs_7 + 1u];
-    let w20 = d_scale_2 * (f32(i32(qs_9 << 24u) >> 24u) + down_6);
-    let w21 = d_scale_2 * (f32(i32((qs_9 >> 8u) << 24u) >> 24u) + down_6);
-    let w22 = d_scale_2 * (f32(i32((qs_9 >> 16u) << 24u) >> 24u) + down_6);
-    let w23 = d_scale_2 * (f32(i32((qs_9 >> 24u) << 24u) >> 24u) + down_6);
-    let qs_10 = ((qs_word >> 24u) | (((qh_word >> (shift_2 + 12u)) & 7u) << 8u)) * 2u;
-    let qs_11 = tables[grid_first + qs_10];
-    let down_7 = f32((qh_word >> (shift_2 + 15u)) & 1u);
-    let down_8 = 0.125f * (1.0f - 2.0f * down_7);
-    let w24 = d_scale_2 * (f32(i32(qs_11 << 24u) >> 24u) + down_8);
-    let w25 = d_scale_2 * (f32(i32((qs_11 >> 8u) << 24u) >> 24u) + down_8);
-    let w26 = d_scale_2 * (f32(i32((qs_11 >> 16u) << 24u) >> 24u) + down_8);
-    let w27 = d_scale_2 * (f32(i32((qs_11 >> 24u) << 24u) >> 24u) + down_8);
-    let qs_12 = tables[grid_first + qs_10 + 1u];
-    let w28 = d_scale_2 * (f32(i32(qs_12 << 24u) >> 24u) + down_8);
-    let w29 = d_scale_2 * (f32(i32((qs_12 >> 8u) << 24u) >> 24u) + down_8);
-    let w30 = d_scale_2 * (f32(i32((qs_12 >> 16u) << 24u) >> 24u) + down_8);
-    let w31 = d_scale_2 * (f32(i32((qs_12 >> 24u) << 24u) >> 24u) + down_8);
+    let w0 = d_scale * (bitcast<f32>((((tables[grid_first + (qs_2 >> 2u)] >> ((qs_2 & 3u) * 8u)) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f + down_2);
+    let qs_3 = qs + offset_3 + 1u;
+    let w1 = d_scale * (bitcast<f32>((((tables[grid_first + (qs_3 >> 2u)] >> ((qs_3 & 3u) * 8u)) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f + down_2);
+    let qs_4 = qs + offset_3 + 2u;
+    let w2 = d_scale * (bitcast<f32>((((tables[grid_first + (qs_4 >> 2u)] >> ((qs_4 & 3u) * 8u)) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f + down_2);
+    let qs_5 = qs + offset_3 + 3u;
+    let w3 = d_scale * (bitcast<f32>((((tables[grid_first + (qs_5 >> 2u)] >> ((qs_5 & 3u) * 8u)) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f + down_2);
     return Strip(
         Quad(w0, w1, w2, w3),
-        Quad(w4, w5, w6, w7),
-        Quad(w8, w9, w10, w11),
-        Quad(w12, w13, w14, w15),
-        Quad(w16, w17, w18, w19),
-        Quad(w20, w21, w22, w23),
-        Quad(w24, w25, w26, w27),
-        Quad(w28, w29, w30, w31),
     );
 }
 
@@ -189,11 +120,4 @@ fn iq1_m_dequant_f32(
     let at = places(id % STRIPS);
     let strip = decode(row, block, id % STRIPS);
     store_quad(id / STRIPS * WEIGHTS + at.quad_0, strip.quad_0);
-    store_quad(id / STRIPS * WEIGHTS + at.quad_1, strip.quad_1);
-    store_quad(id / STRIPS * WEIGHTS + at.quad_2, strip.quad_2);
-    store_quad(id / STRIPS * WEIGHTS + at.quad_3, strip.quad_3);
-    store_quad(id / STRIPS * WEIGHTS + at.quad_4, strip.quad_4);
-    store_quad(id / STRIPS * WEIGHTS + at.quad_5, strip.quad_5);
-    store_quad(id / STRIPS * WEIGHTS + at.quad_6, strip.quad_6);
-    store_quad(id / STRIPS * WEIGHTS + at.quad_7, strip.quad_7);
 }

@@ -74,8 +74,12 @@ const WORKGROUP = 128u;
 const WEIGHTS = 256u; // in one unit of decoding
 const STRIPS = 8u; // in one unit, each decoded by one invocation
 
+fn blocks_at(word: u32) -> u32 {
+    return blocks[word];
+}
+
 fn blocks_u32_a4(byte: u32) -> u32 {
-    return blocks[byte >> 2u];
+    return blocks_at(byte >> 2u);
 }
 
 // Integer operations: a hardware conversion may flush subnormals.
@@ -90,6 +94,7 @@ fn f16_to_f32(half: u32) -> f32 {
 }
 
 const grid_first = 0u; // word of the tables
+
 struct Strip {
     quad_0: Quad,
     quad_1: Quad,
@@ -139,65 +144,65 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let offset_2 = strip >> 1u;
     let shift = offset * 6u + (offset_2 & 1u) * 16u;
     let scales_word_3 = blocks_u32_a4(blocks_base + (strip >> 2u) * 4u + 48u);
-    let scale = f32((scales_word_3 >> shift) & 7u);
+    let scale = bitcast<f32>(((scales_word_3 >> shift) & 7u) | 0x4b000000u) - 8388608.0f;
     let d_scale = d * (2.0f * scale + 1.0f);
     let qs_word = blocks_u32_a4(blocks_base + strip * 4u);
     let shift_2 = offset * 16u;
     let qh_word = blocks_u32_a4(blocks_base + offset_2 * 4u + 32u);
     let qs = ((qs_word & 255u) | (((qh_word >> shift_2) & 7u) << 8u)) * 2u;
     let qs_2 = tables[grid_first + qs];
-    let down = f32((qh_word >> (shift_2 + 3u)) & 1u);
+    let down = bitcast<f32>(((qh_word >> (shift_2 + 3u)) & 1u) | 0x4b000000u) - 8388608.0f;
     let down_2 = 0.125f * (1.0f - 2.0f * down);
-    let w0 = d_scale * (f32(i32(qs_2 << 24u) >> 24u) + down_2);
-    let w1 = d_scale * (f32(i32((qs_2 >> 8u) << 24u) >> 24u) + down_2);
-    let w2 = d_scale * (f32(i32((qs_2 >> 16u) << 24u) >> 24u) + down_2);
-    let w3 = d_scale * (f32(i32((qs_2 >> 24u) << 24u) >> 24u) + down_2);
+    let w0 = d_scale * (bitcast<f32>(((qs_2 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f + down_2);
+    let w1 = d_scale * (bitcast<f32>((((qs_2 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f + down_2);
+    let w2 = d_scale * (bitcast<f32>((((qs_2 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f + down_2);
+    let w3 = d_scale * (bitcast<f32>(((qs_2 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f + down_2);
     let qs_3 = tables[grid_first + qs + 1u];
-    let w4 = d_scale * (f32(i32(qs_3 << 24u) >> 24u) + down_2);
-    let w5 = d_scale * (f32(i32((qs_3 >> 8u) << 24u) >> 24u) + down_2);
-    let w6 = d_scale * (f32(i32((qs_3 >> 16u) << 24u) >> 24u) + down_2);
-    let w7 = d_scale * (f32(i32((qs_3 >> 24u) << 24u) >> 24u) + down_2);
+    let w4 = d_scale * (bitcast<f32>(((qs_3 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f + down_2);
+    let w5 = d_scale * (bitcast<f32>((((qs_3 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f + down_2);
+    let w6 = d_scale * (bitcast<f32>((((qs_3 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f + down_2);
+    let w7 = d_scale * (bitcast<f32>(((qs_3 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f + down_2);
     let qs_4 = (((qs_word >> 8u) & 255u) | (((qh_word >> (shift_2 + 4u)) & 7u) << 8u)) * 2u;
     let qs_5 = tables[grid_first + qs_4];
-    let down_3 = f32((qh_word >> (shift_2 + 7u)) & 1u);
+    let down_3 = bitcast<f32>(((qh_word >> (shift_2 + 7u)) & 1u) | 0x4b000000u) - 8388608.0f;
     let down_4 = 0.125f * (1.0f - 2.0f * down_3);
-    let w8 = d_scale * (f32(i32(qs_5 << 24u) >> 24u) + down_4);
-    let w9 = d_scale * (f32(i32((qs_5 >> 8u) << 24u) >> 24u) + down_4);
-    let w10 = d_scale * (f32(i32((qs_5 >> 16u) << 24u) >> 24u) + down_4);
-    let w11 = d_scale * (f32(i32((qs_5 >> 24u) << 24u) >> 24u) + down_4);
+    let w8 = d_scale * (bitcast<f32>(((qs_5 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f + down_4);
+    let w9 = d_scale * (bitcast<f32>((((qs_5 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f + down_4);
+    let w10 = d_scale * (bitcast<f32>((((qs_5 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f + down_4);
+    let w11 = d_scale * (bitcast<f32>(((qs_5 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f + down_4);
     let qs_6 = tables[grid_first + qs_4 + 1u];
-    let w12 = d_scale * (f32(i32(qs_6 << 24u) >> 24u) + down_4);
-    let w13 = d_scale * (f32(i32((qs_6 >> 8u) << 24u) >> 24u) + down_4);
-    let w14 = d_scale * (f32(i32((qs_6 >> 16u) << 24u) >> 24u) + down_4);
-    let w15 = d_scale * (f32(i32((qs_6 >> 24u) << 24u) >> 24u) + down_4);
-    let scale_2 = f32((scales_word_3 >> (shift + 3u)) & 7u);
+    let w12 = d_scale * (bitcast<f32>(((qs_6 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f + down_4);
+    let w13 = d_scale * (bitcast<f32>((((qs_6 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f + down_4);
+    let w14 = d_scale * (bitcast<f32>((((qs_6 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f + down_4);
+    let w15 = d_scale * (bitcast<f32>(((qs_6 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f + down_4);
+    let scale_2 = bitcast<f32>(((scales_word_3 >> (shift + 3u)) & 7u) | 0x4b000000u) - 8388608.0f;
     let d_scale_2 = d * (2.0f * scale_2 + 1.0f);
     let qs_7 = (((qs_word >> 16u) & 255u) | (((qh_word >> (shift_2 + 8u)) & 7u) << 8u)) * 2u;
     let qs_8 = tables[grid_first + qs_7];
-    let down_5 = f32((qh_word >> (shift_2 + 11u)) & 1u);
+    let down_5 = bitcast<f32>(((qh_word >> (shift_2 + 11u)) & 1u) | 0x4b000000u) - 8388608.0f;
     let down_6 = 0.125f * (1.0f - 2.0f * down_5);
-    let w16 = d_scale_2 * (f32(i32(qs_8 << 24u) >> 24u) + down_6);
-    let w17 = d_scale_2 * (f32(i32((qs_8 >> 8u) << 24u) >> 24u) + down_6);
-    let w18 = d_scale_2 * (f32(i32((qs_8 >> 16u) << 24u) >> 24u) + down_6);
-    let w19 = d_scale_2 * (f32(i32((qs_8 >> 24u) << 24u) >> 24u) + down_6);
+    let w16 = d_scale_2 * (bitcast<f32>(((qs_8 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f + down_6);
+    let w17 = d_scale_2 * (bitcast<f32>((((qs_8 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f + down_6);
+    let w18 = d_scale_2 * (bitcast<f32>((((qs_8 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f + down_6);
+    let w19 = d_scale_2 * (bitcast<f32>(((qs_8 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f + down_6);
     let qs_9 = tables[grid_first + qs_7 + 1u];
-    let w20 = d_scale_2 * (f32(i32(qs_9 << 24u) >> 24u) + down_6);
-    let w21 = d_scale_2 * (f32(i32((qs_9 >> 8u) << 24u) >> 24u) + down_6);
-    let w22 = d_scale_2 * (f32(i32((qs_9 >> 16u) << 24u) >> 24u) + down_6);
-    let w23 = d_scale_2 * (f32(i32((qs_9 >> 24u) << 24u) >> 24u) + down_6);
+    let w20 = d_scale_2 * (bitcast<f32>(((qs_9 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f + down_6);
+    let w21 = d_scale_2 * (bitcast<f32>((((qs_9 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f + down_6);
+    let w22 = d_scale_2 * (bitcast<f32>((((qs_9 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f + down_6);
+    let w23 = d_scale_2 * (bitcast<f32>(((qs_9 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f + down_6);
     let qs_10 = ((qs_word >> 24u) | (((qh_word >> (shift_2 + 12u)) & 7u) << 8u)) * 2u;
     let qs_11 = tables[grid_first + qs_10];
-    let down_7 = f32((qh_word >> (shift_2 + 15u)) & 1u);
+    let down_7 = bitcast<f32>(((qh_word >> (shift_2 + 15u)) & 1u) | 0x4b000000u) - 8388608.0f;
     let down_8 = 0.125f * (1.0f - 2.0f * down_7);
-    let w24 = d_scale_2 * (f32(i32(qs_11 << 24u) >> 24u) + down_8);
-    let w25 = d_scale_2 * (f32(i32((qs_11 >> 8u) << 24u) >> 24u) + down_8);
-    let w26 = d_scale_2 * (f32(i32((qs_11 >> 16u) << 24u) >> 24u) + down_8);
-    let w27 = d_scale_2 * (f32(i32((qs_11 >> 24u) << 24u) >> 24u) + down_8);
+    let w24 = d_scale_2 * (bitcast<f32>(((qs_11 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f + down_8);
+    let w25 = d_scale_2 * (bitcast<f32>((((qs_11 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f + down_8);
+    let w26 = d_scale_2 * (bitcast<f32>((((qs_11 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f + down_8);
+    let w27 = d_scale_2 * (bitcast<f32>(((qs_11 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f + down_8);
     let qs_12 = tables[grid_first + qs_10 + 1u];
-    let w28 = d_scale_2 * (f32(i32(qs_12 << 24u) >> 24u) + down_8);
-    let w29 = d_scale_2 * (f32(i32((qs_12 >> 8u) << 24u) >> 24u) + down_8);
-    let w30 = d_scale_2 * (f32(i32((qs_12 >> 16u) << 24u) >> 24u) + down_8);
-    let w31 = d_scale_2 * (f32(i32((qs_12 >> 24u) << 24u) >> 24u) + down_8);
+    let w28 = d_scale_2 * (bitcast<f32>(((qs_12 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f + down_8);
+    let w29 = d_scale_2 * (bitcast<f32>((((qs_12 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f + down_8);
+    let w30 = d_scale_2 * (bitcast<f32>((((qs_12 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f + down_8);
+    let w31 = d_scale_2 * (bitcast<f32>(((qs_12 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f + down_8);
     return Strip(
         Quad(w0, w1, w2, w3),
         Quad(w4, w5, w6, w7),

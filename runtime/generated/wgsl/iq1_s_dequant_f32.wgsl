@@ -34,20 +34,18 @@ fn store_quad(index: u32, quad: Quad) {
 
 const WORKGROUP = 64u;
 const WEIGHTS = 256u; // in one unit of decoding
-const STRIPS = 8u; // in one unit, each decoded by one invocation
+const STRIPS = 64u; // in one unit, each decoded by one invocation
+
+fn blocks_at(word: u32) -> u32 {
+    return blocks[word];
+}
 
 fn blocks_u8_a1(byte: u32) -> u32 {
-    return (blocks[byte >> 2u] >> ((byte & 3u) * 8u)) & 0xffu;
+    return (blocks_at(byte >> 2u) >> ((byte & 3u) * 8u)) & 0xffu;
 }
 
 fn blocks_u16_a2(byte: u32) -> u32 {
-    return (blocks[byte >> 2u] >> ((byte & 2u) * 8u)) & 0xffffu;
-}
-
-fn blocks_u32_a2(byte: u32) -> u32 {
-    let low = blocks[byte >> 2u];
-    let high = blocks[(byte >> 2u) + 1u];
-    return select(low, (low >> 16u) | (high << 16u), (byte & 2u) != 0u);
+    return (blocks_at(byte >> 2u) >> ((byte & 2u) * 8u)) & 0xffffu;
 }
 
 // Integer operations: a hardware conversion may flush subnormals.
@@ -62,40 +60,19 @@ fn f16_to_f32(half: u32) -> f32 {
 }
 
 const grid_first = 0u; // word of the tables
+
 struct Strip {
     quad_0: Quad,
-    quad_1: Quad,
-    quad_2: Quad,
-    quad_3: Quad,
-    quad_4: Quad,
-    quad_5: Quad,
-    quad_6: Quad,
-    quad_7: Quad,
 }
 
 struct Places {
     quad_0: u32,
-    quad_1: u32,
-    quad_2: u32,
-    quad_3: u32,
-    quad_4: u32,
-    quad_5: u32,
-    quad_6: u32,
-    quad_7: u32,
 }
 
 // Index in the unit of the first weight of each quad.
 fn places(strip: u32) -> Places {
-    let offset = strip * 32u;
     return Places(
-        offset,
-        offset + 4u,
-        offset + 8u,
-        offset + 12u,
-        offset + 16u,
-        offset + 20u,
-        offset + 24u,
-        offset + 28u,
+        strip * 4u,
     );
 }
 
@@ -105,68 +82,25 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let blocks_unit = row * per_row + block;
     let blocks_base = blocks_unit * 50u;
     let d = f16_to_f32(blocks_u16_a2(blocks_base));
-    let offset = strip * 2u;
+    let offset = (strip >> 3u) * 2u;
     let qh_byte = blocks_u8_a1(blocks_base + offset + 35u);
-    let scale = f32((qh_byte >> 4u) & 7u);
+    let scale = bitcast<f32>(((qh_byte >> 4u) & 7u) | 0x4b000000u) - 8388608.0f;
     let d_scale = d * (2.0f * scale + 1.0f);
-    let qs_word = blocks_u32_a2(blocks_base + strip * 4u + 2u);
-    let offset_2 = offset + 34u;
-    let qh_byte_2 = blocks_u8_a1(blocks_base + offset_2);
-    let qs = ((qs_word & 255u) | ((qh_byte_2 & 7u) << 8u)) * 2u;
-    let qs_2 = tables[grid_first + qs];
-    let down = f32(qh_byte >> 7u);
+    let offset_2 = strip >> 1u;
+    let offset_3 = (strip & 1u) * 4u;
+    let qs = (blocks_u8_a1(blocks_base + offset_2 + 2u) | (((blocks_u16_a2(blocks_base + offset + 34u) >> ((offset_2 & 3u) * 3u)) & 7u) << 8u)) * 8u;
+    let qs_2 = qs + offset_3;
+    let down = bitcast<f32>((qh_byte >> 7u) | 0x4b000000u) - 8388608.0f;
     let down_2 = 0.125f * (1.0f - 2.0f * down);
-    let w0 = d_scale * (f32(i32(qs_2 << 24u) >> 24u) + down_2);
-    let w1 = d_scale * (f32(i32((qs_2 >> 8u) << 24u) >> 24u) + down_2);
-    let w2 = d_scale * (f32(i32((qs_2 >> 16u) << 24u) >> 24u) + down_2);
-    let w3 = d_scale * (f32(i32((qs_2 >> 24u) << 24u) >> 24u) + down_2);
-    let qs_3 = tables[grid_first + qs + 1u];
-    let w4 = d_scale * (f32(i32(qs_3 << 24u) >> 24u) + down_2);
-    let w5 = d_scale * (f32(i32((qs_3 >> 8u) << 24u) >> 24u) + down_2);
-    let w6 = d_scale * (f32(i32((qs_3 >> 16u) << 24u) >> 24u) + down_2);
-    let w7 = d_scale * (f32(i32((qs_3 >> 24u) << 24u) >> 24u) + down_2);
-    let qs_4 = (((qs_word >> 8u) & 255u) | (((qh_byte_2 >> 3u) & 7u) << 8u)) * 2u;
-    let qs_5 = tables[grid_first + qs_4];
-    let w8 = d_scale * (f32(i32(qs_5 << 24u) >> 24u) + down_2);
-    let w9 = d_scale * (f32(i32((qs_5 >> 8u) << 24u) >> 24u) + down_2);
-    let w10 = d_scale * (f32(i32((qs_5 >> 16u) << 24u) >> 24u) + down_2);
-    let w11 = d_scale * (f32(i32((qs_5 >> 24u) << 24u) >> 24u) + down_2);
-    let qs_6 = tables[grid_first + qs_4 + 1u];
-    let w12 = d_scale * (f32(i32(qs_6 << 24u) >> 24u) + down_2);
-    let w13 = d_scale * (f32(i32((qs_6 >> 8u) << 24u) >> 24u) + down_2);
-    let w14 = d_scale * (f32(i32((qs_6 >> 16u) << 24u) >> 24u) + down_2);
-    let w15 = d_scale * (f32(i32((qs_6 >> 24u) << 24u) >> 24u) + down_2);
-    let qs_7 = (((qs_word >> 16u) & 255u) | (((blocks_u16_a2(blocks_base + offset_2) >> 6u) & 7u) << 8u)) * 2u;
-    let qs_8 = tables[grid_first + qs_7];
-    let w16 = d_scale * (f32(i32(qs_8 << 24u) >> 24u) + down_2);
-    let w17 = d_scale * (f32(i32((qs_8 >> 8u) << 24u) >> 24u) + down_2);
-    let w18 = d_scale * (f32(i32((qs_8 >> 16u) << 24u) >> 24u) + down_2);
-    let w19 = d_scale * (f32(i32((qs_8 >> 24u) << 24u) >> 24u) + down_2);
-    let qs_9 = tables[grid_first + qs_7 + 1u];
-    let w20 = d_scale * (f32(i32(qs_9 << 24u) >> 24u) + down_2);
-    let w21 = d_scale * (f32(i32((qs_9 >> 8u) << 24u) >> 24u) + down_2);
-    let w22 = d_scale * (f32(i32((qs_9 >> 16u) << 24u) >> 24u) + down_2);
-    let w23 = d_scale * (f32(i32((qs_9 >> 24u) << 24u) >> 24u) + down_2);
-    let qs_10 = ((qs_word >> 24u) | (((qh_byte >> 1u) & 7u) << 8u)) * 2u;
-    let qs_11 = tables[grid_first + qs_10];
-    let w24 = d_scale * (f32(i32(qs_11 << 24u) >> 24u) + down_2);
-    let w25 = d_scale * (f32(i32((qs_11 >> 8u) << 24u) >> 24u) + down_2);
-    let w26 = d_scale * (f32(i32((qs_11 >> 16u) << 24u) >> 24u) + down_2);
-    let w27 = d_scale * (f32(i32((qs_11 >> 24u) << 24u) >> 24u) + down_2);
-    let qs_12 = tables[grid_first + qs_10 + 1u];
-    let w28 = d_scale * (f32(i32(qs_12 << 24u) >> 24u) + down_2);
-    let w29 = d_scale * (f32(i32((qs_12 >> 8u) << 24u) >> 24u) + down_2);
-    let w30 = d_scale * (f32(i32((qs_12 >> 16u) << 24u) >> 24u) + down_2);
-    let w31 = d_scale * (f32(i32((qs_12 >> 24u) << 24u) >> 24u) + down_2);
+    let w0 = d_scale * (bitcast<f32>((((tables[grid_first + (qs_2 >> 2u)] >> ((qs_2 & 3u) * 8u)) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f + down_2);
+    let qs_3 = qs + offset_3 + 1u;
+    let w1 = d_scale * (bitcast<f32>((((tables[grid_first + (qs_3 >> 2u)] >> ((qs_3 & 3u) * 8u)) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f + down_2);
+    let qs_4 = qs + offset_3 + 2u;
+    let w2 = d_scale * (bitcast<f32>((((tables[grid_first + (qs_4 >> 2u)] >> ((qs_4 & 3u) * 8u)) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f + down_2);
+    let qs_5 = qs + offset_3 + 3u;
+    let w3 = d_scale * (bitcast<f32>((((tables[grid_first + (qs_5 >> 2u)] >> ((qs_5 & 3u) * 8u)) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f + down_2);
     return Strip(
         Quad(w0, w1, w2, w3),
-        Quad(w4, w5, w6, w7),
-        Quad(w8, w9, w10, w11),
-        Quad(w12, w13, w14, w15),
-        Quad(w16, w17, w18, w19),
-        Quad(w20, w21, w22, w23),
-        Quad(w24, w25, w26, w27),
-        Quad(w28, w29, w30, w31),
     );
 }
 
@@ -187,11 +121,4 @@ fn iq1_s_dequant_f32(
     let at = places(id % STRIPS);
     let strip = decode(row, block, id % STRIPS);
     store_quad(id / STRIPS * WEIGHTS + at.quad_0, strip.quad_0);
-    store_quad(id / STRIPS * WEIGHTS + at.quad_1, strip.quad_1);
-    store_quad(id / STRIPS * WEIGHTS + at.quad_2, strip.quad_2);
-    store_quad(id / STRIPS * WEIGHTS + at.quad_3, strip.quad_3);
-    store_quad(id / STRIPS * WEIGHTS + at.quad_4, strip.quad_4);
-    store_quad(id / STRIPS * WEIGHTS + at.quad_5, strip.quad_5);
-    store_quad(id / STRIPS * WEIGHTS + at.quad_6, strip.quad_6);
-    store_quad(id / STRIPS * WEIGHTS + at.quad_7, strip.quad_7);
 }

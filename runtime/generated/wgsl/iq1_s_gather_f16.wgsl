@@ -29,27 +29,16 @@ struct Shape {
 @group(0) @binding(3) var<uniform> shape: Shape;
 @group(0) @binding(4) var<storage, read> indices: array<u32>;
 
-// Rounds to nearest even, in integer operations: a hardware conversion may round otherwise.
+// Rounds to nearest even by integer operations, and by an addition where the result is subnormal: a
+// hardware conversion may round otherwise.
 fn f32_to_f16(value: f32) -> u32 {
     let bits = bitcast<u32>(value);
-    let sign = (bits >> 16u) & 0x8000u;
     let magnitude = bits & 0x7fffffffu;
-    if magnitude > 0x7f800000u {
-        return sign | 0x7e00u; // NaN
-    }
-    if magnitude >= 0x477ff000u {
-        return sign | 0x7c00u; // rounds to infinity
-    }
-    if magnitude < 0x38800000u {
-        // Subnormal: the significand, shifted to units of 2^-24; below half a unit it is 0.
-        let shift = min(126u - (magnitude >> 23u), 31u);
-        let significand = (magnitude & 0x7fffffu) | 0x800000u;
-        let rest = significand & ((1u << shift) - 1u);
-        let half = 1u << (shift - 1u);
-        let down = significand >> shift;
-        return sign | (down + u32(rest > half || (rest == half && (down & 1u) == 1u)));
-    }
-    return sign | ((magnitude - 0x38000000u + 0xfffu + ((magnitude >> 13u) & 1u)) >> 13u);
+    // The last bit of 0.5 stands for 2^-24, as that of a subnormal binary16 does.
+    let subnormal = bitcast<u32>(bitcast<f32>(magnitude) + 0.5f) - 0x3f000000u;
+    let normal = (magnitude - 0x38000000u + 0xfffu + ((magnitude >> 13u) & 1u)) >> 13u;
+    let finite = select(min(normal, 0x7c00u), subnormal, magnitude < 0x38800000u);
+    return ((bits >> 16u) & 0x8000u) | select(finite, 0x7e00u, magnitude > 0x7f800000u);
 }
 fn store_quad(index: u32, quad: Quad) {
     let low = f32_to_f16(quad.x) | (f32_to_f16(quad.y) << 16u);
@@ -61,17 +50,21 @@ const WORKGROUP = 64u;
 const WEIGHTS = 256u; // in one unit of decoding
 const STRIPS = 8u; // in one unit, each decoded by one invocation
 
+fn blocks_at(word: u32) -> u32 {
+    return blocks[word];
+}
+
 fn blocks_u8_a1(byte: u32) -> u32 {
-    return (blocks[byte >> 2u] >> ((byte & 3u) * 8u)) & 0xffu;
+    return (blocks_at(byte >> 2u) >> ((byte & 3u) * 8u)) & 0xffu;
 }
 
 fn blocks_u16_a2(byte: u32) -> u32 {
-    return (blocks[byte >> 2u] >> ((byte & 2u) * 8u)) & 0xffffu;
+    return (blocks_at(byte >> 2u) >> ((byte & 2u) * 8u)) & 0xffffu;
 }
 
 fn blocks_u32_a2(byte: u32) -> u32 {
-    let low = blocks[byte >> 2u];
-    let high = blocks[(byte >> 2u) + 1u];
+    let low = blocks_at(byte >> 2u);
+    let high = blocks_at((byte >> 2u) + 1u);
     return select(low, (low >> 16u) | (high << 16u), (byte & 2u) != 0u);
 }
 
@@ -87,6 +80,7 @@ fn f16_to_f32(half: u32) -> f32 {
 }
 
 const grid_first = 0u; // word of the tables
+
 struct Strip {
     quad_0: Quad,
     quad_1: Quad,
@@ -132,57 +126,57 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let d = f16_to_f32(blocks_u16_a2(blocks_base));
     let offset = strip * 2u;
     let qh_byte = blocks_u8_a1(blocks_base + offset + 35u);
-    let scale = f32((qh_byte >> 4u) & 7u);
+    let scale = bitcast<f32>(((qh_byte >> 4u) & 7u) | 0x4b000000u) - 8388608.0f;
     let d_scale = d * (2.0f * scale + 1.0f);
     let qs_word = blocks_u32_a2(blocks_base + strip * 4u + 2u);
     let offset_2 = offset + 34u;
     let qh_byte_2 = blocks_u8_a1(blocks_base + offset_2);
     let qs = ((qs_word & 255u) | ((qh_byte_2 & 7u) << 8u)) * 2u;
     let qs_2 = tables[grid_first + qs];
-    let down = f32(qh_byte >> 7u);
+    let down = bitcast<f32>((qh_byte >> 7u) | 0x4b000000u) - 8388608.0f;
     let down_2 = 0.125f * (1.0f - 2.0f * down);
-    let w0 = d_scale * (f32(i32(qs_2 << 24u) >> 24u) + down_2);
-    let w1 = d_scale * (f32(i32((qs_2 >> 8u) << 24u) >> 24u) + down_2);
-    let w2 = d_scale * (f32(i32((qs_2 >> 16u) << 24u) >> 24u) + down_2);
-    let w3 = d_scale * (f32(i32((qs_2 >> 24u) << 24u) >> 24u) + down_2);
+    let w0 = d_scale * (bitcast<f32>(((qs_2 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f + down_2);
+    let w1 = d_scale * (bitcast<f32>((((qs_2 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f + down_2);
+    let w2 = d_scale * (bitcast<f32>((((qs_2 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f + down_2);
+    let w3 = d_scale * (bitcast<f32>(((qs_2 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f + down_2);
     let qs_3 = tables[grid_first + qs + 1u];
-    let w4 = d_scale * (f32(i32(qs_3 << 24u) >> 24u) + down_2);
-    let w5 = d_scale * (f32(i32((qs_3 >> 8u) << 24u) >> 24u) + down_2);
-    let w6 = d_scale * (f32(i32((qs_3 >> 16u) << 24u) >> 24u) + down_2);
-    let w7 = d_scale * (f32(i32((qs_3 >> 24u) << 24u) >> 24u) + down_2);
+    let w4 = d_scale * (bitcast<f32>(((qs_3 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f + down_2);
+    let w5 = d_scale * (bitcast<f32>((((qs_3 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f + down_2);
+    let w6 = d_scale * (bitcast<f32>((((qs_3 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f + down_2);
+    let w7 = d_scale * (bitcast<f32>(((qs_3 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f + down_2);
     let qs_4 = (((qs_word >> 8u) & 255u) | (((qh_byte_2 >> 3u) & 7u) << 8u)) * 2u;
     let qs_5 = tables[grid_first + qs_4];
-    let w8 = d_scale * (f32(i32(qs_5 << 24u) >> 24u) + down_2);
-    let w9 = d_scale * (f32(i32((qs_5 >> 8u) << 24u) >> 24u) + down_2);
-    let w10 = d_scale * (f32(i32((qs_5 >> 16u) << 24u) >> 24u) + down_2);
-    let w11 = d_scale * (f32(i32((qs_5 >> 24u) << 24u) >> 24u) + down_2);
+    let w8 = d_scale * (bitcast<f32>(((qs_5 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f + down_2);
+    let w9 = d_scale * (bitcast<f32>((((qs_5 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f + down_2);
+    let w10 = d_scale * (bitcast<f32>((((qs_5 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f + down_2);
+    let w11 = d_scale * (bitcast<f32>(((qs_5 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f + down_2);
     let qs_6 = tables[grid_first + qs_4 + 1u];
-    let w12 = d_scale * (f32(i32(qs_6 << 24u) >> 24u) + down_2);
-    let w13 = d_scale * (f32(i32((qs_6 >> 8u) << 24u) >> 24u) + down_2);
-    let w14 = d_scale * (f32(i32((qs_6 >> 16u) << 24u) >> 24u) + down_2);
-    let w15 = d_scale * (f32(i32((qs_6 >> 24u) << 24u) >> 24u) + down_2);
+    let w12 = d_scale * (bitcast<f32>(((qs_6 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f + down_2);
+    let w13 = d_scale * (bitcast<f32>((((qs_6 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f + down_2);
+    let w14 = d_scale * (bitcast<f32>((((qs_6 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f + down_2);
+    let w15 = d_scale * (bitcast<f32>(((qs_6 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f + down_2);
     let qs_7 = (((qs_word >> 16u) & 255u) | (((blocks_u16_a2(blocks_base + offset_2) >> 6u) & 7u) << 8u)) * 2u;
     let qs_8 = tables[grid_first + qs_7];
-    let w16 = d_scale * (f32(i32(qs_8 << 24u) >> 24u) + down_2);
-    let w17 = d_scale * (f32(i32((qs_8 >> 8u) << 24u) >> 24u) + down_2);
-    let w18 = d_scale * (f32(i32((qs_8 >> 16u) << 24u) >> 24u) + down_2);
-    let w19 = d_scale * (f32(i32((qs_8 >> 24u) << 24u) >> 24u) + down_2);
+    let w16 = d_scale * (bitcast<f32>(((qs_8 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f + down_2);
+    let w17 = d_scale * (bitcast<f32>((((qs_8 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f + down_2);
+    let w18 = d_scale * (bitcast<f32>((((qs_8 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f + down_2);
+    let w19 = d_scale * (bitcast<f32>(((qs_8 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f + down_2);
     let qs_9 = tables[grid_first + qs_7 + 1u];
-    let w20 = d_scale * (f32(i32(qs_9 << 24u) >> 24u) + down_2);
-    let w21 = d_scale * (f32(i32((qs_9 >> 8u) << 24u) >> 24u) + down_2);
-    let w22 = d_scale * (f32(i32((qs_9 >> 16u) << 24u) >> 24u) + down_2);
-    let w23 = d_scale * (f32(i32((qs_9 >> 24u) << 24u) >> 24u) + down_2);
+    let w20 = d_scale * (bitcast<f32>(((qs_9 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f + down_2);
+    let w21 = d_scale * (bitcast<f32>((((qs_9 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f + down_2);
+    let w22 = d_scale * (bitcast<f32>((((qs_9 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f + down_2);
+    let w23 = d_scale * (bitcast<f32>(((qs_9 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f + down_2);
     let qs_10 = ((qs_word >> 24u) | (((qh_byte >> 1u) & 7u) << 8u)) * 2u;
     let qs_11 = tables[grid_first + qs_10];
-    let w24 = d_scale * (f32(i32(qs_11 << 24u) >> 24u) + down_2);
-    let w25 = d_scale * (f32(i32((qs_11 >> 8u) << 24u) >> 24u) + down_2);
-    let w26 = d_scale * (f32(i32((qs_11 >> 16u) << 24u) >> 24u) + down_2);
-    let w27 = d_scale * (f32(i32((qs_11 >> 24u) << 24u) >> 24u) + down_2);
+    let w24 = d_scale * (bitcast<f32>(((qs_11 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f + down_2);
+    let w25 = d_scale * (bitcast<f32>((((qs_11 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f + down_2);
+    let w26 = d_scale * (bitcast<f32>((((qs_11 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f + down_2);
+    let w27 = d_scale * (bitcast<f32>(((qs_11 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f + down_2);
     let qs_12 = tables[grid_first + qs_10 + 1u];
-    let w28 = d_scale * (f32(i32(qs_12 << 24u) >> 24u) + down_2);
-    let w29 = d_scale * (f32(i32((qs_12 >> 8u) << 24u) >> 24u) + down_2);
-    let w30 = d_scale * (f32(i32((qs_12 >> 16u) << 24u) >> 24u) + down_2);
-    let w31 = d_scale * (f32(i32((qs_12 >> 24u) << 24u) >> 24u) + down_2);
+    let w28 = d_scale * (bitcast<f32>(((qs_12 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f + down_2);
+    let w29 = d_scale * (bitcast<f32>((((qs_12 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f + down_2);
+    let w30 = d_scale * (bitcast<f32>((((qs_12 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f + down_2);
+    let w31 = d_scale * (bitcast<f32>(((qs_12 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f + down_2);
     return Strip(
         Quad(w0, w1, w2, w3),
         Quad(w4, w5, w6, w7),

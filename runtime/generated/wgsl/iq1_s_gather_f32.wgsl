@@ -37,17 +37,21 @@ const WORKGROUP = 64u;
 const WEIGHTS = 256u; // in one unit of decoding
 const STRIPS = 8u; // in one unit, each decoded by one invocation
 
+fn blocks_at(word: u32) -> u32 {
+    return blocks[word];
+}
+
 fn blocks_u8_a1(byte: u32) -> u32 {
-    return (blocks[byte >> 2u] >> ((byte & 3u) * 8u)) & 0xffu;
+    return (blocks_at(byte >> 2u) >> ((byte & 3u) * 8u)) & 0xffu;
 }
 
 fn blocks_u16_a2(byte: u32) -> u32 {
-    return (blocks[byte >> 2u] >> ((byte & 2u) * 8u)) & 0xffffu;
+    return (blocks_at(byte >> 2u) >> ((byte & 2u) * 8u)) & 0xffffu;
 }
 
 fn blocks_u32_a2(byte: u32) -> u32 {
-    let low = blocks[byte >> 2u];
-    let high = blocks[(byte >> 2u) + 1u];
+    let low = blocks_at(byte >> 2u);
+    let high = blocks_at((byte >> 2u) + 1u);
     return select(low, (low >> 16u) | (high << 16u), (byte & 2u) != 0u);
 }
 
@@ -63,6 +67,7 @@ fn f16_to_f32(half: u32) -> f32 {
 }
 
 const grid_first = 0u; // word of the tables
+
 struct Strip {
     quad_0: Quad,
     quad_1: Quad,
@@ -108,57 +113,57 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let d = f16_to_f32(blocks_u16_a2(blocks_base));
     let offset = strip * 2u;
     let qh_byte = blocks_u8_a1(blocks_base + offset + 35u);
-    let scale = f32((qh_byte >> 4u) & 7u);
+    let scale = bitcast<f32>(((qh_byte >> 4u) & 7u) | 0x4b000000u) - 8388608.0f;
     let d_scale = d * (2.0f * scale + 1.0f);
     let qs_word = blocks_u32_a2(blocks_base + strip * 4u + 2u);
     let offset_2 = offset + 34u;
     let qh_byte_2 = blocks_u8_a1(blocks_base + offset_2);
     let qs = ((qs_word & 255u) | ((qh_byte_2 & 7u) << 8u)) * 2u;
     let qs_2 = tables[grid_first + qs];
-    let down = f32(qh_byte >> 7u);
+    let down = bitcast<f32>((qh_byte >> 7u) | 0x4b000000u) - 8388608.0f;
     let down_2 = 0.125f * (1.0f - 2.0f * down);
-    let w0 = d_scale * (f32(i32(qs_2 << 24u) >> 24u) + down_2);
-    let w1 = d_scale * (f32(i32((qs_2 >> 8u) << 24u) >> 24u) + down_2);
-    let w2 = d_scale * (f32(i32((qs_2 >> 16u) << 24u) >> 24u) + down_2);
-    let w3 = d_scale * (f32(i32((qs_2 >> 24u) << 24u) >> 24u) + down_2);
+    let w0 = d_scale * (bitcast<f32>(((qs_2 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f + down_2);
+    let w1 = d_scale * (bitcast<f32>((((qs_2 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f + down_2);
+    let w2 = d_scale * (bitcast<f32>((((qs_2 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f + down_2);
+    let w3 = d_scale * (bitcast<f32>(((qs_2 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f + down_2);
     let qs_3 = tables[grid_first + qs + 1u];
-    let w4 = d_scale * (f32(i32(qs_3 << 24u) >> 24u) + down_2);
-    let w5 = d_scale * (f32(i32((qs_3 >> 8u) << 24u) >> 24u) + down_2);
-    let w6 = d_scale * (f32(i32((qs_3 >> 16u) << 24u) >> 24u) + down_2);
-    let w7 = d_scale * (f32(i32((qs_3 >> 24u) << 24u) >> 24u) + down_2);
+    let w4 = d_scale * (bitcast<f32>(((qs_3 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f + down_2);
+    let w5 = d_scale * (bitcast<f32>((((qs_3 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f + down_2);
+    let w6 = d_scale * (bitcast<f32>((((qs_3 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f + down_2);
+    let w7 = d_scale * (bitcast<f32>(((qs_3 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f + down_2);
     let qs_4 = (((qs_word >> 8u) & 255u) | (((qh_byte_2 >> 3u) & 7u) << 8u)) * 2u;
     let qs_5 = tables[grid_first + qs_4];
-    let w8 = d_scale * (f32(i32(qs_5 << 24u) >> 24u) + down_2);
-    let w9 = d_scale * (f32(i32((qs_5 >> 8u) << 24u) >> 24u) + down_2);
-    let w10 = d_scale * (f32(i32((qs_5 >> 16u) << 24u) >> 24u) + down_2);
-    let w11 = d_scale * (f32(i32((qs_5 >> 24u) << 24u) >> 24u) + down_2);
+    let w8 = d_scale * (bitcast<f32>(((qs_5 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f + down_2);
+    let w9 = d_scale * (bitcast<f32>((((qs_5 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f + down_2);
+    let w10 = d_scale * (bitcast<f32>((((qs_5 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f + down_2);
+    let w11 = d_scale * (bitcast<f32>(((qs_5 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f + down_2);
     let qs_6 = tables[grid_first + qs_4 + 1u];
-    let w12 = d_scale * (f32(i32(qs_6 << 24u) >> 24u) + down_2);
-    let w13 = d_scale * (f32(i32((qs_6 >> 8u) << 24u) >> 24u) + down_2);
-    let w14 = d_scale * (f32(i32((qs_6 >> 16u) << 24u) >> 24u) + down_2);
-    let w15 = d_scale * (f32(i32((qs_6 >> 24u) << 24u) >> 24u) + down_2);
+    let w12 = d_scale * (bitcast<f32>(((qs_6 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f + down_2);
+    let w13 = d_scale * (bitcast<f32>((((qs_6 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f + down_2);
+    let w14 = d_scale * (bitcast<f32>((((qs_6 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f + down_2);
+    let w15 = d_scale * (bitcast<f32>(((qs_6 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f + down_2);
     let qs_7 = (((qs_word >> 16u) & 255u) | (((blocks_u16_a2(blocks_base + offset_2) >> 6u) & 7u) << 8u)) * 2u;
     let qs_8 = tables[grid_first + qs_7];
-    let w16 = d_scale * (f32(i32(qs_8 << 24u) >> 24u) + down_2);
-    let w17 = d_scale * (f32(i32((qs_8 >> 8u) << 24u) >> 24u) + down_2);
-    let w18 = d_scale * (f32(i32((qs_8 >> 16u) << 24u) >> 24u) + down_2);
-    let w19 = d_scale * (f32(i32((qs_8 >> 24u) << 24u) >> 24u) + down_2);
+    let w16 = d_scale * (bitcast<f32>(((qs_8 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f + down_2);
+    let w17 = d_scale * (bitcast<f32>((((qs_8 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f + down_2);
+    let w18 = d_scale * (bitcast<f32>((((qs_8 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f + down_2);
+    let w19 = d_scale * (bitcast<f32>(((qs_8 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f + down_2);
     let qs_9 = tables[grid_first + qs_7 + 1u];
-    let w20 = d_scale * (f32(i32(qs_9 << 24u) >> 24u) + down_2);
-    let w21 = d_scale * (f32(i32((qs_9 >> 8u) << 24u) >> 24u) + down_2);
-    let w22 = d_scale * (f32(i32((qs_9 >> 16u) << 24u) >> 24u) + down_2);
-    let w23 = d_scale * (f32(i32((qs_9 >> 24u) << 24u) >> 24u) + down_2);
+    let w20 = d_scale * (bitcast<f32>(((qs_9 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f + down_2);
+    let w21 = d_scale * (bitcast<f32>((((qs_9 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f + down_2);
+    let w22 = d_scale * (bitcast<f32>((((qs_9 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f + down_2);
+    let w23 = d_scale * (bitcast<f32>(((qs_9 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f + down_2);
     let qs_10 = ((qs_word >> 24u) | (((qh_byte >> 1u) & 7u) << 8u)) * 2u;
     let qs_11 = tables[grid_first + qs_10];
-    let w24 = d_scale * (f32(i32(qs_11 << 24u) >> 24u) + down_2);
-    let w25 = d_scale * (f32(i32((qs_11 >> 8u) << 24u) >> 24u) + down_2);
-    let w26 = d_scale * (f32(i32((qs_11 >> 16u) << 24u) >> 24u) + down_2);
-    let w27 = d_scale * (f32(i32((qs_11 >> 24u) << 24u) >> 24u) + down_2);
+    let w24 = d_scale * (bitcast<f32>(((qs_11 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f + down_2);
+    let w25 = d_scale * (bitcast<f32>((((qs_11 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f + down_2);
+    let w26 = d_scale * (bitcast<f32>((((qs_11 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f + down_2);
+    let w27 = d_scale * (bitcast<f32>(((qs_11 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f + down_2);
     let qs_12 = tables[grid_first + qs_10 + 1u];
-    let w28 = d_scale * (f32(i32(qs_12 << 24u) >> 24u) + down_2);
-    let w29 = d_scale * (f32(i32((qs_12 >> 8u) << 24u) >> 24u) + down_2);
-    let w30 = d_scale * (f32(i32((qs_12 >> 16u) << 24u) >> 24u) + down_2);
-    let w31 = d_scale * (f32(i32((qs_12 >> 24u) << 24u) >> 24u) + down_2);
+    let w28 = d_scale * (bitcast<f32>(((qs_12 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f + down_2);
+    let w29 = d_scale * (bitcast<f32>((((qs_12 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f + down_2);
+    let w30 = d_scale * (bitcast<f32>((((qs_12 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f + down_2);
+    let w31 = d_scale * (bitcast<f32>(((qs_12 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f + down_2);
     return Strip(
         Quad(w0, w1, w2, w3),
         Quad(w4, w5, w6, w7),

@@ -34,20 +34,18 @@ fn store_quad(index: u32, quad: Quad) {
 
 const WORKGROUP = 64u;
 const WEIGHTS = 256u; // in one unit of decoding
-const STRIPS = 8u; // in one unit, each decoded by one invocation
+const STRIPS = 64u; // in one unit, each decoded by one invocation
+
+fn blocks_at(word: u32) -> u32 {
+    return blocks[word];
+}
 
 fn blocks_u8_a1(byte: u32) -> u32 {
-    return (blocks[byte >> 2u] >> ((byte & 3u) * 8u)) & 0xffu;
+    return (blocks_at(byte >> 2u) >> ((byte & 3u) * 8u)) & 0xffu;
 }
 
 fn blocks_u16_a2(byte: u32) -> u32 {
-    return (blocks[byte >> 2u] >> ((byte & 2u) * 8u)) & 0xffffu;
-}
-
-fn blocks_u32_a2(byte: u32) -> u32 {
-    let low = blocks[byte >> 2u];
-    let high = blocks[(byte >> 2u) + 1u];
-    return select(low, (low >> 16u) | (high << 16u), (byte & 2u) != 0u);
+    return (blocks_at(byte >> 2u) >> ((byte & 2u) * 8u)) & 0xffffu;
 }
 
 // Integer operations: a hardware conversion may flush subnormals.
@@ -62,40 +60,19 @@ fn f16_to_f32(half: u32) -> f32 {
 }
 
 const grid_first = 0u; // word of the tables
+
 struct Strip {
     quad_0: Quad,
-    quad_1: Quad,
-    quad_2: Quad,
-    quad_3: Quad,
-    quad_4: Quad,
-    quad_5: Quad,
-    quad_6: Quad,
-    quad_7: Quad,
 }
 
 struct Places {
     quad_0: u32,
-    quad_1: u32,
-    quad_2: u32,
-    quad_3: u32,
-    quad_4: u32,
-    quad_5: u32,
-    quad_6: u32,
-    quad_7: u32,
 }
 
 // Index in the unit of the first weight of each quad.
 fn places(strip: u32) -> Places {
-    let offset = strip * 32u;
     return Places(
-        offset,
-        offset + 4u,
-        offset + 8u,
-        offset + 12u,
-        offset + 16u,
-        offset + 20u,
-        offset + 24u,
-        offset + 28u,
+        strip * 4u,
     );
 }
 
@@ -105,71 +82,26 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let blocks_unit = row * per_row + block;
     let blocks_base = blocks_unit * 82u;
     let d = f16_to_f32(blocks_u16_a2(blocks_base));
-    let scales_byte = blocks_u8_a1(blocks_base + strip + 74u);
-    let scale = f32(scales_byte & 15u);
+    let offset = strip >> 3u;
+    let scale = bitcast<f32>(((blocks_u8_a1(blocks_base + offset + 74u) >> (((strip >> 2u) & 1u) * 4u)) & 15u) | 0x4b000000u) - 8388608.0f;
     let d_2 = d * (0.5f + scale) * 0.25f;
-    let offset = strip * 4u;
-    let qs_word = blocks_u32_a2(blocks_base + offset + 2u);
-    let qh_byte = blocks_u8_a1(blocks_base + strip + 66u);
-    let qs = ((qs_word & 255u) | ((qh_byte & 3u) << 8u)) * 2u;
-    let qs_2 = tables[grid_first + qs];
-    let signs_byte = blocks_u8_a1(blocks_base + offset + 34u);
-    let w0 = d_2 * (f32(i32(qs_2 << 24u) >> 24u) * (1.0f - 2.0f * f32(signs_byte & 1u)));
-    let w1 = d_2 * (f32(i32((qs_2 >> 8u) << 24u) >> 24u) * (1.0f - 2.0f * f32((signs_byte >> 1u) & 1u)));
-    let w2 = d_2 * (f32(i32((qs_2 >> 16u) << 24u) >> 24u) * (1.0f - 2.0f * f32((signs_byte >> 2u) & 1u)));
-    let w3 = d_2 * (f32(i32((qs_2 >> 24u) << 24u) >> 24u) * (1.0f - 2.0f * f32((signs_byte >> 3u) & 1u)));
-    let qs_3 = tables[grid_first + qs + 1u];
-    let w4 = d_2 * (f32(i32(qs_3 << 24u) >> 24u) * (1.0f - 2.0f * f32((signs_byte >> 4u) & 1u)));
-    let w5 = d_2 * (f32(i32((qs_3 >> 8u) << 24u) >> 24u) * (1.0f - 2.0f * f32((signs_byte >> 5u) & 1u)));
-    let w6 = d_2 * (f32(i32((qs_3 >> 16u) << 24u) >> 24u) * (1.0f - 2.0f * f32((signs_byte >> 6u) & 1u)));
-    let w7 = d_2 * (f32(i32((qs_3 >> 24u) << 24u) >> 24u) * (1.0f - 2.0f * f32(signs_byte >> 7u)));
-    let qs_4 = (((qs_word >> 8u) & 255u) | (((qh_byte >> 2u) & 3u) << 8u)) * 2u;
-    let qs_5 = tables[grid_first + qs_4];
-    let signs_byte_2 = blocks_u8_a1(blocks_base + offset + 35u);
-    let w8 = d_2 * (f32(i32(qs_5 << 24u) >> 24u) * (1.0f - 2.0f * f32(signs_byte_2 & 1u)));
-    let w9 = d_2 * (f32(i32((qs_5 >> 8u) << 24u) >> 24u) * (1.0f - 2.0f * f32((signs_byte_2 >> 1u) & 1u)));
-    let w10 = d_2 * (f32(i32((qs_5 >> 16u) << 24u) >> 24u) * (1.0f - 2.0f * f32((signs_byte_2 >> 2u) & 1u)));
-    let w11 = d_2 * (f32(i32((qs_5 >> 24u) << 24u) >> 24u) * (1.0f - 2.0f * f32((signs_byte_2 >> 3u) & 1u)));
-    let qs_6 = tables[grid_first + qs_4 + 1u];
-    let w12 = d_2 * (f32(i32(qs_6 << 24u) >> 24u) * (1.0f - 2.0f * f32((signs_byte_2 >> 4u) & 1u)));
-    let w13 = d_2 * (f32(i32((qs_6 >> 8u) << 24u) >> 24u) * (1.0f - 2.0f * f32((signs_byte_2 >> 5u) & 1u)));
-    let w14 = d_2 * (f32(i32((qs_6 >> 16u) << 24u) >> 24u) * (1.0f - 2.0f * f32((signs_byte_2 >> 6u) & 1u)));
-    let w15 = d_2 * (f32(i32((qs_6 >> 24u) << 24u) >> 24u) * (1.0f - 2.0f * f32(signs_byte_2 >> 7u)));
-    let scale_2 = f32(scales_byte >> 4u);
-    let d_3 = d * (0.5f + scale_2) * 0.25f;
-    let qs_7 = (((qs_word >> 16u) & 255u) | (((qh_byte >> 4u) & 3u) << 8u)) * 2u;
-    let qs_8 = tables[grid_first + qs_7];
-    let signs_byte_3 = blocks_u8_a1(blocks_base + offset + 36u);
-    let w16 = d_3 * (f32(i32(qs_8 << 24u) >> 24u) * (1.0f - 2.0f * f32(signs_byte_3 & 1u)));
-    let w17 = d_3 * (f32(i32((qs_8 >> 8u) << 24u) >> 24u) * (1.0f - 2.0f * f32((signs_byte_3 >> 1u) & 1u)));
-    let w18 = d_3 * (f32(i32((qs_8 >> 16u) << 24u) >> 24u) * (1.0f - 2.0f * f32((signs_byte_3 >> 2u) & 1u)));
-    let w19 = d_3 * (f32(i32((qs_8 >> 24u) << 24u) >> 24u) * (1.0f - 2.0f * f32((signs_byte_3 >> 3u) & 1u)));
-    let qs_9 = tables[grid_first + qs_7 + 1u];
-    let w20 = d_3 * (f32(i32(qs_9 << 24u) >> 24u) * (1.0f - 2.0f * f32((signs_byte_3 >> 4u) & 1u)));
-    let w21 = d_3 * (f32(i32((qs_9 >> 8u) << 24u) >> 24u) * (1.0f - 2.0f * f32((signs_byte_3 >> 5u) & 1u)));
-    let w22 = d_3 * (f32(i32((qs_9 >> 16u) << 24u) >> 24u) * (1.0f - 2.0f * f32((signs_byte_3 >> 6u) & 1u)));
-    let w23 = d_3 * (f32(i32((qs_9 >> 24u) << 24u) >> 24u) * (1.0f - 2.0f * f32(signs_byte_3 >> 7u)));
-    let qs_10 = ((qs_word >> 24u) | ((qh_byte >> 6u) << 8u)) * 2u;
-    let qs_11 = tables[grid_first + qs_10];
-    let signs_byte_4 = blocks_u8_a1(blocks_base + offset + 37u);
-    let w24 = d_3 * (f32(i32(qs_11 << 24u) >> 24u) * (1.0f - 2.0f * f32(signs_byte_4 & 1u)));
-    let w25 = d_3 * (f32(i32((qs_11 >> 8u) << 24u) >> 24u) * (1.0f - 2.0f * f32((signs_byte_4 >> 1u) & 1u)));
-    let w26 = d_3 * (f32(i32((qs_11 >> 16u) << 24u) >> 24u) * (1.0f - 2.0f * f32((signs_byte_4 >> 2u) & 1u)));
-    let w27 = d_3 * (f32(i32((qs_11 >> 24u) << 24u) >> 24u) * (1.0f - 2.0f * f32((signs_byte_4 >> 3u) & 1u)));
-    let qs_12 = tables[grid_first + qs_10 + 1u];
-    let w28 = d_3 * (f32(i32(qs_12 << 24u) >> 24u) * (1.0f - 2.0f * f32((signs_byte_4 >> 4u) & 1u)));
-    let w29 = d_3 * (f32(i32((qs_12 >> 8u) << 24u) >> 24u) * (1.0f - 2.0f * f32((signs_byte_4 >> 5u) & 1u)));
-    let w30 = d_3 * (f32(i32((qs_12 >> 16u) << 24u) >> 24u) * (1.0f - 2.0f * f32((signs_byte_4 >> 6u) & 1u)));
-    let w31 = d_3 * (f32(i32((qs_12 >> 24u) << 24u) >> 24u) * (1.0f - 2.0f * f32(signs_byte_4 >> 7u)));
+    let offset_2 = strip >> 1u;
+    let shift = (strip & 1u) * 4u;
+    let qs = (blocks_u8_a1(blocks_base + offset_2 + 2u) | (((blocks_u8_a1(blocks_base + offset + 66u) >> ((offset_2 & 3u) * 2u)) & 3u) << 8u)) * 8u;
+    let qs_2 = qs + shift;
+    let signs_byte = blocks_u8_a1(blocks_base + offset_2 + 34u);
+    let w0 = d_2 * ((bitcast<f32>((((tables[grid_first + (qs_2 >> 2u)] >> ((qs_2 & 3u) * 8u)) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (1.0f - 2.0f * (bitcast<f32>(((signs_byte >> shift) & 1u) | 0x4b000000u) - 8388608.0f)));
+    let shift_2 = shift + 1u;
+    let qs_3 = qs + shift_2;
+    let w1 = d_2 * ((bitcast<f32>((((tables[grid_first + (qs_3 >> 2u)] >> ((qs_3 & 3u) * 8u)) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (1.0f - 2.0f * (bitcast<f32>(((signs_byte >> shift_2) & 1u) | 0x4b000000u) - 8388608.0f)));
+    let shift_3 = shift + 2u;
+    let qs_4 = qs + shift_3;
+    let w2 = d_2 * ((bitcast<f32>((((tables[grid_first + (qs_4 >> 2u)] >> ((qs_4 & 3u) * 8u)) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (1.0f - 2.0f * (bitcast<f32>(((signs_byte >> shift_3) & 1u) | 0x4b000000u) - 8388608.0f)));
+    let shift_4 = shift + 3u;
+    let qs_5 = qs + shift_4;
+    let w3 = d_2 * ((bitcast<f32>((((tables[grid_first + (qs_5 >> 2u)] >> ((qs_5 & 3u) * 8u)) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (1.0f - 2.0f * (bitcast<f32>(((signs_byte >> shift_4) & 1u) | 0x4b000000u) - 8388608.0f)));
     return Strip(
         Quad(w0, w1, w2, w3),
-        Quad(w4, w5, w6, w7),
-        Quad(w8, w9, w10, w11),
-        Quad(w12, w13, w14, w15),
-        Quad(w16, w17, w18, w19),
-        Quad(w20, w21, w22, w23),
-        Quad(w24, w25, w26, w27),
-        Quad(w28, w29, w30, w31),
     );
 }
 
@@ -190,11 +122,4 @@ fn iq2_s_dequant_f32(
     let at = places(id % STRIPS);
     let strip = decode(row, block, id % STRIPS);
     store_quad(id / STRIPS * WEIGHTS + at.quad_0, strip.quad_0);
-    store_quad(id / STRIPS * WEIGHTS + at.quad_1, strip.quad_1);
-    store_quad(id / STRIPS * WEIGHTS + at.quad_2, strip.quad_2);
-    store_quad(id / STRIPS * WEIGHTS + at.quad_3, strip.quad_3);
-    store_quad(id / STRIPS * WEIGHTS + at.quad_4, strip.quad_4);
-    store_quad(id / STRIPS * WEIGHTS + at.quad_5, strip.quad_5);
-    store_quad(id / STRIPS * WEIGHTS + at.quad_6, strip.quad_6);
-    store_quad(id / STRIPS * WEIGHTS + at.quad_7, strip.quad_7);
 }

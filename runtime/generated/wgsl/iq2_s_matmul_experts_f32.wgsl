@@ -74,17 +74,21 @@ const WORKGROUP = 128u;
 const WEIGHTS = 256u; // in one unit of decoding
 const STRIPS = 8u; // in one unit, each decoded by one invocation
 
+fn blocks_at(word: u32) -> u32 {
+    return blocks[word];
+}
+
 fn blocks_u8_a1(byte: u32) -> u32 {
-    return (blocks[byte >> 2u] >> ((byte & 3u) * 8u)) & 0xffu;
+    return (blocks_at(byte >> 2u) >> ((byte & 3u) * 8u)) & 0xffu;
 }
 
 fn blocks_u16_a2(byte: u32) -> u32 {
-    return (blocks[byte >> 2u] >> ((byte & 2u) * 8u)) & 0xffffu;
+    return (blocks_at(byte >> 2u) >> ((byte & 2u) * 8u)) & 0xffffu;
 }
 
 fn blocks_u32_a2(byte: u32) -> u32 {
-    let low = blocks[byte >> 2u];
-    let high = blocks[(byte >> 2u) + 1u];
+    let low = blocks_at(byte >> 2u);
+    let high = blocks_at((byte >> 2u) + 1u);
     return select(low, (low >> 16u) | (high << 16u), (byte & 2u) != 0u);
 }
 
@@ -100,6 +104,7 @@ fn f16_to_f32(half: u32) -> f32 {
 }
 
 const grid_first = 0u; // word of the tables
+
 struct Strip {
     quad_0: Quad,
     quad_1: Quad,
@@ -144,7 +149,7 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let blocks_base = blocks_unit * 82u;
     let d = f16_to_f32(blocks_u16_a2(blocks_base));
     let scales_byte = blocks_u8_a1(blocks_base + strip + 74u);
-    let scale = f32(scales_byte & 15u);
+    let scale = bitcast<f32>((scales_byte & 15u) | 0x4b000000u) - 8388608.0f;
     let d_2 = d * (0.5f + scale) * 0.25f;
     let offset = strip * 4u;
     let qs_word = blocks_u32_a2(blocks_base + offset + 2u);
@@ -152,53 +157,53 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let qs = ((qs_word & 255u) | ((qh_byte & 3u) << 8u)) * 2u;
     let qs_2 = tables[grid_first + qs];
     let signs_byte = blocks_u8_a1(blocks_base + offset + 34u);
-    let w0 = d_2 * (f32(i32(qs_2 << 24u) >> 24u) * (1.0f - 2.0f * f32(signs_byte & 1u)));
-    let w1 = d_2 * (f32(i32((qs_2 >> 8u) << 24u) >> 24u) * (1.0f - 2.0f * f32((signs_byte >> 1u) & 1u)));
-    let w2 = d_2 * (f32(i32((qs_2 >> 16u) << 24u) >> 24u) * (1.0f - 2.0f * f32((signs_byte >> 2u) & 1u)));
-    let w3 = d_2 * (f32(i32((qs_2 >> 24u) << 24u) >> 24u) * (1.0f - 2.0f * f32((signs_byte >> 3u) & 1u)));
+    let w0 = d_2 * ((bitcast<f32>(((qs_2 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (1.0f - 2.0f * (bitcast<f32>((signs_byte & 1u) | 0x4b000000u) - 8388608.0f)));
+    let w1 = d_2 * ((bitcast<f32>((((qs_2 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (1.0f - 2.0f * (bitcast<f32>(((signs_byte >> 1u) & 1u) | 0x4b000000u) - 8388608.0f)));
+    let w2 = d_2 * ((bitcast<f32>((((qs_2 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (1.0f - 2.0f * (bitcast<f32>(((signs_byte >> 2u) & 1u) | 0x4b000000u) - 8388608.0f)));
+    let w3 = d_2 * ((bitcast<f32>(((qs_2 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (1.0f - 2.0f * (bitcast<f32>(((signs_byte >> 3u) & 1u) | 0x4b000000u) - 8388608.0f)));
     let qs_3 = tables[grid_first + qs + 1u];
-    let w4 = d_2 * (f32(i32(qs_3 << 24u) >> 24u) * (1.0f - 2.0f * f32((signs_byte >> 4u) & 1u)));
-    let w5 = d_2 * (f32(i32((qs_3 >> 8u) << 24u) >> 24u) * (1.0f - 2.0f * f32((signs_byte >> 5u) & 1u)));
-    let w6 = d_2 * (f32(i32((qs_3 >> 16u) << 24u) >> 24u) * (1.0f - 2.0f * f32((signs_byte >> 6u) & 1u)));
-    let w7 = d_2 * (f32(i32((qs_3 >> 24u) << 24u) >> 24u) * (1.0f - 2.0f * f32(signs_byte >> 7u)));
+    let w4 = d_2 * ((bitcast<f32>(((qs_3 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (1.0f - 2.0f * (bitcast<f32>(((signs_byte >> 4u) & 1u) | 0x4b000000u) - 8388608.0f)));
+    let w5 = d_2 * ((bitcast<f32>((((qs_3 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (1.0f - 2.0f * (bitcast<f32>(((signs_byte >> 5u) & 1u) | 0x4b000000u) - 8388608.0f)));
+    let w6 = d_2 * ((bitcast<f32>((((qs_3 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (1.0f - 2.0f * (bitcast<f32>(((signs_byte >> 6u) & 1u) | 0x4b000000u) - 8388608.0f)));
+    let w7 = d_2 * ((bitcast<f32>(((qs_3 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (1.0f - 2.0f * (bitcast<f32>((signs_byte >> 7u) | 0x4b000000u) - 8388608.0f)));
     let qs_4 = (((qs_word >> 8u) & 255u) | (((qh_byte >> 2u) & 3u) << 8u)) * 2u;
     let qs_5 = tables[grid_first + qs_4];
     let signs_byte_2 = blocks_u8_a1(blocks_base + offset + 35u);
-    let w8 = d_2 * (f32(i32(qs_5 << 24u) >> 24u) * (1.0f - 2.0f * f32(signs_byte_2 & 1u)));
-    let w9 = d_2 * (f32(i32((qs_5 >> 8u) << 24u) >> 24u) * (1.0f - 2.0f * f32((signs_byte_2 >> 1u) & 1u)));
-    let w10 = d_2 * (f32(i32((qs_5 >> 16u) << 24u) >> 24u) * (1.0f - 2.0f * f32((signs_byte_2 >> 2u) & 1u)));
-    let w11 = d_2 * (f32(i32((qs_5 >> 24u) << 24u) >> 24u) * (1.0f - 2.0f * f32((signs_byte_2 >> 3u) & 1u)));
+    let w8 = d_2 * ((bitcast<f32>(((qs_5 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (1.0f - 2.0f * (bitcast<f32>((signs_byte_2 & 1u) | 0x4b000000u) - 8388608.0f)));
+    let w9 = d_2 * ((bitcast<f32>((((qs_5 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (1.0f - 2.0f * (bitcast<f32>(((signs_byte_2 >> 1u) & 1u) | 0x4b000000u) - 8388608.0f)));
+    let w10 = d_2 * ((bitcast<f32>((((qs_5 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (1.0f - 2.0f * (bitcast<f32>(((signs_byte_2 >> 2u) & 1u) | 0x4b000000u) - 8388608.0f)));
+    let w11 = d_2 * ((bitcast<f32>(((qs_5 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (1.0f - 2.0f * (bitcast<f32>(((signs_byte_2 >> 3u) & 1u) | 0x4b000000u) - 8388608.0f)));
     let qs_6 = tables[grid_first + qs_4 + 1u];
-    let w12 = d_2 * (f32(i32(qs_6 << 24u) >> 24u) * (1.0f - 2.0f * f32((signs_byte_2 >> 4u) & 1u)));
-    let w13 = d_2 * (f32(i32((qs_6 >> 8u) << 24u) >> 24u) * (1.0f - 2.0f * f32((signs_byte_2 >> 5u) & 1u)));
-    let w14 = d_2 * (f32(i32((qs_6 >> 16u) << 24u) >> 24u) * (1.0f - 2.0f * f32((signs_byte_2 >> 6u) & 1u)));
-    let w15 = d_2 * (f32(i32((qs_6 >> 24u) << 24u) >> 24u) * (1.0f - 2.0f * f32(signs_byte_2 >> 7u)));
-    let scale_2 = f32(scales_byte >> 4u);
+    let w12 = d_2 * ((bitcast<f32>(((qs_6 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (1.0f - 2.0f * (bitcast<f32>(((signs_byte_2 >> 4u) & 1u) | 0x4b000000u) - 8388608.0f)));
+    let w13 = d_2 * ((bitcast<f32>((((qs_6 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (1.0f - 2.0f * (bitcast<f32>(((signs_byte_2 >> 5u) & 1u) | 0x4b000000u) - 8388608.0f)));
+    let w14 = d_2 * ((bitcast<f32>((((qs_6 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (1.0f - 2.0f * (bitcast<f32>(((signs_byte_2 >> 6u) & 1u) | 0x4b000000u) - 8388608.0f)));
+    let w15 = d_2 * ((bitcast<f32>(((qs_6 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (1.0f - 2.0f * (bitcast<f32>((signs_byte_2 >> 7u) | 0x4b000000u) - 8388608.0f)));
+    let scale_2 = bitcast<f32>((scales_byte >> 4u) | 0x4b000000u) - 8388608.0f;
     let d_3 = d * (0.5f + scale_2) * 0.25f;
     let qs_7 = (((qs_word >> 16u) & 255u) | (((qh_byte >> 4u) & 3u) << 8u)) * 2u;
     let qs_8 = tables[grid_first + qs_7];
     let signs_byte_3 = blocks_u8_a1(blocks_base + offset + 36u);
-    let w16 = d_3 * (f32(i32(qs_8 << 24u) >> 24u) * (1.0f - 2.0f * f32(signs_byte_3 & 1u)));
-    let w17 = d_3 * (f32(i32((qs_8 >> 8u) << 24u) >> 24u) * (1.0f - 2.0f * f32((signs_byte_3 >> 1u) & 1u)));
-    let w18 = d_3 * (f32(i32((qs_8 >> 16u) << 24u) >> 24u) * (1.0f - 2.0f * f32((signs_byte_3 >> 2u) & 1u)));
-    let w19 = d_3 * (f32(i32((qs_8 >> 24u) << 24u) >> 24u) * (1.0f - 2.0f * f32((signs_byte_3 >> 3u) & 1u)));
+    let w16 = d_3 * ((bitcast<f32>(((qs_8 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (1.0f - 2.0f * (bitcast<f32>((signs_byte_3 & 1u) | 0x4b000000u) - 8388608.0f)));
+    let w17 = d_3 * ((bitcast<f32>((((qs_8 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (1.0f - 2.0f * (bitcast<f32>(((signs_byte_3 >> 1u) & 1u) | 0x4b000000u) - 8388608.0f)));
+    let w18 = d_3 * ((bitcast<f32>((((qs_8 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (1.0f - 2.0f * (bitcast<f32>(((signs_byte_3 >> 2u) & 1u) | 0x4b000000u) - 8388608.0f)));
+    let w19 = d_3 * ((bitcast<f32>(((qs_8 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (1.0f - 2.0f * (bitcast<f32>(((signs_byte_3 >> 3u) & 1u) | 0x4b000000u) - 8388608.0f)));
     let qs_9 = tables[grid_first + qs_7 + 1u];
-    let w20 = d_3 * (f32(i32(qs_9 << 24u) >> 24u) * (1.0f - 2.0f * f32((signs_byte_3 >> 4u) & 1u)));
-    let w21 = d_3 * (f32(i32((qs_9 >> 8u) << 24u) >> 24u) * (1.0f - 2.0f * f32((signs_byte_3 >> 5u) & 1u)));
-    let w22 = d_3 * (f32(i32((qs_9 >> 16u) << 24u) >> 24u) * (1.0f - 2.0f * f32((signs_byte_3 >> 6u) & 1u)));
-    let w23 = d_3 * (f32(i32((qs_9 >> 24u) << 24u) >> 24u) * (1.0f - 2.0f * f32(signs_byte_3 >> 7u)));
+    let w20 = d_3 * ((bitcast<f32>(((qs_9 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (1.0f - 2.0f * (bitcast<f32>(((signs_byte_3 >> 4u) & 1u) | 0x4b000000u) - 8388608.0f)));
+    let w21 = d_3 * ((bitcast<f32>((((qs_9 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (1.0f - 2.0f * (bitcast<f32>(((signs_byte_3 >> 5u) & 1u) | 0x4b000000u) - 8388608.0f)));
+    let w22 = d_3 * ((bitcast<f32>((((qs_9 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (1.0f - 2.0f * (bitcast<f32>(((signs_byte_3 >> 6u) & 1u) | 0x4b000000u) - 8388608.0f)));
+    let w23 = d_3 * ((bitcast<f32>(((qs_9 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (1.0f - 2.0f * (bitcast<f32>((signs_byte_3 >> 7u) | 0x4b000000u) - 8388608.0f)));
     let qs_10 = ((qs_word >> 24u) | ((qh_byte >> 6u) << 8u)) * 2u;
     let qs_11 = tables[grid_first + qs_10];
     let signs_byte_4 = blocks_u8_a1(blocks_base + offset + 37u);
-    let w24 = d_3 * (f32(i32(qs_11 << 24u) >> 24u) * (1.0f - 2.0f * f32(signs_byte_4 & 1u)));
-    let w25 = d_3 * (f32(i32((qs_11 >> 8u) << 24u) >> 24u) * (1.0f - 2.0f * f32((signs_byte_4 >> 1u) & 1u)));
-    let w26 = d_3 * (f32(i32((qs_11 >> 16u) << 24u) >> 24u) * (1.0f - 2.0f * f32((signs_byte_4 >> 2u) & 1u)));
-    let w27 = d_3 * (f32(i32((qs_11 >> 24u) << 24u) >> 24u) * (1.0f - 2.0f * f32((signs_byte_4 >> 3u) & 1u)));
+    let w24 = d_3 * ((bitcast<f32>(((qs_11 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (1.0f - 2.0f * (bitcast<f32>((signs_byte_4 & 1u) | 0x4b000000u) - 8388608.0f)));
+    let w25 = d_3 * ((bitcast<f32>((((qs_11 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (1.0f - 2.0f * (bitcast<f32>(((signs_byte_4 >> 1u) & 1u) | 0x4b000000u) - 8388608.0f)));
+    let w26 = d_3 * ((bitcast<f32>((((qs_11 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (1.0f - 2.0f * (bitcast<f32>(((signs_byte_4 >> 2u) & 1u) | 0x4b000000u) - 8388608.0f)));
+    let w27 = d_3 * ((bitcast<f32>(((qs_11 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (1.0f - 2.0f * (bitcast<f32>(((signs_byte_4 >> 3u) & 1u) | 0x4b000000u) - 8388608.0f)));
     let qs_12 = tables[grid_first + qs_10 + 1u];
-    let w28 = d_3 * (f32(i32(qs_12 << 24u) >> 24u) * (1.0f - 2.0f * f32((signs_byte_4 >> 4u) & 1u)));
-    let w29 = d_3 * (f32(i32((qs_12 >> 8u) << 24u) >> 24u) * (1.0f - 2.0f * f32((signs_byte_4 >> 5u) & 1u)));
-    let w30 = d_3 * (f32(i32((qs_12 >> 16u) << 24u) >> 24u) * (1.0f - 2.0f * f32((signs_byte_4 >> 6u) & 1u)));
-    let w31 = d_3 * (f32(i32((qs_12 >> 24u) << 24u) >> 24u) * (1.0f - 2.0f * f32(signs_byte_4 >> 7u)));
+    let w28 = d_3 * ((bitcast<f32>(((qs_12 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (1.0f - 2.0f * (bitcast<f32>(((signs_byte_4 >> 4u) & 1u) | 0x4b000000u) - 8388608.0f)));
+    let w29 = d_3 * ((bitcast<f32>((((qs_12 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (1.0f - 2.0f * (bitcast<f32>(((signs_byte_4 >> 5u) & 1u) | 0x4b000000u) - 8388608.0f)));
+    let w30 = d_3 * ((bitcast<f32>((((qs_12 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (1.0f - 2.0f * (bitcast<f32>(((signs_byte_4 >> 6u) & 1u) | 0x4b000000u) - 8388608.0f)));
+    let w31 = d_3 * ((bitcast<f32>(((qs_12 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (1.0f - 2.0f * (bitcast<f32>((signs_byte_4 >> 7u) | 0x4b000000u) - 8388608.0f)));
     return Strip(
         Quad(w0, w1, w2, w3),
         Quad(w4, w5, w6, w7),

@@ -69,17 +69,21 @@ const WORKGROUP = 128u;
 const WEIGHTS = 256u; // in one unit of decoding
 const STRIPS = 16u; // in one unit, each decoded by one invocation
 
+fn blocks_at(word: u32) -> u32 {
+    return blocks[word];
+}
+
 fn blocks_u8_a1(byte: u32) -> u32 {
-    return (blocks[byte >> 2u] >> ((byte & 3u) * 8u)) & 0xffu;
+    return (blocks_at(byte >> 2u) >> ((byte & 3u) * 8u)) & 0xffu;
 }
 
 fn blocks_u16_a2(byte: u32) -> u32 {
-    return (blocks[byte >> 2u] >> ((byte & 2u) * 8u)) & 0xffffu;
+    return (blocks_at(byte >> 2u) >> ((byte & 2u) * 8u)) & 0xffffu;
 }
 
 fn blocks_u32_a2(byte: u32) -> u32 {
-    let low = blocks[byte >> 2u];
-    let high = blocks[(byte >> 2u) + 1u];
+    let low = blocks_at(byte >> 2u);
+    let high = blocks_at((byte >> 2u) + 1u);
     return select(low, (low >> 16u) | (high << 16u), (byte & 2u) != 0u);
 }
 
@@ -96,6 +100,7 @@ fn f16_to_f32(half: u32) -> f32 {
 
 const grid_first = 0u; // word of the tables
 const sign__first = 1024u; // word of the tables
+
 struct Strip {
     quad_0: Quad,
     quad_1: Quad,
@@ -127,7 +132,7 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let blocks_unit = row * per_row + block;
     let blocks_base = blocks_unit * 74u;
     let d = f16_to_f32(blocks_u16_a2(blocks_base));
-    let scale = f32((blocks_u8_a1(blocks_base + (strip >> 1u) + 66u) >> ((strip & 1u) * 4u)) & 15u);
+    let scale = bitcast<f32>(((blocks_u8_a1(blocks_base + (strip >> 1u) + 66u) >> ((strip & 1u) * 4u)) & 15u) | 0x4b000000u) - 8388608.0f;
     let d_2 = d * (0.5f + scale) * 0.25f;
     let offset = strip * 4u;
     let qs_word = blocks_u32_a2(blocks_base + offset + 2u);
@@ -135,30 +140,30 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let qs_2 = tables[grid_first + qs];
     let qs_3 = (blocks_u8_a1(blocks_base + offset + 3u) >> 1u) * 2u;
     let qs_4 = tables[sign__first + qs_3];
-    let w0 = d_2 * (f32(i32(qs_2 << 24u) >> 24u) * f32(i32(qs_4 << 24u) >> 24u));
-    let w1 = d_2 * (f32(i32((qs_2 >> 8u) << 24u) >> 24u) * f32(i32((qs_4 >> 8u) << 24u) >> 24u));
-    let w2 = d_2 * (f32(i32((qs_2 >> 16u) << 24u) >> 24u) * f32(i32((qs_4 >> 16u) << 24u) >> 24u));
-    let w3 = d_2 * (f32(i32((qs_2 >> 24u) << 24u) >> 24u) * f32(i32((qs_4 >> 24u) << 24u) >> 24u));
+    let w0 = d_2 * ((bitcast<f32>(((qs_2 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bitcast<f32>(((qs_4 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f));
+    let w1 = d_2 * ((bitcast<f32>((((qs_2 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bitcast<f32>((((qs_4 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f));
+    let w2 = d_2 * ((bitcast<f32>((((qs_2 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bitcast<f32>((((qs_4 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f));
+    let w3 = d_2 * ((bitcast<f32>(((qs_2 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bitcast<f32>(((qs_4 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f));
     let qs_5 = tables[grid_first + qs + 1u];
     let qs_6 = tables[sign__first + qs_3 + 1u];
-    let w4 = d_2 * (f32(i32(qs_5 << 24u) >> 24u) * f32(i32(qs_6 << 24u) >> 24u));
-    let w5 = d_2 * (f32(i32((qs_5 >> 8u) << 24u) >> 24u) * f32(i32((qs_6 >> 8u) << 24u) >> 24u));
-    let w6 = d_2 * (f32(i32((qs_5 >> 16u) << 24u) >> 24u) * f32(i32((qs_6 >> 16u) << 24u) >> 24u));
-    let w7 = d_2 * (f32(i32((qs_5 >> 24u) << 24u) >> 24u) * f32(i32((qs_6 >> 24u) << 24u) >> 24u));
+    let w4 = d_2 * ((bitcast<f32>(((qs_5 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bitcast<f32>(((qs_6 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f));
+    let w5 = d_2 * ((bitcast<f32>((((qs_5 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bitcast<f32>((((qs_6 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f));
+    let w6 = d_2 * ((bitcast<f32>((((qs_5 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bitcast<f32>((((qs_6 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f));
+    let w7 = d_2 * ((bitcast<f32>(((qs_5 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bitcast<f32>(((qs_6 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f));
     let qs_7 = ((qs_word >> 16u) & 511u) * 2u;
     let qs_8 = tables[grid_first + qs_7];
     let qs_9 = (blocks_u8_a1(blocks_base + offset + 5u) >> 1u) * 2u;
     let qs_10 = tables[sign__first + qs_9];
-    let w8 = d_2 * (f32(i32(qs_8 << 24u) >> 24u) * f32(i32(qs_10 << 24u) >> 24u));
-    let w9 = d_2 * (f32(i32((qs_8 >> 8u) << 24u) >> 24u) * f32(i32((qs_10 >> 8u) << 24u) >> 24u));
-    let w10 = d_2 * (f32(i32((qs_8 >> 16u) << 24u) >> 24u) * f32(i32((qs_10 >> 16u) << 24u) >> 24u));
-    let w11 = d_2 * (f32(i32((qs_8 >> 24u) << 24u) >> 24u) * f32(i32((qs_10 >> 24u) << 24u) >> 24u));
+    let w8 = d_2 * ((bitcast<f32>(((qs_8 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bitcast<f32>(((qs_10 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f));
+    let w9 = d_2 * ((bitcast<f32>((((qs_8 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bitcast<f32>((((qs_10 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f));
+    let w10 = d_2 * ((bitcast<f32>((((qs_8 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bitcast<f32>((((qs_10 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f));
+    let w11 = d_2 * ((bitcast<f32>(((qs_8 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bitcast<f32>(((qs_10 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f));
     let qs_11 = tables[grid_first + qs_7 + 1u];
     let qs_12 = tables[sign__first + qs_9 + 1u];
-    let w12 = d_2 * (f32(i32(qs_11 << 24u) >> 24u) * f32(i32(qs_12 << 24u) >> 24u));
-    let w13 = d_2 * (f32(i32((qs_11 >> 8u) << 24u) >> 24u) * f32(i32((qs_12 >> 8u) << 24u) >> 24u));
-    let w14 = d_2 * (f32(i32((qs_11 >> 16u) << 24u) >> 24u) * f32(i32((qs_12 >> 16u) << 24u) >> 24u));
-    let w15 = d_2 * (f32(i32((qs_11 >> 24u) << 24u) >> 24u) * f32(i32((qs_12 >> 24u) << 24u) >> 24u));
+    let w12 = d_2 * ((bitcast<f32>(((qs_11 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bitcast<f32>(((qs_12 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f));
+    let w13 = d_2 * ((bitcast<f32>((((qs_11 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bitcast<f32>((((qs_12 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f));
+    let w14 = d_2 * ((bitcast<f32>((((qs_11 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bitcast<f32>((((qs_12 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f));
+    let w15 = d_2 * ((bitcast<f32>(((qs_11 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bitcast<f32>(((qs_12 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f));
     return Strip(
         Quad(w0, w1, w2, w3),
         Quad(w4, w5, w6, w7),

@@ -2,7 +2,7 @@
 //
 // 2-bit codes as entries of a grid of 8-vectors, signs by parity, 16 groups of 16 with 4-bit scales
 // iq2_xs_matvec_experts_f32: y[m, used, n] = the matrices [n, k] that `indices` [m, used] names times x[m, k], and an
-// epilogue; 2 rows of a matrix per workgroup, whose invocations stride over the strips of a row.
+// epilogue; 4 rows of a matrix per workgroup, whose invocations stride over the strips of a row.
 
 // 4 consecutive weights or activations.
 alias Quad = vec4<f32>;
@@ -31,8 +31,8 @@ struct Shape {
 @group(0) @binding(4) var<uniform> shape: Shape;
 @group(0) @binding(5) var<storage, read> indices: array<u32>;
 
-const ROWS = 2u;
-var<workgroup> partial: array<f32, 128>;
+const ROWS = 4u;
+var<workgroup> partial: array<f32, 256>;
 
 @group(0) @binding(6) var<storage, read> bias: array<f32>;
 
@@ -58,19 +58,23 @@ fn dot_quad(a: Quad, b: Quad) -> f32 {
 
 const WORKGROUP = 64u;
 const WEIGHTS = 256u; // in one unit of decoding
-const STRIPS = 16u; // in one unit, each decoded by one invocation
+const STRIPS = 8u; // in one unit, each decoded by one invocation
+
+fn blocks_at(word: u32) -> u32 {
+    return blocks[word];
+}
 
 fn blocks_u8_a1(byte: u32) -> u32 {
-    return (blocks[byte >> 2u] >> ((byte & 3u) * 8u)) & 0xffu;
+    return (blocks_at(byte >> 2u) >> ((byte & 3u) * 8u)) & 0xffu;
 }
 
 fn blocks_u16_a2(byte: u32) -> u32 {
-    return (blocks[byte >> 2u] >> ((byte & 2u) * 8u)) & 0xffffu;
+    return (blocks_at(byte >> 2u) >> ((byte & 2u) * 8u)) & 0xffffu;
 }
 
 fn blocks_u32_a2(byte: u32) -> u32 {
-    let low = blocks[byte >> 2u];
-    let high = blocks[(byte >> 2u) + 1u];
+    let low = blocks_at(byte >> 2u);
+    let high = blocks_at((byte >> 2u) + 1u);
     return select(low, (low >> 16u) | (high << 16u), (byte & 2u) != 0u);
 }
 
@@ -87,11 +91,16 @@ fn f16_to_f32(half: u32) -> f32 {
 
 const grid_first = 0u; // word of the tables
 const sign__first = 1024u; // word of the tables
+
 struct Strip {
     quad_0: Quad,
     quad_1: Quad,
     quad_2: Quad,
     quad_3: Quad,
+    quad_4: Quad,
+    quad_5: Quad,
+    quad_6: Quad,
+    quad_7: Quad,
 }
 
 struct Places {
@@ -99,16 +108,24 @@ struct Places {
     quad_1: u32,
     quad_2: u32,
     quad_3: u32,
+    quad_4: u32,
+    quad_5: u32,
+    quad_6: u32,
+    quad_7: u32,
 }
 
 // Index in the unit of the first weight of each quad.
 fn places(strip: u32) -> Places {
-    let offset = strip * 16u;
+    let offset = strip * 32u;
     return Places(
         offset,
         offset + 4u,
         offset + 8u,
         offset + 12u,
+        offset + 16u,
+        offset + 20u,
+        offset + 24u,
+        offset + 28u,
     );
 }
 
@@ -118,43 +135,79 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let blocks_unit = row * per_row + block;
     let blocks_base = blocks_unit * 74u;
     let d = f16_to_f32(blocks_u16_a2(blocks_base));
-    let scale = f32((blocks_u8_a1(blocks_base + (strip >> 1u) + 66u) >> ((strip & 1u) * 4u)) & 15u);
+    let scales_byte = blocks_u8_a1(blocks_base + strip + 66u);
+    let scale = bitcast<f32>((scales_byte & 15u) | 0x4b000000u) - 8388608.0f;
     let d_2 = d * (0.5f + scale) * 0.25f;
-    let offset = strip * 4u;
+    let offset = strip * 8u;
     let qs_word = blocks_u32_a2(blocks_base + offset + 2u);
     let qs = (qs_word & 511u) * 2u;
     let qs_2 = tables[grid_first + qs];
     let qs_3 = (blocks_u8_a1(blocks_base + offset + 3u) >> 1u) * 2u;
     let qs_4 = tables[sign__first + qs_3];
-    let w0 = d_2 * (f32(i32(qs_2 << 24u) >> 24u) * f32(i32(qs_4 << 24u) >> 24u));
-    let w1 = d_2 * (f32(i32((qs_2 >> 8u) << 24u) >> 24u) * f32(i32((qs_4 >> 8u) << 24u) >> 24u));
-    let w2 = d_2 * (f32(i32((qs_2 >> 16u) << 24u) >> 24u) * f32(i32((qs_4 >> 16u) << 24u) >> 24u));
-    let w3 = d_2 * (f32(i32((qs_2 >> 24u) << 24u) >> 24u) * f32(i32((qs_4 >> 24u) << 24u) >> 24u));
+    let w0 = d_2 * ((bitcast<f32>(((qs_2 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bitcast<f32>(((qs_4 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f));
+    let w1 = d_2 * ((bitcast<f32>((((qs_2 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bitcast<f32>((((qs_4 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f));
+    let w2 = d_2 * ((bitcast<f32>((((qs_2 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bitcast<f32>((((qs_4 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f));
+    let w3 = d_2 * ((bitcast<f32>(((qs_2 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bitcast<f32>(((qs_4 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f));
     let qs_5 = tables[grid_first + qs + 1u];
     let qs_6 = tables[sign__first + qs_3 + 1u];
-    let w4 = d_2 * (f32(i32(qs_5 << 24u) >> 24u) * f32(i32(qs_6 << 24u) >> 24u));
-    let w5 = d_2 * (f32(i32((qs_5 >> 8u) << 24u) >> 24u) * f32(i32((qs_6 >> 8u) << 24u) >> 24u));
-    let w6 = d_2 * (f32(i32((qs_5 >> 16u) << 24u) >> 24u) * f32(i32((qs_6 >> 16u) << 24u) >> 24u));
-    let w7 = d_2 * (f32(i32((qs_5 >> 24u) << 24u) >> 24u) * f32(i32((qs_6 >> 24u) << 24u) >> 24u));
+    let w4 = d_2 * ((bitcast<f32>(((qs_5 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bitcast<f32>(((qs_6 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f));
+    let w5 = d_2 * ((bitcast<f32>((((qs_5 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bitcast<f32>((((qs_6 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f));
+    let w6 = d_2 * ((bitcast<f32>((((qs_5 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bitcast<f32>((((qs_6 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f));
+    let w7 = d_2 * ((bitcast<f32>(((qs_5 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bitcast<f32>(((qs_6 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f));
     let qs_7 = ((qs_word >> 16u) & 511u) * 2u;
     let qs_8 = tables[grid_first + qs_7];
     let qs_9 = (blocks_u8_a1(blocks_base + offset + 5u) >> 1u) * 2u;
     let qs_10 = tables[sign__first + qs_9];
-    let w8 = d_2 * (f32(i32(qs_8 << 24u) >> 24u) * f32(i32(qs_10 << 24u) >> 24u));
-    let w9 = d_2 * (f32(i32((qs_8 >> 8u) << 24u) >> 24u) * f32(i32((qs_10 >> 8u) << 24u) >> 24u));
-    let w10 = d_2 * (f32(i32((qs_8 >> 16u) << 24u) >> 24u) * f32(i32((qs_10 >> 16u) << 24u) >> 24u));
-    let w11 = d_2 * (f32(i32((qs_8 >> 24u) << 24u) >> 24u) * f32(i32((qs_10 >> 24u) << 24u) >> 24u));
+    let w8 = d_2 * ((bitcast<f32>(((qs_8 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bitcast<f32>(((qs_10 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f));
+    let w9 = d_2 * ((bitcast<f32>((((qs_8 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bitcast<f32>((((qs_10 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f));
+    let w10 = d_2 * ((bitcast<f32>((((qs_8 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bitcast<f32>((((qs_10 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f));
+    let w11 = d_2 * ((bitcast<f32>(((qs_8 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bitcast<f32>(((qs_10 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f));
     let qs_11 = tables[grid_first + qs_7 + 1u];
     let qs_12 = tables[sign__first + qs_9 + 1u];
-    let w12 = d_2 * (f32(i32(qs_11 << 24u) >> 24u) * f32(i32(qs_12 << 24u) >> 24u));
-    let w13 = d_2 * (f32(i32((qs_11 >> 8u) << 24u) >> 24u) * f32(i32((qs_12 >> 8u) << 24u) >> 24u));
-    let w14 = d_2 * (f32(i32((qs_11 >> 16u) << 24u) >> 24u) * f32(i32((qs_12 >> 16u) << 24u) >> 24u));
-    let w15 = d_2 * (f32(i32((qs_11 >> 24u) << 24u) >> 24u) * f32(i32((qs_12 >> 24u) << 24u) >> 24u));
+    let w12 = d_2 * ((bitcast<f32>(((qs_11 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bitcast<f32>(((qs_12 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f));
+    let w13 = d_2 * ((bitcast<f32>((((qs_11 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bitcast<f32>((((qs_12 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f));
+    let w14 = d_2 * ((bitcast<f32>((((qs_11 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bitcast<f32>((((qs_12 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f));
+    let w15 = d_2 * ((bitcast<f32>(((qs_11 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bitcast<f32>(((qs_12 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f));
+    let scale_2 = bitcast<f32>((scales_byte >> 4u) | 0x4b000000u) - 8388608.0f;
+    let d_3 = d * (0.5f + scale_2) * 0.25f;
+    let qs_word_2 = blocks_u32_a2(blocks_base + offset + 6u);
+    let qs_13 = (qs_word_2 & 511u) * 2u;
+    let qs_14 = tables[grid_first + qs_13];
+    let qs_15 = (blocks_u8_a1(blocks_base + offset + 7u) >> 1u) * 2u;
+    let qs_16 = tables[sign__first + qs_15];
+    let w16 = d_3 * ((bitcast<f32>(((qs_14 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bitcast<f32>(((qs_16 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f));
+    let w17 = d_3 * ((bitcast<f32>((((qs_14 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bitcast<f32>((((qs_16 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f));
+    let w18 = d_3 * ((bitcast<f32>((((qs_14 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bitcast<f32>((((qs_16 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f));
+    let w19 = d_3 * ((bitcast<f32>(((qs_14 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bitcast<f32>(((qs_16 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f));
+    let qs_17 = tables[grid_first + qs_13 + 1u];
+    let qs_18 = tables[sign__first + qs_15 + 1u];
+    let w20 = d_3 * ((bitcast<f32>(((qs_17 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bitcast<f32>(((qs_18 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f));
+    let w21 = d_3 * ((bitcast<f32>((((qs_17 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bitcast<f32>((((qs_18 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f));
+    let w22 = d_3 * ((bitcast<f32>((((qs_17 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bitcast<f32>((((qs_18 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f));
+    let w23 = d_3 * ((bitcast<f32>(((qs_17 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bitcast<f32>(((qs_18 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f));
+    let qs_19 = ((qs_word_2 >> 16u) & 511u) * 2u;
+    let qs_20 = tables[grid_first + qs_19];
+    let qs_21 = (blocks_u8_a1(blocks_base + offset + 9u) >> 1u) * 2u;
+    let qs_22 = tables[sign__first + qs_21];
+    let w24 = d_3 * ((bitcast<f32>(((qs_20 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bitcast<f32>(((qs_22 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f));
+    let w25 = d_3 * ((bitcast<f32>((((qs_20 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bitcast<f32>((((qs_22 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f));
+    let w26 = d_3 * ((bitcast<f32>((((qs_20 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bitcast<f32>((((qs_22 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f));
+    let w27 = d_3 * ((bitcast<f32>(((qs_20 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bitcast<f32>(((qs_22 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f));
+    let qs_23 = tables[grid_first + qs_19 + 1u];
+    let qs_24 = tables[sign__first + qs_21 + 1u];
+    let w28 = d_3 * ((bitcast<f32>(((qs_23 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bitcast<f32>(((qs_24 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f));
+    let w29 = d_3 * ((bitcast<f32>((((qs_23 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bitcast<f32>((((qs_24 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f));
+    let w30 = d_3 * ((bitcast<f32>((((qs_23 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bitcast<f32>((((qs_24 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f));
+    let w31 = d_3 * ((bitcast<f32>(((qs_23 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bitcast<f32>(((qs_24 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f));
     return Strip(
         Quad(w0, w1, w2, w3),
         Quad(w4, w5, w6, w7),
         Quad(w8, w9, w10, w11),
         Quad(w12, w13, w14, w15),
+        Quad(w16, w17, w18, w19),
+        Quad(w20, w21, w22, w23),
+        Quad(w24, w25, w26, w27),
+        Quad(w28, w29, w30, w31),
     );
 }
 
@@ -193,6 +246,10 @@ fn iq2_xs_matvec_experts_f32(
     var sum_0 = 0.0;
     let row_1 = min(first + 1u, end - 1u) - shape.first;
     var sum_1 = 0.0;
+    let row_2 = min(first + 2u, end - 1u) - shape.first;
+    var sum_2 = 0.0;
+    let row_3 = min(first + 3u, end - 1u) - shape.first;
+    var sum_3 = 0.0;
     for (var t = lane; t < units * STRIPS; t += WORKGROUP) {
         let unit = t / STRIPS;
         let at = places(t % STRIPS);
@@ -200,19 +257,51 @@ fn iq2_xs_matvec_experts_f32(
         let x_1 = load_quad(x_first + unit * WEIGHTS + at.quad_1);
         let x_2 = load_quad(x_first + unit * WEIGHTS + at.quad_2);
         let x_3 = load_quad(x_first + unit * WEIGHTS + at.quad_3);
+        let x_4 = load_quad(x_first + unit * WEIGHTS + at.quad_4);
+        let x_5 = load_quad(x_first + unit * WEIGHTS + at.quad_5);
+        let x_6 = load_quad(x_first + unit * WEIGHTS + at.quad_6);
+        let x_7 = load_quad(x_first + unit * WEIGHTS + at.quad_7);
         let strip_0 = decode(row_0, unit, t % STRIPS);
         sum_0 += dot_quad(strip_0.quad_0, x_0);
         sum_0 += dot_quad(strip_0.quad_1, x_1);
         sum_0 += dot_quad(strip_0.quad_2, x_2);
         sum_0 += dot_quad(strip_0.quad_3, x_3);
+        sum_0 += dot_quad(strip_0.quad_4, x_4);
+        sum_0 += dot_quad(strip_0.quad_5, x_5);
+        sum_0 += dot_quad(strip_0.quad_6, x_6);
+        sum_0 += dot_quad(strip_0.quad_7, x_7);
         let strip_1 = decode(row_1, unit, t % STRIPS);
         sum_1 += dot_quad(strip_1.quad_0, x_0);
         sum_1 += dot_quad(strip_1.quad_1, x_1);
         sum_1 += dot_quad(strip_1.quad_2, x_2);
         sum_1 += dot_quad(strip_1.quad_3, x_3);
+        sum_1 += dot_quad(strip_1.quad_4, x_4);
+        sum_1 += dot_quad(strip_1.quad_5, x_5);
+        sum_1 += dot_quad(strip_1.quad_6, x_6);
+        sum_1 += dot_quad(strip_1.quad_7, x_7);
+        let strip_2 = decode(row_2, unit, t % STRIPS);
+        sum_2 += dot_quad(strip_2.quad_0, x_0);
+        sum_2 += dot_quad(strip_2.quad_1, x_1);
+        sum_2 += dot_quad(strip_2.quad_2, x_2);
+        sum_2 += dot_quad(strip_2.quad_3, x_3);
+        sum_2 += dot_quad(strip_2.quad_4, x_4);
+        sum_2 += dot_quad(strip_2.quad_5, x_5);
+        sum_2 += dot_quad(strip_2.quad_6, x_6);
+        sum_2 += dot_quad(strip_2.quad_7, x_7);
+        let strip_3 = decode(row_3, unit, t % STRIPS);
+        sum_3 += dot_quad(strip_3.quad_0, x_0);
+        sum_3 += dot_quad(strip_3.quad_1, x_1);
+        sum_3 += dot_quad(strip_3.quad_2, x_2);
+        sum_3 += dot_quad(strip_3.quad_3, x_3);
+        sum_3 += dot_quad(strip_3.quad_4, x_4);
+        sum_3 += dot_quad(strip_3.quad_5, x_5);
+        sum_3 += dot_quad(strip_3.quad_6, x_6);
+        sum_3 += dot_quad(strip_3.quad_7, x_7);
     }
     partial[0u * WORKGROUP + lane] = sum_0;
     partial[1u * WORKGROUP + lane] = sum_1;
+    partial[2u * WORKGROUP + lane] = sum_2;
+    partial[3u * WORKGROUP + lane] = sum_3;
     for (var half = WORKGROUP / 2u; half > 0u; half /= 2u) {
         workgroupBarrier();
         if lane < half {

@@ -37,24 +37,28 @@ const WORKGROUP = 64u;
 const WEIGHTS = 256u; // in one unit of decoding
 const STRIPS = 8u; // in one unit, each decoded by one invocation
 
+fn blocks_at(word: u32) -> u32 {
+    return blocks[word];
+}
+
 fn blocks_u8_a1(byte: u32) -> u32 {
-    return (blocks[byte >> 2u] >> ((byte & 3u) * 8u)) & 0xffu;
+    return (blocks_at(byte >> 2u) >> ((byte & 3u) * 8u)) & 0xffu;
 }
 
 fn blocks_u16_a1(byte: u32) -> u32 {
-    let low = blocks[byte >> 2u];
-    let high = blocks[(byte >> 2u) + 1u];
+    let low = blocks_at(byte >> 2u);
+    let high = blocks_at((byte >> 2u) + 1u);
     let shift = (byte & 3u) * 8u;
     return ((low >> shift) | ((high << 1u) << (31u - shift))) & 0xffffu;
 }
 
 fn blocks_u16_a2(byte: u32) -> u32 {
-    return (blocks[byte >> 2u] >> ((byte & 2u) * 8u)) & 0xffffu;
+    return (blocks_at(byte >> 2u) >> ((byte & 2u) * 8u)) & 0xffffu;
 }
 
 fn blocks_u32_a2(byte: u32) -> u32 {
-    let low = blocks[byte >> 2u];
-    let high = blocks[(byte >> 2u) + 1u];
+    let low = blocks_at(byte >> 2u);
+    let high = blocks_at((byte >> 2u) + 1u);
     return select(low, (low >> 16u) | (high << 16u), (byte & 2u) != 0u);
 }
 
@@ -71,6 +75,7 @@ fn f16_to_f32(half: u32) -> f32 {
 
 const grid_first = 0u; // word of the tables
 const sign__first = 512u; // word of the tables
+
 struct Strip {
     quad_0: Quad,
     quad_1: Quad,
@@ -115,7 +120,7 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let blocks_base = blocks_unit * 66u;
     let d = f16_to_f32(blocks_u16_a2(blocks_base));
     let offset = strip * 8u;
-    let scale = f32(blocks_u8_a1(blocks_base + offset + 9u) >> 4u);
+    let scale = bitcast<f32>((blocks_u8_a1(blocks_base + offset + 9u) >> 4u) | 0x4b000000u) - 8388608.0f;
     let d_2 = d * (0.5f + scale) * 0.25f;
     let qs_word = blocks_u32_a2(blocks_base + offset + 2u);
     let qs = (qs_word & 255u) * 2u;
@@ -123,58 +128,58 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let offset_2 = offset + 6u;
     let qs_3 = (blocks_u8_a1(blocks_base + offset_2) & 127u) * 2u;
     let qs_4 = tables[sign__first + qs_3];
-    let w0 = d_2 * (f32(i32(qs_2 << 24u) >> 24u) * f32(i32(qs_4 << 24u) >> 24u));
-    let w1 = d_2 * (f32(i32((qs_2 >> 8u) << 24u) >> 24u) * f32(i32((qs_4 >> 8u) << 24u) >> 24u));
-    let w2 = d_2 * (f32(i32((qs_2 >> 16u) << 24u) >> 24u) * f32(i32((qs_4 >> 16u) << 24u) >> 24u));
-    let w3 = d_2 * (f32(i32((qs_2 >> 24u) << 24u) >> 24u) * f32(i32((qs_4 >> 24u) << 24u) >> 24u));
+    let w0 = d_2 * ((bitcast<f32>(((qs_2 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bitcast<f32>(((qs_4 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f));
+    let w1 = d_2 * ((bitcast<f32>((((qs_2 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bitcast<f32>((((qs_4 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f));
+    let w2 = d_2 * ((bitcast<f32>((((qs_2 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bitcast<f32>((((qs_4 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f));
+    let w3 = d_2 * ((bitcast<f32>(((qs_2 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bitcast<f32>(((qs_4 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f));
     let qs_5 = tables[grid_first + qs + 1u];
     let qs_6 = tables[sign__first + qs_3 + 1u];
-    let w4 = d_2 * (f32(i32(qs_5 << 24u) >> 24u) * f32(i32(qs_6 << 24u) >> 24u));
-    let w5 = d_2 * (f32(i32((qs_5 >> 8u) << 24u) >> 24u) * f32(i32((qs_6 >> 8u) << 24u) >> 24u));
-    let w6 = d_2 * (f32(i32((qs_5 >> 16u) << 24u) >> 24u) * f32(i32((qs_6 >> 16u) << 24u) >> 24u));
-    let w7 = d_2 * (f32(i32((qs_5 >> 24u) << 24u) >> 24u) * f32(i32((qs_6 >> 24u) << 24u) >> 24u));
+    let w4 = d_2 * ((bitcast<f32>(((qs_5 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bitcast<f32>(((qs_6 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f));
+    let w5 = d_2 * ((bitcast<f32>((((qs_5 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bitcast<f32>((((qs_6 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f));
+    let w6 = d_2 * ((bitcast<f32>((((qs_5 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bitcast<f32>((((qs_6 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f));
+    let w7 = d_2 * ((bitcast<f32>(((qs_5 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bitcast<f32>(((qs_6 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f));
     let qs_7 = ((qs_word >> 8u) & 255u) * 2u;
     let qs_8 = tables[grid_first + qs_7];
     let qs_9 = ((blocks_u16_a2(blocks_base + offset_2) >> 7u) & 127u) * 2u;
     let qs_10 = tables[sign__first + qs_9];
-    let w8 = d_2 * (f32(i32(qs_8 << 24u) >> 24u) * f32(i32(qs_10 << 24u) >> 24u));
-    let w9 = d_2 * (f32(i32((qs_8 >> 8u) << 24u) >> 24u) * f32(i32((qs_10 >> 8u) << 24u) >> 24u));
-    let w10 = d_2 * (f32(i32((qs_8 >> 16u) << 24u) >> 24u) * f32(i32((qs_10 >> 16u) << 24u) >> 24u));
-    let w11 = d_2 * (f32(i32((qs_8 >> 24u) << 24u) >> 24u) * f32(i32((qs_10 >> 24u) << 24u) >> 24u));
+    let w8 = d_2 * ((bitcast<f32>(((qs_8 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bitcast<f32>(((qs_10 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f));
+    let w9 = d_2 * ((bitcast<f32>((((qs_8 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bitcast<f32>((((qs_10 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f));
+    let w10 = d_2 * ((bitcast<f32>((((qs_8 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bitcast<f32>((((qs_10 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f));
+    let w11 = d_2 * ((bitcast<f32>(((qs_8 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bitcast<f32>(((qs_10 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f));
     let qs_11 = tables[grid_first + qs_7 + 1u];
     let qs_12 = tables[sign__first + qs_9 + 1u];
-    let w12 = d_2 * (f32(i32(qs_11 << 24u) >> 24u) * f32(i32(qs_12 << 24u) >> 24u));
-    let w13 = d_2 * (f32(i32((qs_11 >> 8u) << 24u) >> 24u) * f32(i32((qs_12 >> 8u) << 24u) >> 24u));
-    let w14 = d_2 * (f32(i32((qs_11 >> 16u) << 24u) >> 24u) * f32(i32((qs_12 >> 16u) << 24u) >> 24u));
-    let w15 = d_2 * (f32(i32((qs_11 >> 24u) << 24u) >> 24u) * f32(i32((qs_12 >> 24u) << 24u) >> 24u));
+    let w12 = d_2 * ((bitcast<f32>(((qs_11 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bitcast<f32>(((qs_12 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f));
+    let w13 = d_2 * ((bitcast<f32>((((qs_11 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bitcast<f32>((((qs_12 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f));
+    let w14 = d_2 * ((bitcast<f32>((((qs_11 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bitcast<f32>((((qs_12 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f));
+    let w15 = d_2 * ((bitcast<f32>(((qs_11 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bitcast<f32>(((qs_12 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f));
     let qs_13 = ((qs_word >> 16u) & 255u) * 2u;
     let qs_14 = tables[grid_first + qs_13];
     let qs_15 = ((blocks_u16_a1(blocks_base + offset + 7u) >> 6u) & 127u) * 2u;
     let qs_16 = tables[sign__first + qs_15];
-    let w16 = d_2 * (f32(i32(qs_14 << 24u) >> 24u) * f32(i32(qs_16 << 24u) >> 24u));
-    let w17 = d_2 * (f32(i32((qs_14 >> 8u) << 24u) >> 24u) * f32(i32((qs_16 >> 8u) << 24u) >> 24u));
-    let w18 = d_2 * (f32(i32((qs_14 >> 16u) << 24u) >> 24u) * f32(i32((qs_16 >> 16u) << 24u) >> 24u));
-    let w19 = d_2 * (f32(i32((qs_14 >> 24u) << 24u) >> 24u) * f32(i32((qs_16 >> 24u) << 24u) >> 24u));
+    let w16 = d_2 * ((bitcast<f32>(((qs_14 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bitcast<f32>(((qs_16 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f));
+    let w17 = d_2 * ((bitcast<f32>((((qs_14 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bitcast<f32>((((qs_16 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f));
+    let w18 = d_2 * ((bitcast<f32>((((qs_14 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bitcast<f32>((((qs_16 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f));
+    let w19 = d_2 * ((bitcast<f32>(((qs_14 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bitcast<f32>(((qs_16 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f));
     let qs_17 = tables[grid_first + qs_13 + 1u];
     let qs_18 = tables[sign__first + qs_15 + 1u];
-    let w20 = d_2 * (f32(i32(qs_17 << 24u) >> 24u) * f32(i32(qs_18 << 24u) >> 24u));
-    let w21 = d_2 * (f32(i32((qs_17 >> 8u) << 24u) >> 24u) * f32(i32((qs_18 >> 8u) << 24u) >> 24u));
-    let w22 = d_2 * (f32(i32((qs_17 >> 16u) << 24u) >> 24u) * f32(i32((qs_18 >> 16u) << 24u) >> 24u));
-    let w23 = d_2 * (f32(i32((qs_17 >> 24u) << 24u) >> 24u) * f32(i32((qs_18 >> 24u) << 24u) >> 24u));
+    let w20 = d_2 * ((bitcast<f32>(((qs_17 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bitcast<f32>(((qs_18 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f));
+    let w21 = d_2 * ((bitcast<f32>((((qs_17 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bitcast<f32>((((qs_18 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f));
+    let w22 = d_2 * ((bitcast<f32>((((qs_17 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bitcast<f32>((((qs_18 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f));
+    let w23 = d_2 * ((bitcast<f32>(((qs_17 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bitcast<f32>(((qs_18 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f));
     let qs_19 = (qs_word >> 24u) * 2u;
     let qs_20 = tables[grid_first + qs_19];
     let qs_21 = ((blocks_u16_a2(blocks_base + offset + 8u) >> 5u) & 127u) * 2u;
     let qs_22 = tables[sign__first + qs_21];
-    let w24 = d_2 * (f32(i32(qs_20 << 24u) >> 24u) * f32(i32(qs_22 << 24u) >> 24u));
-    let w25 = d_2 * (f32(i32((qs_20 >> 8u) << 24u) >> 24u) * f32(i32((qs_22 >> 8u) << 24u) >> 24u));
-    let w26 = d_2 * (f32(i32((qs_20 >> 16u) << 24u) >> 24u) * f32(i32((qs_22 >> 16u) << 24u) >> 24u));
-    let w27 = d_2 * (f32(i32((qs_20 >> 24u) << 24u) >> 24u) * f32(i32((qs_22 >> 24u) << 24u) >> 24u));
+    let w24 = d_2 * ((bitcast<f32>(((qs_20 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bitcast<f32>(((qs_22 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f));
+    let w25 = d_2 * ((bitcast<f32>((((qs_20 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bitcast<f32>((((qs_22 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f));
+    let w26 = d_2 * ((bitcast<f32>((((qs_20 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bitcast<f32>((((qs_22 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f));
+    let w27 = d_2 * ((bitcast<f32>(((qs_20 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bitcast<f32>(((qs_22 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f));
     let qs_23 = tables[grid_first + qs_19 + 1u];
     let qs_24 = tables[sign__first + qs_21 + 1u];
-    let w28 = d_2 * (f32(i32(qs_23 << 24u) >> 24u) * f32(i32(qs_24 << 24u) >> 24u));
-    let w29 = d_2 * (f32(i32((qs_23 >> 8u) << 24u) >> 24u) * f32(i32((qs_24 >> 8u) << 24u) >> 24u));
-    let w30 = d_2 * (f32(i32((qs_23 >> 16u) << 24u) >> 24u) * f32(i32((qs_24 >> 16u) << 24u) >> 24u));
-    let w31 = d_2 * (f32(i32((qs_23 >> 24u) << 24u) >> 24u) * f32(i32((qs_24 >> 24u) << 24u) >> 24u));
+    let w28 = d_2 * ((bitcast<f32>(((qs_23 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bitcast<f32>(((qs_24 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f));
+    let w29 = d_2 * ((bitcast<f32>((((qs_23 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bitcast<f32>((((qs_24 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f));
+    let w30 = d_2 * ((bitcast<f32>((((qs_23 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bitcast<f32>((((qs_24 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f));
+    let w31 = d_2 * ((bitcast<f32>(((qs_23 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bitcast<f32>(((qs_24 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f));
     return Strip(
         Quad(w0, w1, w2, w3),
         Quad(w4, w5, w6, w7),

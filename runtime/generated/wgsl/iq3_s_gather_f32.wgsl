@@ -37,17 +37,21 @@ const WORKGROUP = 64u;
 const WEIGHTS = 256u; // in one unit of decoding
 const STRIPS = 16u; // in one unit, each decoded by one invocation
 
+fn blocks_at(word: u32) -> u32 {
+    return blocks[word];
+}
+
 fn blocks_u8_a1(byte: u32) -> u32 {
-    return (blocks[byte >> 2u] >> ((byte & 3u) * 8u)) & 0xffu;
+    return (blocks_at(byte >> 2u) >> ((byte & 3u) * 8u)) & 0xffu;
 }
 
 fn blocks_u16_a2(byte: u32) -> u32 {
-    return (blocks[byte >> 2u] >> ((byte & 2u) * 8u)) & 0xffffu;
+    return (blocks_at(byte >> 2u) >> ((byte & 2u) * 8u)) & 0xffffu;
 }
 
 fn blocks_u32_a2(byte: u32) -> u32 {
-    let low = blocks[byte >> 2u];
-    let high = blocks[(byte >> 2u) + 1u];
+    let low = blocks_at(byte >> 2u);
+    let high = blocks_at((byte >> 2u) + 1u);
     return select(low, (low >> 16u) | (high << 16u), (byte & 2u) != 0u);
 }
 
@@ -63,6 +67,7 @@ fn f16_to_f32(half: u32) -> f32 {
 }
 
 const grid_first = 0u; // word of the tables
+
 struct Strip {
     quad_0: Quad,
     quad_1: Quad,
@@ -95,7 +100,7 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let blocks_base = blocks_unit * 110u;
     let d = f16_to_f32(blocks_u16_a2(blocks_base));
     let offset = strip >> 1u;
-    let scale = f32((blocks_u8_a1(blocks_base + (strip >> 2u) + 106u) >> ((offset & 1u) * 4u)) & 15u);
+    let scale = bitcast<f32>(((blocks_u8_a1(blocks_base + (strip >> 2u) + 106u) >> ((offset & 1u) * 4u)) & 15u) | 0x4b000000u) - 8388608.0f;
     let d_scale = d * (1.0f + 2.0f * scale);
     let qs_word = blocks_u32_a2(blocks_base + strip * 4u + 2u);
     let shift = (strip & 1u) * 4u;
@@ -103,26 +108,26 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let qs = tables[grid_first + ((qs_word & 255u) | (((qh_byte >> shift) & 1u) << 8u))];
     let offset_2 = strip * 2u;
     let signs_byte = blocks_u8_a1(blocks_base + offset_2 + 74u);
-    let w0 = d_scale * (f32(i32(qs << 24u) >> 24u) * (1.0f - 2.0f * f32(signs_byte & 1u)));
-    let w1 = d_scale * (f32(i32((qs >> 8u) << 24u) >> 24u) * (1.0f - 2.0f * f32((signs_byte >> 1u) & 1u)));
-    let w2 = d_scale * (f32(i32((qs >> 16u) << 24u) >> 24u) * (1.0f - 2.0f * f32((signs_byte >> 2u) & 1u)));
-    let w3 = d_scale * (f32(i32((qs >> 24u) << 24u) >> 24u) * (1.0f - 2.0f * f32((signs_byte >> 3u) & 1u)));
+    let w0 = d_scale * ((bitcast<f32>(((qs & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (1.0f - 2.0f * (bitcast<f32>((signs_byte & 1u) | 0x4b000000u) - 8388608.0f)));
+    let w1 = d_scale * ((bitcast<f32>((((qs >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (1.0f - 2.0f * (bitcast<f32>(((signs_byte >> 1u) & 1u) | 0x4b000000u) - 8388608.0f)));
+    let w2 = d_scale * ((bitcast<f32>((((qs >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (1.0f - 2.0f * (bitcast<f32>(((signs_byte >> 2u) & 1u) | 0x4b000000u) - 8388608.0f)));
+    let w3 = d_scale * ((bitcast<f32>(((qs >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (1.0f - 2.0f * (bitcast<f32>(((signs_byte >> 3u) & 1u) | 0x4b000000u) - 8388608.0f)));
     let qs_2 = tables[grid_first + (((qs_word >> 8u) & 255u) | (((qh_byte >> (shift + 1u)) & 1u) << 8u))];
-    let w4 = d_scale * (f32(i32(qs_2 << 24u) >> 24u) * (1.0f - 2.0f * f32((signs_byte >> 4u) & 1u)));
-    let w5 = d_scale * (f32(i32((qs_2 >> 8u) << 24u) >> 24u) * (1.0f - 2.0f * f32((signs_byte >> 5u) & 1u)));
-    let w6 = d_scale * (f32(i32((qs_2 >> 16u) << 24u) >> 24u) * (1.0f - 2.0f * f32((signs_byte >> 6u) & 1u)));
-    let w7 = d_scale * (f32(i32((qs_2 >> 24u) << 24u) >> 24u) * (1.0f - 2.0f * f32(signs_byte >> 7u)));
+    let w4 = d_scale * ((bitcast<f32>(((qs_2 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (1.0f - 2.0f * (bitcast<f32>(((signs_byte >> 4u) & 1u) | 0x4b000000u) - 8388608.0f)));
+    let w5 = d_scale * ((bitcast<f32>((((qs_2 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (1.0f - 2.0f * (bitcast<f32>(((signs_byte >> 5u) & 1u) | 0x4b000000u) - 8388608.0f)));
+    let w6 = d_scale * ((bitcast<f32>((((qs_2 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (1.0f - 2.0f * (bitcast<f32>(((signs_byte >> 6u) & 1u) | 0x4b000000u) - 8388608.0f)));
+    let w7 = d_scale * ((bitcast<f32>(((qs_2 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (1.0f - 2.0f * (bitcast<f32>((signs_byte >> 7u) | 0x4b000000u) - 8388608.0f)));
     let qs_3 = tables[grid_first + (((qs_word >> 16u) & 255u) | (((qh_byte >> (shift + 2u)) & 1u) << 8u))];
     let signs_byte_2 = blocks_u8_a1(blocks_base + offset_2 + 75u);
-    let w8 = d_scale * (f32(i32(qs_3 << 24u) >> 24u) * (1.0f - 2.0f * f32(signs_byte_2 & 1u)));
-    let w9 = d_scale * (f32(i32((qs_3 >> 8u) << 24u) >> 24u) * (1.0f - 2.0f * f32((signs_byte_2 >> 1u) & 1u)));
-    let w10 = d_scale * (f32(i32((qs_3 >> 16u) << 24u) >> 24u) * (1.0f - 2.0f * f32((signs_byte_2 >> 2u) & 1u)));
-    let w11 = d_scale * (f32(i32((qs_3 >> 24u) << 24u) >> 24u) * (1.0f - 2.0f * f32((signs_byte_2 >> 3u) & 1u)));
+    let w8 = d_scale * ((bitcast<f32>(((qs_3 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (1.0f - 2.0f * (bitcast<f32>((signs_byte_2 & 1u) | 0x4b000000u) - 8388608.0f)));
+    let w9 = d_scale * ((bitcast<f32>((((qs_3 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (1.0f - 2.0f * (bitcast<f32>(((signs_byte_2 >> 1u) & 1u) | 0x4b000000u) - 8388608.0f)));
+    let w10 = d_scale * ((bitcast<f32>((((qs_3 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (1.0f - 2.0f * (bitcast<f32>(((signs_byte_2 >> 2u) & 1u) | 0x4b000000u) - 8388608.0f)));
+    let w11 = d_scale * ((bitcast<f32>(((qs_3 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (1.0f - 2.0f * (bitcast<f32>(((signs_byte_2 >> 3u) & 1u) | 0x4b000000u) - 8388608.0f)));
     let qs_4 = tables[grid_first + ((qs_word >> 24u) | (((qh_byte >> (shift + 3u)) & 1u) << 8u))];
-    let w12 = d_scale * (f32(i32(qs_4 << 24u) >> 24u) * (1.0f - 2.0f * f32((signs_byte_2 >> 4u) & 1u)));
-    let w13 = d_scale * (f32(i32((qs_4 >> 8u) << 24u) >> 24u) * (1.0f - 2.0f * f32((signs_byte_2 >> 5u) & 1u)));
-    let w14 = d_scale * (f32(i32((qs_4 >> 16u) << 24u) >> 24u) * (1.0f - 2.0f * f32((signs_byte_2 >> 6u) & 1u)));
-    let w15 = d_scale * (f32(i32((qs_4 >> 24u) << 24u) >> 24u) * (1.0f - 2.0f * f32(signs_byte_2 >> 7u)));
+    let w12 = d_scale * ((bitcast<f32>(((qs_4 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (1.0f - 2.0f * (bitcast<f32>(((signs_byte_2 >> 4u) & 1u) | 0x4b000000u) - 8388608.0f)));
+    let w13 = d_scale * ((bitcast<f32>((((qs_4 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (1.0f - 2.0f * (bitcast<f32>(((signs_byte_2 >> 5u) & 1u) | 0x4b000000u) - 8388608.0f)));
+    let w14 = d_scale * ((bitcast<f32>((((qs_4 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (1.0f - 2.0f * (bitcast<f32>(((signs_byte_2 >> 6u) & 1u) | 0x4b000000u) - 8388608.0f)));
+    let w15 = d_scale * ((bitcast<f32>(((qs_4 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (1.0f - 2.0f * (bitcast<f32>((signs_byte_2 >> 7u) | 0x4b000000u) - 8388608.0f)));
     return Strip(
         Quad(w0, w1, w2, w3),
         Quad(w4, w5, w6, w7),

@@ -29,27 +29,16 @@ struct Shape {
 @group(0) @binding(3) var<uniform> shape: Shape;
 @group(0) @binding(4) var<storage, read> indices: array<u32>;
 
-// Rounds to nearest even, in integer operations: a hardware conversion may round otherwise.
+// Rounds to nearest even by integer operations, and by an addition where the result is subnormal: a
+// hardware conversion may round otherwise.
 fn f32_to_f16(value: f32) -> u32 {
     let bits = bitcast<u32>(value);
-    let sign = (bits >> 16u) & 0x8000u;
     let magnitude = bits & 0x7fffffffu;
-    if magnitude > 0x7f800000u {
-        return sign | 0x7e00u; // NaN
-    }
-    if magnitude >= 0x477ff000u {
-        return sign | 0x7c00u; // rounds to infinity
-    }
-    if magnitude < 0x38800000u {
-        // Subnormal: the significand, shifted to units of 2^-24; below half a unit it is 0.
-        let shift = min(126u - (magnitude >> 23u), 31u);
-        let significand = (magnitude & 0x7fffffu) | 0x800000u;
-        let rest = significand & ((1u << shift) - 1u);
-        let half = 1u << (shift - 1u);
-        let down = significand >> shift;
-        return sign | (down + u32(rest > half || (rest == half && (down & 1u) == 1u)));
-    }
-    return sign | ((magnitude - 0x38000000u + 0xfffu + ((magnitude >> 13u) & 1u)) >> 13u);
+    // The last bit of 0.5 stands for 2^-24, as that of a subnormal binary16 does.
+    let subnormal = bitcast<u32>(bitcast<f32>(magnitude) + 0.5f) - 0x3f000000u;
+    let normal = (magnitude - 0x38000000u + 0xfffu + ((magnitude >> 13u) & 1u)) >> 13u;
+    let finite = select(min(normal, 0x7c00u), subnormal, magnitude < 0x38800000u);
+    return ((bits >> 16u) & 0x8000u) | select(finite, 0x7e00u, magnitude > 0x7f800000u);
 }
 fn store_quad(index: u32, quad: Quad) {
     let low = f32_to_f16(quad.x) | (f32_to_f16(quad.y) << 16u);
@@ -61,24 +50,28 @@ const WORKGROUP = 64u;
 const WEIGHTS = 256u; // in one unit of decoding
 const STRIPS = 16u; // in one unit, each decoded by one invocation
 
+fn blocks_at(word: u32) -> u32 {
+    return blocks[word];
+}
+
 fn blocks_u8_a1(byte: u32) -> u32 {
-    return (blocks[byte >> 2u] >> ((byte & 3u) * 8u)) & 0xffu;
+    return (blocks_at(byte >> 2u) >> ((byte & 3u) * 8u)) & 0xffu;
 }
 
 fn blocks_u16_a1(byte: u32) -> u32 {
-    let low = blocks[byte >> 2u];
-    let high = blocks[(byte >> 2u) + 1u];
+    let low = blocks_at(byte >> 2u);
+    let high = blocks_at((byte >> 2u) + 1u);
     let shift = (byte & 3u) * 8u;
     return ((low >> shift) | ((high << 1u) << (31u - shift))) & 0xffffu;
 }
 
 fn blocks_u16_a2(byte: u32) -> u32 {
-    return (blocks[byte >> 2u] >> ((byte & 2u) * 8u)) & 0xffffu;
+    return (blocks_at(byte >> 2u) >> ((byte & 2u) * 8u)) & 0xffffu;
 }
 
 fn blocks_u32_a2(byte: u32) -> u32 {
-    let low = blocks[byte >> 2u];
-    let high = blocks[(byte >> 2u) + 1u];
+    let low = blocks_at(byte >> 2u);
+    let high = blocks_at((byte >> 2u) + 1u);
     return select(low, (low >> 16u) | (high << 16u), (byte & 2u) != 0u);
 }
 
@@ -95,6 +88,7 @@ fn f16_to_f32(half: u32) -> f32 {
 
 const grid_first = 0u; // word of the tables
 const sign__first = 256u; // word of the tables
+
 struct Strip {
     quad_0: Quad,
     quad_1: Quad,
@@ -127,36 +121,36 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let blocks_base = blocks_unit * 98u;
     let d = f16_to_f32(blocks_u16_a2(blocks_base));
     let offset = (strip >> 1u) * 4u;
-    let scale = f32(blocks_u8_a1(blocks_base + offset + 69u) >> 4u);
+    let scale = bitcast<f32>((blocks_u8_a1(blocks_base + offset + 69u) >> 4u) | 0x4b000000u) - 8388608.0f;
     let d_2 = d * (0.5f + scale) * 0.5f;
     let qs_word = blocks_u32_a2(blocks_base + strip * 4u + 2u);
     let qs = tables[grid_first + (qs_word & 255u)];
     let offset_2 = strip & 1u;
     let signs = ((blocks_u16_a1(blocks_base + offset_2 + offset + 66u) >> (offset_2 * 6u)) & 127u) * 2u;
     let signs_2 = tables[sign__first + signs];
-    let w0 = d_2 * (f32(i32(qs << 24u) >> 24u) * f32(i32(signs_2 << 24u) >> 24u));
-    let w1 = d_2 * (f32(i32((qs >> 8u) << 24u) >> 24u) * f32(i32((signs_2 >> 8u) << 24u) >> 24u));
-    let w2 = d_2 * (f32(i32((qs >> 16u) << 24u) >> 24u) * f32(i32((signs_2 >> 16u) << 24u) >> 24u));
-    let w3 = d_2 * (f32(i32((qs >> 24u) << 24u) >> 24u) * f32(i32((signs_2 >> 24u) << 24u) >> 24u));
+    let w0 = d_2 * ((bitcast<f32>(((qs & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bitcast<f32>(((signs_2 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f));
+    let w1 = d_2 * ((bitcast<f32>((((qs >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bitcast<f32>((((signs_2 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f));
+    let w2 = d_2 * ((bitcast<f32>((((qs >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bitcast<f32>((((signs_2 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f));
+    let w3 = d_2 * ((bitcast<f32>(((qs >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bitcast<f32>(((signs_2 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f));
     let qs_2 = tables[grid_first + ((qs_word >> 8u) & 255u)];
     let signs_3 = tables[sign__first + signs + 1u];
-    let w4 = d_2 * (f32(i32(qs_2 << 24u) >> 24u) * f32(i32(signs_3 << 24u) >> 24u));
-    let w5 = d_2 * (f32(i32((qs_2 >> 8u) << 24u) >> 24u) * f32(i32((signs_3 >> 8u) << 24u) >> 24u));
-    let w6 = d_2 * (f32(i32((qs_2 >> 16u) << 24u) >> 24u) * f32(i32((signs_3 >> 16u) << 24u) >> 24u));
-    let w7 = d_2 * (f32(i32((qs_2 >> 24u) << 24u) >> 24u) * f32(i32((signs_3 >> 24u) << 24u) >> 24u));
+    let w4 = d_2 * ((bitcast<f32>(((qs_2 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bitcast<f32>(((signs_3 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f));
+    let w5 = d_2 * ((bitcast<f32>((((qs_2 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bitcast<f32>((((signs_3 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f));
+    let w6 = d_2 * ((bitcast<f32>((((qs_2 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bitcast<f32>((((signs_3 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f));
+    let w7 = d_2 * ((bitcast<f32>(((qs_2 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bitcast<f32>(((signs_3 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f));
     let qs_3 = tables[grid_first + ((qs_word >> 16u) & 255u)];
     let signs_4 = ((blocks_u16_a2(blocks_base + strip * 2u + 66u) >> (7u - offset_2 * 2u)) & 127u) * 2u;
     let signs_5 = tables[sign__first + signs_4];
-    let w8 = d_2 * (f32(i32(qs_3 << 24u) >> 24u) * f32(i32(signs_5 << 24u) >> 24u));
-    let w9 = d_2 * (f32(i32((qs_3 >> 8u) << 24u) >> 24u) * f32(i32((signs_5 >> 8u) << 24u) >> 24u));
-    let w10 = d_2 * (f32(i32((qs_3 >> 16u) << 24u) >> 24u) * f32(i32((signs_5 >> 16u) << 24u) >> 24u));
-    let w11 = d_2 * (f32(i32((qs_3 >> 24u) << 24u) >> 24u) * f32(i32((signs_5 >> 24u) << 24u) >> 24u));
+    let w8 = d_2 * ((bitcast<f32>(((qs_3 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bitcast<f32>(((signs_5 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f));
+    let w9 = d_2 * ((bitcast<f32>((((qs_3 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bitcast<f32>((((signs_5 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f));
+    let w10 = d_2 * ((bitcast<f32>((((qs_3 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bitcast<f32>((((signs_5 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f));
+    let w11 = d_2 * ((bitcast<f32>(((qs_3 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bitcast<f32>(((signs_5 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f));
     let qs_4 = tables[grid_first + (qs_word >> 24u)];
     let signs_6 = tables[sign__first + signs_4 + 1u];
-    let w12 = d_2 * (f32(i32(qs_4 << 24u) >> 24u) * f32(i32(signs_6 << 24u) >> 24u));
-    let w13 = d_2 * (f32(i32((qs_4 >> 8u) << 24u) >> 24u) * f32(i32((signs_6 >> 8u) << 24u) >> 24u));
-    let w14 = d_2 * (f32(i32((qs_4 >> 16u) << 24u) >> 24u) * f32(i32((signs_6 >> 16u) << 24u) >> 24u));
-    let w15 = d_2 * (f32(i32((qs_4 >> 24u) << 24u) >> 24u) * f32(i32((signs_6 >> 24u) << 24u) >> 24u));
+    let w12 = d_2 * ((bitcast<f32>(((qs_4 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bitcast<f32>(((signs_6 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f));
+    let w13 = d_2 * ((bitcast<f32>((((qs_4 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bitcast<f32>((((signs_6 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f));
+    let w14 = d_2 * ((bitcast<f32>((((qs_4 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bitcast<f32>((((signs_6 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f));
+    let w15 = d_2 * ((bitcast<f32>(((qs_4 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f) * (bitcast<f32>(((signs_6 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f));
     return Strip(
         Quad(w0, w1, w2, w3),
         Quad(w4, w5, w6, w7),

@@ -33,15 +33,19 @@ fn store_quad(index: u32, quad: Quad) {
 
 const WORKGROUP = 64u;
 const WEIGHTS = 32u; // in one unit of decoding
-const STRIPS = 4u; // in one unit, each decoded by one invocation
+const STRIPS = 2u; // in one unit, each decoded by one invocation
+
+fn blocks_at(word: u32) -> u32 {
+    return blocks[word];
+}
 
 fn blocks_u16_a2(byte: u32) -> u32 {
-    return (blocks[byte >> 2u] >> ((byte & 2u) * 8u)) & 0xffffu;
+    return (blocks_at(byte >> 2u) >> ((byte & 2u) * 8u)) & 0xffffu;
 }
 
 fn blocks_u32_a2(byte: u32) -> u32 {
-    let low = blocks[byte >> 2u];
-    let high = blocks[(byte >> 2u) + 1u];
+    let low = blocks_at(byte >> 2u);
+    let high = blocks_at((byte >> 2u) + 1u);
     return select(low, (low >> 16u) | (high << 16u), (byte & 2u) != 0u);
 }
 
@@ -56,62 +60,90 @@ fn f16_to_f32(half: u32) -> f32 {
     return bitcast<f32>(sign | select(finite, special, magnitude >= 0x7c00u));
 }
 
-const levels = array<i32, 16>(
-    -127,
-    -104,
-    -83,
-    -65,
-    -49,
-    -35,
-    -22,
-    -10,
-    1,
-    13,
-    25,
-    38,
-    53,
-    69,
-    89,
-    113,
+const levels_entries = array<f32, 16>(
+    -127.0f,
+    -104.0f,
+    -83.0f,
+    -65.0f,
+    -49.0f,
+    -35.0f,
+    -22.0f,
+    -10.0f,
+    1.0f,
+    13.0f,
+    25.0f,
+    38.0f,
+    53.0f,
+    69.0f,
+    89.0f,
+    113.0f,
 );
+var<workgroup> levels: array<f32, 16>;
+
+// Invocations look up different entries at once, which workgroup memory is made for.
+fn fill_tables(lane: u32) {
+    for (var i = lane; i < 16u; i += WORKGROUP) {
+        levels[i] = levels_entries[i];
+    }
+    workgroupBarrier();
+}
+
 
 struct Strip {
     quad_0: Quad,
     quad_1: Quad,
+    quad_2: Quad,
+    quad_3: Quad,
 }
 
 struct Places {
     quad_0: u32,
     quad_1: u32,
+    quad_2: u32,
+    quad_3: u32,
 }
 
 // Index in the unit of the first weight of each quad.
 fn places(strip: u32) -> Places {
-    let offset = strip * 4u;
+    let offset = strip * 8u;
     return Places(
         offset,
+        offset + 4u,
         offset + 16u,
+        offset + 20u,
     );
 }
 
 // The weights of one strip.
 fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let per_row = shape.k / WEIGHTS; // blocks
+    let offset = strip * 8u;
     let blocks_unit = row * per_row + block;
     let blocks_base = blocks_unit * 18u;
     let d = f16_to_f32(blocks_u16_a2(blocks_base));
-    let qs_word = blocks_u32_a2(blocks_base + strip * 4u + 2u);
-    let w0 = d * f32(levels[qs_word & 15u]);
-    let w1 = d * f32(levels[(qs_word >> 8u) & 15u]);
-    let w2 = d * f32(levels[(qs_word >> 16u) & 15u]);
-    let w3 = d * f32(levels[(qs_word >> 24u) & 15u]);
-    let w4 = d * f32(levels[(qs_word >> 4u) & 15u]);
-    let w5 = d * f32(levels[(qs_word >> 12u) & 15u]);
-    let w6 = d * f32(levels[(qs_word >> 20u) & 15u]);
-    let w7 = d * f32(levels[qs_word >> 28u]);
+    let qs_word = blocks_u32_a2(blocks_base + offset + 2u);
+    let w0 = d * levels[qs_word & 15u];
+    let w1 = d * levels[(qs_word >> 8u) & 15u];
+    let w2 = d * levels[(qs_word >> 16u) & 15u];
+    let w3 = d * levels[(qs_word >> 24u) & 15u];
+    let qs_word_2 = blocks_u32_a2(blocks_base + offset + 6u);
+    let w4 = d * levels[qs_word_2 & 15u];
+    let w5 = d * levels[(qs_word_2 >> 8u) & 15u];
+    let w6 = d * levels[(qs_word_2 >> 16u) & 15u];
+    let w7 = d * levels[(qs_word_2 >> 24u) & 15u];
+    let w8 = d * levels[(qs_word >> 4u) & 15u];
+    let w9 = d * levels[(qs_word >> 12u) & 15u];
+    let w10 = d * levels[(qs_word >> 20u) & 15u];
+    let w11 = d * levels[qs_word >> 28u];
+    let w12 = d * levels[(qs_word_2 >> 4u) & 15u];
+    let w13 = d * levels[(qs_word_2 >> 12u) & 15u];
+    let w14 = d * levels[(qs_word_2 >> 20u) & 15u];
+    let w15 = d * levels[qs_word_2 >> 28u];
     return Strip(
         Quad(w0, w1, w2, w3),
         Quad(w4, w5, w6, w7),
+        Quad(w8, w9, w10, w11),
+        Quad(w12, w13, w14, w15),
     );
 }
 
@@ -121,6 +153,7 @@ fn iq4_nl_dequant_f32(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
+    fill_tables(lane);
     let id = (group.y * groups.x + group.x) * WORKGROUP + lane;
     if id >= shape.stride * STRIPS {
         return;
@@ -133,4 +166,6 @@ fn iq4_nl_dequant_f32(
     let strip = decode(row, block, id % STRIPS);
     store_quad(id / STRIPS * WEIGHTS + at.quad_0, strip.quad_0);
     store_quad(id / STRIPS * WEIGHTS + at.quad_1, strip.quad_1);
+    store_quad(id / STRIPS * WEIGHTS + at.quad_2, strip.quad_2);
+    store_quad(id / STRIPS * WEIGHTS + at.quad_3, strip.quad_3);
 }

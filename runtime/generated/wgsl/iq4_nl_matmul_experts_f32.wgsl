@@ -73,13 +73,17 @@ const WORKGROUP = 128u;
 const WEIGHTS = 32u; // in one unit of decoding
 const STRIPS = 4u; // in one unit, each decoded by one invocation
 
+fn blocks_at(word: u32) -> u32 {
+    return blocks[word];
+}
+
 fn blocks_u16_a2(byte: u32) -> u32 {
-    return (blocks[byte >> 2u] >> ((byte & 2u) * 8u)) & 0xffffu;
+    return (blocks_at(byte >> 2u) >> ((byte & 2u) * 8u)) & 0xffffu;
 }
 
 fn blocks_u32_a2(byte: u32) -> u32 {
-    let low = blocks[byte >> 2u];
-    let high = blocks[(byte >> 2u) + 1u];
+    let low = blocks_at(byte >> 2u);
+    let high = blocks_at((byte >> 2u) + 1u);
     return select(low, (low >> 16u) | (high << 16u), (byte & 2u) != 0u);
 }
 
@@ -94,24 +98,34 @@ fn f16_to_f32(half: u32) -> f32 {
     return bitcast<f32>(sign | select(finite, special, magnitude >= 0x7c00u));
 }
 
-const levels = array<i32, 16>(
-    -127,
-    -104,
-    -83,
-    -65,
-    -49,
-    -35,
-    -22,
-    -10,
-    1,
-    13,
-    25,
-    38,
-    53,
-    69,
-    89,
-    113,
+const levels_entries = array<f32, 16>(
+    -127.0f,
+    -104.0f,
+    -83.0f,
+    -65.0f,
+    -49.0f,
+    -35.0f,
+    -22.0f,
+    -10.0f,
+    1.0f,
+    13.0f,
+    25.0f,
+    38.0f,
+    53.0f,
+    69.0f,
+    89.0f,
+    113.0f,
 );
+var<workgroup> levels: array<f32, 16>;
+
+// Invocations look up different entries at once, which workgroup memory is made for.
+fn fill_tables(lane: u32) {
+    for (var i = lane; i < 16u; i += WORKGROUP) {
+        levels[i] = levels_entries[i];
+    }
+    workgroupBarrier();
+}
+
 
 struct Strip {
     quad_0: Quad,
@@ -139,14 +153,14 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let blocks_base = blocks_unit * 18u;
     let d = f16_to_f32(blocks_u16_a2(blocks_base));
     let qs_word = blocks_u32_a2(blocks_base + strip * 4u + 2u);
-    let w0 = d * f32(levels[qs_word & 15u]);
-    let w1 = d * f32(levels[(qs_word >> 8u) & 15u]);
-    let w2 = d * f32(levels[(qs_word >> 16u) & 15u]);
-    let w3 = d * f32(levels[(qs_word >> 24u) & 15u]);
-    let w4 = d * f32(levels[(qs_word >> 4u) & 15u]);
-    let w5 = d * f32(levels[(qs_word >> 12u) & 15u]);
-    let w6 = d * f32(levels[(qs_word >> 20u) & 15u]);
-    let w7 = d * f32(levels[qs_word >> 28u]);
+    let w0 = d * levels[qs_word & 15u];
+    let w1 = d * levels[(qs_word >> 8u) & 15u];
+    let w2 = d * levels[(qs_word >> 16u) & 15u];
+    let w3 = d * levels[(qs_word >> 24u) & 15u];
+    let w4 = d * levels[(qs_word >> 4u) & 15u];
+    let w5 = d * levels[(qs_word >> 12u) & 15u];
+    let w6 = d * levels[(qs_word >> 20u) & 15u];
+    let w7 = d * levels[qs_word >> 28u];
     return Strip(
         Quad(w0, w1, w2, w3),
         Quad(w4, w5, w6, w7),
@@ -159,6 +173,7 @@ fn iq4_nl_matmul_experts_f32(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
+    fill_tables(lane);
     let id = group.y * groups.x + group.x;
     let tiles_n = (shape.stride + TILE_N - 1u) / TILE_N; // of a matrix
     let matrix = id / tiles_n;

@@ -73,8 +73,12 @@ const WORKGROUP = 128u;
 const WEIGHTS = 256u; // in one unit of decoding
 const STRIPS = 32u; // in one unit, each decoded by one invocation
 
+fn blocks_at(word: u32) -> u32 {
+    return blocks[word];
+}
+
 fn blocks_u32_a4(byte: u32) -> u32 {
-    return blocks[byte >> 2u];
+    return blocks_at(byte >> 2u);
 }
 
 // Integer operations: a hardware conversion may flush subnormals.
@@ -88,24 +92,34 @@ fn f16_to_f32(half: u32) -> f32 {
     return bitcast<f32>(sign | select(finite, special, magnitude >= 0x7c00u));
 }
 
-const levels = array<i32, 16>(
-    -127,
-    -104,
-    -83,
-    -65,
-    -49,
-    -35,
-    -22,
-    -10,
-    1,
-    13,
-    25,
-    38,
-    53,
-    69,
-    89,
-    113,
+const levels_entries = array<f32, 16>(
+    -127.0f,
+    -104.0f,
+    -83.0f,
+    -65.0f,
+    -49.0f,
+    -35.0f,
+    -22.0f,
+    -10.0f,
+    1.0f,
+    13.0f,
+    25.0f,
+    38.0f,
+    53.0f,
+    69.0f,
+    89.0f,
+    113.0f,
 );
+var<workgroup> levels: array<f32, 16>;
+
+// Invocations look up different entries at once, which workgroup memory is made for.
+fn fill_tables(lane: u32) {
+    for (var i = lane; i < 16u; i += WORKGROUP) {
+        levels[i] = levels_entries[i];
+    }
+    workgroupBarrier();
+}
+
 
 struct Strip {
     quad_0: Quad,
@@ -134,17 +148,17 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let blocks_base = blocks_unit * 136u;
     let d_word = blocks_u32_a4(blocks_base);
     let d = f16_to_f32(d_word & 65535u);
-    let scale = f32(i32(((blocks_u32_a4(blocks_base + 4u) >> (offset * 4u)) & 15u) | (((d_word >> (offset * 2u + 16u)) & 3u) << 4u)) - 32);
+    let scale = bitcast<f32>((((blocks_u32_a4(blocks_base + 4u) >> (offset * 4u)) & 15u) | (((d_word >> (offset * 2u + 16u)) & 3u) << 4u)) | 0x4b000000u) - 8388640.0f;
     let d_scale = d * scale;
     let qs_word = blocks_u32_a4(blocks_base + strip * 4u + 8u);
-    let w0 = d_scale * f32(levels[qs_word & 15u]);
-    let w1 = d_scale * f32(levels[(qs_word >> 8u) & 15u]);
-    let w2 = d_scale * f32(levels[(qs_word >> 16u) & 15u]);
-    let w3 = d_scale * f32(levels[(qs_word >> 24u) & 15u]);
-    let w4 = d_scale * f32(levels[(qs_word >> 4u) & 15u]);
-    let w5 = d_scale * f32(levels[(qs_word >> 12u) & 15u]);
-    let w6 = d_scale * f32(levels[(qs_word >> 20u) & 15u]);
-    let w7 = d_scale * f32(levels[qs_word >> 28u]);
+    let w0 = d_scale * levels[qs_word & 15u];
+    let w1 = d_scale * levels[(qs_word >> 8u) & 15u];
+    let w2 = d_scale * levels[(qs_word >> 16u) & 15u];
+    let w3 = d_scale * levels[(qs_word >> 24u) & 15u];
+    let w4 = d_scale * levels[(qs_word >> 4u) & 15u];
+    let w5 = d_scale * levels[(qs_word >> 12u) & 15u];
+    let w6 = d_scale * levels[(qs_word >> 20u) & 15u];
+    let w7 = d_scale * levels[qs_word >> 28u];
     return Strip(
         Quad(w0, w1, w2, w3),
         Quad(w4, w5, w6, w7),
@@ -157,6 +171,7 @@ fn iq4_xs_matmul_experts_f32(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
+    fill_tables(lane);
     let id = group.y * groups.x + group.x;
     let tiles_n = (shape.stride + TILE_N - 1u) / TILE_N; // of a matrix
     let matrix = id / tiles_n;

@@ -28,27 +28,16 @@ struct Shape {
 @group(0) @binding(2) var<uniform> shape: Shape;
 @group(0) @binding(3) var<storage, read> indices: array<u32>;
 
-// Rounds to nearest even, in integer operations: a hardware conversion may round otherwise.
+// Rounds to nearest even by integer operations, and by an addition where the result is subnormal: a
+// hardware conversion may round otherwise.
 fn f32_to_f16(value: f32) -> u32 {
     let bits = bitcast<u32>(value);
-    let sign = (bits >> 16u) & 0x8000u;
     let magnitude = bits & 0x7fffffffu;
-    if magnitude > 0x7f800000u {
-        return sign | 0x7e00u; // NaN
-    }
-    if magnitude >= 0x477ff000u {
-        return sign | 0x7c00u; // rounds to infinity
-    }
-    if magnitude < 0x38800000u {
-        // Subnormal: the significand, shifted to units of 2^-24; below half a unit it is 0.
-        let shift = min(126u - (magnitude >> 23u), 31u);
-        let significand = (magnitude & 0x7fffffu) | 0x800000u;
-        let rest = significand & ((1u << shift) - 1u);
-        let half = 1u << (shift - 1u);
-        let down = significand >> shift;
-        return sign | (down + u32(rest > half || (rest == half && (down & 1u) == 1u)));
-    }
-    return sign | ((magnitude - 0x38000000u + 0xfffu + ((magnitude >> 13u) & 1u)) >> 13u);
+    // The last bit of 0.5 stands for 2^-24, as that of a subnormal binary16 does.
+    let subnormal = bitcast<u32>(bitcast<f32>(magnitude) + 0.5f) - 0x3f000000u;
+    let normal = (magnitude - 0x38000000u + 0xfffu + ((magnitude >> 13u) & 1u)) >> 13u;
+    let finite = select(min(normal, 0x7c00u), subnormal, magnitude < 0x38800000u);
+    return ((bits >> 16u) & 0x8000u) | select(finite, 0x7e00u, magnitude > 0x7f800000u);
 }
 fn store_quad(index: u32, quad: Quad) {
     let low = f32_to_f16(quad.x) | (f32_to_f16(quad.y) << 16u);
@@ -60,35 +49,49 @@ const WORKGROUP = 64u;
 const WEIGHTS = 32u; // in one unit of decoding
 const STRIPS = 4u; // in one unit, each decoded by one invocation
 
+fn blocks_at(word: u32) -> u32 {
+    return blocks[word];
+}
+
 fn blocks_u8_a1(byte: u32) -> u32 {
-    return (blocks[byte >> 2u] >> ((byte & 3u) * 8u)) & 0xffu;
+    return (blocks_at(byte >> 2u) >> ((byte & 3u) * 8u)) & 0xffu;
 }
 
 fn blocks_u32_a1(byte: u32) -> u32 {
-    let low = blocks[byte >> 2u];
-    let high = blocks[(byte >> 2u) + 1u];
+    let low = blocks_at(byte >> 2u);
+    let high = blocks_at((byte >> 2u) + 1u);
     let shift = (byte & 3u) * 8u;
     return (low >> shift) | ((high << 1u) << (31u - shift));
 }
 
-const levels = array<i32, 16>(
-    0,
-    1,
-    2,
-    3,
-    4,
-    6,
-    8,
-    12,
-    0,
-    -1,
-    -2,
-    -3,
-    -4,
-    -6,
-    -8,
-    -12,
+const levels_entries = array<f32, 16>(
+    0.0f,
+    1.0f,
+    2.0f,
+    3.0f,
+    4.0f,
+    6.0f,
+    8.0f,
+    12.0f,
+    0.0f,
+    -1.0f,
+    -2.0f,
+    -3.0f,
+    -4.0f,
+    -6.0f,
+    -8.0f,
+    -12.0f,
 );
+var<workgroup> levels: array<f32, 16>;
+
+// Invocations look up different entries at once, which workgroup memory is made for.
+fn fill_tables(lane: u32) {
+    for (var i = lane; i < 16u; i += WORKGROUP) {
+        levels[i] = levels_entries[i];
+    }
+    workgroupBarrier();
+}
+
 
 struct Strip {
     quad_0: Quad,
@@ -117,14 +120,14 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let qs_word = blocks_u32_a1(blocks_base + strip * 4u + 1u);
     let e_byte = blocks_u8_a1(blocks_base);
     let scale = bitcast<f32>((0x00200000u << min(e_byte, 2u)) + ((253u - min(255u - e_byte, 253u)) << 23u));
-    let w0 = f32(levels[qs_word & 15u]) * scale;
-    let w1 = f32(levels[(qs_word >> 8u) & 15u]) * scale;
-    let w2 = f32(levels[(qs_word >> 16u) & 15u]) * scale;
-    let w3 = f32(levels[(qs_word >> 24u) & 15u]) * scale;
-    let w4 = f32(levels[(qs_word >> 4u) & 15u]) * scale;
-    let w5 = f32(levels[(qs_word >> 12u) & 15u]) * scale;
-    let w6 = f32(levels[(qs_word >> 20u) & 15u]) * scale;
-    let w7 = f32(levels[qs_word >> 28u]) * scale;
+    let w0 = levels[qs_word & 15u] * scale;
+    let w1 = levels[(qs_word >> 8u) & 15u] * scale;
+    let w2 = levels[(qs_word >> 16u) & 15u] * scale;
+    let w3 = levels[(qs_word >> 24u) & 15u] * scale;
+    let w4 = levels[(qs_word >> 4u) & 15u] * scale;
+    let w5 = levels[(qs_word >> 12u) & 15u] * scale;
+    let w6 = levels[(qs_word >> 20u) & 15u] * scale;
+    let w7 = levels[qs_word >> 28u] * scale;
     return Strip(
         Quad(w0, w1, w2, w3),
         Quad(w4, w5, w6, w7),
@@ -137,6 +140,7 @@ fn mxfp4_gather_f16(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
+    fill_tables(lane);
     let id = (group.y * groups.x + group.x) * WORKGROUP + lane;
     let units = shape.k / WEIGHTS; // in one row
     let index = id / (units * STRIPS);

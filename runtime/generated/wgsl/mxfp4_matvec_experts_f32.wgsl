@@ -2,7 +2,7 @@
 //
 // 4-bit floats of the OCP MX formats, one power of two per 32
 // mxfp4_matvec_experts_f32: y[m, used, n] = the matrices [n, k] that `indices` [m, used] names times x[m, k], and an
-// epilogue; 2 rows of a matrix per workgroup, whose invocations stride over the strips of a row.
+// epilogue; 4 rows of a matrix per workgroup, whose invocations stride over the strips of a row.
 
 // 4 consecutive weights or activations.
 alias Quad = vec4<f32>;
@@ -24,14 +24,14 @@ struct Shape {
     matrices: u32,
 }
 
-@group(0) @binding(0) var<storage, read> blocks: array<u32>;
+@group(0) @binding(0) var<storage, read> blocks: array<vec4<u32>>;
 @group(0) @binding(1) var<storage, read> x: array<Quad>;
 @group(0) @binding(2) var<storage, read_write> y: array<f32>;
 @group(0) @binding(3) var<uniform> shape: Shape;
 @group(0) @binding(4) var<storage, read> indices: array<u32>;
 
-const ROWS = 2u;
-var<workgroup> partial: array<f32, 128>;
+const ROWS = 4u;
+var<workgroup> partial: array<f32, 256>;
 
 @group(0) @binding(5) var<storage, read> bias: array<f32>;
 
@@ -57,54 +57,92 @@ fn dot_quad(a: Quad, b: Quad) -> f32 {
 
 const WORKGROUP = 64u;
 const WEIGHTS = 32u; // in one unit of decoding
-const STRIPS = 4u; // in one unit, each decoded by one invocation
+const STRIPS = 1u; // in one unit, each decoded by one invocation
+
+fn blocks_at(word: u32) -> u32 {
+    return blocks[word >> 2u][word & 3u];
+}
 
 fn blocks_u8_a1(byte: u32) -> u32 {
-    return (blocks[byte >> 2u] >> ((byte & 3u) * 8u)) & 0xffu;
+    return (blocks_at(byte >> 2u) >> ((byte & 3u) * 8u)) & 0xffu;
 }
 
-fn blocks_u32_a1(byte: u32) -> u32 {
-    let low = blocks[byte >> 2u];
-    let high = blocks[(byte >> 2u) + 1u];
-    let shift = (byte & 3u) * 8u;
-    return (low >> shift) | ((high << 1u) << (31u - shift));
+// Two aligned loads; what is wanted begins in the first one.
+fn blocks_u128_a1(byte: u32) -> vec4<u32> {
+    let low = blocks[byte >> 4u];
+    let high = blocks[(byte >> 4u) + 1u];
+    let by_eight = (byte & 8u) != 0u;
+    let first = select(low, vec4<u32>(low.zw, high.xy), by_eight);
+    let after = select(high.xy, high.zw, by_eight);
+    let by_four = (byte & 4u) != 0u;
+    let words = select(first, vec4<u32>(first.yzw, after.x), by_four);
+    let next = vec4<u32>(words.yzw, select(after.x, after.y, by_four));
+    let shift = vec4<u32>((byte & 3u) * 8u);
+    return (words >> shift) | ((next << vec4<u32>(1u)) << (vec4<u32>(31u) - shift));
 }
 
-const levels = array<i32, 16>(
-    0,
-    1,
-    2,
-    3,
-    4,
-    6,
-    8,
-    12,
-    0,
-    -1,
-    -2,
-    -3,
-    -4,
-    -6,
-    -8,
-    -12,
+const levels_entries = array<f32, 16>(
+    0.0f,
+    1.0f,
+    2.0f,
+    3.0f,
+    4.0f,
+    6.0f,
+    8.0f,
+    12.0f,
+    0.0f,
+    -1.0f,
+    -2.0f,
+    -3.0f,
+    -4.0f,
+    -6.0f,
+    -8.0f,
+    -12.0f,
 );
+var<workgroup> levels: array<f32, 16>;
+
+// Invocations look up different entries at once, which workgroup memory is made for.
+fn fill_tables(lane: u32) {
+    for (var i = lane; i < 16u; i += WORKGROUP) {
+        levels[i] = levels_entries[i];
+    }
+    workgroupBarrier();
+}
+
 
 struct Strip {
     quad_0: Quad,
     quad_1: Quad,
+    quad_2: Quad,
+    quad_3: Quad,
+    quad_4: Quad,
+    quad_5: Quad,
+    quad_6: Quad,
+    quad_7: Quad,
 }
 
 struct Places {
     quad_0: u32,
     quad_1: u32,
+    quad_2: u32,
+    quad_3: u32,
+    quad_4: u32,
+    quad_5: u32,
+    quad_6: u32,
+    quad_7: u32,
 }
 
 // Index in the unit of the first weight of each quad.
 fn places(strip: u32) -> Places {
-    let offset = strip * 4u;
     return Places(
-        offset,
-        offset + 16u,
+        0u,
+        4u,
+        8u,
+        12u,
+        16u,
+        20u,
+        24u,
+        28u,
     );
 }
 
@@ -113,20 +151,54 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let per_row = shape.k / WEIGHTS; // blocks
     let blocks_unit = row * per_row + block;
     let blocks_base = blocks_unit * 17u;
-    let qs_word = blocks_u32_a1(blocks_base + strip * 4u + 1u);
+    let qs_words = blocks_u128_a1(blocks_base + 1u);
+    let qs_word = qs_words.x;
     let e_byte = blocks_u8_a1(blocks_base);
     let scale = bitcast<f32>((0x00200000u << min(e_byte, 2u)) + ((253u - min(255u - e_byte, 253u)) << 23u));
-    let w0 = f32(levels[qs_word & 15u]) * scale;
-    let w1 = f32(levels[(qs_word >> 8u) & 15u]) * scale;
-    let w2 = f32(levels[(qs_word >> 16u) & 15u]) * scale;
-    let w3 = f32(levels[(qs_word >> 24u) & 15u]) * scale;
-    let w4 = f32(levels[(qs_word >> 4u) & 15u]) * scale;
-    let w5 = f32(levels[(qs_word >> 12u) & 15u]) * scale;
-    let w6 = f32(levels[(qs_word >> 20u) & 15u]) * scale;
-    let w7 = f32(levels[qs_word >> 28u]) * scale;
+    let w0 = levels[qs_word & 15u] * scale;
+    let w1 = levels[(qs_word >> 8u) & 15u] * scale;
+    let w2 = levels[(qs_word >> 16u) & 15u] * scale;
+    let w3 = levels[(qs_word >> 24u) & 15u] * scale;
+    let qs_word_2 = qs_words.y;
+    let w4 = levels[qs_word_2 & 15u] * scale;
+    let w5 = levels[(qs_word_2 >> 8u) & 15u] * scale;
+    let w6 = levels[(qs_word_2 >> 16u) & 15u] * scale;
+    let w7 = levels[(qs_word_2 >> 24u) & 15u] * scale;
+    let qs_word_3 = qs_words.z;
+    let w8 = levels[qs_word_3 & 15u] * scale;
+    let w9 = levels[(qs_word_3 >> 8u) & 15u] * scale;
+    let w10 = levels[(qs_word_3 >> 16u) & 15u] * scale;
+    let w11 = levels[(qs_word_3 >> 24u) & 15u] * scale;
+    let qs_word_4 = qs_words.w;
+    let w12 = levels[qs_word_4 & 15u] * scale;
+    let w13 = levels[(qs_word_4 >> 8u) & 15u] * scale;
+    let w14 = levels[(qs_word_4 >> 16u) & 15u] * scale;
+    let w15 = levels[(qs_word_4 >> 24u) & 15u] * scale;
+    let w16 = levels[(qs_word >> 4u) & 15u] * scale;
+    let w17 = levels[(qs_word >> 12u) & 15u] * scale;
+    let w18 = levels[(qs_word >> 20u) & 15u] * scale;
+    let w19 = levels[qs_word >> 28u] * scale;
+    let w20 = levels[(qs_word_2 >> 4u) & 15u] * scale;
+    let w21 = levels[(qs_word_2 >> 12u) & 15u] * scale;
+    let w22 = levels[(qs_word_2 >> 20u) & 15u] * scale;
+    let w23 = levels[qs_word_2 >> 28u] * scale;
+    let w24 = levels[(qs_word_3 >> 4u) & 15u] * scale;
+    let w25 = levels[(qs_word_3 >> 12u) & 15u] * scale;
+    let w26 = levels[(qs_word_3 >> 20u) & 15u] * scale;
+    let w27 = levels[qs_word_3 >> 28u] * scale;
+    let w28 = levels[(qs_word_4 >> 4u) & 15u] * scale;
+    let w29 = levels[(qs_word_4 >> 12u) & 15u] * scale;
+    let w30 = levels[(qs_word_4 >> 20u) & 15u] * scale;
+    let w31 = levels[qs_word_4 >> 28u] * scale;
     return Strip(
         Quad(w0, w1, w2, w3),
         Quad(w4, w5, w6, w7),
+        Quad(w8, w9, w10, w11),
+        Quad(w12, w13, w14, w15),
+        Quad(w16, w17, w18, w19),
+        Quad(w20, w21, w22, w23),
+        Quad(w24, w25, w26, w27),
+        Quad(w28, w29, w30, w31),
     );
 }
 
@@ -136,6 +208,7 @@ fn mxfp4_matvec_experts_f32(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
+    fill_tables(lane);
     let id = group.y * groups.x + group.x;
     let tiles_n = (shape.stride + ROWS - 1u) / ROWS; // of a matrix
     let output = id / tiles_n; // row of the output
@@ -165,20 +238,62 @@ fn mxfp4_matvec_experts_f32(
     var sum_0 = 0.0;
     let row_1 = min(first + 1u, end - 1u) - shape.first;
     var sum_1 = 0.0;
+    let row_2 = min(first + 2u, end - 1u) - shape.first;
+    var sum_2 = 0.0;
+    let row_3 = min(first + 3u, end - 1u) - shape.first;
+    var sum_3 = 0.0;
     for (var t = lane; t < units * STRIPS; t += WORKGROUP) {
         let unit = t / STRIPS;
         let at = places(t % STRIPS);
         let x_0 = load_quad(x_first + unit * WEIGHTS + at.quad_0);
         let x_1 = load_quad(x_first + unit * WEIGHTS + at.quad_1);
+        let x_2 = load_quad(x_first + unit * WEIGHTS + at.quad_2);
+        let x_3 = load_quad(x_first + unit * WEIGHTS + at.quad_3);
+        let x_4 = load_quad(x_first + unit * WEIGHTS + at.quad_4);
+        let x_5 = load_quad(x_first + unit * WEIGHTS + at.quad_5);
+        let x_6 = load_quad(x_first + unit * WEIGHTS + at.quad_6);
+        let x_7 = load_quad(x_first + unit * WEIGHTS + at.quad_7);
         let strip_0 = decode(row_0, unit, t % STRIPS);
         sum_0 += dot_quad(strip_0.quad_0, x_0);
         sum_0 += dot_quad(strip_0.quad_1, x_1);
+        sum_0 += dot_quad(strip_0.quad_2, x_2);
+        sum_0 += dot_quad(strip_0.quad_3, x_3);
+        sum_0 += dot_quad(strip_0.quad_4, x_4);
+        sum_0 += dot_quad(strip_0.quad_5, x_5);
+        sum_0 += dot_quad(strip_0.quad_6, x_6);
+        sum_0 += dot_quad(strip_0.quad_7, x_7);
         let strip_1 = decode(row_1, unit, t % STRIPS);
         sum_1 += dot_quad(strip_1.quad_0, x_0);
         sum_1 += dot_quad(strip_1.quad_1, x_1);
+        sum_1 += dot_quad(strip_1.quad_2, x_2);
+        sum_1 += dot_quad(strip_1.quad_3, x_3);
+        sum_1 += dot_quad(strip_1.quad_4, x_4);
+        sum_1 += dot_quad(strip_1.quad_5, x_5);
+        sum_1 += dot_quad(strip_1.quad_6, x_6);
+        sum_1 += dot_quad(strip_1.quad_7, x_7);
+        let strip_2 = decode(row_2, unit, t % STRIPS);
+        sum_2 += dot_quad(strip_2.quad_0, x_0);
+        sum_2 += dot_quad(strip_2.quad_1, x_1);
+        sum_2 += dot_quad(strip_2.quad_2, x_2);
+        sum_2 += dot_quad(strip_2.quad_3, x_3);
+        sum_2 += dot_quad(strip_2.quad_4, x_4);
+        sum_2 += dot_quad(strip_2.quad_5, x_5);
+        sum_2 += dot_quad(strip_2.quad_6, x_6);
+        sum_2 += dot_quad(strip_2.quad_7, x_7);
+        let strip_3 = decode(row_3, unit, t % STRIPS);
+        sum_3 += dot_quad(strip_3.quad_0, x_0);
+        sum_3 += dot_quad(strip_3.quad_1, x_1);
+        sum_3 += dot_quad(strip_3.quad_2, x_2);
+        sum_3 += dot_quad(strip_3.quad_3, x_3);
+        sum_3 += dot_quad(strip_3.quad_4, x_4);
+        sum_3 += dot_quad(strip_3.quad_5, x_5);
+        sum_3 += dot_quad(strip_3.quad_6, x_6);
+        sum_3 += dot_quad(strip_3.quad_7, x_7);
     }
     partial[0u * WORKGROUP + lane] = sum_0;
     partial[1u * WORKGROUP + lane] = sum_1;
+    partial[2u * WORKGROUP + lane] = sum_2;
+    partial[3u * WORKGROUP + lane] = sum_3;
     for (var half = WORKGROUP / 2u; half > 0u; half /= 2u) {
         workgroupBarrier();
         if lane < half {

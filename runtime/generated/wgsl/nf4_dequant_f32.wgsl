@@ -36,15 +36,31 @@ const WORKGROUP = 64u;
 const WEIGHTS = 8u; // in one unit of decoding
 const STRIPS = 1u; // in one unit, each decoded by one invocation
 
+fn absmax_at(word: u32) -> u32 {
+    return absmax[word];
+}
+
 fn absmax_u32_a4(byte: u32) -> u32 {
-    return absmax[byte >> 2u];
+    return absmax_at(byte >> 2u);
+}
+
+fn packed_at(word: u32) -> u32 {
+    return packed[word];
 }
 
 fn packed_u32_a4(byte: u32) -> u32 {
-    return packed[byte >> 2u];
+    return packed_at(byte >> 2u);
 }
 
-const normal_float = array<f32, 16>(
+// Sizes are powers of two nearly always, and GPUs divide by many instructions.
+fn quotient(number: u32, by: u32) -> u32 {
+    if (by & (by - 1u)) == 0u {
+        return number >> firstTrailingBit(by);
+    }
+    return number / by;
+}
+
+const normal_float_entries = array<f32, 16>(
     -1.0f,
     -0.6961928f,
     -0.52507305f,
@@ -62,6 +78,16 @@ const normal_float = array<f32, 16>(
     0.72295684f,
     1.0f,
 );
+var<workgroup> normal_float: array<f32, 16>;
+
+// Invocations look up different entries at once, which workgroup memory is made for.
+fn fill_tables(lane: u32) {
+    for (var i = lane; i < 16u; i += WORKGROUP) {
+        normal_float[i] = normal_float_entries[i];
+    }
+    workgroupBarrier();
+}
+
 
 struct Strip {
     quad_0: Quad,
@@ -87,7 +113,7 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let packed_unit = row * per_row + block;
     let packed_base = packed_unit * 4u;
     let codes_word = packed_u32_a4(packed_base);
-    let absmax_base = (packed_unit / shape.size_0) * 4u;
+    let absmax_base = quotient(packed_unit, shape.size_0) * 4u;
     let scale = bitcast<f32>(absmax_u32_a4(absmax_base));
     let w0 = normal_float[(codes_word >> 4u) & 15u] * scale;
     let w1 = normal_float[codes_word & 15u] * scale;
@@ -109,6 +135,7 @@ fn nf4_dequant_f32(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
+    fill_tables(lane);
     let id = (group.y * groups.x + group.x) * WORKGROUP + lane;
     if id >= shape.stride * STRIPS {
         return;

@@ -32,27 +32,16 @@ struct Shape {
 @group(0) @binding(6) var<uniform> shape: Shape;
 @group(0) @binding(7) var<storage, read> indices: array<u32>;
 
-// Rounds to nearest even, in integer operations: a hardware conversion may round otherwise.
+// Rounds to nearest even by integer operations, and by an addition where the result is subnormal: a
+// hardware conversion may round otherwise.
 fn f32_to_f16(value: f32) -> u32 {
     let bits = bitcast<u32>(value);
-    let sign = (bits >> 16u) & 0x8000u;
     let magnitude = bits & 0x7fffffffu;
-    if magnitude > 0x7f800000u {
-        return sign | 0x7e00u; // NaN
-    }
-    if magnitude >= 0x477ff000u {
-        return sign | 0x7c00u; // rounds to infinity
-    }
-    if magnitude < 0x38800000u {
-        // Subnormal: the significand, shifted to units of 2^-24; below half a unit it is 0.
-        let shift = min(126u - (magnitude >> 23u), 31u);
-        let significand = (magnitude & 0x7fffffu) | 0x800000u;
-        let rest = significand & ((1u << shift) - 1u);
-        let half = 1u << (shift - 1u);
-        let down = significand >> shift;
-        return sign | (down + u32(rest > half || (rest == half && (down & 1u) == 1u)));
-    }
-    return sign | ((magnitude - 0x38000000u + 0xfffu + ((magnitude >> 13u) & 1u)) >> 13u);
+    // The last bit of 0.5 stands for 2^-24, as that of a subnormal binary16 does.
+    let subnormal = bitcast<u32>(bitcast<f32>(magnitude) + 0.5f) - 0x3f000000u;
+    let normal = (magnitude - 0x38000000u + 0xfffu + ((magnitude >> 13u) & 1u)) >> 13u;
+    let finite = select(min(normal, 0x7c00u), subnormal, magnitude < 0x38800000u);
+    return ((bits >> 16u) & 0x8000u) | select(finite, 0x7e00u, magnitude > 0x7f800000u);
 }
 fn store_quad(index: u32, quad: Quad) {
     let low = f32_to_f16(quad.x) | (f32_to_f16(quad.y) << 16u);
@@ -64,24 +53,44 @@ const WORKGROUP = 64u;
 const WEIGHTS = 8u; // in one unit of decoding
 const STRIPS = 1u; // in one unit, each decoded by one invocation
 
+fn absmax_at(word: u32) -> u32 {
+    return absmax[word];
+}
+
 fn absmax_u8_a1(byte: u32) -> u32 {
-    return (absmax[byte >> 2u] >> ((byte & 3u) * 8u)) & 0xffu;
+    return (absmax_at(byte >> 2u) >> ((byte & 3u) * 8u)) & 0xffu;
+}
+
+fn nested_absmax_at(word: u32) -> u32 {
+    return nested_absmax[word];
 }
 
 fn nested_absmax_u32_a4(byte: u32) -> u32 {
-    return nested_absmax[byte >> 2u];
+    return nested_absmax_at(byte >> 2u);
+}
+
+fn nested_offset_at(word: u32) -> u32 {
+    return nested_offset[word];
 }
 
 fn nested_offset_u32_a4(byte: u32) -> u32 {
-    return nested_offset[byte >> 2u];
+    return nested_offset_at(byte >> 2u);
+}
+
+fn nested_quant_map_at(word: u32) -> u32 {
+    return nested_quant_map[word];
 }
 
 fn nested_quant_map_u32_a4(byte: u32) -> u32 {
-    return nested_quant_map[byte >> 2u];
+    return nested_quant_map_at(byte >> 2u);
+}
+
+fn packed_at(word: u32) -> u32 {
+    return packed[word];
 }
 
 fn packed_u32_a4(byte: u32) -> u32 {
-    return packed[byte >> 2u];
+    return packed_at(byte >> 2u);
 }
 
 // Hides a rounded result from compilers that would fuse or re-associate what follows it.
@@ -89,7 +98,15 @@ fn rounded(value: f32) -> f32 {
     return bitcast<f32>(bitcast<u32>(value) | shape.zero);
 }
 
-const normal_float = array<f32, 16>(
+// Sizes are powers of two nearly always, and GPUs divide by many instructions.
+fn quotient(number: u32, by: u32) -> u32 {
+    if (by & (by - 1u)) == 0u {
+        return number >> firstTrailingBit(by);
+    }
+    return number / by;
+}
+
+const normal_float_entries = array<f32, 16>(
     -1.0f,
     -0.6961928f,
     -0.52507305f,
@@ -107,6 +124,16 @@ const normal_float = array<f32, 16>(
     0.72295684f,
     1.0f,
 );
+var<workgroup> normal_float: array<f32, 16>;
+
+// Invocations look up different entries at once, which workgroup memory is made for.
+fn fill_tables(lane: u32) {
+    for (var i = lane; i < 16u; i += WORKGROUP) {
+        normal_float[i] = normal_float_entries[i];
+    }
+    workgroupBarrier();
+}
+
 
 struct Strip {
     quad_0: Quad,
@@ -134,8 +161,8 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let packed_unit = row * per_row + block;
     let packed_base = packed_unit * 4u;
     let codes_word = packed_u32_a4(packed_base);
-    let absmax_base = (packed_unit / shape.size_0) * 1u;
-    let nested_absmax_base = (packed_unit / (shape.size_0 * 256u)) * 4u;
+    let absmax_base = quotient(packed_unit, shape.size_0) * 1u;
+    let nested_absmax_base = quotient(packed_unit, shape.size_0 * 256u) * 4u;
     let scale = bitcast<f32>(nested_absmax_u32_a4(nested_absmax_base));
     let offset = bitcast<f32>(nested_offset_u32_a4(nested_offset_base));
     let map = rounded(rounded(bitcast<f32>(nested_quant_map_u32_a4(nested_quant_map_base + absmax_u8_a1(absmax_base) * 4u)) * scale) + offset);
@@ -159,6 +186,7 @@ fn nf4_nested_gather_f16(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
+    fill_tables(lane);
     let id = (group.y * groups.x + group.x) * WORKGROUP + lane;
     let units = shape.k / WEIGHTS; // in one row
     let index = id / (units * STRIPS);

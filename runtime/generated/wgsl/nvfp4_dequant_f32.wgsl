@@ -34,69 +34,101 @@ fn store_quad(index: u32, quad: Quad) {
 
 const WORKGROUP = 64u;
 const WEIGHTS = 64u; // in one unit of decoding
-const STRIPS = 8u; // in one unit, each decoded by one invocation
+const STRIPS = 4u; // in one unit, each decoded by one invocation
+
+fn blocks_at(word: u32) -> u32 {
+    return blocks[word];
+}
 
 fn blocks_u32_a4(byte: u32) -> u32 {
-    return blocks[byte >> 2u];
+    return blocks_at(byte >> 2u);
 }
 
 const scale_values_first = 0u; // word of the tables
-const levels = array<i32, 16>(
-    0,
-    1,
-    2,
-    3,
-    4,
-    6,
-    8,
-    12,
-    0,
-    -1,
-    -2,
-    -3,
-    -4,
-    -6,
-    -8,
-    -12,
+const levels_entries = array<f32, 16>(
+    0.0f,
+    1.0f,
+    2.0f,
+    3.0f,
+    4.0f,
+    6.0f,
+    8.0f,
+    12.0f,
+    0.0f,
+    -1.0f,
+    -2.0f,
+    -3.0f,
+    -4.0f,
+    -6.0f,
+    -8.0f,
+    -12.0f,
 );
+var<workgroup> levels: array<f32, 16>;
+
+// Invocations look up different entries at once, which workgroup memory is made for.
+fn fill_tables(lane: u32) {
+    for (var i = lane; i < 16u; i += WORKGROUP) {
+        levels[i] = levels_entries[i];
+    }
+    workgroupBarrier();
+}
+
 
 struct Strip {
     quad_0: Quad,
     quad_1: Quad,
+    quad_2: Quad,
+    quad_3: Quad,
 }
 
 struct Places {
     quad_0: u32,
     quad_1: u32,
+    quad_2: u32,
+    quad_3: u32,
 }
 
 // Index in the unit of the first weight of each quad.
 fn places(strip: u32) -> Places {
-    let offset = (strip & 1u) * 4u + (strip >> 1u) * 16u;
+    let offset = strip * 16u;
     return Places(
         offset,
+        offset + 4u,
         offset + 8u,
+        offset + 12u,
     );
 }
 
 // The weights of one strip.
 fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let per_row = shape.k / WEIGHTS; // blocks
+    let shift = strip * 8u;
     let blocks_unit = row * per_row + block;
     let blocks_base = blocks_unit * 36u;
-    let qs_word = blocks_u32_a4(blocks_base + strip * 4u + 4u);
-    let scale = bitcast<f32>(tables[scale_values_first + ((blocks_u32_a4(blocks_base) >> ((strip >> 1u) * 8u)) & 255u)]);
-    let w0 = f32(levels[qs_word & 15u]) * scale;
-    let w1 = f32(levels[(qs_word >> 8u) & 15u]) * scale;
-    let w2 = f32(levels[(qs_word >> 16u) & 15u]) * scale;
-    let w3 = f32(levels[(qs_word >> 24u) & 15u]) * scale;
-    let w4 = f32(levels[(qs_word >> 4u) & 15u]) * scale;
-    let w5 = f32(levels[(qs_word >> 12u) & 15u]) * scale;
-    let w6 = f32(levels[(qs_word >> 20u) & 15u]) * scale;
-    let w7 = f32(levels[qs_word >> 28u]) * scale;
+    let qs_word = blocks_u32_a4(blocks_base + shift + 4u);
+    let scale = bitcast<f32>(tables[scale_values_first + ((blocks_u32_a4(blocks_base) >> shift) & 255u)]);
+    let w0 = levels[qs_word & 15u] * scale;
+    let w1 = levels[(qs_word >> 8u) & 15u] * scale;
+    let w2 = levels[(qs_word >> 16u) & 15u] * scale;
+    let w3 = levels[(qs_word >> 24u) & 15u] * scale;
+    let qs_word_2 = blocks_u32_a4(blocks_base + shift + 8u);
+    let w4 = levels[qs_word_2 & 15u] * scale;
+    let w5 = levels[(qs_word_2 >> 8u) & 15u] * scale;
+    let w6 = levels[(qs_word_2 >> 16u) & 15u] * scale;
+    let w7 = levels[(qs_word_2 >> 24u) & 15u] * scale;
+    let w8 = levels[(qs_word >> 4u) & 15u] * scale;
+    let w9 = levels[(qs_word >> 12u) & 15u] * scale;
+    let w10 = levels[(qs_word >> 20u) & 15u] * scale;
+    let w11 = levels[qs_word >> 28u] * scale;
+    let w12 = levels[(qs_word_2 >> 4u) & 15u] * scale;
+    let w13 = levels[(qs_word_2 >> 12u) & 15u] * scale;
+    let w14 = levels[(qs_word_2 >> 20u) & 15u] * scale;
+    let w15 = levels[qs_word_2 >> 28u] * scale;
     return Strip(
         Quad(w0, w1, w2, w3),
         Quad(w4, w5, w6, w7),
+        Quad(w8, w9, w10, w11),
+        Quad(w12, w13, w14, w15),
     );
 }
 
@@ -106,6 +138,7 @@ fn nvfp4_dequant_f32(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
+    fill_tables(lane);
     let id = (group.y * groups.x + group.x) * WORKGROUP + lane;
     if id >= shape.stride * STRIPS {
         return;
@@ -118,4 +151,6 @@ fn nvfp4_dequant_f32(
     let strip = decode(row, block, id % STRIPS);
     store_quad(id / STRIPS * WEIGHTS + at.quad_0, strip.quad_0);
     store_quad(id / STRIPS * WEIGHTS + at.quad_1, strip.quad_1);
+    store_quad(id / STRIPS * WEIGHTS + at.quad_2, strip.quad_2);
+    store_quad(id / STRIPS * WEIGHTS + at.quad_3, strip.quad_3);
 }

@@ -37,29 +37,43 @@ const WORKGROUP = 64u;
 const WEIGHTS = 64u; // in one unit of decoding
 const STRIPS = 8u; // in one unit, each decoded by one invocation
 
+fn blocks_at(word: u32) -> u32 {
+    return blocks[word];
+}
+
 fn blocks_u32_a4(byte: u32) -> u32 {
-    return blocks[byte >> 2u];
+    return blocks_at(byte >> 2u);
 }
 
 const scale_values_first = 0u; // word of the tables
-const levels = array<i32, 16>(
-    0,
-    1,
-    2,
-    3,
-    4,
-    6,
-    8,
-    12,
-    0,
-    -1,
-    -2,
-    -3,
-    -4,
-    -6,
-    -8,
-    -12,
+const levels_entries = array<f32, 16>(
+    0.0f,
+    1.0f,
+    2.0f,
+    3.0f,
+    4.0f,
+    6.0f,
+    8.0f,
+    12.0f,
+    0.0f,
+    -1.0f,
+    -2.0f,
+    -3.0f,
+    -4.0f,
+    -6.0f,
+    -8.0f,
+    -12.0f,
 );
+var<workgroup> levels: array<f32, 16>;
+
+// Invocations look up different entries at once, which workgroup memory is made for.
+fn fill_tables(lane: u32) {
+    for (var i = lane; i < 16u; i += WORKGROUP) {
+        levels[i] = levels_entries[i];
+    }
+    workgroupBarrier();
+}
+
 
 struct Strip {
     quad_0: Quad,
@@ -87,14 +101,14 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let blocks_base = blocks_unit * 36u;
     let qs_word = blocks_u32_a4(blocks_base + strip * 4u + 4u);
     let scale = bitcast<f32>(tables[scale_values_first + ((blocks_u32_a4(blocks_base) >> ((strip >> 1u) * 8u)) & 255u)]);
-    let w0 = f32(levels[qs_word & 15u]) * scale;
-    let w1 = f32(levels[(qs_word >> 8u) & 15u]) * scale;
-    let w2 = f32(levels[(qs_word >> 16u) & 15u]) * scale;
-    let w3 = f32(levels[(qs_word >> 24u) & 15u]) * scale;
-    let w4 = f32(levels[(qs_word >> 4u) & 15u]) * scale;
-    let w5 = f32(levels[(qs_word >> 12u) & 15u]) * scale;
-    let w6 = f32(levels[(qs_word >> 20u) & 15u]) * scale;
-    let w7 = f32(levels[qs_word >> 28u]) * scale;
+    let w0 = levels[qs_word & 15u] * scale;
+    let w1 = levels[(qs_word >> 8u) & 15u] * scale;
+    let w2 = levels[(qs_word >> 16u) & 15u] * scale;
+    let w3 = levels[(qs_word >> 24u) & 15u] * scale;
+    let w4 = levels[(qs_word >> 4u) & 15u] * scale;
+    let w5 = levels[(qs_word >> 12u) & 15u] * scale;
+    let w6 = levels[(qs_word >> 20u) & 15u] * scale;
+    let w7 = levels[qs_word >> 28u] * scale;
     return Strip(
         Quad(w0, w1, w2, w3),
         Quad(w4, w5, w6, w7),
@@ -107,6 +121,7 @@ fn nvfp4_gather_f32(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
+    fill_tables(lane);
     let id = (group.y * groups.x + group.x) * WORKGROUP + lane;
     let units = shape.k / WEIGHTS; // in one row
     let index = id / (units * STRIPS);

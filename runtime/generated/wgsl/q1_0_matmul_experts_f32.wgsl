@@ -73,13 +73,17 @@ const WORKGROUP = 128u;
 const WEIGHTS = 128u; // in one unit of decoding
 const STRIPS = 4u; // in one unit, each decoded by one invocation
 
+fn blocks_at(word: u32) -> u32 {
+    return blocks[word];
+}
+
 fn blocks_u16_a2(byte: u32) -> u32 {
-    return (blocks[byte >> 2u] >> ((byte & 2u) * 8u)) & 0xffffu;
+    return (blocks_at(byte >> 2u) >> ((byte & 2u) * 8u)) & 0xffffu;
 }
 
 fn blocks_u32_a2(byte: u32) -> u32 {
-    let low = blocks[byte >> 2u];
-    let high = blocks[(byte >> 2u) + 1u];
+    let low = blocks_at(byte >> 2u);
+    let high = blocks_at((byte >> 2u) + 1u);
     return select(low, (low >> 16u) | (high << 16u), (byte & 2u) != 0u);
 }
 
@@ -93,6 +97,7 @@ fn f16_to_f32(half: u32) -> f32 {
     let finite = select(normal, subnormal, magnitude < 0x400u);
     return bitcast<f32>(sign | select(finite, special, magnitude >= 0x7c00u));
 }
+
 
 struct Strip {
     quad_0: Quad,
@@ -138,38 +143,38 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let blocks_base = blocks_unit * 18u;
     let qs_word = blocks_u32_a2(blocks_base + strip * 4u + 2u);
     let d = f16_to_f32(blocks_u16_a2(blocks_base));
-    let w0 = (2.0f * f32(qs_word & 1u) - 1.0f) * d;
-    let w1 = (2.0f * f32((qs_word >> 1u) & 1u) - 1.0f) * d;
-    let w2 = (2.0f * f32((qs_word >> 2u) & 1u) - 1.0f) * d;
-    let w3 = (2.0f * f32((qs_word >> 3u) & 1u) - 1.0f) * d;
-    let w4 = (2.0f * f32((qs_word >> 4u) & 1u) - 1.0f) * d;
-    let w5 = (2.0f * f32((qs_word >> 5u) & 1u) - 1.0f) * d;
-    let w6 = (2.0f * f32((qs_word >> 6u) & 1u) - 1.0f) * d;
-    let w7 = (2.0f * f32((qs_word >> 7u) & 1u) - 1.0f) * d;
-    let w8 = (2.0f * f32((qs_word >> 8u) & 1u) - 1.0f) * d;
-    let w9 = (2.0f * f32((qs_word >> 9u) & 1u) - 1.0f) * d;
-    let w10 = (2.0f * f32((qs_word >> 10u) & 1u) - 1.0f) * d;
-    let w11 = (2.0f * f32((qs_word >> 11u) & 1u) - 1.0f) * d;
-    let w12 = (2.0f * f32((qs_word >> 12u) & 1u) - 1.0f) * d;
-    let w13 = (2.0f * f32((qs_word >> 13u) & 1u) - 1.0f) * d;
-    let w14 = (2.0f * f32((qs_word >> 14u) & 1u) - 1.0f) * d;
-    let w15 = (2.0f * f32((qs_word >> 15u) & 1u) - 1.0f) * d;
-    let w16 = (2.0f * f32((qs_word >> 16u) & 1u) - 1.0f) * d;
-    let w17 = (2.0f * f32((qs_word >> 17u) & 1u) - 1.0f) * d;
-    let w18 = (2.0f * f32((qs_word >> 18u) & 1u) - 1.0f) * d;
-    let w19 = (2.0f * f32((qs_word >> 19u) & 1u) - 1.0f) * d;
-    let w20 = (2.0f * f32((qs_word >> 20u) & 1u) - 1.0f) * d;
-    let w21 = (2.0f * f32((qs_word >> 21u) & 1u) - 1.0f) * d;
-    let w22 = (2.0f * f32((qs_word >> 22u) & 1u) - 1.0f) * d;
-    let w23 = (2.0f * f32((qs_word >> 23u) & 1u) - 1.0f) * d;
-    let w24 = (2.0f * f32((qs_word >> 24u) & 1u) - 1.0f) * d;
-    let w25 = (2.0f * f32((qs_word >> 25u) & 1u) - 1.0f) * d;
-    let w26 = (2.0f * f32((qs_word >> 26u) & 1u) - 1.0f) * d;
-    let w27 = (2.0f * f32((qs_word >> 27u) & 1u) - 1.0f) * d;
-    let w28 = (2.0f * f32((qs_word >> 28u) & 1u) - 1.0f) * d;
-    let w29 = (2.0f * f32((qs_word >> 29u) & 1u) - 1.0f) * d;
-    let w30 = (2.0f * f32((qs_word >> 30u) & 1u) - 1.0f) * d;
-    let w31 = (2.0f * f32(qs_word >> 31u) - 1.0f) * d;
+    let w0 = (2.0f * (bitcast<f32>((qs_word & 1u) | 0x4b000000u) - 8388608.0f) - 1.0f) * d;
+    let w1 = (2.0f * (bitcast<f32>(((qs_word >> 1u) & 1u) | 0x4b000000u) - 8388608.0f) - 1.0f) * d;
+    let w2 = (2.0f * (bitcast<f32>(((qs_word >> 2u) & 1u) | 0x4b000000u) - 8388608.0f) - 1.0f) * d;
+    let w3 = (2.0f * (bitcast<f32>(((qs_word >> 3u) & 1u) | 0x4b000000u) - 8388608.0f) - 1.0f) * d;
+    let w4 = (2.0f * (bitcast<f32>(((qs_word >> 4u) & 1u) | 0x4b000000u) - 8388608.0f) - 1.0f) * d;
+    let w5 = (2.0f * (bitcast<f32>(((qs_word >> 5u) & 1u) | 0x4b000000u) - 8388608.0f) - 1.0f) * d;
+    let w6 = (2.0f * (bitcast<f32>(((qs_word >> 6u) & 1u) | 0x4b000000u) - 8388608.0f) - 1.0f) * d;
+    let w7 = (2.0f * (bitcast<f32>(((qs_word >> 7u) & 1u) | 0x4b000000u) - 8388608.0f) - 1.0f) * d;
+    let w8 = (2.0f * (bitcast<f32>(((qs_word >> 8u) & 1u) | 0x4b000000u) - 8388608.0f) - 1.0f) * d;
+    let w9 = (2.0f * (bitcast<f32>(((qs_word >> 9u) & 1u) | 0x4b000000u) - 8388608.0f) - 1.0f) * d;
+    let w10 = (2.0f * (bitcast<f32>(((qs_word >> 10u) & 1u) | 0x4b000000u) - 8388608.0f) - 1.0f) * d;
+    let w11 = (2.0f * (bitcast<f32>(((qs_word >> 11u) & 1u) | 0x4b000000u) - 8388608.0f) - 1.0f) * d;
+    let w12 = (2.0f * (bitcast<f32>(((qs_word >> 12u) & 1u) | 0x4b000000u) - 8388608.0f) - 1.0f) * d;
+    let w13 = (2.0f * (bitcast<f32>(((qs_word >> 13u) & 1u) | 0x4b000000u) - 8388608.0f) - 1.0f) * d;
+    let w14 = (2.0f * (bitcast<f32>(((qs_word >> 14u) & 1u) | 0x4b000000u) - 8388608.0f) - 1.0f) * d;
+    let w15 = (2.0f * (bitcast<f32>(((qs_word >> 15u) & 1u) | 0x4b000000u) - 8388608.0f) - 1.0f) * d;
+    let w16 = (2.0f * (bitcast<f32>(((qs_word >> 16u) & 1u) | 0x4b000000u) - 8388608.0f) - 1.0f) * d;
+    let w17 = (2.0f * (bitcast<f32>(((qs_word >> 17u) & 1u) | 0x4b000000u) - 8388608.0f) - 1.0f) * d;
+    let w18 = (2.0f * (bitcast<f32>(((qs_word >> 18u) & 1u) | 0x4b000000u) - 8388608.0f) - 1.0f) * d;
+    let w19 = (2.0f * (bitcast<f32>(((qs_word >> 19u) & 1u) | 0x4b000000u) - 8388608.0f) - 1.0f) * d;
+    let w20 = (2.0f * (bitcast<f32>(((qs_word >> 20u) & 1u) | 0x4b000000u) - 8388608.0f) - 1.0f) * d;
+    let w21 = (2.0f * (bitcast<f32>(((qs_word >> 21u) & 1u) | 0x4b000000u) - 8388608.0f) - 1.0f) * d;
+    let w22 = (2.0f * (bitcast<f32>(((qs_word >> 22u) & 1u) | 0x4b000000u) - 8388608.0f) - 1.0f) * d;
+    let w23 = (2.0f * (bitcast<f32>(((qs_word >> 23u) & 1u) | 0x4b000000u) - 8388608.0f) - 1.0f) * d;
+    let w24 = (2.0f * (bitcast<f32>(((qs_word >> 24u) & 1u) | 0x4b000000u) - 8388608.0f) - 1.0f) * d;
+    let w25 = (2.0f * (bitcast<f32>(((qs_word >> 25u) & 1u) | 0x4b000000u) - 8388608.0f) - 1.0f) * d;
+    let w26 = (2.0f * (bitcast<f32>(((qs_word >> 26u) & 1u) | 0x4b000000u) - 8388608.0f) - 1.0f) * d;
+    let w27 = (2.0f * (bitcast<f32>(((qs_word >> 27u) & 1u) | 0x4b000000u) - 8388608.0f) - 1.0f) * d;
+    let w28 = (2.0f * (bitcast<f32>(((qs_word >> 28u) & 1u) | 0x4b000000u) - 8388608.0f) - 1.0f) * d;
+    let w29 = (2.0f * (bitcast<f32>(((qs_word >> 29u) & 1u) | 0x4b000000u) - 8388608.0f) - 1.0f) * d;
+    let w30 = (2.0f * (bitcast<f32>(((qs_word >> 30u) & 1u) | 0x4b000000u) - 8388608.0f) - 1.0f) * d;
+    let w31 = (2.0f * (bitcast<f32>((qs_word >> 31u) | 0x4b000000u) - 8388608.0f) - 1.0f) * d;
     return Strip(
         Quad(w0, w1, w2, w3),
         Quad(w4, w5, w6, w7),

@@ -2,7 +2,7 @@
 //
 // signs, one f16 scale per 128 weights
 // q1_0_matvec_experts_f32: y[m, used, n] = the matrices [n, k] that `indices` [m, used] names times x[m, k], and an
-// epilogue; 2 rows of a matrix per workgroup, whose invocations stride over the strips of a row.
+// epilogue; 4 rows of a matrix per workgroup, whose invocations stride over the strips of a row.
 
 // 4 consecutive weights or activations.
 alias Quad = vec4<f32>;
@@ -30,8 +30,8 @@ struct Shape {
 @group(0) @binding(3) var<uniform> shape: Shape;
 @group(0) @binding(4) var<storage, read> indices: array<u32>;
 
-const ROWS = 2u;
-var<workgroup> partial: array<f32, 128>;
+const ROWS = 4u;
+var<workgroup> partial: array<f32, 256>;
 
 @group(0) @binding(5) var<storage, read> bias: array<f32>;
 
@@ -59,13 +59,17 @@ const WORKGROUP = 64u;
 const WEIGHTS = 128u; // in one unit of decoding
 const STRIPS = 4u; // in one unit, each decoded by one invocation
 
+fn blocks_at(word: u32) -> u32 {
+    return blocks[word];
+}
+
 fn blocks_u16_a2(byte: u32) -> u32 {
-    return (blocks[byte >> 2u] >> ((byte & 2u) * 8u)) & 0xffffu;
+    return (blocks_at(byte >> 2u) >> ((byte & 2u) * 8u)) & 0xffffu;
 }
 
 fn blocks_u32_a2(byte: u32) -> u32 {
-    let low = blocks[byte >> 2u];
-    let high = blocks[(byte >> 2u) + 1u];
+    let low = blocks_at(byte >> 2u);
+    let high = blocks_at((byte >> 2u) + 1u);
     return select(low, (low >> 16u) | (high << 16u), (byte & 2u) != 0u);
 }
 
@@ -79,6 +83,7 @@ fn f16_to_f32(half: u32) -> f32 {
     let finite = select(normal, subnormal, magnitude < 0x400u);
     return bitcast<f32>(sign | select(finite, special, magnitude >= 0x7c00u));
 }
+
 
 struct Strip {
     quad_0: Quad,
@@ -124,38 +129,38 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let blocks_base = blocks_unit * 18u;
     let qs_word = blocks_u32_a2(blocks_base + strip * 4u + 2u);
     let d = f16_to_f32(blocks_u16_a2(blocks_base));
-    let w0 = (2.0f * f32(qs_word & 1u) - 1.0f) * d;
-    let w1 = (2.0f * f32((qs_word >> 1u) & 1u) - 1.0f) * d;
-    let w2 = (2.0f * f32((qs_word >> 2u) & 1u) - 1.0f) * d;
-    let w3 = (2.0f * f32((qs_word >> 3u) & 1u) - 1.0f) * d;
-    let w4 = (2.0f * f32((qs_word >> 4u) & 1u) - 1.0f) * d;
-    let w5 = (2.0f * f32((qs_word >> 5u) & 1u) - 1.0f) * d;
-    let w6 = (2.0f * f32((qs_word >> 6u) & 1u) - 1.0f) * d;
-    let w7 = (2.0f * f32((qs_word >> 7u) & 1u) - 1.0f) * d;
-    let w8 = (2.0f * f32((qs_word >> 8u) & 1u) - 1.0f) * d;
-    let w9 = (2.0f * f32((qs_word >> 9u) & 1u) - 1.0f) * d;
-    let w10 = (2.0f * f32((qs_word >> 10u) & 1u) - 1.0f) * d;
-    let w11 = (2.0f * f32((qs_word >> 11u) & 1u) - 1.0f) * d;
-    let w12 = (2.0f * f32((qs_word >> 12u) & 1u) - 1.0f) * d;
-    let w13 = (2.0f * f32((qs_word >> 13u) & 1u) - 1.0f) * d;
-    let w14 = (2.0f * f32((qs_word >> 14u) & 1u) - 1.0f) * d;
-    let w15 = (2.0f * f32((qs_word >> 15u) & 1u) - 1.0f) * d;
-    let w16 = (2.0f * f32((qs_word >> 16u) & 1u) - 1.0f) * d;
-    let w17 = (2.0f * f32((qs_word >> 17u) & 1u) - 1.0f) * d;
-    let w18 = (2.0f * f32((qs_word >> 18u) & 1u) - 1.0f) * d;
-    let w19 = (2.0f * f32((qs_word >> 19u) & 1u) - 1.0f) * d;
-    let w20 = (2.0f * f32((qs_word >> 20u) & 1u) - 1.0f) * d;
-    let w21 = (2.0f * f32((qs_word >> 21u) & 1u) - 1.0f) * d;
-    let w22 = (2.0f * f32((qs_word >> 22u) & 1u) - 1.0f) * d;
-    let w23 = (2.0f * f32((qs_word >> 23u) & 1u) - 1.0f) * d;
-    let w24 = (2.0f * f32((qs_word >> 24u) & 1u) - 1.0f) * d;
-    let w25 = (2.0f * f32((qs_word >> 25u) & 1u) - 1.0f) * d;
-    let w26 = (2.0f * f32((qs_word >> 26u) & 1u) - 1.0f) * d;
-    let w27 = (2.0f * f32((qs_word >> 27u) & 1u) - 1.0f) * d;
-    let w28 = (2.0f * f32((qs_word >> 28u) & 1u) - 1.0f) * d;
-    let w29 = (2.0f * f32((qs_word >> 29u) & 1u) - 1.0f) * d;
-    let w30 = (2.0f * f32((qs_word >> 30u) & 1u) - 1.0f) * d;
-    let w31 = (2.0f * f32(qs_word >> 31u) - 1.0f) * d;
+    let w0 = (2.0f * (bitcast<f32>((qs_word & 1u) | 0x4b000000u) - 8388608.0f) - 1.0f) * d;
+    let w1 = (2.0f * (bitcast<f32>(((qs_word >> 1u) & 1u) | 0x4b000000u) - 8388608.0f) - 1.0f) * d;
+    let w2 = (2.0f * (bitcast<f32>(((qs_word >> 2u) & 1u) | 0x4b000000u) - 8388608.0f) - 1.0f) * d;
+    let w3 = (2.0f * (bitcast<f32>(((qs_word >> 3u) & 1u) | 0x4b000000u) - 8388608.0f) - 1.0f) * d;
+    let w4 = (2.0f * (bitcast<f32>(((qs_word >> 4u) & 1u) | 0x4b000000u) - 8388608.0f) - 1.0f) * d;
+    let w5 = (2.0f * (bitcast<f32>(((qs_word >> 5u) & 1u) | 0x4b000000u) - 8388608.0f) - 1.0f) * d;
+    let w6 = (2.0f * (bitcast<f32>(((qs_word >> 6u) & 1u) | 0x4b000000u) - 8388608.0f) - 1.0f) * d;
+    let w7 = (2.0f * (bitcast<f32>(((qs_word >> 7u) & 1u) | 0x4b000000u) - 8388608.0f) - 1.0f) * d;
+    let w8 = (2.0f * (bitcast<f32>(((qs_word >> 8u) & 1u) | 0x4b000000u) - 8388608.0f) - 1.0f) * d;
+    let w9 = (2.0f * (bitcast<f32>(((qs_word >> 9u) & 1u) | 0x4b000000u) - 8388608.0f) - 1.0f) * d;
+    let w10 = (2.0f * (bitcast<f32>(((qs_word >> 10u) & 1u) | 0x4b000000u) - 8388608.0f) - 1.0f) * d;
+    let w11 = (2.0f * (bitcast<f32>(((qs_word >> 11u) & 1u) | 0x4b000000u) - 8388608.0f) - 1.0f) * d;
+    let w12 = (2.0f * (bitcast<f32>(((qs_word >> 12u) & 1u) | 0x4b000000u) - 8388608.0f) - 1.0f) * d;
+    let w13 = (2.0f * (bitcast<f32>(((qs_word >> 13u) & 1u) | 0x4b000000u) - 8388608.0f) - 1.0f) * d;
+    let w14 = (2.0f * (bitcast<f32>(((qs_word >> 14u) & 1u) | 0x4b000000u) - 8388608.0f) - 1.0f) * d;
+    let w15 = (2.0f * (bitcast<f32>(((qs_word >> 15u) & 1u) | 0x4b000000u) - 8388608.0f) - 1.0f) * d;
+    let w16 = (2.0f * (bitcast<f32>(((qs_word >> 16u) & 1u) | 0x4b000000u) - 8388608.0f) - 1.0f) * d;
+    let w17 = (2.0f * (bitcast<f32>(((qs_word >> 17u) & 1u) | 0x4b000000u) - 8388608.0f) - 1.0f) * d;
+    let w18 = (2.0f * (bitcast<f32>(((qs_word >> 18u) & 1u) | 0x4b000000u) - 8388608.0f) - 1.0f) * d;
+    let w19 = (2.0f * (bitcast<f32>(((qs_word >> 19u) & 1u) | 0x4b000000u) - 8388608.0f) - 1.0f) * d;
+    let w20 = (2.0f * (bitcast<f32>(((qs_word >> 20u) & 1u) | 0x4b000000u) - 8388608.0f) - 1.0f) * d;
+    let w21 = (2.0f * (bitcast<f32>(((qs_word >> 21u) & 1u) | 0x4b000000u) - 8388608.0f) - 1.0f) * d;
+    let w22 = (2.0f * (bitcast<f32>(((qs_word >> 22u) & 1u) | 0x4b000000u) - 8388608.0f) - 1.0f) * d;
+    let w23 = (2.0f * (bitcast<f32>(((qs_word >> 23u) & 1u) | 0x4b000000u) - 8388608.0f) - 1.0f) * d;
+    let w24 = (2.0f * (bitcast<f32>(((qs_word >> 24u) & 1u) | 0x4b000000u) - 8388608.0f) - 1.0f) * d;
+    let w25 = (2.0f * (bitcast<f32>(((qs_word >> 25u) & 1u) | 0x4b000000u) - 8388608.0f) - 1.0f) * d;
+    let w26 = (2.0f * (bitcast<f32>(((qs_word >> 26u) & 1u) | 0x4b000000u) - 8388608.0f) - 1.0f) * d;
+    let w27 = (2.0f * (bitcast<f32>(((qs_word >> 27u) & 1u) | 0x4b000000u) - 8388608.0f) - 1.0f) * d;
+    let w28 = (2.0f * (bitcast<f32>(((qs_word >> 28u) & 1u) | 0x4b000000u) - 8388608.0f) - 1.0f) * d;
+    let w29 = (2.0f * (bitcast<f32>(((qs_word >> 29u) & 1u) | 0x4b000000u) - 8388608.0f) - 1.0f) * d;
+    let w30 = (2.0f * (bitcast<f32>(((qs_word >> 30u) & 1u) | 0x4b000000u) - 8388608.0f) - 1.0f) * d;
+    let w31 = (2.0f * (bitcast<f32>((qs_word >> 31u) | 0x4b000000u) - 8388608.0f) - 1.0f) * d;
     return Strip(
         Quad(w0, w1, w2, w3),
         Quad(w4, w5, w6, w7),
@@ -203,6 +208,10 @@ fn q1_0_matvec_experts_f32(
     var sum_0 = 0.0;
     let row_1 = min(first + 1u, end - 1u) - shape.first;
     var sum_1 = 0.0;
+    let row_2 = min(first + 2u, end - 1u) - shape.first;
+    var sum_2 = 0.0;
+    let row_3 = min(first + 3u, end - 1u) - shape.first;
+    var sum_3 = 0.0;
     for (var t = lane; t < units * STRIPS; t += WORKGROUP) {
         let unit = t / STRIPS;
         let at = places(t % STRIPS);
@@ -232,9 +241,29 @@ fn q1_0_matvec_experts_f32(
         sum_1 += dot_quad(strip_1.quad_5, x_5);
         sum_1 += dot_quad(strip_1.quad_6, x_6);
         sum_1 += dot_quad(strip_1.quad_7, x_7);
+        let strip_2 = decode(row_2, unit, t % STRIPS);
+        sum_2 += dot_quad(strip_2.quad_0, x_0);
+        sum_2 += dot_quad(strip_2.quad_1, x_1);
+        sum_2 += dot_quad(strip_2.quad_2, x_2);
+        sum_2 += dot_quad(strip_2.quad_3, x_3);
+        sum_2 += dot_quad(strip_2.quad_4, x_4);
+        sum_2 += dot_quad(strip_2.quad_5, x_5);
+        sum_2 += dot_quad(strip_2.quad_6, x_6);
+        sum_2 += dot_quad(strip_2.quad_7, x_7);
+        let strip_3 = decode(row_3, unit, t % STRIPS);
+        sum_3 += dot_quad(strip_3.quad_0, x_0);
+        sum_3 += dot_quad(strip_3.quad_1, x_1);
+        sum_3 += dot_quad(strip_3.quad_2, x_2);
+        sum_3 += dot_quad(strip_3.quad_3, x_3);
+        sum_3 += dot_quad(strip_3.quad_4, x_4);
+        sum_3 += dot_quad(strip_3.quad_5, x_5);
+        sum_3 += dot_quad(strip_3.quad_6, x_6);
+        sum_3 += dot_quad(strip_3.quad_7, x_7);
     }
     partial[0u * WORKGROUP + lane] = sum_0;
     partial[1u * WORKGROUP + lane] = sum_1;
+    partial[2u * WORKGROUP + lane] = sum_2;
+    partial[3u * WORKGROUP + lane] = sum_3;
     for (var half = WORKGROUP / 2u; half > 0u; half /= 2u) {
         workgroupBarrier();
         if lane < half {

@@ -35,13 +35,17 @@ const WORKGROUP = 64u;
 const WEIGHTS = 64u; // in one unit of decoding
 const STRIPS = 4u; // in one unit, each decoded by one invocation
 
+fn blocks_at(word: u32) -> u32 {
+    return blocks[word];
+}
+
 fn blocks_u16_a2(byte: u32) -> u32 {
-    return (blocks[byte >> 2u] >> ((byte & 2u) * 8u)) & 0xffffu;
+    return (blocks_at(byte >> 2u) >> ((byte & 2u) * 8u)) & 0xffffu;
 }
 
 fn blocks_u32_a2(byte: u32) -> u32 {
-    let low = blocks[byte >> 2u];
-    let high = blocks[(byte >> 2u) + 1u];
+    let low = blocks_at(byte >> 2u);
+    let high = blocks_at((byte >> 2u) + 1u);
     return select(low, (low >> 16u) | (high << 16u), (byte & 2u) != 0u);
 }
 
@@ -55,6 +59,7 @@ fn f16_to_f32(half: u32) -> f32 {
     let finite = select(normal, subnormal, magnitude < 0x400u);
     return bitcast<f32>(sign | select(finite, special, magnitude >= 0x7c00u));
 }
+
 
 struct Strip {
     quad_0: Quad,
@@ -88,22 +93,22 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let blocks_base = blocks_unit * 18u;
     let qs_word = blocks_u32_a2(blocks_base + strip * 4u + 2u);
     let d = f16_to_f32(blocks_u16_a2(blocks_base));
-    let w0 = f32(i32(qs_word & 3u) - 1) * d;
-    let w1 = f32(i32((qs_word >> 2u) & 3u) - 1) * d;
-    let w2 = f32(i32((qs_word >> 4u) & 3u) - 1) * d;
-    let w3 = f32(i32((qs_word >> 6u) & 3u) - 1) * d;
-    let w4 = f32(i32((qs_word >> 8u) & 3u) - 1) * d;
-    let w5 = f32(i32((qs_word >> 10u) & 3u) - 1) * d;
-    let w6 = f32(i32((qs_word >> 12u) & 3u) - 1) * d;
-    let w7 = f32(i32((qs_word >> 14u) & 3u) - 1) * d;
-    let w8 = f32(i32((qs_word >> 16u) & 3u) - 1) * d;
-    let w9 = f32(i32((qs_word >> 18u) & 3u) - 1) * d;
-    let w10 = f32(i32((qs_word >> 20u) & 3u) - 1) * d;
-    let w11 = f32(i32((qs_word >> 22u) & 3u) - 1) * d;
-    let w12 = f32(i32((qs_word >> 24u) & 3u) - 1) * d;
-    let w13 = f32(i32((qs_word >> 26u) & 3u) - 1) * d;
-    let w14 = f32(i32((qs_word >> 28u) & 3u) - 1) * d;
-    let w15 = f32(i32(qs_word >> 30u) - 1) * d;
+    let w0 = (bitcast<f32>((qs_word & 3u) | 0x4b000000u) - 8388609.0f) * d;
+    let w1 = (bitcast<f32>(((qs_word >> 2u) & 3u) | 0x4b000000u) - 8388609.0f) * d;
+    let w2 = (bitcast<f32>(((qs_word >> 4u) & 3u) | 0x4b000000u) - 8388609.0f) * d;
+    let w3 = (bitcast<f32>(((qs_word >> 6u) & 3u) | 0x4b000000u) - 8388609.0f) * d;
+    let w4 = (bitcast<f32>(((qs_word >> 8u) & 3u) | 0x4b000000u) - 8388609.0f) * d;
+    let w5 = (bitcast<f32>(((qs_word >> 10u) & 3u) | 0x4b000000u) - 8388609.0f) * d;
+    let w6 = (bitcast<f32>(((qs_word >> 12u) & 3u) | 0x4b000000u) - 8388609.0f) * d;
+    let w7 = (bitcast<f32>(((qs_word >> 14u) & 3u) | 0x4b000000u) - 8388609.0f) * d;
+    let w8 = (bitcast<f32>(((qs_word >> 16u) & 3u) | 0x4b000000u) - 8388609.0f) * d;
+    let w9 = (bitcast<f32>(((qs_word >> 18u) & 3u) | 0x4b000000u) - 8388609.0f) * d;
+    let w10 = (bitcast<f32>(((qs_word >> 20u) & 3u) | 0x4b000000u) - 8388609.0f) * d;
+    let w11 = (bitcast<f32>(((qs_word >> 22u) & 3u) | 0x4b000000u) - 8388609.0f) * d;
+    let w12 = (bitcast<f32>(((qs_word >> 24u) & 3u) | 0x4b000000u) - 8388609.0f) * d;
+    let w13 = (bitcast<f32>(((qs_word >> 26u) & 3u) | 0x4b000000u) - 8388609.0f) * d;
+    let w14 = (bitcast<f32>(((qs_word >> 28u) & 3u) | 0x4b000000u) - 8388609.0f) * d;
+    let w15 = (bitcast<f32>((qs_word >> 30u) | 0x4b000000u) - 8388609.0f) * d;
     return Strip(
         Quad(w0, w1, w2, w3),
         Quad(w4, w5, w6, w7),

@@ -2,7 +2,7 @@
 //
 // 2-bit codes, one f16 scale per 64 weights
 // q2_0_matvec_experts_f32: y[m, used, n] = the matrices [n, k] that `indices` [m, used] names times x[m, k], and an
-// epilogue; 2 rows of a matrix per workgroup, whose invocations stride over the strips of a row.
+// epilogue; 4 rows of a matrix per workgroup, whose invocations stride over the strips of a row.
 
 // 4 consecutive weights or activations.
 alias Quad = vec4<f32>;
@@ -30,8 +30,8 @@ struct Shape {
 @group(0) @binding(3) var<uniform> shape: Shape;
 @group(0) @binding(4) var<storage, read> indices: array<u32>;
 
-const ROWS = 2u;
-var<workgroup> partial: array<f32, 128>;
+const ROWS = 4u;
+var<workgroup> partial: array<f32, 256>;
 
 @group(0) @binding(5) var<storage, read> bias: array<f32>;
 
@@ -57,15 +57,19 @@ fn dot_quad(a: Quad, b: Quad) -> f32 {
 
 const WORKGROUP = 64u;
 const WEIGHTS = 64u; // in one unit of decoding
-const STRIPS = 4u; // in one unit, each decoded by one invocation
+const STRIPS = 2u; // in one unit, each decoded by one invocation
+
+fn blocks_at(word: u32) -> u32 {
+    return blocks[word];
+}
 
 fn blocks_u16_a2(byte: u32) -> u32 {
-    return (blocks[byte >> 2u] >> ((byte & 2u) * 8u)) & 0xffffu;
+    return (blocks_at(byte >> 2u) >> ((byte & 2u) * 8u)) & 0xffffu;
 }
 
 fn blocks_u32_a2(byte: u32) -> u32 {
-    let low = blocks[byte >> 2u];
-    let high = blocks[(byte >> 2u) + 1u];
+    let low = blocks_at(byte >> 2u);
+    let high = blocks_at((byte >> 2u) + 1u);
     return select(low, (low >> 16u) | (high << 16u), (byte & 2u) != 0u);
 }
 
@@ -80,11 +84,16 @@ fn f16_to_f32(half: u32) -> f32 {
     return bitcast<f32>(sign | select(finite, special, magnitude >= 0x7c00u));
 }
 
+
 struct Strip {
     quad_0: Quad,
     quad_1: Quad,
     quad_2: Quad,
     quad_3: Quad,
+    quad_4: Quad,
+    quad_5: Quad,
+    quad_6: Quad,
+    quad_7: Quad,
 }
 
 struct Places {
@@ -92,47 +101,77 @@ struct Places {
     quad_1: u32,
     quad_2: u32,
     quad_3: u32,
+    quad_4: u32,
+    quad_5: u32,
+    quad_6: u32,
+    quad_7: u32,
 }
 
 // Index in the unit of the first weight of each quad.
 fn places(strip: u32) -> Places {
-    let offset = strip * 16u;
+    let offset = strip * 32u;
     return Places(
         offset,
         offset + 4u,
         offset + 8u,
         offset + 12u,
+        offset + 16u,
+        offset + 20u,
+        offset + 24u,
+        offset + 28u,
     );
 }
 
 // The weights of one strip.
 fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let per_row = shape.k / WEIGHTS; // blocks
+    let offset = strip * 8u;
     let blocks_unit = row * per_row + block;
     let blocks_base = blocks_unit * 18u;
-    let qs_word = blocks_u32_a2(blocks_base + strip * 4u + 2u);
+    let qs_word = blocks_u32_a2(blocks_base + offset + 2u);
     let d = f16_to_f32(blocks_u16_a2(blocks_base));
-    let w0 = f32(i32(qs_word & 3u) - 1) * d;
-    let w1 = f32(i32((qs_word >> 2u) & 3u) - 1) * d;
-    let w2 = f32(i32((qs_word >> 4u) & 3u) - 1) * d;
-    let w3 = f32(i32((qs_word >> 6u) & 3u) - 1) * d;
-    let w4 = f32(i32((qs_word >> 8u) & 3u) - 1) * d;
-    let w5 = f32(i32((qs_word >> 10u) & 3u) - 1) * d;
-    let w6 = f32(i32((qs_word >> 12u) & 3u) - 1) * d;
-    let w7 = f32(i32((qs_word >> 14u) & 3u) - 1) * d;
-    let w8 = f32(i32((qs_word >> 16u) & 3u) - 1) * d;
-    let w9 = f32(i32((qs_word >> 18u) & 3u) - 1) * d;
-    let w10 = f32(i32((qs_word >> 20u) & 3u) - 1) * d;
-    let w11 = f32(i32((qs_word >> 22u) & 3u) - 1) * d;
-    let w12 = f32(i32((qs_word >> 24u) & 3u) - 1) * d;
-    let w13 = f32(i32((qs_word >> 26u) & 3u) - 1) * d;
-    let w14 = f32(i32((qs_word >> 28u) & 3u) - 1) * d;
-    let w15 = f32(i32(qs_word >> 30u) - 1) * d;
+    let w0 = (bitcast<f32>((qs_word & 3u) | 0x4b000000u) - 8388609.0f) * d;
+    let w1 = (bitcast<f32>(((qs_word >> 2u) & 3u) | 0x4b000000u) - 8388609.0f) * d;
+    let w2 = (bitcast<f32>(((qs_word >> 4u) & 3u) | 0x4b000000u) - 8388609.0f) * d;
+    let w3 = (bitcast<f32>(((qs_word >> 6u) & 3u) | 0x4b000000u) - 8388609.0f) * d;
+    let w4 = (bitcast<f32>(((qs_word >> 8u) & 3u) | 0x4b000000u) - 8388609.0f) * d;
+    let w5 = (bitcast<f32>(((qs_word >> 10u) & 3u) | 0x4b000000u) - 8388609.0f) * d;
+    let w6 = (bitcast<f32>(((qs_word >> 12u) & 3u) | 0x4b000000u) - 8388609.0f) * d;
+    let w7 = (bitcast<f32>(((qs_word >> 14u) & 3u) | 0x4b000000u) - 8388609.0f) * d;
+    let w8 = (bitcast<f32>(((qs_word >> 16u) & 3u) | 0x4b000000u) - 8388609.0f) * d;
+    let w9 = (bitcast<f32>(((qs_word >> 18u) & 3u) | 0x4b000000u) - 8388609.0f) * d;
+    let w10 = (bitcast<f32>(((qs_word >> 20u) & 3u) | 0x4b000000u) - 8388609.0f) * d;
+    let w11 = (bitcast<f32>(((qs_word >> 22u) & 3u) | 0x4b000000u) - 8388609.0f) * d;
+    let w12 = (bitcast<f32>(((qs_word >> 24u) & 3u) | 0x4b000000u) - 8388609.0f) * d;
+    let w13 = (bitcast<f32>(((qs_word >> 26u) & 3u) | 0x4b000000u) - 8388609.0f) * d;
+    let w14 = (bitcast<f32>(((qs_word >> 28u) & 3u) | 0x4b000000u) - 8388609.0f) * d;
+    let w15 = (bitcast<f32>((qs_word >> 30u) | 0x4b000000u) - 8388609.0f) * d;
+    let qs_word_2 = blocks_u32_a2(blocks_base + offset + 6u);
+    let w16 = (bitcast<f32>((qs_word_2 & 3u) | 0x4b000000u) - 8388609.0f) * d;
+    let w17 = (bitcast<f32>(((qs_word_2 >> 2u) & 3u) | 0x4b000000u) - 8388609.0f) * d;
+    let w18 = (bitcast<f32>(((qs_word_2 >> 4u) & 3u) | 0x4b000000u) - 8388609.0f) * d;
+    let w19 = (bitcast<f32>(((qs_word_2 >> 6u) & 3u) | 0x4b000000u) - 8388609.0f) * d;
+    let w20 = (bitcast<f32>(((qs_word_2 >> 8u) & 3u) | 0x4b000000u) - 8388609.0f) * d;
+    let w21 = (bitcast<f32>(((qs_word_2 >> 10u) & 3u) | 0x4b000000u) - 8388609.0f) * d;
+    let w22 = (bitcast<f32>(((qs_word_2 >> 12u) & 3u) | 0x4b000000u) - 8388609.0f) * d;
+    let w23 = (bitcast<f32>(((qs_word_2 >> 14u) & 3u) | 0x4b000000u) - 8388609.0f) * d;
+    let w24 = (bitcast<f32>(((qs_word_2 >> 16u) & 3u) | 0x4b000000u) - 8388609.0f) * d;
+    let w25 = (bitcast<f32>(((qs_word_2 >> 18u) & 3u) | 0x4b000000u) - 8388609.0f) * d;
+    let w26 = (bitcast<f32>(((qs_word_2 >> 20u) & 3u) | 0x4b000000u) - 8388609.0f) * d;
+    let w27 = (bitcast<f32>(((qs_word_2 >> 22u) & 3u) | 0x4b000000u) - 8388609.0f) * d;
+    let w28 = (bitcast<f32>(((qs_word_2 >> 24u) & 3u) | 0x4b000000u) - 8388609.0f) * d;
+    let w29 = (bitcast<f32>(((qs_word_2 >> 26u) & 3u) | 0x4b000000u) - 8388609.0f) * d;
+    let w30 = (bitcast<f32>(((qs_word_2 >> 28u) & 3u) | 0x4b000000u) - 8388609.0f) * d;
+    let w31 = (bitcast<f32>((qs_word_2 >> 30u) | 0x4b000000u) - 8388609.0f) * d;
     return Strip(
         Quad(w0, w1, w2, w3),
         Quad(w4, w5, w6, w7),
         Quad(w8, w9, w10, w11),
         Quad(w12, w13, w14, w15),
+        Quad(w16, w17, w18, w19),
+        Quad(w20, w21, w22, w23),
+        Quad(w24, w25, w26, w27),
+        Quad(w28, w29, w30, w31),
     );
 }
 
@@ -171,6 +210,10 @@ fn q2_0_matvec_experts_f32(
     var sum_0 = 0.0;
     let row_1 = min(first + 1u, end - 1u) - shape.first;
     var sum_1 = 0.0;
+    let row_2 = min(first + 2u, end - 1u) - shape.first;
+    var sum_2 = 0.0;
+    let row_3 = min(first + 3u, end - 1u) - shape.first;
+    var sum_3 = 0.0;
     for (var t = lane; t < units * STRIPS; t += WORKGROUP) {
         let unit = t / STRIPS;
         let at = places(t % STRIPS);
@@ -178,19 +221,51 @@ fn q2_0_matvec_experts_f32(
         let x_1 = load_quad(x_first + unit * WEIGHTS + at.quad_1);
         let x_2 = load_quad(x_first + unit * WEIGHTS + at.quad_2);
         let x_3 = load_quad(x_first + unit * WEIGHTS + at.quad_3);
+        let x_4 = load_quad(x_first + unit * WEIGHTS + at.quad_4);
+        let x_5 = load_quad(x_first + unit * WEIGHTS + at.quad_5);
+        let x_6 = load_quad(x_first + unit * WEIGHTS + at.quad_6);
+        let x_7 = load_quad(x_first + unit * WEIGHTS + at.quad_7);
         let strip_0 = decode(row_0, unit, t % STRIPS);
         sum_0 += dot_quad(strip_0.quad_0, x_0);
         sum_0 += dot_quad(strip_0.quad_1, x_1);
         sum_0 += dot_quad(strip_0.quad_2, x_2);
         sum_0 += dot_quad(strip_0.quad_3, x_3);
+        sum_0 += dot_quad(strip_0.quad_4, x_4);
+        sum_0 += dot_quad(strip_0.quad_5, x_5);
+        sum_0 += dot_quad(strip_0.quad_6, x_6);
+        sum_0 += dot_quad(strip_0.quad_7, x_7);
         let strip_1 = decode(row_1, unit, t % STRIPS);
         sum_1 += dot_quad(strip_1.quad_0, x_0);
         sum_1 += dot_quad(strip_1.quad_1, x_1);
         sum_1 += dot_quad(strip_1.quad_2, x_2);
         sum_1 += dot_quad(strip_1.quad_3, x_3);
+        sum_1 += dot_quad(strip_1.quad_4, x_4);
+        sum_1 += dot_quad(strip_1.quad_5, x_5);
+        sum_1 += dot_quad(strip_1.quad_6, x_6);
+        sum_1 += dot_quad(strip_1.quad_7, x_7);
+        let strip_2 = decode(row_2, unit, t % STRIPS);
+        sum_2 += dot_quad(strip_2.quad_0, x_0);
+        sum_2 += dot_quad(strip_2.quad_1, x_1);
+        sum_2 += dot_quad(strip_2.quad_2, x_2);
+        sum_2 += dot_quad(strip_2.quad_3, x_3);
+        sum_2 += dot_quad(strip_2.quad_4, x_4);
+        sum_2 += dot_quad(strip_2.quad_5, x_5);
+        sum_2 += dot_quad(strip_2.quad_6, x_6);
+        sum_2 += dot_quad(strip_2.quad_7, x_7);
+        let strip_3 = decode(row_3, unit, t % STRIPS);
+        sum_3 += dot_quad(strip_3.quad_0, x_0);
+        sum_3 += dot_quad(strip_3.quad_1, x_1);
+        sum_3 += dot_quad(strip_3.quad_2, x_2);
+        sum_3 += dot_quad(strip_3.quad_3, x_3);
+        sum_3 += dot_quad(strip_3.quad_4, x_4);
+        sum_3 += dot_quad(strip_3.quad_5, x_5);
+        sum_3 += dot_quad(strip_3.quad_6, x_6);
+        sum_3 += dot_quad(strip_3.quad_7, x_7);
     }
     partial[0u * WORKGROUP + lane] = sum_0;
     partial[1u * WORKGROUP + lane] = sum_1;
+    partial[2u * WORKGROUP + lane] = sum_2;
+    partial[3u * WORKGROUP + lane] = sum_3;
     for (var half = WORKGROUP / 2u; half > 0u; half /= 2u) {
         workgroupBarrier();
         if lane < half {

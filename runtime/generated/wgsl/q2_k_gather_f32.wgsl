@@ -36,8 +36,12 @@ const WORKGROUP = 64u;
 const WEIGHTS = 256u; // in one unit of decoding
 const STRIPS = 16u; // in one unit, each decoded by one invocation
 
+fn blocks_at(word: u32) -> u32 {
+    return blocks[word];
+}
+
 fn blocks_u32_a4(byte: u32) -> u32 {
-    return blocks[byte >> 2u];
+    return blocks_at(byte >> 2u);
 }
 
 // Integer operations: a hardware conversion may flush subnormals.
@@ -50,6 +54,7 @@ fn f16_to_f32(half: u32) -> f32 {
     let finite = select(normal, subnormal, magnitude < 0x400u);
     return bitcast<f32>(sign | select(finite, special, magnitude >= 0x7c00u));
 }
+
 
 struct Strip {
     quad_0: Quad,
@@ -86,44 +91,44 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let offset = (strip >> 3u) * 8u;
     let shift = ((strip >> 2u) & 1u) * 8u;
     let scales_word = blocks_u32_a4(blocks_base + offset);
-    let scale = f32((scales_word >> shift) & 15u);
+    let scale = bitcast<f32>(((scales_word >> shift) & 15u) | 0x4b000000u) - 8388608.0f;
     let d_scale = d * scale;
     let qs_word = blocks_u32_a4(blocks_base + strip * 4u + 16u);
     let dmin = f16_to_f32(d_word >> 16u);
     let shift_2 = shift + 4u;
-    let min_ = f32((scales_word >> shift_2) & 15u);
+    let min_ = bitcast<f32>(((scales_word >> shift_2) & 15u) | 0x4b000000u) - 8388608.0f;
     let dmin_min = dmin * min_;
-    let w0 = d_scale * f32(qs_word & 3u) - dmin_min;
-    let w1 = d_scale * f32((qs_word >> 8u) & 3u) - dmin_min;
-    let w2 = d_scale * f32((qs_word >> 16u) & 3u) - dmin_min;
-    let w3 = d_scale * f32((qs_word >> 24u) & 3u) - dmin_min;
+    let w0 = d_scale * (bitcast<f32>((qs_word & 3u) | 0x4b000000u) - 8388608.0f) - dmin_min;
+    let w1 = d_scale * (bitcast<f32>(((qs_word >> 8u) & 3u) | 0x4b000000u) - 8388608.0f) - dmin_min;
+    let w2 = d_scale * (bitcast<f32>(((qs_word >> 16u) & 3u) | 0x4b000000u) - 8388608.0f) - dmin_min;
+    let w3 = d_scale * (bitcast<f32>(((qs_word >> 24u) & 3u) | 0x4b000000u) - 8388608.0f) - dmin_min;
     let shift_3 = shift + 16u;
-    let scale_2 = f32((scales_word >> shift_3) & 15u);
+    let scale_2 = bitcast<f32>(((scales_word >> shift_3) & 15u) | 0x4b000000u) - 8388608.0f;
     let d_scale_2 = d * scale_2;
     let shift_4 = shift + 20u;
-    let min_2 = f32((scales_word >> shift_4) & 15u);
+    let min_2 = bitcast<f32>(((scales_word >> shift_4) & 15u) | 0x4b000000u) - 8388608.0f;
     let dmin_min_2 = dmin * min_2;
-    let w4 = d_scale_2 * f32((qs_word >> 2u) & 3u) - dmin_min_2;
-    let w5 = d_scale_2 * f32((qs_word >> 10u) & 3u) - dmin_min_2;
-    let w6 = d_scale_2 * f32((qs_word >> 18u) & 3u) - dmin_min_2;
-    let w7 = d_scale_2 * f32((qs_word >> 26u) & 3u) - dmin_min_2;
+    let w4 = d_scale_2 * (bitcast<f32>(((qs_word >> 2u) & 3u) | 0x4b000000u) - 8388608.0f) - dmin_min_2;
+    let w5 = d_scale_2 * (bitcast<f32>(((qs_word >> 10u) & 3u) | 0x4b000000u) - 8388608.0f) - dmin_min_2;
+    let w6 = d_scale_2 * (bitcast<f32>(((qs_word >> 18u) & 3u) | 0x4b000000u) - 8388608.0f) - dmin_min_2;
+    let w7 = d_scale_2 * (bitcast<f32>(((qs_word >> 26u) & 3u) | 0x4b000000u) - 8388608.0f) - dmin_min_2;
     let scales_word_2 = blocks_u32_a4(blocks_base + offset + 4u);
-    let scale_3 = f32((scales_word_2 >> shift) & 15u);
+    let scale_3 = bitcast<f32>(((scales_word_2 >> shift) & 15u) | 0x4b000000u) - 8388608.0f;
     let d_scale_3 = d * scale_3;
-    let min_3 = f32((scales_word_2 >> shift_2) & 15u);
+    let min_3 = bitcast<f32>(((scales_word_2 >> shift_2) & 15u) | 0x4b000000u) - 8388608.0f;
     let dmin_min_3 = dmin * min_3;
-    let w8 = d_scale_3 * f32((qs_word >> 4u) & 3u) - dmin_min_3;
-    let w9 = d_scale_3 * f32((qs_word >> 12u) & 3u) - dmin_min_3;
-    let w10 = d_scale_3 * f32((qs_word >> 20u) & 3u) - dmin_min_3;
-    let w11 = d_scale_3 * f32((qs_word >> 28u) & 3u) - dmin_min_3;
-    let scale_4 = f32((scales_word_2 >> shift_3) & 15u);
+    let w8 = d_scale_3 * (bitcast<f32>(((qs_word >> 4u) & 3u) | 0x4b000000u) - 8388608.0f) - dmin_min_3;
+    let w9 = d_scale_3 * (bitcast<f32>(((qs_word >> 12u) & 3u) | 0x4b000000u) - 8388608.0f) - dmin_min_3;
+    let w10 = d_scale_3 * (bitcast<f32>(((qs_word >> 20u) & 3u) | 0x4b000000u) - 8388608.0f) - dmin_min_3;
+    let w11 = d_scale_3 * (bitcast<f32>(((qs_word >> 28u) & 3u) | 0x4b000000u) - 8388608.0f) - dmin_min_3;
+    let scale_4 = bitcast<f32>(((scales_word_2 >> shift_3) & 15u) | 0x4b000000u) - 8388608.0f;
     let d_scale_4 = d * scale_4;
-    let min_4 = f32((scales_word_2 >> shift_4) & 15u);
+    let min_4 = bitcast<f32>(((scales_word_2 >> shift_4) & 15u) | 0x4b000000u) - 8388608.0f;
     let dmin_min_4 = dmin * min_4;
-    let w12 = d_scale_4 * f32((qs_word >> 6u) & 3u) - dmin_min_4;
-    let w13 = d_scale_4 * f32((qs_word >> 14u) & 3u) - dmin_min_4;
-    let w14 = d_scale_4 * f32((qs_word >> 22u) & 3u) - dmin_min_4;
-    let w15 = d_scale_4 * f32(qs_word >> 30u) - dmin_min_4;
+    let w12 = d_scale_4 * (bitcast<f32>(((qs_word >> 6u) & 3u) | 0x4b000000u) - 8388608.0f) - dmin_min_4;
+    let w13 = d_scale_4 * (bitcast<f32>(((qs_word >> 14u) & 3u) | 0x4b000000u) - 8388608.0f) - dmin_min_4;
+    let w14 = d_scale_4 * (bitcast<f32>(((qs_word >> 22u) & 3u) | 0x4b000000u) - 8388608.0f) - dmin_min_4;
+    let w15 = d_scale_4 * (bitcast<f32>((qs_word >> 30u) | 0x4b000000u) - 8388608.0f) - dmin_min_4;
     return Strip(
         Quad(w0, w1, w2, w3),
         Quad(w4, w5, w6, w7),

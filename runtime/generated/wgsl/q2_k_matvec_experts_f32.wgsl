@@ -2,7 +2,7 @@
 //
 // 2-bit k-quant, 16 groups of 16 with 4-bit scales and mins
 // q2_k_matvec_experts_f32: y[m, used, n] = the matrices [n, k] that `indices` [m, used] names times x[m, k], and an
-// epilogue; 2 rows of a matrix per workgroup, whose invocations stride over the strips of a row.
+// epilogue; 4 rows of a matrix per workgroup, whose invocations stride over the strips of a row.
 
 // 4 consecutive weights or activations.
 alias Quad = vec4<f32>;
@@ -30,8 +30,8 @@ struct Shape {
 @group(0) @binding(3) var<uniform> shape: Shape;
 @group(0) @binding(4) var<storage, read> indices: array<u32>;
 
-const ROWS = 2u;
-var<workgroup> partial: array<f32, 128>;
+const ROWS = 4u;
+var<workgroup> partial: array<f32, 256>;
 
 @group(0) @binding(5) var<storage, read> bias: array<f32>;
 
@@ -57,10 +57,14 @@ fn dot_quad(a: Quad, b: Quad) -> f32 {
 
 const WORKGROUP = 64u;
 const WEIGHTS = 256u; // in one unit of decoding
-const STRIPS = 16u; // in one unit, each decoded by one invocation
+const STRIPS = 8u; // in one unit, each decoded by one invocation
+
+fn blocks_at(word: u32) -> u32 {
+    return blocks[word];
+}
 
 fn blocks_u32_a4(byte: u32) -> u32 {
-    return blocks[byte >> 2u];
+    return blocks_at(byte >> 2u);
 }
 
 // Integer operations: a hardware conversion may flush subnormals.
@@ -74,11 +78,16 @@ fn f16_to_f32(half: u32) -> f32 {
     return bitcast<f32>(sign | select(finite, special, magnitude >= 0x7c00u));
 }
 
+
 struct Strip {
     quad_0: Quad,
     quad_1: Quad,
     quad_2: Quad,
     quad_3: Quad,
+    quad_4: Quad,
+    quad_5: Quad,
+    quad_6: Quad,
+    quad_7: Quad,
 }
 
 struct Places {
@@ -86,16 +95,24 @@ struct Places {
     quad_1: u32,
     quad_2: u32,
     quad_3: u32,
+    quad_4: u32,
+    quad_5: u32,
+    quad_6: u32,
+    quad_7: u32,
 }
 
 // Index in the unit of the first weight of each quad.
 fn places(strip: u32) -> Places {
-    let offset = (strip & 7u) * 4u + (strip >> 3u) * 128u;
+    let offset = (strip & 3u) * 8u + (strip >> 2u) * 128u;
     return Places(
         offset,
+        offset + 4u,
         offset + 32u,
+        offset + 36u,
         offset + 64u,
+        offset + 68u,
         offset + 96u,
+        offset + 100u,
     );
 }
 
@@ -106,52 +123,74 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let blocks_base = blocks_unit * 84u;
     let d_word = blocks_u32_a4(blocks_base + 80u);
     let d = f16_to_f32(d_word & 65535u);
-    let offset = (strip >> 3u) * 8u;
-    let shift = ((strip >> 2u) & 1u) * 8u;
+    let offset = (strip >> 2u) * 8u;
+    let shift = ((strip >> 1u) & 1u) * 8u;
     let scales_word = blocks_u32_a4(blocks_base + offset);
-    let scale = f32((scales_word >> shift) & 15u);
+    let scale = bitcast<f32>(((scales_word >> shift) & 15u) | 0x4b000000u) - 8388608.0f;
     let d_scale = d * scale;
-    let qs_word = blocks_u32_a4(blocks_base + strip * 4u + 16u);
+    let offset_2 = strip * 8u;
+    let qs_word = blocks_u32_a4(blocks_base + offset_2 + 16u);
     let dmin = f16_to_f32(d_word >> 16u);
     let shift_2 = shift + 4u;
-    let min_ = f32((scales_word >> shift_2) & 15u);
+    let min_ = bitcast<f32>(((scales_word >> shift_2) & 15u) | 0x4b000000u) - 8388608.0f;
     let dmin_min = dmin * min_;
-    let w0 = d_scale * f32(qs_word & 3u) - dmin_min;
-    let w1 = d_scale * f32((qs_word >> 8u) & 3u) - dmin_min;
-    let w2 = d_scale * f32((qs_word >> 16u) & 3u) - dmin_min;
-    let w3 = d_scale * f32((qs_word >> 24u) & 3u) - dmin_min;
+    let w0 = d_scale * (bitcast<f32>((qs_word & 3u) | 0x4b000000u) - 8388608.0f) - dmin_min;
+    let w1 = d_scale * (bitcast<f32>(((qs_word >> 8u) & 3u) | 0x4b000000u) - 8388608.0f) - dmin_min;
+    let w2 = d_scale * (bitcast<f32>(((qs_word >> 16u) & 3u) | 0x4b000000u) - 8388608.0f) - dmin_min;
+    let w3 = d_scale * (bitcast<f32>(((qs_word >> 24u) & 3u) | 0x4b000000u) - 8388608.0f) - dmin_min;
+    let qs_word_2 = blocks_u32_a4(blocks_base + offset_2 + 20u);
+    let w4 = d_scale * (bitcast<f32>((qs_word_2 & 3u) | 0x4b000000u) - 8388608.0f) - dmin_min;
+    let w5 = d_scale * (bitcast<f32>(((qs_word_2 >> 8u) & 3u) | 0x4b000000u) - 8388608.0f) - dmin_min;
+    let w6 = d_scale * (bitcast<f32>(((qs_word_2 >> 16u) & 3u) | 0x4b000000u) - 8388608.0f) - dmin_min;
+    let w7 = d_scale * (bitcast<f32>(((qs_word_2 >> 24u) & 3u) | 0x4b000000u) - 8388608.0f) - dmin_min;
     let shift_3 = shift + 16u;
-    let scale_2 = f32((scales_word >> shift_3) & 15u);
+    let scale_2 = bitcast<f32>(((scales_word >> shift_3) & 15u) | 0x4b000000u) - 8388608.0f;
     let d_scale_2 = d * scale_2;
     let shift_4 = shift + 20u;
-    let min_2 = f32((scales_word >> shift_4) & 15u);
+    let min_2 = bitcast<f32>(((scales_word >> shift_4) & 15u) | 0x4b000000u) - 8388608.0f;
     let dmin_min_2 = dmin * min_2;
-    let w4 = d_scale_2 * f32((qs_word >> 2u) & 3u) - dmin_min_2;
-    let w5 = d_scale_2 * f32((qs_word >> 10u) & 3u) - dmin_min_2;
-    let w6 = d_scale_2 * f32((qs_word >> 18u) & 3u) - dmin_min_2;
-    let w7 = d_scale_2 * f32((qs_word >> 26u) & 3u) - dmin_min_2;
+    let w8 = d_scale_2 * (bitcast<f32>(((qs_word >> 2u) & 3u) | 0x4b000000u) - 8388608.0f) - dmin_min_2;
+    let w9 = d_scale_2 * (bitcast<f32>(((qs_word >> 10u) & 3u) | 0x4b000000u) - 8388608.0f) - dmin_min_2;
+    let w10 = d_scale_2 * (bitcast<f32>(((qs_word >> 18u) & 3u) | 0x4b000000u) - 8388608.0f) - dmin_min_2;
+    let w11 = d_scale_2 * (bitcast<f32>(((qs_word >> 26u) & 3u) | 0x4b000000u) - 8388608.0f) - dmin_min_2;
+    let w12 = d_scale_2 * (bitcast<f32>(((qs_word_2 >> 2u) & 3u) | 0x4b000000u) - 8388608.0f) - dmin_min_2;
+    let w13 = d_scale_2 * (bitcast<f32>(((qs_word_2 >> 10u) & 3u) | 0x4b000000u) - 8388608.0f) - dmin_min_2;
+    let w14 = d_scale_2 * (bitcast<f32>(((qs_word_2 >> 18u) & 3u) | 0x4b000000u) - 8388608.0f) - dmin_min_2;
+    let w15 = d_scale_2 * (bitcast<f32>(((qs_word_2 >> 26u) & 3u) | 0x4b000000u) - 8388608.0f) - dmin_min_2;
     let scales_word_2 = blocks_u32_a4(blocks_base + offset + 4u);
-    let scale_3 = f32((scales_word_2 >> shift) & 15u);
+    let scale_3 = bitcast<f32>(((scales_word_2 >> shift) & 15u) | 0x4b000000u) - 8388608.0f;
     let d_scale_3 = d * scale_3;
-    let min_3 = f32((scales_word_2 >> shift_2) & 15u);
+    let min_3 = bitcast<f32>(((scales_word_2 >> shift_2) & 15u) | 0x4b000000u) - 8388608.0f;
     let dmin_min_3 = dmin * min_3;
-    let w8 = d_scale_3 * f32((qs_word >> 4u) & 3u) - dmin_min_3;
-    let w9 = d_scale_3 * f32((qs_word >> 12u) & 3u) - dmin_min_3;
-    let w10 = d_scale_3 * f32((qs_word >> 20u) & 3u) - dmin_min_3;
-    let w11 = d_scale_3 * f32((qs_word >> 28u) & 3u) - dmin_min_3;
-    let scale_4 = f32((scales_word_2 >> shift_3) & 15u);
+    let w16 = d_scale_3 * (bitcast<f32>(((qs_word >> 4u) & 3u) | 0x4b000000u) - 8388608.0f) - dmin_min_3;
+    let w17 = d_scale_3 * (bitcast<f32>(((qs_word >> 12u) & 3u) | 0x4b000000u) - 8388608.0f) - dmin_min_3;
+    let w18 = d_scale_3 * (bitcast<f32>(((qs_word >> 20u) & 3u) | 0x4b000000u) - 8388608.0f) - dmin_min_3;
+    let w19 = d_scale_3 * (bitcast<f32>(((qs_word >> 28u) & 3u) | 0x4b000000u) - 8388608.0f) - dmin_min_3;
+    let w20 = d_scale_3 * (bitcast<f32>(((qs_word_2 >> 4u) & 3u) | 0x4b000000u) - 8388608.0f) - dmin_min_3;
+    let w21 = d_scale_3 * (bitcast<f32>(((qs_word_2 >> 12u) & 3u) | 0x4b000000u) - 8388608.0f) - dmin_min_3;
+    let w22 = d_scale_3 * (bitcast<f32>(((qs_word_2 >> 20u) & 3u) | 0x4b000000u) - 8388608.0f) - dmin_min_3;
+    let w23 = d_scale_3 * (bitcast<f32>(((qs_word_2 >> 28u) & 3u) | 0x4b000000u) - 8388608.0f) - dmin_min_3;
+    let scale_4 = bitcast<f32>(((scales_word_2 >> shift_3) & 15u) | 0x4b000000u) - 8388608.0f;
     let d_scale_4 = d * scale_4;
-    let min_4 = f32((scales_word_2 >> shift_4) & 15u);
+    let min_4 = bitcast<f32>(((scales_word_2 >> shift_4) & 15u) | 0x4b000000u) - 8388608.0f;
     let dmin_min_4 = dmin * min_4;
-    let w12 = d_scale_4 * f32((qs_word >> 6u) & 3u) - dmin_min_4;
-    let w13 = d_scale_4 * f32((qs_word >> 14u) & 3u) - dmin_min_4;
-    let w14 = d_scale_4 * f32((qs_word >> 22u) & 3u) - dmin_min_4;
-    let w15 = d_scale_4 * f32(qs_word >> 30u) - dmin_min_4;
+    let w24 = d_scale_4 * (bitcast<f32>(((qs_word >> 6u) & 3u) | 0x4b000000u) - 8388608.0f) - dmin_min_4;
+    let w25 = d_scale_4 * (bitcast<f32>(((qs_word >> 14u) & 3u) | 0x4b000000u) - 8388608.0f) - dmin_min_4;
+    let w26 = d_scale_4 * (bitcast<f32>(((qs_word >> 22u) & 3u) | 0x4b000000u) - 8388608.0f) - dmin_min_4;
+    let w27 = d_scale_4 * (bitcast<f32>((qs_word >> 30u) | 0x4b000000u) - 8388608.0f) - dmin_min_4;
+    let w28 = d_scale_4 * (bitcast<f32>(((qs_word_2 >> 6u) & 3u) | 0x4b000000u) - 8388608.0f) - dmin_min_4;
+    let w29 = d_scale_4 * (bitcast<f32>(((qs_word_2 >> 14u) & 3u) | 0x4b000000u) - 8388608.0f) - dmin_min_4;
+    let w30 = d_scale_4 * (bitcast<f32>(((qs_word_2 >> 22u) & 3u) | 0x4b000000u) - 8388608.0f) - dmin_min_4;
+    let w31 = d_scale_4 * (bitcast<f32>((qs_word_2 >> 30u) | 0x4b000000u) - 8388608.0f) - dmin_min_4;
     return Strip(
         Quad(w0, w1, w2, w3),
         Quad(w4, w5, w6, w7),
         Quad(w8, w9, w10, w11),
         Quad(w12, w13, w14, w15),
+        Quad(w16, w17, w18, w19),
+        Quad(w20, w21, w22, w23),
+        Quad(w24, w25, w26, w27),
+        Quad(w28, w29, w30, w31),
     );
 }
 
@@ -190,6 +229,10 @@ fn q2_k_matvec_experts_f32(
     var sum_0 = 0.0;
     let row_1 = min(first + 1u, end - 1u) - shape.first;
     var sum_1 = 0.0;
+    let row_2 = min(first + 2u, end - 1u) - shape.first;
+    var sum_2 = 0.0;
+    let row_3 = min(first + 3u, end - 1u) - shape.first;
+    var sum_3 = 0.0;
     for (var t = lane; t < units * STRIPS; t += WORKGROUP) {
         let unit = t / STRIPS;
         let at = places(t % STRIPS);
@@ -197,19 +240,51 @@ fn q2_k_matvec_experts_f32(
         let x_1 = load_quad(x_first + unit * WEIGHTS + at.quad_1);
         let x_2 = load_quad(x_first + unit * WEIGHTS + at.quad_2);
         let x_3 = load_quad(x_first + unit * WEIGHTS + at.quad_3);
+        let x_4 = load_quad(x_first + unit * WEIGHTS + at.quad_4);
+        let x_5 = load_quad(x_first + unit * WEIGHTS + at.quad_5);
+        let x_6 = load_quad(x_first + unit * WEIGHTS + at.quad_6);
+        let x_7 = load_quad(x_first + unit * WEIGHTS + at.quad_7);
         let strip_0 = decode(row_0, unit, t % STRIPS);
         sum_0 += dot_quad(strip_0.quad_0, x_0);
         sum_0 += dot_quad(strip_0.quad_1, x_1);
         sum_0 += dot_quad(strip_0.quad_2, x_2);
         sum_0 += dot_quad(strip_0.quad_3, x_3);
+        sum_0 += dot_quad(strip_0.quad_4, x_4);
+        sum_0 += dot_quad(strip_0.quad_5, x_5);
+        sum_0 += dot_quad(strip_0.quad_6, x_6);
+        sum_0 += dot_quad(strip_0.quad_7, x_7);
         let strip_1 = decode(row_1, unit, t % STRIPS);
         sum_1 += dot_quad(strip_1.quad_0, x_0);
         sum_1 += dot_quad(strip_1.quad_1, x_1);
         sum_1 += dot_quad(strip_1.quad_2, x_2);
         sum_1 += dot_quad(strip_1.quad_3, x_3);
+        sum_1 += dot_quad(strip_1.quad_4, x_4);
+        sum_1 += dot_quad(strip_1.quad_5, x_5);
+        sum_1 += dot_quad(strip_1.quad_6, x_6);
+        sum_1 += dot_quad(strip_1.quad_7, x_7);
+        let strip_2 = decode(row_2, unit, t % STRIPS);
+        sum_2 += dot_quad(strip_2.quad_0, x_0);
+        sum_2 += dot_quad(strip_2.quad_1, x_1);
+        sum_2 += dot_quad(strip_2.quad_2, x_2);
+        sum_2 += dot_quad(strip_2.quad_3, x_3);
+        sum_2 += dot_quad(strip_2.quad_4, x_4);
+        sum_2 += dot_quad(strip_2.quad_5, x_5);
+        sum_2 += dot_quad(strip_2.quad_6, x_6);
+        sum_2 += dot_quad(strip_2.quad_7, x_7);
+        let strip_3 = decode(row_3, unit, t % STRIPS);
+        sum_3 += dot_quad(strip_3.quad_0, x_0);
+        sum_3 += dot_quad(strip_3.quad_1, x_1);
+        sum_3 += dot_quad(strip_3.quad_2, x_2);
+        sum_3 += dot_quad(strip_3.quad_3, x_3);
+        sum_3 += dot_quad(strip_3.quad_4, x_4);
+        sum_3 += dot_quad(strip_3.quad_5, x_5);
+        sum_3 += dot_quad(strip_3.quad_6, x_6);
+        sum_3 += dot_quad(strip_3.quad_7, x_7);
     }
     partial[0u * WORKGROUP + lane] = sum_0;
     partial[1u * WORKGROUP + lane] = sum_1;
+    partial[2u * WORKGROUP + lane] = sum_2;
+    partial[3u * WORKGROUP + lane] = sum_3;
     for (var half = WORKGROUP / 2u; half > 0u; half /= 2u) {
         workgroupBarrier();
         if lane < half {

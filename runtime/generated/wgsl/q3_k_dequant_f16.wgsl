@@ -27,27 +27,16 @@ struct Shape {
 @group(0) @binding(1) var<storage, read_write> y: array<vec2<u32>>;
 @group(0) @binding(2) var<uniform> shape: Shape;
 
-// Rounds to nearest even, in integer operations: a hardware conversion may round otherwise.
+// Rounds to nearest even by integer operations, and by an addition where the result is subnormal: a
+// hardware conversion may round otherwise.
 fn f32_to_f16(value: f32) -> u32 {
     let bits = bitcast<u32>(value);
-    let sign = (bits >> 16u) & 0x8000u;
     let magnitude = bits & 0x7fffffffu;
-    if magnitude > 0x7f800000u {
-        return sign | 0x7e00u; // NaN
-    }
-    if magnitude >= 0x477ff000u {
-        return sign | 0x7c00u; // rounds to infinity
-    }
-    if magnitude < 0x38800000u {
-        // Subnormal: the significand, shifted to units of 2^-24; below half a unit it is 0.
-        let shift = min(126u - (magnitude >> 23u), 31u);
-        let significand = (magnitude & 0x7fffffu) | 0x800000u;
-        let rest = significand & ((1u << shift) - 1u);
-        let half = 1u << (shift - 1u);
-        let down = significand >> shift;
-        return sign | (down + u32(rest > half || (rest == half && (down & 1u) == 1u)));
-    }
-    return sign | ((magnitude - 0x38000000u + 0xfffu + ((magnitude >> 13u) & 1u)) >> 13u);
+    // The last bit of 0.5 stands for 2^-24, as that of a subnormal binary16 does.
+    let subnormal = bitcast<u32>(bitcast<f32>(magnitude) + 0.5f) - 0x3f000000u;
+    let normal = (magnitude - 0x38000000u + 0xfffu + ((magnitude >> 13u) & 1u)) >> 13u;
+    let finite = select(min(normal, 0x7c00u), subnormal, magnitude < 0x38800000u);
+    return ((bits >> 16u) & 0x8000u) | select(finite, 0x7e00u, magnitude > 0x7f800000u);
 }
 fn store_quad(index: u32, quad: Quad) {
     let low = f32_to_f16(quad.x) | (f32_to_f16(quad.y) << 16u);
@@ -59,17 +48,21 @@ const WORKGROUP = 64u;
 const WEIGHTS = 256u; // in one unit of decoding
 const STRIPS = 16u; // in one unit, each decoded by one invocation
 
+fn blocks_at(word: u32) -> u32 {
+    return blocks[word];
+}
+
 fn blocks_u8_a1(byte: u32) -> u32 {
-    return (blocks[byte >> 2u] >> ((byte & 3u) * 8u)) & 0xffu;
+    return (blocks_at(byte >> 2u) >> ((byte & 3u) * 8u)) & 0xffu;
 }
 
 fn blocks_u16_a2(byte: u32) -> u32 {
-    return (blocks[byte >> 2u] >> ((byte & 2u) * 8u)) & 0xffffu;
+    return (blocks_at(byte >> 2u) >> ((byte & 2u) * 8u)) & 0xffffu;
 }
 
 fn blocks_u32_a2(byte: u32) -> u32 {
-    let low = blocks[byte >> 2u];
-    let high = blocks[(byte >> 2u) + 1u];
+    let low = blocks_at(byte >> 2u);
+    let high = blocks_at((byte >> 2u) + 1u);
     return select(low, (low >> 16u) | (high << 16u), (byte & 2u) != 0u);
 }
 
@@ -83,6 +76,7 @@ fn f16_to_f32(half: u32) -> f32 {
     let finite = select(normal, subnormal, magnitude < 0x400u);
     return bitcast<f32>(sign | select(finite, special, magnitude >= 0x7c00u));
 }
+
 
 struct Strip {
     quad_0: Quad,
@@ -118,38 +112,38 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let offset = (strip >> 2u) & 1u;
     let shift = (strip >> 3u) * 4u;
     let scales_byte = blocks_u8_a1(blocks_base + offset + 104u);
-    let scale = f32(i32(((blocks_u8_a1(blocks_base + offset + 96u) >> shift) & 15u) | (((scales_byte >> shift) & 3u) << 4u)) - 32);
+    let scale = bitcast<f32>((((blocks_u8_a1(blocks_base + offset + 96u) >> shift) & 15u) | (((scales_byte >> shift) & 3u) << 4u)) | 0x4b000000u) - 8388640.0f;
     let d_scale = d * scale;
     let qs_word = blocks_u32_a2(blocks_base + strip * 4u + 32u);
     let hmask_word = blocks_u32_a2(blocks_base + (strip & 7u) * 4u);
     let q = (qs_word & 0x03030303u) | (((hmask_word >> shift) & 0x01010101u) << 2u);
-    let w0 = d_scale * f32(i32(q & 7u) - 4);
-    let w1 = d_scale * f32(i32((q >> 8u) & 7u) - 4);
-    let w2 = d_scale * f32(i32((q >> 16u) & 7u) - 4);
-    let w3 = d_scale * f32(i32((q >> 24u) & 7u) - 4);
+    let w0 = d_scale * (bitcast<f32>((q & 7u) | 0x4b000000u) - 8388612.0f);
+    let w1 = d_scale * (bitcast<f32>(((q >> 8u) & 7u) | 0x4b000000u) - 8388612.0f);
+    let w2 = d_scale * (bitcast<f32>(((q >> 16u) & 7u) | 0x4b000000u) - 8388612.0f);
+    let w3 = d_scale * (bitcast<f32>(((q >> 24u) & 7u) | 0x4b000000u) - 8388612.0f);
     let scales_byte_2 = blocks_u8_a1(blocks_base + offset + 106u);
-    let scale_2 = f32(i32(((blocks_u8_a1(blocks_base + offset + 98u) >> shift) & 15u) | (((scales_byte_2 >> shift) & 3u) << 4u)) - 32);
+    let scale_2 = bitcast<f32>((((blocks_u8_a1(blocks_base + offset + 98u) >> shift) & 15u) | (((scales_byte_2 >> shift) & 3u) << 4u)) | 0x4b000000u) - 8388640.0f;
     let d_scale_2 = d * scale_2;
     let q_2 = ((qs_word >> 2u) & 0x03030303u) | (((hmask_word >> (shift + 1u)) & 0x01010101u) << 2u);
-    let w4 = d_scale_2 * f32(i32(q_2 & 7u) - 4);
-    let w5 = d_scale_2 * f32(i32((q_2 >> 8u) & 7u) - 4);
-    let w6 = d_scale_2 * f32(i32((q_2 >> 16u) & 7u) - 4);
-    let w7 = d_scale_2 * f32(i32((q_2 >> 24u) & 7u) - 4);
+    let w4 = d_scale_2 * (bitcast<f32>((q_2 & 7u) | 0x4b000000u) - 8388612.0f);
+    let w5 = d_scale_2 * (bitcast<f32>(((q_2 >> 8u) & 7u) | 0x4b000000u) - 8388612.0f);
+    let w6 = d_scale_2 * (bitcast<f32>(((q_2 >> 16u) & 7u) | 0x4b000000u) - 8388612.0f);
+    let w7 = d_scale_2 * (bitcast<f32>(((q_2 >> 24u) & 7u) | 0x4b000000u) - 8388612.0f);
     let shift_2 = shift + 2u;
-    let scale_3 = f32(i32(((blocks_u8_a1(blocks_base + offset + 100u) >> shift) & 15u) | (((scales_byte >> shift_2) & 3u) << 4u)) - 32);
+    let scale_3 = bitcast<f32>((((blocks_u8_a1(blocks_base + offset + 100u) >> shift) & 15u) | (((scales_byte >> shift_2) & 3u) << 4u)) | 0x4b000000u) - 8388640.0f;
     let d_scale_3 = d * scale_3;
     let q_3 = ((qs_word >> 4u) & 0x03030303u) | (((hmask_word >> shift_2) & 0x01010101u) << 2u);
-    let w8 = d_scale_3 * f32(i32(q_3 & 7u) - 4);
-    let w9 = d_scale_3 * f32(i32((q_3 >> 8u) & 7u) - 4);
-    let w10 = d_scale_3 * f32(i32((q_3 >> 16u) & 7u) - 4);
-    let w11 = d_scale_3 * f32(i32((q_3 >> 24u) & 7u) - 4);
-    let scale_4 = f32(i32(((blocks_u8_a1(blocks_base + offset + 102u) >> shift) & 15u) | (((scales_byte_2 >> shift_2) & 3u) << 4u)) - 32);
+    let w8 = d_scale_3 * (bitcast<f32>((q_3 & 7u) | 0x4b000000u) - 8388612.0f);
+    let w9 = d_scale_3 * (bitcast<f32>(((q_3 >> 8u) & 7u) | 0x4b000000u) - 8388612.0f);
+    let w10 = d_scale_3 * (bitcast<f32>(((q_3 >> 16u) & 7u) | 0x4b000000u) - 8388612.0f);
+    let w11 = d_scale_3 * (bitcast<f32>(((q_3 >> 24u) & 7u) | 0x4b000000u) - 8388612.0f);
+    let scale_4 = bitcast<f32>((((blocks_u8_a1(blocks_base + offset + 102u) >> shift) & 15u) | (((scales_byte_2 >> shift_2) & 3u) << 4u)) | 0x4b000000u) - 8388640.0f;
     let d_scale_4 = d * scale_4;
     let q_4 = ((qs_word >> 6u) & 0x03030303u) | (((hmask_word >> (shift + 3u)) & 0x01010101u) << 2u);
-    let w12 = d_scale_4 * f32(i32(q_4 & 7u) - 4);
-    let w13 = d_scale_4 * f32(i32((q_4 >> 8u) & 7u) - 4);
-    let w14 = d_scale_4 * f32(i32((q_4 >> 16u) & 7u) - 4);
-    let w15 = d_scale_4 * f32(i32((q_4 >> 24u) & 7u) - 4);
+    let w12 = d_scale_4 * (bitcast<f32>((q_4 & 7u) | 0x4b000000u) - 8388612.0f);
+    let w13 = d_scale_4 * (bitcast<f32>(((q_4 >> 8u) & 7u) | 0x4b000000u) - 8388612.0f);
+    let w14 = d_scale_4 * (bitcast<f32>(((q_4 >> 16u) & 7u) | 0x4b000000u) - 8388612.0f);
+    let w15 = d_scale_4 * (bitcast<f32>(((q_4 >> 24u) & 7u) | 0x4b000000u) - 8388612.0f);
     return Strip(
         Quad(w0, w1, w2, w3),
         Quad(w4, w5, w6, w7),

@@ -2,7 +2,7 @@
 //
 // 3-bit k-quant, 16 groups of 16 with 6-bit scales
 // q3_k_matvec_experts_f32: y[m, used, n] = the matrices [n, k] that `indices` [m, used] names times x[m, k], and an
-// epilogue; 2 rows of a matrix per workgroup, whose invocations stride over the strips of a row.
+// epilogue; 4 rows of a matrix per workgroup, whose invocations stride over the strips of a row.
 
 // 4 consecutive weights or activations.
 alias Quad = vec4<f32>;
@@ -30,8 +30,8 @@ struct Shape {
 @group(0) @binding(3) var<uniform> shape: Shape;
 @group(0) @binding(4) var<storage, read> indices: array<u32>;
 
-const ROWS = 2u;
-var<workgroup> partial: array<f32, 128>;
+const ROWS = 4u;
+var<workgroup> partial: array<f32, 256>;
 
 @group(0) @binding(5) var<storage, read> bias: array<f32>;
 
@@ -57,19 +57,23 @@ fn dot_quad(a: Quad, b: Quad) -> f32 {
 
 const WORKGROUP = 64u;
 const WEIGHTS = 256u; // in one unit of decoding
-const STRIPS = 16u; // in one unit, each decoded by one invocation
+const STRIPS = 8u; // in one unit, each decoded by one invocation
+
+fn blocks_at(word: u32) -> u32 {
+    return blocks[word];
+}
 
 fn blocks_u8_a1(byte: u32) -> u32 {
-    return (blocks[byte >> 2u] >> ((byte & 3u) * 8u)) & 0xffu;
+    return (blocks_at(byte >> 2u) >> ((byte & 3u) * 8u)) & 0xffu;
 }
 
 fn blocks_u16_a2(byte: u32) -> u32 {
-    return (blocks[byte >> 2u] >> ((byte & 2u) * 8u)) & 0xffffu;
+    return (blocks_at(byte >> 2u) >> ((byte & 2u) * 8u)) & 0xffffu;
 }
 
 fn blocks_u32_a2(byte: u32) -> u32 {
-    let low = blocks[byte >> 2u];
-    let high = blocks[(byte >> 2u) + 1u];
+    let low = blocks_at(byte >> 2u);
+    let high = blocks_at((byte >> 2u) + 1u);
     return select(low, (low >> 16u) | (high << 16u), (byte & 2u) != 0u);
 }
 
@@ -84,11 +88,16 @@ fn f16_to_f32(half: u32) -> f32 {
     return bitcast<f32>(sign | select(finite, special, magnitude >= 0x7c00u));
 }
 
+
 struct Strip {
     quad_0: Quad,
     quad_1: Quad,
     quad_2: Quad,
     quad_3: Quad,
+    quad_4: Quad,
+    quad_5: Quad,
+    quad_6: Quad,
+    quad_7: Quad,
 }
 
 struct Places {
@@ -96,65 +105,103 @@ struct Places {
     quad_1: u32,
     quad_2: u32,
     quad_3: u32,
+    quad_4: u32,
+    quad_5: u32,
+    quad_6: u32,
+    quad_7: u32,
 }
 
 // Index in the unit of the first weight of each quad.
 fn places(strip: u32) -> Places {
-    let offset = (strip & 7u) * 4u + (strip >> 3u) * 128u;
+    let offset = (strip & 3u) * 8u + (strip >> 2u) * 128u;
     return Places(
         offset,
+        offset + 4u,
         offset + 32u,
+        offset + 36u,
         offset + 64u,
+        offset + 68u,
         offset + 96u,
+        offset + 100u,
     );
 }
 
 // The weights of one strip.
 fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let per_row = shape.k / WEIGHTS; // blocks
+    let offset = (strip & 3u) * 8u;
     let blocks_unit = row * per_row + block;
     let blocks_base = blocks_unit * 110u;
     let d = f16_to_f32(blocks_u16_a2(blocks_base + 108u));
-    let offset = (strip >> 2u) & 1u;
-    let shift = (strip >> 3u) * 4u;
-    let scales_byte = blocks_u8_a1(blocks_base + offset + 104u);
-    let scale = f32(i32(((blocks_u8_a1(blocks_base + offset + 96u) >> shift) & 15u) | (((scales_byte >> shift) & 3u) << 4u)) - 32);
+    let offset_2 = (strip >> 1u) & 1u;
+    let shift = (strip >> 2u) * 4u;
+    let scales_byte = blocks_u8_a1(blocks_base + offset_2 + 104u);
+    let scale = bitcast<f32>((((blocks_u8_a1(blocks_base + offset_2 + 96u) >> shift) & 15u) | (((scales_byte >> shift) & 3u) << 4u)) | 0x4b000000u) - 8388640.0f;
     let d_scale = d * scale;
-    let qs_word = blocks_u32_a2(blocks_base + strip * 4u + 32u);
-    let hmask_word = blocks_u32_a2(blocks_base + (strip & 7u) * 4u);
+    let offset_3 = strip * 8u;
+    let qs_word = blocks_u32_a2(blocks_base + offset_3 + 32u);
+    let hmask_word = blocks_u32_a2(blocks_base + offset);
     let q = (qs_word & 0x03030303u) | (((hmask_word >> shift) & 0x01010101u) << 2u);
-    let w0 = d_scale * f32(i32(q & 7u) - 4);
-    let w1 = d_scale * f32(i32((q >> 8u) & 7u) - 4);
-    let w2 = d_scale * f32(i32((q >> 16u) & 7u) - 4);
-    let w3 = d_scale * f32(i32((q >> 24u) & 7u) - 4);
-    let scales_byte_2 = blocks_u8_a1(blocks_base + offset + 106u);
-    let scale_2 = f32(i32(((blocks_u8_a1(blocks_base + offset + 98u) >> shift) & 15u) | (((scales_byte_2 >> shift) & 3u) << 4u)) - 32);
+    let w0 = d_scale * (bitcast<f32>((q & 7u) | 0x4b000000u) - 8388612.0f);
+    let w1 = d_scale * (bitcast<f32>(((q >> 8u) & 7u) | 0x4b000000u) - 8388612.0f);
+    let w2 = d_scale * (bitcast<f32>(((q >> 16u) & 7u) | 0x4b000000u) - 8388612.0f);
+    let w3 = d_scale * (bitcast<f32>(((q >> 24u) & 7u) | 0x4b000000u) - 8388612.0f);
+    let qs_word_2 = blocks_u32_a2(blocks_base + offset_3 + 36u);
+    let hmask_word_2 = blocks_u32_a2(blocks_base + offset + 4u);
+    let q_2 = (qs_word_2 & 0x03030303u) | (((hmask_word_2 >> shift) & 0x01010101u) << 2u);
+    let w4 = d_scale * (bitcast<f32>((q_2 & 7u) | 0x4b000000u) - 8388612.0f);
+    let w5 = d_scale * (bitcast<f32>(((q_2 >> 8u) & 7u) | 0x4b000000u) - 8388612.0f);
+    let w6 = d_scale * (bitcast<f32>(((q_2 >> 16u) & 7u) | 0x4b000000u) - 8388612.0f);
+    let w7 = d_scale * (bitcast<f32>(((q_2 >> 24u) & 7u) | 0x4b000000u) - 8388612.0f);
+    let scales_byte_2 = blocks_u8_a1(blocks_base + offset_2 + 106u);
+    let scale_2 = bitcast<f32>((((blocks_u8_a1(blocks_base + offset_2 + 98u) >> shift) & 15u) | (((scales_byte_2 >> shift) & 3u) << 4u)) | 0x4b000000u) - 8388640.0f;
     let d_scale_2 = d * scale_2;
-    let q_2 = ((qs_word >> 2u) & 0x03030303u) | (((hmask_word >> (shift + 1u)) & 0x01010101u) << 2u);
-    let w4 = d_scale_2 * f32(i32(q_2 & 7u) - 4);
-    let w5 = d_scale_2 * f32(i32((q_2 >> 8u) & 7u) - 4);
-    let w6 = d_scale_2 * f32(i32((q_2 >> 16u) & 7u) - 4);
-    let w7 = d_scale_2 * f32(i32((q_2 >> 24u) & 7u) - 4);
-    let shift_2 = shift + 2u;
-    let scale_3 = f32(i32(((blocks_u8_a1(blocks_base + offset + 100u) >> shift) & 15u) | (((scales_byte >> shift_2) & 3u) << 4u)) - 32);
+    let shift_2 = shift + 1u;
+    let q_3 = ((qs_word >> 2u) & 0x03030303u) | (((hmask_word >> shift_2) & 0x01010101u) << 2u);
+    let w8 = d_scale_2 * (bitcast<f32>((q_3 & 7u) | 0x4b000000u) - 8388612.0f);
+    let w9 = d_scale_2 * (bitcast<f32>(((q_3 >> 8u) & 7u) | 0x4b000000u) - 8388612.0f);
+    let w10 = d_scale_2 * (bitcast<f32>(((q_3 >> 16u) & 7u) | 0x4b000000u) - 8388612.0f);
+    let w11 = d_scale_2 * (bitcast<f32>(((q_3 >> 24u) & 7u) | 0x4b000000u) - 8388612.0f);
+    let q_4 = ((qs_word_2 >> 2u) & 0x03030303u) | (((hmask_word_2 >> shift_2) & 0x01010101u) << 2u);
+    let w12 = d_scale_2 * (bitcast<f32>((q_4 & 7u) | 0x4b000000u) - 8388612.0f);
+    let w13 = d_scale_2 * (bitcast<f32>(((q_4 >> 8u) & 7u) | 0x4b000000u) - 8388612.0f);
+    let w14 = d_scale_2 * (bitcast<f32>(((q_4 >> 16u) & 7u) | 0x4b000000u) - 8388612.0f);
+    let w15 = d_scale_2 * (bitcast<f32>(((q_4 >> 24u) & 7u) | 0x4b000000u) - 8388612.0f);
+    let shift_3 = shift + 2u;
+    let scale_3 = bitcast<f32>((((blocks_u8_a1(blocks_base + offset_2 + 100u) >> shift) & 15u) | (((scales_byte >> shift_3) & 3u) << 4u)) | 0x4b000000u) - 8388640.0f;
     let d_scale_3 = d * scale_3;
-    let q_3 = ((qs_word >> 4u) & 0x03030303u) | (((hmask_word >> shift_2) & 0x01010101u) << 2u);
-    let w8 = d_scale_3 * f32(i32(q_3 & 7u) - 4);
-    let w9 = d_scale_3 * f32(i32((q_3 >> 8u) & 7u) - 4);
-    let w10 = d_scale_3 * f32(i32((q_3 >> 16u) & 7u) - 4);
-    let w11 = d_scale_3 * f32(i32((q_3 >> 24u) & 7u) - 4);
-    let scale_4 = f32(i32(((blocks_u8_a1(blocks_base + offset + 102u) >> shift) & 15u) | (((scales_byte_2 >> shift_2) & 3u) << 4u)) - 32);
+    let q_5 = ((qs_word >> 4u) & 0x03030303u) | (((hmask_word >> shift_3) & 0x01010101u) << 2u);
+    let w16 = d_scale_3 * (bitcast<f32>((q_5 & 7u) | 0x4b000000u) - 8388612.0f);
+    let w17 = d_scale_3 * (bitcast<f32>(((q_5 >> 8u) & 7u) | 0x4b000000u) - 8388612.0f);
+    let w18 = d_scale_3 * (bitcast<f32>(((q_5 >> 16u) & 7u) | 0x4b000000u) - 8388612.0f);
+    let w19 = d_scale_3 * (bitcast<f32>(((q_5 >> 24u) & 7u) | 0x4b000000u) - 8388612.0f);
+    let q_6 = ((qs_word_2 >> 4u) & 0x03030303u) | (((hmask_word_2 >> shift_3) & 0x01010101u) << 2u);
+    let w20 = d_scale_3 * (bitcast<f32>((q_6 & 7u) | 0x4b000000u) - 8388612.0f);
+    let w21 = d_scale_3 * (bitcast<f32>(((q_6 >> 8u) & 7u) | 0x4b000000u) - 8388612.0f);
+    let w22 = d_scale_3 * (bitcast<f32>(((q_6 >> 16u) & 7u) | 0x4b000000u) - 8388612.0f);
+    let w23 = d_scale_3 * (bitcast<f32>(((q_6 >> 24u) & 7u) | 0x4b000000u) - 8388612.0f);
+    let scale_4 = bitcast<f32>((((blocks_u8_a1(blocks_base + offset_2 + 102u) >> shift) & 15u) | (((scales_byte_2 >> shift_3) & 3u) << 4u)) | 0x4b000000u) - 8388640.0f;
     let d_scale_4 = d * scale_4;
-    let q_4 = ((qs_word >> 6u) & 0x03030303u) | (((hmask_word >> (shift + 3u)) & 0x01010101u) << 2u);
-    let w12 = d_scale_4 * f32(i32(q_4 & 7u) - 4);
-    let w13 = d_scale_4 * f32(i32((q_4 >> 8u) & 7u) - 4);
-    let w14 = d_scale_4 * f32(i32((q_4 >> 16u) & 7u) - 4);
-    let w15 = d_scale_4 * f32(i32((q_4 >> 24u) & 7u) - 4);
+    let shift_4 = shift + 3u;
+    let q_7 = ((qs_word >> 6u) & 0x03030303u) | (((hmask_word >> shift_4) & 0x01010101u) << 2u);
+    let w24 = d_scale_4 * (bitcast<f32>((q_7 & 7u) | 0x4b000000u) - 8388612.0f);
+    let w25 = d_scale_4 * (bitcast<f32>(((q_7 >> 8u) & 7u) | 0x4b000000u) - 8388612.0f);
+    let w26 = d_scale_4 * (bitcast<f32>(((q_7 >> 16u) & 7u) | 0x4b000000u) - 8388612.0f);
+    let w27 = d_scale_4 * (bitcast<f32>(((q_7 >> 24u) & 7u) | 0x4b000000u) - 8388612.0f);
+    let q_8 = ((qs_word_2 >> 6u) & 0x03030303u) | (((hmask_word_2 >> shift_4) & 0x01010101u) << 2u);
+    let w28 = d_scale_4 * (bitcast<f32>((q_8 & 7u) | 0x4b000000u) - 8388612.0f);
+    let w29 = d_scale_4 * (bitcast<f32>(((q_8 >> 8u) & 7u) | 0x4b000000u) - 8388612.0f);
+    let w30 = d_scale_4 * (bitcast<f32>(((q_8 >> 16u) & 7u) | 0x4b000000u) - 8388612.0f);
+    let w31 = d_scale_4 * (bitcast<f32>(((q_8 >> 24u) & 7u) | 0x4b000000u) - 8388612.0f);
     return Strip(
         Quad(w0, w1, w2, w3),
         Quad(w4, w5, w6, w7),
         Quad(w8, w9, w10, w11),
         Quad(w12, w13, w14, w15),
+        Quad(w16, w17, w18, w19),
+        Quad(w20, w21, w22, w23),
+        Quad(w24, w25, w26, w27),
+        Quad(w28, w29, w30, w31),
     );
 }
 
@@ -193,6 +240,10 @@ fn q3_k_matvec_experts_f32(
     var sum_0 = 0.0;
     let row_1 = min(first + 1u, end - 1u) - shape.first;
     var sum_1 = 0.0;
+    let row_2 = min(first + 2u, end - 1u) - shape.first;
+    var sum_2 = 0.0;
+    let row_3 = min(first + 3u, end - 1u) - shape.first;
+    var sum_3 = 0.0;
     for (var t = lane; t < units * STRIPS; t += WORKGROUP) {
         let unit = t / STRIPS;
         let at = places(t % STRIPS);
@@ -200,19 +251,51 @@ fn q3_k_matvec_experts_f32(
         let x_1 = load_quad(x_first + unit * WEIGHTS + at.quad_1);
         let x_2 = load_quad(x_first + unit * WEIGHTS + at.quad_2);
         let x_3 = load_quad(x_first + unit * WEIGHTS + at.quad_3);
+        let x_4 = load_quad(x_first + unit * WEIGHTS + at.quad_4);
+        let x_5 = load_quad(x_first + unit * WEIGHTS + at.quad_5);
+        let x_6 = load_quad(x_first + unit * WEIGHTS + at.quad_6);
+        let x_7 = load_quad(x_first + unit * WEIGHTS + at.quad_7);
         let strip_0 = decode(row_0, unit, t % STRIPS);
         sum_0 += dot_quad(strip_0.quad_0, x_0);
         sum_0 += dot_quad(strip_0.quad_1, x_1);
         sum_0 += dot_quad(strip_0.quad_2, x_2);
         sum_0 += dot_quad(strip_0.quad_3, x_3);
+        sum_0 += dot_quad(strip_0.quad_4, x_4);
+        sum_0 += dot_quad(strip_0.quad_5, x_5);
+        sum_0 += dot_quad(strip_0.quad_6, x_6);
+        sum_0 += dot_quad(strip_0.quad_7, x_7);
         let strip_1 = decode(row_1, unit, t % STRIPS);
         sum_1 += dot_quad(strip_1.quad_0, x_0);
         sum_1 += dot_quad(strip_1.quad_1, x_1);
         sum_1 += dot_quad(strip_1.quad_2, x_2);
         sum_1 += dot_quad(strip_1.quad_3, x_3);
+        sum_1 += dot_quad(strip_1.quad_4, x_4);
+        sum_1 += dot_quad(strip_1.quad_5, x_5);
+        sum_1 += dot_quad(strip_1.quad_6, x_6);
+        sum_1 += dot_quad(strip_1.quad_7, x_7);
+        let strip_2 = decode(row_2, unit, t % STRIPS);
+        sum_2 += dot_quad(strip_2.quad_0, x_0);
+        sum_2 += dot_quad(strip_2.quad_1, x_1);
+        sum_2 += dot_quad(strip_2.quad_2, x_2);
+        sum_2 += dot_quad(strip_2.quad_3, x_3);
+        sum_2 += dot_quad(strip_2.quad_4, x_4);
+        sum_2 += dot_quad(strip_2.quad_5, x_5);
+        sum_2 += dot_quad(strip_2.quad_6, x_6);
+        sum_2 += dot_quad(strip_2.quad_7, x_7);
+        let strip_3 = decode(row_3, unit, t % STRIPS);
+        sum_3 += dot_quad(strip_3.quad_0, x_0);
+        sum_3 += dot_quad(strip_3.quad_1, x_1);
+        sum_3 += dot_quad(strip_3.quad_2, x_2);
+        sum_3 += dot_quad(strip_3.quad_3, x_3);
+        sum_3 += dot_quad(strip_3.quad_4, x_4);
+        sum_3 += dot_quad(strip_3.quad_5, x_5);
+        sum_3 += dot_quad(strip_3.quad_6, x_6);
+        sum_3 += dot_quad(strip_3.quad_7, x_7);
     }
     partial[0u * WORKGROUP + lane] = sum_0;
     partial[1u * WORKGROUP + lane] = sum_1;
+    partial[2u * WORKGROUP + lane] = sum_2;
+    partial[3u * WORKGROUP + lane] = sum_3;
     for (var half = WORKGROUP / 2u; half > 0u; half /= 2u) {
         workgroupBarrier();
         if lane < half {

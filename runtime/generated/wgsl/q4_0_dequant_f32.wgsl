@@ -33,15 +33,19 @@ fn store_quad(index: u32, quad: Quad) {
 
 const WORKGROUP = 64u;
 const WEIGHTS = 32u; // in one unit of decoding
-const STRIPS = 4u; // in one unit, each decoded by one invocation
+const STRIPS = 2u; // in one unit, each decoded by one invocation
+
+fn blocks_at(word: u32) -> u32 {
+    return blocks[word];
+}
 
 fn blocks_u16_a2(byte: u32) -> u32 {
-    return (blocks[byte >> 2u] >> ((byte & 2u) * 8u)) & 0xffffu;
+    return (blocks_at(byte >> 2u) >> ((byte & 2u) * 8u)) & 0xffffu;
 }
 
 fn blocks_u32_a2(byte: u32) -> u32 {
-    let low = blocks[byte >> 2u];
-    let high = blocks[(byte >> 2u) + 1u];
+    let low = blocks_at(byte >> 2u);
+    let high = blocks_at((byte >> 2u) + 1u);
     return select(low, (low >> 16u) | (high << 16u), (byte & 2u) != 0u);
 }
 
@@ -56,43 +60,62 @@ fn f16_to_f32(half: u32) -> f32 {
     return bitcast<f32>(sign | select(finite, special, magnitude >= 0x7c00u));
 }
 
+
 struct Strip {
     quad_0: Quad,
     quad_1: Quad,
+    quad_2: Quad,
+    quad_3: Quad,
 }
 
 struct Places {
     quad_0: u32,
     quad_1: u32,
+    quad_2: u32,
+    quad_3: u32,
 }
 
 // Index in the unit of the first weight of each quad.
 fn places(strip: u32) -> Places {
-    let offset = strip * 4u;
+    let offset = strip * 8u;
     return Places(
         offset,
+        offset + 4u,
         offset + 16u,
+        offset + 20u,
     );
 }
 
 // The weights of one strip.
 fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let per_row = shape.k / WEIGHTS; // blocks
+    let offset = strip * 8u;
     let blocks_unit = row * per_row + block;
     let blocks_base = blocks_unit * 18u;
-    let qs_word = blocks_u32_a2(blocks_base + strip * 4u + 2u);
+    let qs_word = blocks_u32_a2(blocks_base + offset + 2u);
     let d = f16_to_f32(blocks_u16_a2(blocks_base));
-    let w0 = f32(i32(qs_word & 15u) - 8) * d;
-    let w1 = f32(i32((qs_word >> 8u) & 15u) - 8) * d;
-    let w2 = f32(i32((qs_word >> 16u) & 15u) - 8) * d;
-    let w3 = f32(i32((qs_word >> 24u) & 15u) - 8) * d;
-    let w4 = f32(i32((qs_word >> 4u) & 15u) - 8) * d;
-    let w5 = f32(i32((qs_word >> 12u) & 15u) - 8) * d;
-    let w6 = f32(i32((qs_word >> 20u) & 15u) - 8) * d;
-    let w7 = f32(i32(qs_word >> 28u) - 8) * d;
+    let w0 = (bitcast<f32>((qs_word & 15u) | 0x4b000000u) - 8388616.0f) * d;
+    let w1 = (bitcast<f32>(((qs_word >> 8u) & 15u) | 0x4b000000u) - 8388616.0f) * d;
+    let w2 = (bitcast<f32>(((qs_word >> 16u) & 15u) | 0x4b000000u) - 8388616.0f) * d;
+    let w3 = (bitcast<f32>(((qs_word >> 24u) & 15u) | 0x4b000000u) - 8388616.0f) * d;
+    let qs_word_2 = blocks_u32_a2(blocks_base + offset + 6u);
+    let w4 = (bitcast<f32>((qs_word_2 & 15u) | 0x4b000000u) - 8388616.0f) * d;
+    let w5 = (bitcast<f32>(((qs_word_2 >> 8u) & 15u) | 0x4b000000u) - 8388616.0f) * d;
+    let w6 = (bitcast<f32>(((qs_word_2 >> 16u) & 15u) | 0x4b000000u) - 8388616.0f) * d;
+    let w7 = (bitcast<f32>(((qs_word_2 >> 24u) & 15u) | 0x4b000000u) - 8388616.0f) * d;
+    let w8 = (bitcast<f32>(((qs_word >> 4u) & 15u) | 0x4b000000u) - 8388616.0f) * d;
+    let w9 = (bitcast<f32>(((qs_word >> 12u) & 15u) | 0x4b000000u) - 8388616.0f) * d;
+    let w10 = (bitcast<f32>(((qs_word >> 20u) & 15u) | 0x4b000000u) - 8388616.0f) * d;
+    let w11 = (bitcast<f32>((qs_word >> 28u) | 0x4b000000u) - 8388616.0f) * d;
+    let w12 = (bitcast<f32>(((qs_word_2 >> 4u) & 15u) | 0x4b000000u) - 8388616.0f) * d;
+    let w13 = (bitcast<f32>(((qs_word_2 >> 12u) & 15u) | 0x4b000000u) - 8388616.0f) * d;
+    let w14 = (bitcast<f32>(((qs_word_2 >> 20u) & 15u) | 0x4b000000u) - 8388616.0f) * d;
+    let w15 = (bitcast<f32>((qs_word_2 >> 28u) | 0x4b000000u) - 8388616.0f) * d;
     return Strip(
         Quad(w0, w1, w2, w3),
         Quad(w4, w5, w6, w7),
+        Quad(w8, w9, w10, w11),
+        Quad(w12, w13, w14, w15),
     );
 }
 
@@ -114,4 +137,6 @@ fn q4_0_dequant_f32(
     let strip = decode(row, block, id % STRIPS);
     store_quad(id / STRIPS * WEIGHTS + at.quad_0, strip.quad_0);
     store_quad(id / STRIPS * WEIGHTS + at.quad_1, strip.quad_1);
+    store_quad(id / STRIPS * WEIGHTS + at.quad_2, strip.quad_2);
+    store_quad(id / STRIPS * WEIGHTS + at.quad_3, strip.quad_3);
 }

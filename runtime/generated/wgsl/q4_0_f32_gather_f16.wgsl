@@ -28,27 +28,16 @@ struct Shape {
 @group(0) @binding(2) var<uniform> shape: Shape;
 @group(0) @binding(3) var<storage, read> indices: array<u32>;
 
-// Rounds to nearest even, in integer operations: a hardware conversion may round otherwise.
+// Rounds to nearest even by integer operations, and by an addition where the result is subnormal: a
+// hardware conversion may round otherwise.
 fn f32_to_f16(value: f32) -> u32 {
     let bits = bitcast<u32>(value);
-    let sign = (bits >> 16u) & 0x8000u;
     let magnitude = bits & 0x7fffffffu;
-    if magnitude > 0x7f800000u {
-        return sign | 0x7e00u; // NaN
-    }
-    if magnitude >= 0x477ff000u {
-        return sign | 0x7c00u; // rounds to infinity
-    }
-    if magnitude < 0x38800000u {
-        // Subnormal: the significand, shifted to units of 2^-24; below half a unit it is 0.
-        let shift = min(126u - (magnitude >> 23u), 31u);
-        let significand = (magnitude & 0x7fffffu) | 0x800000u;
-        let rest = significand & ((1u << shift) - 1u);
-        let half = 1u << (shift - 1u);
-        let down = significand >> shift;
-        return sign | (down + u32(rest > half || (rest == half && (down & 1u) == 1u)));
-    }
-    return sign | ((magnitude - 0x38000000u + 0xfffu + ((magnitude >> 13u) & 1u)) >> 13u);
+    // The last bit of 0.5 stands for 2^-24, as that of a subnormal binary16 does.
+    let subnormal = bitcast<u32>(bitcast<f32>(magnitude) + 0.5f) - 0x3f000000u;
+    let normal = (magnitude - 0x38000000u + 0xfffu + ((magnitude >> 13u) & 1u)) >> 13u;
+    let finite = select(min(normal, 0x7c00u), subnormal, magnitude < 0x38800000u);
+    return ((bits >> 16u) & 0x8000u) | select(finite, 0x7e00u, magnitude > 0x7f800000u);
 }
 fn store_quad(index: u32, quad: Quad) {
     let low = f32_to_f16(quad.x) | (f32_to_f16(quad.y) << 16u);
@@ -60,9 +49,14 @@ const WORKGROUP = 64u;
 const WEIGHTS = 32u; // in one unit of decoding
 const STRIPS = 4u; // in one unit, each decoded by one invocation
 
-fn blocks_u32_a4(byte: u32) -> u32 {
-    return blocks[byte >> 2u];
+fn blocks_at(word: u32) -> u32 {
+    return blocks[word];
 }
+
+fn blocks_u32_a4(byte: u32) -> u32 {
+    return blocks_at(byte >> 2u);
+}
+
 
 struct Strip {
     quad_0: Quad,
@@ -90,14 +84,14 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let blocks_base = blocks_unit * 20u;
     let d = bitcast<f32>(blocks_u32_a4(blocks_base));
     let qs_word = blocks_u32_a4(blocks_base + strip * 4u + 4u);
-    let w0 = d * f32(i32(qs_word & 15u) - 8);
-    let w1 = d * f32(i32((qs_word >> 4u) & 15u) - 8);
-    let w2 = d * f32(i32((qs_word >> 8u) & 15u) - 8);
-    let w3 = d * f32(i32((qs_word >> 12u) & 15u) - 8);
-    let w4 = d * f32(i32((qs_word >> 16u) & 15u) - 8);
-    let w5 = d * f32(i32((qs_word >> 20u) & 15u) - 8);
-    let w6 = d * f32(i32((qs_word >> 24u) & 15u) - 8);
-    let w7 = d * f32(i32(qs_word >> 28u) - 8);
+    let w0 = d * (bitcast<f32>((qs_word & 15u) | 0x4b000000u) - 8388616.0f);
+    let w1 = d * (bitcast<f32>(((qs_word >> 4u) & 15u) | 0x4b000000u) - 8388616.0f);
+    let w2 = d * (bitcast<f32>(((qs_word >> 8u) & 15u) | 0x4b000000u) - 8388616.0f);
+    let w3 = d * (bitcast<f32>(((qs_word >> 12u) & 15u) | 0x4b000000u) - 8388616.0f);
+    let w4 = d * (bitcast<f32>(((qs_word >> 16u) & 15u) | 0x4b000000u) - 8388616.0f);
+    let w5 = d * (bitcast<f32>(((qs_word >> 20u) & 15u) | 0x4b000000u) - 8388616.0f);
+    let w6 = d * (bitcast<f32>(((qs_word >> 24u) & 15u) | 0x4b000000u) - 8388616.0f);
+    let w7 = d * (bitcast<f32>((qs_word >> 28u) | 0x4b000000u) - 8388616.0f);
     return Strip(
         Quad(w0, w1, w2, w3),
         Quad(w4, w5, w6, w7),

@@ -73,9 +73,14 @@ const WORKGROUP = 128u;
 const WEIGHTS = 32u; // in one unit of decoding
 const STRIPS = 4u; // in one unit, each decoded by one invocation
 
-fn blocks_u32_a4(byte: u32) -> u32 {
-    return blocks[byte >> 2u];
+fn blocks_at(word: u32) -> u32 {
+    return blocks[word];
 }
+
+fn blocks_u32_a4(byte: u32) -> u32 {
+    return blocks_at(byte >> 2u);
+}
+
 
 struct Strip {
     quad_0: Quad,
@@ -103,14 +108,14 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let blocks_base = blocks_unit * 20u;
     let d = bitcast<f32>(blocks_u32_a4(blocks_base));
     let qs_word = blocks_u32_a4(blocks_base + strip * 4u + 4u);
-    let w0 = d * f32(i32(qs_word & 15u) - 8);
-    let w1 = d * f32(i32((qs_word >> 8u) & 15u) - 8);
-    let w2 = d * f32(i32((qs_word >> 16u) & 15u) - 8);
-    let w3 = d * f32(i32((qs_word >> 24u) & 15u) - 8);
-    let w4 = d * f32(i32((qs_word >> 4u) & 15u) - 8);
-    let w5 = d * f32(i32((qs_word >> 12u) & 15u) - 8);
-    let w6 = d * f32(i32((qs_word >> 20u) & 15u) - 8);
-    let w7 = d * f32(i32(qs_word >> 28u) - 8);
+    let w0 = d * (bitcast<f32>((qs_word & 15u) | 0x4b000000u) - 8388616.0f);
+    let w1 = d * (bitcast<f32>(((qs_word >> 8u) & 15u) | 0x4b000000u) - 8388616.0f);
+    let w2 = d * (bitcast<f32>(((qs_word >> 16u) & 15u) | 0x4b000000u) - 8388616.0f);
+    let w3 = d * (bitcast<f32>(((qs_word >> 24u) & 15u) | 0x4b000000u) - 8388616.0f);
+    let w4 = d * (bitcast<f32>(((qs_word >> 4u) & 15u) | 0x4b000000u) - 8388616.0f);
+    let w5 = d * (bitcast<f32>(((qs_word >> 12u) & 15u) | 0x4b000000u) - 8388616.0f);
+    let w6 = d * (bitcast<f32>(((qs_word >> 20u) & 15u) | 0x4b000000u) - 8388616.0f);
+    let w7 = d * (bitcast<f32>((qs_word >> 28u) | 0x4b000000u) - 8388616.0f);
     return Strip(
         Quad(w0, w1, w2, w3),
         Quad(w4, w5, w6, w7),

@@ -2,7 +2,7 @@
 //
 // 4-bit codes with an f32 scale per 32, low nibbles first
 // q4_0_f32_halves_matvec_experts_f32: y[m, used, n] = the matrices [n, k] that `indices` [m, used] names times x[m, k], and an
-// epilogue; 2 rows of a matrix per workgroup, whose invocations stride over the strips of a row.
+// epilogue; 4 rows of a matrix per workgroup, whose invocations stride over the strips of a row.
 
 // 4 consecutive weights or activations.
 alias Quad = vec4<f32>;
@@ -30,8 +30,8 @@ struct Shape {
 @group(0) @binding(3) var<uniform> shape: Shape;
 @group(0) @binding(4) var<storage, read> indices: array<u32>;
 
-const ROWS = 2u;
-var<workgroup> partial: array<f32, 128>;
+const ROWS = 4u;
+var<workgroup> partial: array<f32, 256>;
 
 @group(0) @binding(5) var<storage, read> bias: array<f32>;
 
@@ -57,28 +57,55 @@ fn dot_quad(a: Quad, b: Quad) -> f32 {
 
 const WORKGROUP = 64u;
 const WEIGHTS = 32u; // in one unit of decoding
-const STRIPS = 4u; // in one unit, each decoded by one invocation
+const STRIPS = 1u; // in one unit, each decoded by one invocation
+
+fn blocks_at(word: u32) -> u32 {
+    return blocks[word];
+}
 
 fn blocks_u32_a4(byte: u32) -> u32 {
-    return blocks[byte >> 2u];
+    return blocks_at(byte >> 2u);
 }
+
+fn blocks_u128_a4(byte: u32) -> vec4<u32> {
+    let word = byte >> 2u;
+    return vec4<u32>(blocks_at(word), blocks_at(word + 1u), blocks_at(word + 2u), blocks_at(word + 3u));
+}
+
 
 struct Strip {
     quad_0: Quad,
     quad_1: Quad,
+    quad_2: Quad,
+    quad_3: Quad,
+    quad_4: Quad,
+    quad_5: Quad,
+    quad_6: Quad,
+    quad_7: Quad,
 }
 
 struct Places {
     quad_0: u32,
     quad_1: u32,
+    quad_2: u32,
+    quad_3: u32,
+    quad_4: u32,
+    quad_5: u32,
+    quad_6: u32,
+    quad_7: u32,
 }
 
 // Index in the unit of the first weight of each quad.
 fn places(strip: u32) -> Places {
-    let offset = strip * 4u;
     return Places(
-        offset,
-        offset + 16u,
+        0u,
+        4u,
+        8u,
+        12u,
+        16u,
+        20u,
+        24u,
+        28u,
     );
 }
 
@@ -87,19 +114,53 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let per_row = shape.k / WEIGHTS; // blocks
     let blocks_unit = row * per_row + block;
     let blocks_base = blocks_unit * 20u;
-    let d = bitcast<f32>(blocks_u32_a4(blocks_base));
-    let qs_word = blocks_u32_a4(blocks_base + strip * 4u + 4u);
-    let w0 = d * f32(i32(qs_word & 15u) - 8);
-    let w1 = d * f32(i32((qs_word >> 8u) & 15u) - 8);
-    let w2 = d * f32(i32((qs_word >> 16u) & 15u) - 8);
-    let w3 = d * f32(i32((qs_word >> 24u) & 15u) - 8);
-    let w4 = d * f32(i32((qs_word >> 4u) & 15u) - 8);
-    let w5 = d * f32(i32((qs_word >> 12u) & 15u) - 8);
-    let w6 = d * f32(i32((qs_word >> 20u) & 15u) - 8);
-    let w7 = d * f32(i32(qs_word >> 28u) - 8);
+    let d_words = blocks_u128_a4(blocks_base);
+    let d = bitcast<f32>(d_words.x);
+    let qs_word = d_words.y;
+    let w0 = d * (bitcast<f32>((qs_word & 15u) | 0x4b000000u) - 8388616.0f);
+    let w1 = d * (bitcast<f32>(((qs_word >> 8u) & 15u) | 0x4b000000u) - 8388616.0f);
+    let w2 = d * (bitcast<f32>(((qs_word >> 16u) & 15u) | 0x4b000000u) - 8388616.0f);
+    let w3 = d * (bitcast<f32>(((qs_word >> 24u) & 15u) | 0x4b000000u) - 8388616.0f);
+    let qs_word_2 = d_words.z;
+    let w4 = d * (bitcast<f32>((qs_word_2 & 15u) | 0x4b000000u) - 8388616.0f);
+    let w5 = d * (bitcast<f32>(((qs_word_2 >> 8u) & 15u) | 0x4b000000u) - 8388616.0f);
+    let w6 = d * (bitcast<f32>(((qs_word_2 >> 16u) & 15u) | 0x4b000000u) - 8388616.0f);
+    let w7 = d * (bitcast<f32>(((qs_word_2 >> 24u) & 15u) | 0x4b000000u) - 8388616.0f);
+    let qs_word_3 = d_words.w;
+    let w8 = d * (bitcast<f32>((qs_word_3 & 15u) | 0x4b000000u) - 8388616.0f);
+    let w9 = d * (bitcast<f32>(((qs_word_3 >> 8u) & 15u) | 0x4b000000u) - 8388616.0f);
+    let w10 = d * (bitcast<f32>(((qs_word_3 >> 16u) & 15u) | 0x4b000000u) - 8388616.0f);
+    let w11 = d * (bitcast<f32>(((qs_word_3 >> 24u) & 15u) | 0x4b000000u) - 8388616.0f);
+    let qs_word_4 = blocks_u32_a4(blocks_base + 16u);
+    let w12 = d * (bitcast<f32>((qs_word_4 & 15u) | 0x4b000000u) - 8388616.0f);
+    let w13 = d * (bitcast<f32>(((qs_word_4 >> 8u) & 15u) | 0x4b000000u) - 8388616.0f);
+    let w14 = d * (bitcast<f32>(((qs_word_4 >> 16u) & 15u) | 0x4b000000u) - 8388616.0f);
+    let w15 = d * (bitcast<f32>(((qs_word_4 >> 24u) & 15u) | 0x4b000000u) - 8388616.0f);
+    let w16 = d * (bitcast<f32>(((qs_word >> 4u) & 15u) | 0x4b000000u) - 8388616.0f);
+    let w17 = d * (bitcast<f32>(((qs_word >> 12u) & 15u) | 0x4b000000u) - 8388616.0f);
+    let w18 = d * (bitcast<f32>(((qs_word >> 20u) & 15u) | 0x4b000000u) - 8388616.0f);
+    let w19 = d * (bitcast<f32>((qs_word >> 28u) | 0x4b000000u) - 8388616.0f);
+    let w20 = d * (bitcast<f32>(((qs_word_2 >> 4u) & 15u) | 0x4b000000u) - 8388616.0f);
+    let w21 = d * (bitcast<f32>(((qs_word_2 >> 12u) & 15u) | 0x4b000000u) - 8388616.0f);
+    let w22 = d * (bitcast<f32>(((qs_word_2 >> 20u) & 15u) | 0x4b000000u) - 8388616.0f);
+    let w23 = d * (bitcast<f32>((qs_word_2 >> 28u) | 0x4b000000u) - 8388616.0f);
+    let w24 = d * (bitcast<f32>(((qs_word_3 >> 4u) & 15u) | 0x4b000000u) - 8388616.0f);
+    let w25 = d * (bitcast<f32>(((qs_word_3 >> 12u) & 15u) | 0x4b000000u) - 8388616.0f);
+    let w26 = d * (bitcast<f32>(((qs_word_3 >> 20u) & 15u) | 0x4b000000u) - 8388616.0f);
+    let w27 = d * (bitcast<f32>((qs_word_3 >> 28u) | 0x4b000000u) - 8388616.0f);
+    let w28 = d * (bitcast<f32>(((qs_word_4 >> 4u) & 15u) | 0x4b000000u) - 8388616.0f);
+    let w29 = d * (bitcast<f32>(((qs_word_4 >> 12u) & 15u) | 0x4b000000u) - 8388616.0f);
+    let w30 = d * (bitcast<f32>(((qs_word_4 >> 20u) & 15u) | 0x4b000000u) - 8388616.0f);
+    let w31 = d * (bitcast<f32>((qs_word_4 >> 28u) | 0x4b000000u) - 8388616.0f);
     return Strip(
         Quad(w0, w1, w2, w3),
         Quad(w4, w5, w6, w7),
+        Quad(w8, w9, w10, w11),
+        Quad(w12, w13, w14, w15),
+        Quad(w16, w17, w18, w19),
+        Quad(w20, w21, w22, w23),
+        Quad(w24, w25, w26, w27),
+        Quad(w28, w29, w30, w31),
     );
 }
 
@@ -138,20 +199,62 @@ fn q4_0_f32_halves_matvec_experts_f32(
     var sum_0 = 0.0;
     let row_1 = min(first + 1u, end - 1u) - shape.first;
     var sum_1 = 0.0;
+    let row_2 = min(first + 2u, end - 1u) - shape.first;
+    var sum_2 = 0.0;
+    let row_3 = min(first + 3u, end - 1u) - shape.first;
+    var sum_3 = 0.0;
     for (var t = lane; t < units * STRIPS; t += WORKGROUP) {
         let unit = t / STRIPS;
         let at = places(t % STRIPS);
         let x_0 = load_quad(x_first + unit * WEIGHTS + at.quad_0);
         let x_1 = load_quad(x_first + unit * WEIGHTS + at.quad_1);
+        let x_2 = load_quad(x_first + unit * WEIGHTS + at.quad_2);
+        let x_3 = load_quad(x_first + unit * WEIGHTS + at.quad_3);
+        let x_4 = load_quad(x_first + unit * WEIGHTS + at.quad_4);
+        let x_5 = load_quad(x_first + unit * WEIGHTS + at.quad_5);
+        let x_6 = load_quad(x_first + unit * WEIGHTS + at.quad_6);
+        let x_7 = load_quad(x_first + unit * WEIGHTS + at.quad_7);
         let strip_0 = decode(row_0, unit, t % STRIPS);
         sum_0 += dot_quad(strip_0.quad_0, x_0);
         sum_0 += dot_quad(strip_0.quad_1, x_1);
+        sum_0 += dot_quad(strip_0.quad_2, x_2);
+        sum_0 += dot_quad(strip_0.quad_3, x_3);
+        sum_0 += dot_quad(strip_0.quad_4, x_4);
+        sum_0 += dot_quad(strip_0.quad_5, x_5);
+        sum_0 += dot_quad(strip_0.quad_6, x_6);
+        sum_0 += dot_quad(strip_0.quad_7, x_7);
         let strip_1 = decode(row_1, unit, t % STRIPS);
         sum_1 += dot_quad(strip_1.quad_0, x_0);
         sum_1 += dot_quad(strip_1.quad_1, x_1);
+        sum_1 += dot_quad(strip_1.quad_2, x_2);
+        sum_1 += dot_quad(strip_1.quad_3, x_3);
+        sum_1 += dot_quad(strip_1.quad_4, x_4);
+        sum_1 += dot_quad(strip_1.quad_5, x_5);
+        sum_1 += dot_quad(strip_1.quad_6, x_6);
+        sum_1 += dot_quad(strip_1.quad_7, x_7);
+        let strip_2 = decode(row_2, unit, t % STRIPS);
+        sum_2 += dot_quad(strip_2.quad_0, x_0);
+        sum_2 += dot_quad(strip_2.quad_1, x_1);
+        sum_2 += dot_quad(strip_2.quad_2, x_2);
+        sum_2 += dot_quad(strip_2.quad_3, x_3);
+        sum_2 += dot_quad(strip_2.quad_4, x_4);
+        sum_2 += dot_quad(strip_2.quad_5, x_5);
+        sum_2 += dot_quad(strip_2.quad_6, x_6);
+        sum_2 += dot_quad(strip_2.quad_7, x_7);
+        let strip_3 = decode(row_3, unit, t % STRIPS);
+        sum_3 += dot_quad(strip_3.quad_0, x_0);
+        sum_3 += dot_quad(strip_3.quad_1, x_1);
+        sum_3 += dot_quad(strip_3.quad_2, x_2);
+        sum_3 += dot_quad(strip_3.quad_3, x_3);
+        sum_3 += dot_quad(strip_3.quad_4, x_4);
+        sum_3 += dot_quad(strip_3.quad_5, x_5);
+        sum_3 += dot_quad(strip_3.quad_6, x_6);
+        sum_3 += dot_quad(strip_3.quad_7, x_7);
     }
     partial[0u * WORKGROUP + lane] = sum_0;
     partial[1u * WORKGROUP + lane] = sum_1;
+    partial[2u * WORKGROUP + lane] = sum_2;
+    partial[3u * WORKGROUP + lane] = sum_3;
     for (var half = WORKGROUP / 2u; half > 0u; half /= 2u) {
         workgroupBarrier();
         if lane < half {

@@ -73,13 +73,17 @@ const WORKGROUP = 128u;
 const WEIGHTS = 32u; // in one unit of decoding
 const STRIPS = 4u; // in one unit, each decoded by one invocation
 
+fn blocks_at(word: u32) -> u32 {
+    return blocks[word];
+}
+
 fn blocks_u16_a2(byte: u32) -> u32 {
-    return (blocks[byte >> 2u] >> ((byte & 2u) * 8u)) & 0xffffu;
+    return (blocks_at(byte >> 2u) >> ((byte & 2u) * 8u)) & 0xffffu;
 }
 
 fn blocks_u32_a2(byte: u32) -> u32 {
-    let low = blocks[byte >> 2u];
-    let high = blocks[(byte >> 2u) + 1u];
+    let low = blocks_at(byte >> 2u);
+    let high = blocks_at((byte >> 2u) + 1u);
     return select(low, (low >> 16u) | (high << 16u), (byte & 2u) != 0u);
 }
 
@@ -93,6 +97,7 @@ fn f16_to_f32(half: u32) -> f32 {
     let finite = select(normal, subnormal, magnitude < 0x400u);
     return bitcast<f32>(sign | select(finite, special, magnitude >= 0x7c00u));
 }
+
 
 struct Strip {
     quad_0: Quad,
@@ -120,14 +125,14 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let blocks_base = blocks_unit * 18u;
     let qs_word = blocks_u32_a2(blocks_base + strip * 4u + 2u);
     let d = f16_to_f32(blocks_u16_a2(blocks_base));
-    let w0 = f32(i32(qs_word & 15u) - 8) * d;
-    let w1 = f32(i32((qs_word >> 8u) & 15u) - 8) * d;
-    let w2 = f32(i32((qs_word >> 16u) & 15u) - 8) * d;
-    let w3 = f32(i32((qs_word >> 24u) & 15u) - 8) * d;
-    let w4 = f32(i32((qs_word >> 4u) & 15u) - 8) * d;
-    let w5 = f32(i32((qs_word >> 12u) & 15u) - 8) * d;
-    let w6 = f32(i32((qs_word >> 20u) & 15u) - 8) * d;
-    let w7 = f32(i32(qs_word >> 28u) - 8) * d;
+    let w0 = (bitcast<f32>((qs_word & 15u) | 0x4b000000u) - 8388616.0f) * d;
+    let w1 = (bitcast<f32>(((qs_word >> 8u) & 15u) | 0x4b000000u) - 8388616.0f) * d;
+    let w2 = (bitcast<f32>(((qs_word >> 16u) & 15u) | 0x4b000000u) - 8388616.0f) * d;
+    let w3 = (bitcast<f32>(((qs_word >> 24u) & 15u) | 0x4b000000u) - 8388616.0f) * d;
+    let w4 = (bitcast<f32>(((qs_word >> 4u) & 15u) | 0x4b000000u) - 8388616.0f) * d;
+    let w5 = (bitcast<f32>(((qs_word >> 12u) & 15u) | 0x4b000000u) - 8388616.0f) * d;
+    let w6 = (bitcast<f32>(((qs_word >> 20u) & 15u) | 0x4b000000u) - 8388616.0f) * d;
+    let w7 = (bitcast<f32>((qs_word >> 28u) | 0x4b000000u) - 8388616.0f) * d;
     return Strip(
         Quad(w0, w1, w2, w3),
         Quad(w4, w5, w6, w7),

@@ -23,31 +23,20 @@ struct Shape {
     matrices: u32,
 }
 
-@group(0) @binding(0) var<storage, read> blocks: array<u32>;
+@group(0) @binding(0) var<storage, read> blocks: array<vec4<u32>>;
 @group(0) @binding(1) var<storage, read_write> y: array<vec2<u32>>;
 @group(0) @binding(2) var<uniform> shape: Shape;
 
-// Rounds to nearest even, in integer operations: a hardware conversion may round otherwise.
+// Rounds to nearest even by integer operations, and by an addition where the result is subnormal: a
+// hardware conversion may round otherwise.
 fn f32_to_f16(value: f32) -> u32 {
     let bits = bitcast<u32>(value);
-    let sign = (bits >> 16u) & 0x8000u;
     let magnitude = bits & 0x7fffffffu;
-    if magnitude > 0x7f800000u {
-        return sign | 0x7e00u; // NaN
-    }
-    if magnitude >= 0x477ff000u {
-        return sign | 0x7c00u; // rounds to infinity
-    }
-    if magnitude < 0x38800000u {
-        // Subnormal: the significand, shifted to units of 2^-24; below half a unit it is 0.
-        let shift = min(126u - (magnitude >> 23u), 31u);
-        let significand = (magnitude & 0x7fffffu) | 0x800000u;
-        let rest = significand & ((1u << shift) - 1u);
-        let half = 1u << (shift - 1u);
-        let down = significand >> shift;
-        return sign | (down + u32(rest > half || (rest == half && (down & 1u) == 1u)));
-    }
-    return sign | ((magnitude - 0x38000000u + 0xfffu + ((magnitude >> 13u) & 1u)) >> 13u);
+    // The last bit of 0.5 stands for 2^-24, as that of a subnormal binary16 does.
+    let subnormal = bitcast<u32>(bitcast<f32>(magnitude) + 0.5f) - 0x3f000000u;
+    let normal = (magnitude - 0x38000000u + 0xfffu + ((magnitude >> 13u) & 1u)) >> 13u;
+    let finite = select(min(normal, 0x7c00u), subnormal, magnitude < 0x38800000u);
+    return ((bits >> 16u) & 0x8000u) | select(finite, 0x7e00u, magnitude > 0x7f800000u);
 }
 fn store_quad(index: u32, quad: Quad) {
     let low = f32_to_f16(quad.x) | (f32_to_f16(quad.y) << 16u);
@@ -57,10 +46,18 @@ fn store_quad(index: u32, quad: Quad) {
 
 const WORKGROUP = 64u;
 const WEIGHTS = 256u; // in one unit of decoding
-const STRIPS = 32u; // in one unit, each decoded by one invocation
+const STRIPS = 16u; // in one unit, each decoded by one invocation
+
+fn blocks_at(word: u32) -> u32 {
+    return blocks[word >> 2u][word & 3u];
+}
 
 fn blocks_u32_a4(byte: u32) -> u32 {
-    return blocks[byte >> 2u];
+    return blocks_at(byte >> 2u);
+}
+
+fn blocks_u128_a16(byte: u32) -> vec4<u32> {
+    return blocks[byte >> 4u];
 }
 
 // Integer operations: a hardware conversion may flush subnormals.
@@ -74,22 +71,29 @@ fn f16_to_f32(half: u32) -> f32 {
     return bitcast<f32>(sign | select(finite, special, magnitude >= 0x7c00u));
 }
 
+
 struct Strip {
     quad_0: Quad,
     quad_1: Quad,
+    quad_2: Quad,
+    quad_3: Quad,
 }
 
 struct Places {
     quad_0: u32,
     quad_1: u32,
+    quad_2: u32,
+    quad_3: u32,
 }
 
 // Index in the unit of the first weight of each quad.
 fn places(strip: u32) -> Places {
-    let offset = (strip & 7u) * 4u + (strip >> 3u) * 64u;
+    let offset = (strip & 3u) * 8u + (strip >> 2u) * 64u;
     return Places(
         offset,
+        offset + 4u,
         offset + 32u,
+        offset + 36u,
     );
 }
 
@@ -98,40 +102,53 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let per_row = shape.k / WEIGHTS; // blocks
     let blocks_unit = row * per_row + block;
     let blocks_base = blocks_unit * 144u;
-    let d_word = blocks_u32_a4(blocks_base);
+    let d_words = blocks_u128_a16(blocks_base);
+    let d_word = d_words.x;
     let d = f16_to_f32(d_word & 65535u);
-    let offset = strip >> 4u;
-    let shift = ((strip >> 3u) & 1u) * 16u;
-    let scales_word = blocks_u32_a4(blocks_base + offset * 8u + 4u);
+    let offset = strip >> 3u;
+    let shift = ((strip >> 2u) & 1u) * 16u;
+    let scales_word = d_words[(offset * 8u + 4u) >> 2u];
     let offset_2 = shift + offset * 2u;
     let shift_2 = offset_2 + 4u;
-    let scales_word_2 = blocks_u32_a4(blocks_base + 4u);
-    let scale = f32(((scales_word >> shift) & 15u) | (((scales_word_2 >> shift_2) & 3u) << 4u));
+    let scales_word_2 = d_words.y;
+    let scale = bitcast<f32>((((scales_word >> shift) & 15u) | (((scales_word_2 >> shift_2) & 3u) << 4u)) | 0x4b000000u) - 8388608.0f;
     let d_scale = d * scale;
-    let qs_word = blocks_u32_a4(blocks_base + strip * 4u + 16u);
+    let offset_3 = strip * 8u;
+    let qs_word = blocks_u32_a4(blocks_base + offset_3 + 16u);
     let dmin = f16_to_f32(d_word >> 16u);
-    let offset_3 = offset * 4u;
-    let shift_3 = shift + offset_3;
-    let scales_word_3 = blocks_u32_a4(blocks_base + offset_3 + 8u);
-    let scales_word_4 = blocks_u32_a4(blocks_base + 8u);
-    let min_ = f32(((scales_word_3 >> shift_3) & 15u) | (((scales_word_4 >> shift_2) & 3u) << 4u));
+    let offset_4 = offset * 4u;
+    let shift_3 = shift + offset_4;
+    let scales_word_3 = d_words[(offset_4 + 8u) >> 2u];
+    let scales_word_4 = d_words.z;
+    let min_ = bitcast<f32>((((scales_word_3 >> shift_3) & 15u) | (((scales_word_4 >> shift_2) & 3u) << 4u)) | 0x4b000000u) - 8388608.0f;
     let dmin_min = dmin * min_;
-    let w0 = d_scale * f32(qs_word & 15u) - dmin_min;
-    let w1 = d_scale * f32((qs_word >> 8u) & 15u) - dmin_min;
-    let w2 = d_scale * f32((qs_word >> 16u) & 15u) - dmin_min;
-    let w3 = d_scale * f32((qs_word >> 24u) & 15u) - dmin_min;
+    let w0 = d_scale * (bitcast<f32>((qs_word & 15u) | 0x4b000000u) - 8388608.0f) - dmin_min;
+    let w1 = d_scale * (bitcast<f32>(((qs_word >> 8u) & 15u) | 0x4b000000u) - 8388608.0f) - dmin_min;
+    let w2 = d_scale * (bitcast<f32>(((qs_word >> 16u) & 15u) | 0x4b000000u) - 8388608.0f) - dmin_min;
+    let w3 = d_scale * (bitcast<f32>(((qs_word >> 24u) & 15u) | 0x4b000000u) - 8388608.0f) - dmin_min;
+    let qs_word_2 = blocks_u32_a4(blocks_base + offset_3 + 20u);
+    let w4 = d_scale * (bitcast<f32>((qs_word_2 & 15u) | 0x4b000000u) - 8388608.0f) - dmin_min;
+    let w5 = d_scale * (bitcast<f32>(((qs_word_2 >> 8u) & 15u) | 0x4b000000u) - 8388608.0f) - dmin_min;
+    let w6 = d_scale * (bitcast<f32>(((qs_word_2 >> 16u) & 15u) | 0x4b000000u) - 8388608.0f) - dmin_min;
+    let w7 = d_scale * (bitcast<f32>(((qs_word_2 >> 24u) & 15u) | 0x4b000000u) - 8388608.0f) - dmin_min;
     let shift_4 = offset_2 + 12u;
-    let scale_2 = f32(((scales_word >> (shift + 8u)) & 15u) | (((scales_word_2 >> shift_4) & 3u) << 4u));
+    let scale_2 = bitcast<f32>((((scales_word >> (shift + 8u)) & 15u) | (((scales_word_2 >> shift_4) & 3u) << 4u)) | 0x4b000000u) - 8388608.0f;
     let d_scale_2 = d * scale_2;
-    let min_2 = f32(((scales_word_3 >> (shift_3 + 8u)) & 15u) | (((scales_word_4 >> shift_4) & 3u) << 4u));
+    let min_2 = bitcast<f32>((((scales_word_3 >> (shift_3 + 8u)) & 15u) | (((scales_word_4 >> shift_4) & 3u) << 4u)) | 0x4b000000u) - 8388608.0f;
     let dmin_min_2 = dmin * min_2;
-    let w4 = d_scale_2 * f32((qs_word >> 4u) & 15u) - dmin_min_2;
-    let w5 = d_scale_2 * f32((qs_word >> 12u) & 15u) - dmin_min_2;
-    let w6 = d_scale_2 * f32((qs_word >> 20u) & 15u) - dmin_min_2;
-    let w7 = d_scale_2 * f32(qs_word >> 28u) - dmin_min_2;
+    let w8 = d_scale_2 * (bitcast<f32>(((qs_word >> 4u) & 15u) | 0x4b000000u) - 8388608.0f) - dmin_min_2;
+    let w9 = d_scale_2 * (bitcast<f32>(((qs_word >> 12u) & 15u) | 0x4b000000u) - 8388608.0f) - dmin_min_2;
+    let w10 = d_scale_2 * (bitcast<f32>(((qs_word >> 20u) & 15u) | 0x4b000000u) - 8388608.0f) - dmin_min_2;
+    let w11 = d_scale_2 * (bitcast<f32>((qs_word >> 28u) | 0x4b000000u) - 8388608.0f) - dmin_min_2;
+    let w12 = d_scale_2 * (bitcast<f32>(((qs_word_2 >> 4u) & 15u) | 0x4b000000u) - 8388608.0f) - dmin_min_2;
+    let w13 = d_scale_2 * (bitcast<f32>(((qs_word_2 >> 12u) & 15u) | 0x4b000000u) - 8388608.0f) - dmin_min_2;
+    let w14 = d_scale_2 * (bitcast<f32>(((qs_word_2 >> 20u) & 15u) | 0x4b000000u) - 8388608.0f) - dmin_min_2;
+    let w15 = d_scale_2 * (bitcast<f32>((qs_word_2 >> 28u) | 0x4b000000u) - 8388608.0f) - dmin_min_2;
     return Strip(
         Quad(w0, w1, w2, w3),
         Quad(w4, w5, w6, w7),
+        Quad(w8, w9, w10, w11),
+        Quad(w12, w13, w14, w15),
     );
 }
 
@@ -153,4 +170,6 @@ fn q4_k_dequant_f16(
     let strip = decode(row, block, id % STRIPS);
     store_quad(id / STRIPS * WEIGHTS + at.quad_0, strip.quad_0);
     store_quad(id / STRIPS * WEIGHTS + at.quad_1, strip.quad_1);
+    store_quad(id / STRIPS * WEIGHTS + at.quad_2, strip.quad_2);
+    store_quad(id / STRIPS * WEIGHTS + at.quad_3, strip.quad_3);
 }

@@ -24,7 +24,7 @@ struct Shape {
     matrices: u32,
 }
 
-@group(0) @binding(0) var<storage, read> blocks: array<u32>;
+@group(0) @binding(0) var<storage, read> blocks: array<vec4<u32>>;
 @group(0) @binding(1) var<storage, read> x: array<Quad>;
 @group(0) @binding(2) var<storage, read_write> y: array<f32>;
 @group(0) @binding(3) var<uniform> shape: Shape;
@@ -68,8 +68,16 @@ const WORKGROUP = 128u;
 const WEIGHTS = 256u; // in one unit of decoding
 const STRIPS = 32u; // in one unit, each decoded by one invocation
 
+fn blocks_at(word: u32) -> u32 {
+    return blocks[word >> 2u][word & 3u];
+}
+
 fn blocks_u32_a4(byte: u32) -> u32 {
-    return blocks[byte >> 2u];
+    return blocks_at(byte >> 2u);
+}
+
+fn blocks_u128_a16(byte: u32) -> vec4<u32> {
+    return blocks[byte >> 4u];
 }
 
 // Integer operations: a hardware conversion may flush subnormals.
@@ -82,6 +90,7 @@ fn f16_to_f32(half: u32) -> f32 {
     let finite = select(normal, subnormal, magnitude < 0x400u);
     return bitcast<f32>(sign | select(finite, special, magnitude >= 0x7c00u));
 }
+
 
 struct Strip {
     quad_0: Quad,
@@ -107,37 +116,38 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let per_row = shape.k / WEIGHTS; // blocks
     let blocks_unit = row * per_row + block;
     let blocks_base = blocks_unit * 144u;
-    let d_word = blocks_u32_a4(blocks_base);
+    let d_words = blocks_u128_a16(blocks_base);
+    let d_word = d_words.x;
     let d = f16_to_f32(d_word & 65535u);
     let offset = strip >> 4u;
     let shift = ((strip >> 3u) & 1u) * 16u;
-    let scales_word = blocks_u32_a4(blocks_base + offset * 8u + 4u);
+    let scales_word = d_words[(offset * 8u + 4u) >> 2u];
     let offset_2 = shift + offset * 2u;
     let shift_2 = offset_2 + 4u;
-    let scales_word_2 = blocks_u32_a4(blocks_base + 4u);
-    let scale = f32(((scales_word >> shift) & 15u) | (((scales_word_2 >> shift_2) & 3u) << 4u));
+    let scales_word_2 = d_words.y;
+    let scale = bitcast<f32>((((scales_word >> shift) & 15u) | (((scales_word_2 >> shift_2) & 3u) << 4u)) | 0x4b000000u) - 8388608.0f;
     let d_scale = d * scale;
     let qs_word = blocks_u32_a4(blocks_base + strip * 4u + 16u);
     let dmin = f16_to_f32(d_word >> 16u);
     let offset_3 = offset * 4u;
     let shift_3 = shift + offset_3;
-    let scales_word_3 = blocks_u32_a4(blocks_base + offset_3 + 8u);
-    let scales_word_4 = blocks_u32_a4(blocks_base + 8u);
-    let min_ = f32(((scales_word_3 >> shift_3) & 15u) | (((scales_word_4 >> shift_2) & 3u) << 4u));
+    let scales_word_3 = d_words[(offset_3 + 8u) >> 2u];
+    let scales_word_4 = d_words.z;
+    let min_ = bitcast<f32>((((scales_word_3 >> shift_3) & 15u) | (((scales_word_4 >> shift_2) & 3u) << 4u)) | 0x4b000000u) - 8388608.0f;
     let dmin_min = dmin * min_;
-    let w0 = d_scale * f32(qs_word & 15u) - dmin_min;
-    let w1 = d_scale * f32((qs_word >> 8u) & 15u) - dmin_min;
-    let w2 = d_scale * f32((qs_word >> 16u) & 15u) - dmin_min;
-    let w3 = d_scale * f32((qs_word >> 24u) & 15u) - dmin_min;
+    let w0 = d_scale * (bitcast<f32>((qs_word & 15u) | 0x4b000000u) - 8388608.0f) - dmin_min;
+    let w1 = d_scale * (bitcast<f32>(((qs_word >> 8u) & 15u) | 0x4b000000u) - 8388608.0f) - dmin_min;
+    let w2 = d_scale * (bitcast<f32>(((qs_word >> 16u) & 15u) | 0x4b000000u) - 8388608.0f) - dmin_min;
+    let w3 = d_scale * (bitcast<f32>(((qs_word >> 24u) & 15u) | 0x4b000000u) - 8388608.0f) - dmin_min;
     let shift_4 = offset_2 + 12u;
-    let scale_2 = f32(((scales_word >> (shift + 8u)) & 15u) | (((scales_word_2 >> shift_4) & 3u) << 4u));
+    let scale_2 = bitcast<f32>((((scales_word >> (shift + 8u)) & 15u) | (((scales_word_2 >> shift_4) & 3u) << 4u)) | 0x4b000000u) - 8388608.0f;
     let d_scale_2 = d * scale_2;
-    let min_2 = f32(((scales_word_3 >> (shift_3 + 8u)) & 15u) | (((scales_word_4 >> shift_4) & 3u) << 4u));
+    let min_2 = bitcast<f32>((((scales_word_3 >> (shift_3 + 8u)) & 15u) | (((scales_word_4 >> shift_4) & 3u) << 4u)) | 0x4b000000u) - 8388608.0f;
     let dmin_min_2 = dmin * min_2;
-    let w4 = d_scale_2 * f32((qs_word >> 4u) & 15u) - dmin_min_2;
-    let w5 = d_scale_2 * f32((qs_word >> 12u) & 15u) - dmin_min_2;
-    let w6 = d_scale_2 * f32((qs_word >> 20u) & 15u) - dmin_min_2;
-    let w7 = d_scale_2 * f32(qs_word >> 28u) - dmin_min_2;
+    let w4 = d_scale_2 * (bitcast<f32>(((qs_word >> 4u) & 15u) | 0x4b000000u) - 8388608.0f) - dmin_min_2;
+    let w5 = d_scale_2 * (bitcast<f32>(((qs_word >> 12u) & 15u) | 0x4b000000u) - 8388608.0f) - dmin_min_2;
+    let w6 = d_scale_2 * (bitcast<f32>(((qs_word >> 20u) & 15u) | 0x4b000000u) - 8388608.0f) - dmin_min_2;
+    let w7 = d_scale_2 * (bitcast<f32>((qs_word >> 28u) | 0x4b000000u) - 8388608.0f) - dmin_min_2;
     return Strip(
         Quad(w0, w1, w2, w3),
         Quad(w4, w5, w6, w7),

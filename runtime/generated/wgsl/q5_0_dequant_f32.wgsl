@@ -33,19 +33,23 @@ fn store_quad(index: u32, quad: Quad) {
 
 const WORKGROUP = 64u;
 const WEIGHTS = 32u; // in one unit of decoding
-const STRIPS = 4u; // in one unit, each decoded by one invocation
+const STRIPS = 2u; // in one unit, each decoded by one invocation
+
+fn blocks_at(word: u32) -> u32 {
+    return blocks[word];
+}
 
 fn blocks_u8_a1(byte: u32) -> u32 {
-    return (blocks[byte >> 2u] >> ((byte & 3u) * 8u)) & 0xffu;
+    return (blocks_at(byte >> 2u) >> ((byte & 3u) * 8u)) & 0xffu;
 }
 
 fn blocks_u16_a2(byte: u32) -> u32 {
-    return (blocks[byte >> 2u] >> ((byte & 2u) * 8u)) & 0xffffu;
+    return (blocks_at(byte >> 2u) >> ((byte & 2u) * 8u)) & 0xffffu;
 }
 
 fn blocks_u32_a2(byte: u32) -> u32 {
-    let low = blocks[byte >> 2u];
-    let high = blocks[(byte >> 2u) + 1u];
+    let low = blocks_at(byte >> 2u);
+    let high = blocks_at((byte >> 2u) + 1u);
     return select(low, (low >> 16u) | (high << 16u), (byte & 2u) != 0u);
 }
 
@@ -60,51 +64,76 @@ fn f16_to_f32(half: u32) -> f32 {
     return bitcast<f32>(sign | select(finite, special, magnitude >= 0x7c00u));
 }
 
+
 struct Strip {
     quad_0: Quad,
     quad_1: Quad,
+    quad_2: Quad,
+    quad_3: Quad,
 }
 
 struct Places {
     quad_0: u32,
     quad_1: u32,
+    quad_2: u32,
+    quad_3: u32,
 }
 
 // Index in the unit of the first weight of each quad.
 fn places(strip: u32) -> Places {
-    let offset = strip * 4u;
+    let offset = strip * 8u;
     return Places(
         offset,
+        offset + 4u,
         offset + 16u,
+        offset + 20u,
     );
 }
 
 // The weights of one strip.
 fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let per_row = shape.k / WEIGHTS; // blocks
+    let offset = strip * 8u;
     let blocks_unit = row * per_row + block;
     let blocks_base = blocks_unit * 22u;
-    let qs_word = blocks_u32_a2(blocks_base + strip * 4u + 6u);
-    let offset = strip >> 1u;
-    let shift = (strip & 1u) * 4u;
-    let qh = (blocks_u8_a1(blocks_base + offset + 2u) >> shift) & 15u;
+    let qs_word = blocks_u32_a2(blocks_base + offset + 6u);
+    let qh_byte = blocks_u8_a1(blocks_base + strip + 2u);
+    let qh = qh_byte & 15u;
     let qh_2 = (qh | (qh << 14u)) & 0x00030003u;
     let q = (qs_word & 0x0f0f0f0fu) | (((qh_2 | (qh_2 << 7u)) & 0x01010101u) << 4u);
     let d = f16_to_f32(blocks_u16_a2(blocks_base));
-    let w0 = f32(i32(q & 31u) - 16) * d;
-    let w1 = f32(i32((q >> 8u) & 31u) - 16) * d;
-    let w2 = f32(i32((q >> 16u) & 31u) - 16) * d;
-    let w3 = f32(i32((q >> 24u) & 31u) - 16) * d;
-    let qh_3 = (blocks_u8_a1(blocks_base + offset + 4u) >> shift) & 15u;
+    let w0 = (bitcast<f32>((q & 31u) | 0x4b000000u) - 8388624.0f) * d;
+    let w1 = (bitcast<f32>(((q >> 8u) & 31u) | 0x4b000000u) - 8388624.0f) * d;
+    let w2 = (bitcast<f32>(((q >> 16u) & 31u) | 0x4b000000u) - 8388624.0f) * d;
+    let w3 = (bitcast<f32>(((q >> 24u) & 31u) | 0x4b000000u) - 8388624.0f) * d;
+    let qs_word_2 = blocks_u32_a2(blocks_base + offset + 10u);
+    let qh_3 = qh_byte >> 4u;
     let qh_4 = (qh_3 | (qh_3 << 14u)) & 0x00030003u;
-    let q_2 = ((qs_word >> 4u) & 0x0f0f0f0fu) | (((qh_4 | (qh_4 << 7u)) & 0x01010101u) << 4u);
-    let w4 = f32(i32(q_2 & 31u) - 16) * d;
-    let w5 = f32(i32((q_2 >> 8u) & 31u) - 16) * d;
-    let w6 = f32(i32((q_2 >> 16u) & 31u) - 16) * d;
-    let w7 = f32(i32((q_2 >> 24u) & 31u) - 16) * d;
+    let q_2 = (qs_word_2 & 0x0f0f0f0fu) | (((qh_4 | (qh_4 << 7u)) & 0x01010101u) << 4u);
+    let w4 = (bitcast<f32>((q_2 & 31u) | 0x4b000000u) - 8388624.0f) * d;
+    let w5 = (bitcast<f32>(((q_2 >> 8u) & 31u) | 0x4b000000u) - 8388624.0f) * d;
+    let w6 = (bitcast<f32>(((q_2 >> 16u) & 31u) | 0x4b000000u) - 8388624.0f) * d;
+    let w7 = (bitcast<f32>(((q_2 >> 24u) & 31u) | 0x4b000000u) - 8388624.0f) * d;
+    let qh_byte_2 = blocks_u8_a1(blocks_base + strip + 4u);
+    let qh_5 = qh_byte_2 & 15u;
+    let qh_6 = (qh_5 | (qh_5 << 14u)) & 0x00030003u;
+    let q_3 = ((qs_word >> 4u) & 0x0f0f0f0fu) | (((qh_6 | (qh_6 << 7u)) & 0x01010101u) << 4u);
+    let w8 = (bitcast<f32>((q_3 & 31u) | 0x4b000000u) - 8388624.0f) * d;
+    let w9 = (bitcast<f32>(((q_3 >> 8u) & 31u) | 0x4b000000u) - 8388624.0f) * d;
+    let w10 = (bitcast<f32>(((q_3 >> 16u) & 31u) | 0x4b000000u) - 8388624.0f) * d;
+    let w11 = (bitcast<f32>(((q_3 >> 24u) & 31u) | 0x4b000000u) - 8388624.0f) * d;
+    let qh_7 = qh_byte_2 >> 4u;
+    let qh_8 = (qh_7 | (qh_7 << 14u)) & 0x00030003u;
+    let q_4 = ((qs_word_2 >> 4u) & 0x0f0f0f0fu) | (((qh_8 | (qh_8 << 7u)) & 0x01010101u) << 4u);
+    let w12 = (bitcast<f32>((q_4 & 31u) | 0x4b000000u) - 8388624.0f) * d;
+    let w13 = (bitcast<f32>(((q_4 >> 8u) & 31u) | 0x4b000000u) - 8388624.0f) * d;
+    let w14 = (bitcast<f32>(((q_4 >> 16u) & 31u) | 0x4b000000u) - 8388624.0f) * d;
+    let w15 = (bitcast<f32>(((q_4 >> 24u) & 31u) | 0x4b000000u) - 8388624.0f) * d;
     return Strip(
         Quad(w0, w1, w2, w3),
         Quad(w4, w5, w6, w7),
+        Quad(w8, w9, w10, w11),
+        Quad(w12, w13, w14, w15),
     );
 }
 
@@ -126,4 +155,6 @@ fn q5_0_dequant_f32(
     let strip = decode(row, block, id % STRIPS);
     store_quad(id / STRIPS * WEIGHTS + at.quad_0, strip.quad_0);
     store_quad(id / STRIPS * WEIGHTS + at.quad_1, strip.quad_1);
+    store_quad(id / STRIPS * WEIGHTS + at.quad_2, strip.quad_2);
+    store_quad(id / STRIPS * WEIGHTS + at.quad_3, strip.quad_3);
 }

@@ -36,17 +36,21 @@ const WORKGROUP = 64u;
 const WEIGHTS = 32u; // in one unit of decoding
 const STRIPS = 4u; // in one unit, each decoded by one invocation
 
+fn blocks_at(word: u32) -> u32 {
+    return blocks[word];
+}
+
 fn blocks_u8_a1(byte: u32) -> u32 {
-    return (blocks[byte >> 2u] >> ((byte & 3u) * 8u)) & 0xffu;
+    return (blocks_at(byte >> 2u) >> ((byte & 3u) * 8u)) & 0xffu;
 }
 
 fn blocks_u16_a2(byte: u32) -> u32 {
-    return (blocks[byte >> 2u] >> ((byte & 2u) * 8u)) & 0xffffu;
+    return (blocks_at(byte >> 2u) >> ((byte & 2u) * 8u)) & 0xffffu;
 }
 
 fn blocks_u32_a2(byte: u32) -> u32 {
-    let low = blocks[byte >> 2u];
-    let high = blocks[(byte >> 2u) + 1u];
+    let low = blocks_at(byte >> 2u);
+    let high = blocks_at((byte >> 2u) + 1u);
     return select(low, (low >> 16u) | (high << 16u), (byte & 2u) != 0u);
 }
 
@@ -60,6 +64,7 @@ fn f16_to_f32(half: u32) -> f32 {
     let finite = select(normal, subnormal, magnitude < 0x400u);
     return bitcast<f32>(sign | select(finite, special, magnitude >= 0x7c00u));
 }
+
 
 struct Strip {
     quad_0: Quad,
@@ -92,17 +97,17 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let qh_2 = (qh | (qh << 14u)) & 0x00030003u;
     let q = (qs_word & 0x0f0f0f0fu) | (((qh_2 | (qh_2 << 7u)) & 0x01010101u) << 4u);
     let d = f16_to_f32(blocks_u16_a2(blocks_base));
-    let w0 = f32(i32(q & 31u) - 16) * d;
-    let w1 = f32(i32((q >> 8u) & 31u) - 16) * d;
-    let w2 = f32(i32((q >> 16u) & 31u) - 16) * d;
-    let w3 = f32(i32((q >> 24u) & 31u) - 16) * d;
+    let w0 = (bitcast<f32>((q & 31u) | 0x4b000000u) - 8388624.0f) * d;
+    let w1 = (bitcast<f32>(((q >> 8u) & 31u) | 0x4b000000u) - 8388624.0f) * d;
+    let w2 = (bitcast<f32>(((q >> 16u) & 31u) | 0x4b000000u) - 8388624.0f) * d;
+    let w3 = (bitcast<f32>(((q >> 24u) & 31u) | 0x4b000000u) - 8388624.0f) * d;
     let qh_3 = (blocks_u8_a1(blocks_base + offset + 4u) >> shift) & 15u;
     let qh_4 = (qh_3 | (qh_3 << 14u)) & 0x00030003u;
     let q_2 = ((qs_word >> 4u) & 0x0f0f0f0fu) | (((qh_4 | (qh_4 << 7u)) & 0x01010101u) << 4u);
-    let w4 = f32(i32(q_2 & 31u) - 16) * d;
-    let w5 = f32(i32((q_2 >> 8u) & 31u) - 16) * d;
-    let w6 = f32(i32((q_2 >> 16u) & 31u) - 16) * d;
-    let w7 = f32(i32((q_2 >> 24u) & 31u) - 16) * d;
+    let w4 = (bitcast<f32>((q_2 & 31u) | 0x4b000000u) - 8388624.0f) * d;
+    let w5 = (bitcast<f32>(((q_2 >> 8u) & 31u) | 0x4b000000u) - 8388624.0f) * d;
+    let w6 = (bitcast<f32>(((q_2 >> 16u) & 31u) | 0x4b000000u) - 8388624.0f) * d;
+    let w7 = (bitcast<f32>(((q_2 >> 24u) & 31u) | 0x4b000000u) - 8388624.0f) * d;
     return Strip(
         Quad(w0, w1, w2, w3),
         Quad(w4, w5, w6, w7),

@@ -27,27 +27,16 @@ struct Shape {
 @group(0) @binding(1) var<storage, read_write> y: array<vec2<u32>>;
 @group(0) @binding(2) var<uniform> shape: Shape;
 
-// Rounds to nearest even, in integer operations: a hardware conversion may round otherwise.
+// Rounds to nearest even by integer operations, and by an addition where the result is subnormal: a
+// hardware conversion may round otherwise.
 fn f32_to_f16(value: f32) -> u32 {
     let bits = bitcast<u32>(value);
-    let sign = (bits >> 16u) & 0x8000u;
     let magnitude = bits & 0x7fffffffu;
-    if magnitude > 0x7f800000u {
-        return sign | 0x7e00u; // NaN
-    }
-    if magnitude >= 0x477ff000u {
-        return sign | 0x7c00u; // rounds to infinity
-    }
-    if magnitude < 0x38800000u {
-        // Subnormal: the significand, shifted to units of 2^-24; below half a unit it is 0.
-        let shift = min(126u - (magnitude >> 23u), 31u);
-        let significand = (magnitude & 0x7fffffu) | 0x800000u;
-        let rest = significand & ((1u << shift) - 1u);
-        let half = 1u << (shift - 1u);
-        let down = significand >> shift;
-        return sign | (down + u32(rest > half || (rest == half && (down & 1u) == 1u)));
-    }
-    return sign | ((magnitude - 0x38000000u + 0xfffu + ((magnitude >> 13u) & 1u)) >> 13u);
+    // The last bit of 0.5 stands for 2^-24, as that of a subnormal binary16 does.
+    let subnormal = bitcast<u32>(bitcast<f32>(magnitude) + 0.5f) - 0x3f000000u;
+    let normal = (magnitude - 0x38000000u + 0xfffu + ((magnitude >> 13u) & 1u)) >> 13u;
+    let finite = select(min(normal, 0x7c00u), subnormal, magnitude < 0x38800000u);
+    return ((bits >> 16u) & 0x8000u) | select(finite, 0x7e00u, magnitude > 0x7f800000u);
 }
 fn store_quad(index: u32, quad: Quad) {
     let low = f32_to_f16(quad.x) | (f32_to_f16(quad.y) << 16u);
@@ -57,10 +46,14 @@ fn store_quad(index: u32, quad: Quad) {
 
 const WORKGROUP = 64u;
 const WEIGHTS = 32u; // in one unit of decoding
-const STRIPS = 4u; // in one unit, each decoded by one invocation
+const STRIPS = 2u; // in one unit, each decoded by one invocation
+
+fn blocks_at(word: u32) -> u32 {
+    return blocks[word];
+}
 
 fn blocks_u32_a4(byte: u32) -> u32 {
-    return blocks[byte >> 2u];
+    return blocks_at(byte >> 2u);
 }
 
 // Integer operations: a hardware conversion may flush subnormals.
@@ -74,29 +67,36 @@ fn f16_to_f32(half: u32) -> f32 {
     return bitcast<f32>(sign | select(finite, special, magnitude >= 0x7c00u));
 }
 
+
 struct Strip {
     quad_0: Quad,
     quad_1: Quad,
+    quad_2: Quad,
+    quad_3: Quad,
 }
 
 struct Places {
     quad_0: u32,
     quad_1: u32,
+    quad_2: u32,
+    quad_3: u32,
 }
 
 // Index in the unit of the first weight of each quad.
 fn places(strip: u32) -> Places {
-    let shift = strip * 4u;
+    let shift = strip * 8u;
     return Places(
         shift,
+        shift + 4u,
         shift + 16u,
+        shift + 20u,
     );
 }
 
 // The weights of one strip.
 fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let per_row = shape.k / WEIGHTS; // blocks
-    let shift = strip * 4u;
+    let shift = strip * 8u;
     let blocks_unit = row * per_row + block;
     let blocks_base = blocks_unit * 24u;
     let qs_word = blocks_u32_a4(blocks_base + shift + 8u);
@@ -107,20 +107,37 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let d_word = blocks_u32_a4(blocks_base);
     let d = f16_to_f32(d_word & 65535u);
     let m = f16_to_f32(d_word >> 16u);
-    let w0 = f32(q & 31u) * d + m;
-    let w1 = f32((q >> 8u) & 31u) * d + m;
-    let w2 = f32((q >> 16u) & 31u) * d + m;
-    let w3 = f32((q >> 24u) & 31u) * d + m;
-    let qh_3 = (qh_word >> (shift + 16u)) & 15u;
+    let w0 = (bitcast<f32>((q & 31u) | 0x4b000000u) - 8388608.0f) * d + m;
+    let w1 = (bitcast<f32>(((q >> 8u) & 31u) | 0x4b000000u) - 8388608.0f) * d + m;
+    let w2 = (bitcast<f32>(((q >> 16u) & 31u) | 0x4b000000u) - 8388608.0f) * d + m;
+    let w3 = (bitcast<f32>(((q >> 24u) & 31u) | 0x4b000000u) - 8388608.0f) * d + m;
+    let qs_word_2 = blocks_u32_a4(blocks_base + shift + 12u);
+    let qh_3 = (qh_word >> (shift + 4u)) & 15u;
     let qh_4 = (qh_3 | (qh_3 << 14u)) & 0x00030003u;
-    let q_2 = ((qs_word >> 4u) & 0x0f0f0f0fu) | (((qh_4 | (qh_4 << 7u)) & 0x01010101u) << 4u);
-    let w4 = f32(q_2 & 31u) * d + m;
-    let w5 = f32((q_2 >> 8u) & 31u) * d + m;
-    let w6 = f32((q_2 >> 16u) & 31u) * d + m;
-    let w7 = f32((q_2 >> 24u) & 31u) * d + m;
+    let q_2 = (qs_word_2 & 0x0f0f0f0fu) | (((qh_4 | (qh_4 << 7u)) & 0x01010101u) << 4u);
+    let w4 = (bitcast<f32>((q_2 & 31u) | 0x4b000000u) - 8388608.0f) * d + m;
+    let w5 = (bitcast<f32>(((q_2 >> 8u) & 31u) | 0x4b000000u) - 8388608.0f) * d + m;
+    let w6 = (bitcast<f32>(((q_2 >> 16u) & 31u) | 0x4b000000u) - 8388608.0f) * d + m;
+    let w7 = (bitcast<f32>(((q_2 >> 24u) & 31u) | 0x4b000000u) - 8388608.0f) * d + m;
+    let qh_5 = (qh_word >> (shift + 16u)) & 15u;
+    let qh_6 = (qh_5 | (qh_5 << 14u)) & 0x00030003u;
+    let q_3 = ((qs_word >> 4u) & 0x0f0f0f0fu) | (((qh_6 | (qh_6 << 7u)) & 0x01010101u) << 4u);
+    let w8 = (bitcast<f32>((q_3 & 31u) | 0x4b000000u) - 8388608.0f) * d + m;
+    let w9 = (bitcast<f32>(((q_3 >> 8u) & 31u) | 0x4b000000u) - 8388608.0f) * d + m;
+    let w10 = (bitcast<f32>(((q_3 >> 16u) & 31u) | 0x4b000000u) - 8388608.0f) * d + m;
+    let w11 = (bitcast<f32>(((q_3 >> 24u) & 31u) | 0x4b000000u) - 8388608.0f) * d + m;
+    let qh_7 = (qh_word >> (shift + 20u)) & 15u;
+    let qh_8 = (qh_7 | (qh_7 << 14u)) & 0x00030003u;
+    let q_4 = ((qs_word_2 >> 4u) & 0x0f0f0f0fu) | (((qh_8 | (qh_8 << 7u)) & 0x01010101u) << 4u);
+    let w12 = (bitcast<f32>((q_4 & 31u) | 0x4b000000u) - 8388608.0f) * d + m;
+    let w13 = (bitcast<f32>(((q_4 >> 8u) & 31u) | 0x4b000000u) - 8388608.0f) * d + m;
+    let w14 = (bitcast<f32>(((q_4 >> 16u) & 31u) | 0x4b000000u) - 8388608.0f) * d + m;
+    let w15 = (bitcast<f32>(((q_4 >> 24u) & 31u) | 0x4b000000u) - 8388608.0f) * d + m;
     return Strip(
         Quad(w0, w1, w2, w3),
         Quad(w4, w5, w6, w7),
+        Quad(w8, w9, w10, w11),
+        Quad(w12, w13, w14, w15),
     );
 }
 
@@ -142,4 +159,6 @@ fn q5_1_dequant_f16(
     let strip = decode(row, block, id % STRIPS);
     store_quad(id / STRIPS * WEIGHTS + at.quad_0, strip.quad_0);
     store_quad(id / STRIPS * WEIGHTS + at.quad_1, strip.quad_1);
+    store_quad(id / STRIPS * WEIGHTS + at.quad_2, strip.quad_2);
+    store_quad(id / STRIPS * WEIGHTS + at.quad_3, strip.quad_3);
 }

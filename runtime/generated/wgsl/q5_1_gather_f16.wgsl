@@ -28,27 +28,16 @@ struct Shape {
 @group(0) @binding(2) var<uniform> shape: Shape;
 @group(0) @binding(3) var<storage, read> indices: array<u32>;
 
-// Rounds to nearest even, in integer operations: a hardware conversion may round otherwise.
+// Rounds to nearest even by integer operations, and by an addition where the result is subnormal: a
+// hardware conversion may round otherwise.
 fn f32_to_f16(value: f32) -> u32 {
     let bits = bitcast<u32>(value);
-    let sign = (bits >> 16u) & 0x8000u;
     let magnitude = bits & 0x7fffffffu;
-    if magnitude > 0x7f800000u {
-        return sign | 0x7e00u; // NaN
-    }
-    if magnitude >= 0x477ff000u {
-        return sign | 0x7c00u; // rounds to infinity
-    }
-    if magnitude < 0x38800000u {
-        // Subnormal: the significand, shifted to units of 2^-24; below half a unit it is 0.
-        let shift = min(126u - (magnitude >> 23u), 31u);
-        let significand = (magnitude & 0x7fffffu) | 0x800000u;
-        let rest = significand & ((1u << shift) - 1u);
-        let half = 1u << (shift - 1u);
-        let down = significand >> shift;
-        return sign | (down + u32(rest > half || (rest == half && (down & 1u) == 1u)));
-    }
-    return sign | ((magnitude - 0x38000000u + 0xfffu + ((magnitude >> 13u) & 1u)) >> 13u);
+    // The last bit of 0.5 stands for 2^-24, as that of a subnormal binary16 does.
+    let subnormal = bitcast<u32>(bitcast<f32>(magnitude) + 0.5f) - 0x3f000000u;
+    let normal = (magnitude - 0x38000000u + 0xfffu + ((magnitude >> 13u) & 1u)) >> 13u;
+    let finite = select(min(normal, 0x7c00u), subnormal, magnitude < 0x38800000u);
+    return ((bits >> 16u) & 0x8000u) | select(finite, 0x7e00u, magnitude > 0x7f800000u);
 }
 fn store_quad(index: u32, quad: Quad) {
     let low = f32_to_f16(quad.x) | (f32_to_f16(quad.y) << 16u);
@@ -60,8 +49,12 @@ const WORKGROUP = 64u;
 const WEIGHTS = 32u; // in one unit of decoding
 const STRIPS = 4u; // in one unit, each decoded by one invocation
 
+fn blocks_at(word: u32) -> u32 {
+    return blocks[word];
+}
+
 fn blocks_u32_a4(byte: u32) -> u32 {
-    return blocks[byte >> 2u];
+    return blocks_at(byte >> 2u);
 }
 
 // Integer operations: a hardware conversion may flush subnormals.
@@ -74,6 +67,7 @@ fn f16_to_f32(half: u32) -> f32 {
     let finite = select(normal, subnormal, magnitude < 0x400u);
     return bitcast<f32>(sign | select(finite, special, magnitude >= 0x7c00u));
 }
+
 
 struct Strip {
     quad_0: Quad,
@@ -108,17 +102,17 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let d_word = blocks_u32_a4(blocks_base);
     let d = f16_to_f32(d_word & 65535u);
     let m = f16_to_f32(d_word >> 16u);
-    let w0 = f32(q & 31u) * d + m;
-    let w1 = f32((q >> 8u) & 31u) * d + m;
-    let w2 = f32((q >> 16u) & 31u) * d + m;
-    let w3 = f32((q >> 24u) & 31u) * d + m;
+    let w0 = (bitcast<f32>((q & 31u) | 0x4b000000u) - 8388608.0f) * d + m;
+    let w1 = (bitcast<f32>(((q >> 8u) & 31u) | 0x4b000000u) - 8388608.0f) * d + m;
+    let w2 = (bitcast<f32>(((q >> 16u) & 31u) | 0x4b000000u) - 8388608.0f) * d + m;
+    let w3 = (bitcast<f32>(((q >> 24u) & 31u) | 0x4b000000u) - 8388608.0f) * d + m;
     let qh_3 = (qh_word >> (shift + 16u)) & 15u;
     let qh_4 = (qh_3 | (qh_3 << 14u)) & 0x00030003u;
     let q_2 = ((qs_word >> 4u) & 0x0f0f0f0fu) | (((qh_4 | (qh_4 << 7u)) & 0x01010101u) << 4u);
-    let w4 = f32(q_2 & 31u) * d + m;
-    let w5 = f32((q_2 >> 8u) & 31u) * d + m;
-    let w6 = f32((q_2 >> 16u) & 31u) * d + m;
-    let w7 = f32((q_2 >> 24u) & 31u) * d + m;
+    let w4 = (bitcast<f32>((q_2 & 31u) | 0x4b000000u) - 8388608.0f) * d + m;
+    let w5 = (bitcast<f32>(((q_2 >> 8u) & 31u) | 0x4b000000u) - 8388608.0f) * d + m;
+    let w6 = (bitcast<f32>(((q_2 >> 16u) & 31u) | 0x4b000000u) - 8388608.0f) * d + m;
+    let w7 = (bitcast<f32>(((q_2 >> 24u) & 31u) | 0x4b000000u) - 8388608.0f) * d + m;
     return Strip(
         Quad(w0, w1, w2, w3),
         Quad(w4, w5, w6, w7),

@@ -73,8 +73,12 @@ const WORKGROUP = 128u;
 const WEIGHTS = 32u; // in one unit of decoding
 const STRIPS = 4u; // in one unit, each decoded by one invocation
 
+fn blocks_at(word: u32) -> u32 {
+    return blocks[word];
+}
+
 fn blocks_u32_a4(byte: u32) -> u32 {
-    return blocks[byte >> 2u];
+    return blocks_at(byte >> 2u);
 }
 
 // Integer operations: a hardware conversion may flush subnormals.
@@ -87,6 +91,7 @@ fn f16_to_f32(half: u32) -> f32 {
     let finite = select(normal, subnormal, magnitude < 0x400u);
     return bitcast<f32>(sign | select(finite, special, magnitude >= 0x7c00u));
 }
+
 
 struct Strip {
     quad_0: Quad,
@@ -121,17 +126,17 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let d_word = blocks_u32_a4(blocks_base);
     let d = f16_to_f32(d_word & 65535u);
     let m = f16_to_f32(d_word >> 16u);
-    let w0 = f32(q & 31u) * d + m;
-    let w1 = f32((q >> 8u) & 31u) * d + m;
-    let w2 = f32((q >> 16u) & 31u) * d + m;
-    let w3 = f32((q >> 24u) & 31u) * d + m;
+    let w0 = (bitcast<f32>((q & 31u) | 0x4b000000u) - 8388608.0f) * d + m;
+    let w1 = (bitcast<f32>(((q >> 8u) & 31u) | 0x4b000000u) - 8388608.0f) * d + m;
+    let w2 = (bitcast<f32>(((q >> 16u) & 31u) | 0x4b000000u) - 8388608.0f) * d + m;
+    let w3 = (bitcast<f32>(((q >> 24u) & 31u) | 0x4b000000u) - 8388608.0f) * d + m;
     let qh_3 = (qh_word >> (shift + 16u)) & 15u;
     let qh_4 = (qh_3 | (qh_3 << 14u)) & 0x00030003u;
     let q_2 = ((qs_word >> 4u) & 0x0f0f0f0fu) | (((qh_4 | (qh_4 << 7u)) & 0x01010101u) << 4u);
-    let w4 = f32(q_2 & 31u) * d + m;
-    let w5 = f32((q_2 >> 8u) & 31u) * d + m;
-    let w6 = f32((q_2 >> 16u) & 31u) * d + m;
-    let w7 = f32((q_2 >> 24u) & 31u) * d + m;
+    let w4 = (bitcast<f32>((q_2 & 31u) | 0x4b000000u) - 8388608.0f) * d + m;
+    let w5 = (bitcast<f32>(((q_2 >> 8u) & 31u) | 0x4b000000u) - 8388608.0f) * d + m;
+    let w6 = (bitcast<f32>(((q_2 >> 16u) & 31u) | 0x4b000000u) - 8388608.0f) * d + m;
+    let w7 = (bitcast<f32>(((q_2 >> 24u) & 31u) | 0x4b000000u) - 8388608.0f) * d + m;
     return Strip(
         Quad(w0, w1, w2, w3),
         Quad(w4, w5, w6, w7),

@@ -23,7 +23,7 @@ struct Shape {
     matrices: u32,
 }
 
-@group(0) @binding(0) var<storage, read> blocks: array<u32>;
+@group(0) @binding(0) var<storage, read> blocks: array<vec4<u32>>;
 @group(0) @binding(1) var<storage, read_write> y: array<Quad>;
 @group(0) @binding(2) var<uniform> shape: Shape;
 
@@ -33,10 +33,18 @@ fn store_quad(index: u32, quad: Quad) {
 
 const WORKGROUP = 64u;
 const WEIGHTS = 256u; // in one unit of decoding
-const STRIPS = 32u; // in one unit, each decoded by one invocation
+const STRIPS = 16u; // in one unit, each decoded by one invocation
+
+fn blocks_at(word: u32) -> u32 {
+    return blocks[word >> 2u][word & 3u];
+}
 
 fn blocks_u32_a4(byte: u32) -> u32 {
-    return blocks[byte >> 2u];
+    return blocks_at(byte >> 2u);
+}
+
+fn blocks_u128_a16(byte: u32) -> vec4<u32> {
+    return blocks[byte >> 4u];
 }
 
 // Integer operations: a hardware conversion may flush subnormals.
@@ -50,69 +58,94 @@ fn f16_to_f32(half: u32) -> f32 {
     return bitcast<f32>(sign | select(finite, special, magnitude >= 0x7c00u));
 }
 
+
 struct Strip {
     quad_0: Quad,
     quad_1: Quad,
+    quad_2: Quad,
+    quad_3: Quad,
 }
 
 struct Places {
     quad_0: u32,
     quad_1: u32,
+    quad_2: u32,
+    quad_3: u32,
 }
 
 // Index in the unit of the first weight of each quad.
 fn places(strip: u32) -> Places {
-    let offset = (strip & 7u) * 4u + (strip >> 3u) * 64u;
+    let offset = (strip & 3u) * 8u + (strip >> 2u) * 64u;
     return Places(
         offset,
+        offset + 4u,
         offset + 32u,
+        offset + 36u,
     );
 }
 
 // The weights of one strip.
 fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let per_row = shape.k / WEIGHTS; // blocks
-    let offset = strip >> 3u;
+    let offset = (strip & 3u) * 8u;
+    let offset_2 = strip >> 2u;
     let blocks_unit = row * per_row + block;
     let blocks_base = blocks_unit * 176u;
-    let d_word = blocks_u32_a4(blocks_base);
+    let d_words = blocks_u128_a16(blocks_base);
+    let d_word = d_words.x;
     let d = f16_to_f32(d_word & 65535u);
-    let offset_2 = strip >> 4u;
-    let shift = (offset & 1u) * 16u;
-    let scales_word = blocks_u32_a4(blocks_base + offset_2 * 8u + 4u);
-    let offset_3 = shift + offset_2 * 2u;
-    let shift_2 = offset_3 + 4u;
-    let scales_word_2 = blocks_u32_a4(blocks_base + 4u);
-    let scale = f32(((scales_word >> shift) & 15u) | (((scales_word_2 >> shift_2) & 3u) << 4u));
+    let offset_3 = strip >> 3u;
+    let shift = (offset_2 & 1u) * 16u;
+    let scales_word = d_words[(offset_3 * 8u + 4u) >> 2u];
+    let offset_4 = shift + offset_3 * 2u;
+    let shift_2 = offset_4 + 4u;
+    let scales_word_2 = d_words.y;
+    let scale = bitcast<f32>((((scales_word >> shift) & 15u) | (((scales_word_2 >> shift_2) & 3u) << 4u)) | 0x4b000000u) - 8388608.0f;
     let d_scale = d * scale;
-    let qs_word = blocks_u32_a4(blocks_base + strip * 4u + 48u);
-    let shift_3 = offset * 2u;
-    let qh_word = blocks_u32_a4(blocks_base + (strip & 7u) * 4u + 16u);
+    let offset_5 = strip * 8u;
+    let qs_word = blocks_u32_a4(blocks_base + offset_5 + 48u);
+    let shift_3 = offset_2 * 2u;
+    let qh_word = blocks_u32_a4(blocks_base + offset + 16u);
     let q = (qs_word & 0x0f0f0f0fu) | (((qh_word >> shift_3) & 0x01010101u) << 4u);
     let dmin = f16_to_f32(d_word >> 16u);
-    let offset_4 = offset_2 * 4u;
-    let shift_4 = shift + offset_4;
-    let scales_word_3 = blocks_u32_a4(blocks_base + offset_4 + 8u);
-    let scales_word_4 = blocks_u32_a4(blocks_base + 8u);
-    let min_ = f32(((scales_word_3 >> shift_4) & 15u) | (((scales_word_4 >> shift_2) & 3u) << 4u));
+    let offset_6 = offset_3 * 4u;
+    let shift_4 = shift + offset_6;
+    let scales_word_3 = d_words[(offset_6 + 8u) >> 2u];
+    let scales_word_4 = d_words.z;
+    let min_ = bitcast<f32>((((scales_word_3 >> shift_4) & 15u) | (((scales_word_4 >> shift_2) & 3u) << 4u)) | 0x4b000000u) - 8388608.0f;
     let dmin_min = dmin * min_;
-    let w0 = d_scale * f32(q & 31u) - dmin_min;
-    let w1 = d_scale * f32((q >> 8u) & 31u) - dmin_min;
-    let w2 = d_scale * f32((q >> 16u) & 31u) - dmin_min;
-    let w3 = d_scale * f32((q >> 24u) & 31u) - dmin_min;
-    let shift_5 = offset_3 + 12u;
-    let scale_2 = f32(((scales_word >> (shift + 8u)) & 15u) | (((scales_word_2 >> shift_5) & 3u) << 4u));
+    let w0 = d_scale * (bitcast<f32>((q & 31u) | 0x4b000000u) - 8388608.0f) - dmin_min;
+    let w1 = d_scale * (bitcast<f32>(((q >> 8u) & 31u) | 0x4b000000u) - 8388608.0f) - dmin_min;
+    let w2 = d_scale * (bitcast<f32>(((q >> 16u) & 31u) | 0x4b000000u) - 8388608.0f) - dmin_min;
+    let w3 = d_scale * (bitcast<f32>(((q >> 24u) & 31u) | 0x4b000000u) - 8388608.0f) - dmin_min;
+    let qs_word_2 = blocks_u32_a4(blocks_base + offset_5 + 52u);
+    let qh_word_2 = blocks_u32_a4(blocks_base + offset + 20u);
+    let q_2 = (qs_word_2 & 0x0f0f0f0fu) | (((qh_word_2 >> shift_3) & 0x01010101u) << 4u);
+    let w4 = d_scale * (bitcast<f32>((q_2 & 31u) | 0x4b000000u) - 8388608.0f) - dmin_min;
+    let w5 = d_scale * (bitcast<f32>(((q_2 >> 8u) & 31u) | 0x4b000000u) - 8388608.0f) - dmin_min;
+    let w6 = d_scale * (bitcast<f32>(((q_2 >> 16u) & 31u) | 0x4b000000u) - 8388608.0f) - dmin_min;
+    let w7 = d_scale * (bitcast<f32>(((q_2 >> 24u) & 31u) | 0x4b000000u) - 8388608.0f) - dmin_min;
+    let shift_5 = offset_4 + 12u;
+    let scale_2 = bitcast<f32>((((scales_word >> (shift + 8u)) & 15u) | (((scales_word_2 >> shift_5) & 3u) << 4u)) | 0x4b000000u) - 8388608.0f;
     let d_scale_2 = d * scale_2;
-    let q_2 = ((qs_word >> 4u) & 0x0f0f0f0fu) | (((qh_word >> (shift_3 + 1u)) & 0x01010101u) << 4u);
-    let min_2 = f32(((scales_word_3 >> (shift_4 + 8u)) & 15u) | (((scales_word_4 >> shift_5) & 3u) << 4u));
+    let shift_6 = shift_3 + 1u;
+    let q_3 = ((qs_word >> 4u) & 0x0f0f0f0fu) | (((qh_word >> shift_6) & 0x01010101u) << 4u);
+    let min_2 = bitcast<f32>((((scales_word_3 >> (shift_4 + 8u)) & 15u) | (((scales_word_4 >> shift_5) & 3u) << 4u)) | 0x4b000000u) - 8388608.0f;
     let dmin_min_2 = dmin * min_2;
-    let w4 = d_scale_2 * f32(q_2 & 31u) - dmin_min_2;
-    let w5 = d_scale_2 * f32((q_2 >> 8u) & 31u) - dmin_min_2;
-    let w6 = d_scale_2 * f32((q_2 >> 16u) & 31u) - dmin_min_2;
-    let w7 = d_scale_2 * f32((q_2 >> 24u) & 31u) - dmin_min_2;
+    let w8 = d_scale_2 * (bitcast<f32>((q_3 & 31u) | 0x4b000000u) - 8388608.0f) - dmin_min_2;
+    let w9 = d_scale_2 * (bitcast<f32>(((q_3 >> 8u) & 31u) | 0x4b000000u) - 8388608.0f) - dmin_min_2;
+    let w10 = d_scale_2 * (bitcast<f32>(((q_3 >> 16u) & 31u) | 0x4b000000u) - 8388608.0f) - dmin_min_2;
+    let w11 = d_scale_2 * (bitcast<f32>(((q_3 >> 24u) & 31u) | 0x4b000000u) - 8388608.0f) - dmin_min_2;
+    let q_4 = ((qs_word_2 >> 4u) & 0x0f0f0f0fu) | (((qh_word_2 >> shift_6) & 0x01010101u) << 4u);
+    let w12 = d_scale_2 * (bitcast<f32>((q_4 & 31u) | 0x4b000000u) - 8388608.0f) - dmin_min_2;
+    let w13 = d_scale_2 * (bitcast<f32>(((q_4 >> 8u) & 31u) | 0x4b000000u) - 8388608.0f) - dmin_min_2;
+    let w14 = d_scale_2 * (bitcast<f32>(((q_4 >> 16u) & 31u) | 0x4b000000u) - 8388608.0f) - dmin_min_2;
+    let w15 = d_scale_2 * (bitcast<f32>(((q_4 >> 24u) & 31u) | 0x4b000000u) - 8388608.0f) - dmin_min_2;
     return Strip(
         Quad(w0, w1, w2, w3),
         Quad(w4, w5, w6, w7),
+        Quad(w8, w9, w10, w11),
+        Quad(w12, w13, w14, w15),
     );
 }
 
@@ -134,4 +167,6 @@ fn q5_k_dequant_f32(
     let strip = decode(row, block, id % STRIPS);
     store_quad(id / STRIPS * WEIGHTS + at.quad_0, strip.quad_0);
     store_quad(id / STRIPS * WEIGHTS + at.quad_1, strip.quad_1);
+    store_quad(id / STRIPS * WEIGHTS + at.quad_2, strip.quad_2);
+    store_quad(id / STRIPS * WEIGHTS + at.quad_3, strip.quad_3);
 }

@@ -68,17 +68,21 @@ const WORKGROUP = 128u;
 const WEIGHTS = 256u; // in one unit of decoding
 const STRIPS = 32u; // in one unit, each decoded by one invocation
 
+fn blocks_at(word: u32) -> u32 {
+    return blocks[word];
+}
+
 fn blocks_u8_a1(byte: u32) -> u32 {
-    return (blocks[byte >> 2u] >> ((byte & 3u) * 8u)) & 0xffu;
+    return (blocks_at(byte >> 2u) >> ((byte & 3u) * 8u)) & 0xffu;
 }
 
 fn blocks_u16_a2(byte: u32) -> u32 {
-    return (blocks[byte >> 2u] >> ((byte & 2u) * 8u)) & 0xffffu;
+    return (blocks_at(byte >> 2u) >> ((byte & 2u) * 8u)) & 0xffffu;
 }
 
 fn blocks_u32_a2(byte: u32) -> u32 {
-    let low = blocks[byte >> 2u];
-    let high = blocks[(byte >> 2u) + 1u];
+    let low = blocks_at(byte >> 2u);
+    let high = blocks_at((byte >> 2u) + 1u);
     return select(low, (low >> 16u) | (high << 16u), (byte & 2u) != 0u);
 }
 
@@ -92,6 +96,7 @@ fn f16_to_f32(half: u32) -> f32 {
     let finite = select(normal, subnormal, magnitude < 0x400u);
     return bitcast<f32>(sign | select(finite, special, magnitude >= 0x7c00u));
 }
+
 
 struct Strip {
     quad_0: Quad,
@@ -120,23 +125,23 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let blocks_base = blocks_unit * 210u;
     let d = f16_to_f32(blocks_u16_a2(blocks_base + 208u));
     let offset_2 = ((strip >> 2u) & 3u) + offset * 8u;
-    let scale = f32(i32(blocks_u8_a1(blocks_base + offset_2 + 192u) << 24u) >> 24u);
+    let scale = bitcast<f32>((blocks_u8_a1(blocks_base + offset_2 + 192u) ^ 128u) | 0x4b000000u) - 8388736.0f;
     let d_scale = d * scale;
     let ql_word = blocks_u32_a2(blocks_base + strip * 4u);
     let shift = ((strip >> 3u) & 1u) * 2u;
     let qh_word = blocks_u32_a2(blocks_base + (strip & 7u) * 4u + offset * 32u + 128u);
     let q = (ql_word & 0x0f0f0f0fu) | (((qh_word >> shift) & 0x03030303u) << 4u);
-    let w0 = d_scale * f32(i32(q & 63u) - 32);
-    let w1 = d_scale * f32(i32((q >> 8u) & 63u) - 32);
-    let w2 = d_scale * f32(i32((q >> 16u) & 63u) - 32);
-    let w3 = d_scale * f32(i32((q >> 24u) & 63u) - 32);
-    let scale_2 = f32(i32(blocks_u8_a1(blocks_base + offset_2 + 196u) << 24u) >> 24u);
+    let w0 = d_scale * (bitcast<f32>((q & 63u) | 0x4b000000u) - 8388640.0f);
+    let w1 = d_scale * (bitcast<f32>(((q >> 8u) & 63u) | 0x4b000000u) - 8388640.0f);
+    let w2 = d_scale * (bitcast<f32>(((q >> 16u) & 63u) | 0x4b000000u) - 8388640.0f);
+    let w3 = d_scale * (bitcast<f32>(((q >> 24u) & 63u) | 0x4b000000u) - 8388640.0f);
+    let scale_2 = bitcast<f32>((blocks_u8_a1(blocks_base + offset_2 + 196u) ^ 128u) | 0x4b000000u) - 8388736.0f;
     let d_scale_2 = d * scale_2;
     let q_2 = ((ql_word >> 4u) & 0x0f0f0f0fu) | (((qh_word >> (shift + 4u)) & 0x03030303u) << 4u);
-    let w4 = d_scale_2 * f32(i32(q_2 & 63u) - 32);
-    let w5 = d_scale_2 * f32(i32((q_2 >> 8u) & 63u) - 32);
-    let w6 = d_scale_2 * f32(i32((q_2 >> 16u) & 63u) - 32);
-    let w7 = d_scale_2 * f32(i32((q_2 >> 24u) & 63u) - 32);
+    let w4 = d_scale_2 * (bitcast<f32>((q_2 & 63u) | 0x4b000000u) - 8388640.0f);
+    let w5 = d_scale_2 * (bitcast<f32>(((q_2 >> 8u) & 63u) | 0x4b000000u) - 8388640.0f);
+    let w6 = d_scale_2 * (bitcast<f32>(((q_2 >> 16u) & 63u) | 0x4b000000u) - 8388640.0f);
+    let w7 = d_scale_2 * (bitcast<f32>(((q_2 >> 24u) & 63u) | 0x4b000000u) - 8388640.0f);
     return Strip(
         Quad(w0, w1, w2, w3),
         Quad(w4, w5, w6, w7),

@@ -2,7 +2,7 @@
 //
 // 6-bit k-quant, 16 groups of 16 with 8-bit scales
 // q6_k_matvec_experts_f32: y[m, used, n] = the matrices [n, k] that `indices` [m, used] names times x[m, k], and an
-// epilogue; 2 rows of a matrix per workgroup, whose invocations stride over the strips of a row.
+// epilogue; 4 rows of a matrix per workgroup, whose invocations stride over the strips of a row.
 
 // 4 consecutive weights or activations.
 alias Quad = vec4<f32>;
@@ -24,14 +24,14 @@ struct Shape {
     matrices: u32,
 }
 
-@group(0) @binding(0) var<storage, read> blocks: array<u32>;
+@group(0) @binding(0) var<storage, read> blocks: array<vec4<u32>>;
 @group(0) @binding(1) var<storage, read> x: array<Quad>;
 @group(0) @binding(2) var<storage, read_write> y: array<f32>;
 @group(0) @binding(3) var<uniform> shape: Shape;
 @group(0) @binding(4) var<storage, read> indices: array<u32>;
 
-const ROWS = 2u;
-var<workgroup> partial: array<f32, 128>;
+const ROWS = 4u;
+var<workgroup> partial: array<f32, 256>;
 
 @group(0) @binding(5) var<storage, read> bias: array<f32>;
 
@@ -57,20 +57,31 @@ fn dot_quad(a: Quad, b: Quad) -> f32 {
 
 const WORKGROUP = 64u;
 const WEIGHTS = 256u; // in one unit of decoding
-const STRIPS = 32u; // in one unit, each decoded by one invocation
+const STRIPS = 8u; // in one unit, each decoded by one invocation
+
+fn blocks_at(word: u32) -> u32 {
+    return blocks[word >> 2u][word & 3u];
+}
 
 fn blocks_u8_a1(byte: u32) -> u32 {
-    return (blocks[byte >> 2u] >> ((byte & 3u) * 8u)) & 0xffu;
+    return (blocks_at(byte >> 2u) >> ((byte & 3u) * 8u)) & 0xffu;
 }
 
 fn blocks_u16_a2(byte: u32) -> u32 {
-    return (blocks[byte >> 2u] >> ((byte & 2u) * 8u)) & 0xffffu;
+    return (blocks_at(byte >> 2u) >> ((byte & 2u) * 8u)) & 0xffffu;
 }
 
-fn blocks_u32_a2(byte: u32) -> u32 {
-    let low = blocks[byte >> 2u];
-    let high = blocks[(byte >> 2u) + 1u];
-    return select(low, (low >> 16u) | (high << 16u), (byte & 2u) != 0u);
+// Two aligned loads; what is wanted begins in the first one.
+fn blocks_u128_a2(byte: u32) -> vec4<u32> {
+    let low = blocks[byte >> 4u];
+    let high = blocks[(byte >> 4u) + 1u];
+    let by_eight = (byte & 8u) != 0u;
+    let first = select(low, vec4<u32>(low.zw, high.xy), by_eight);
+    let after = select(high.xy, high.zw, by_eight);
+    let by_four = (byte & 4u) != 0u;
+    let words = select(first, vec4<u32>(first.yzw, after.x), by_four);
+    let next = vec4<u32>(words.yzw, select(after.x, after.y, by_four));
+    return select(words, (words >> vec4<u32>(16u)) | (next << vec4<u32>(16u)), (byte & 2u) != 0u);
 }
 
 // Integer operations: a hardware conversion may flush subnormals.
@@ -84,53 +95,119 @@ fn f16_to_f32(half: u32) -> f32 {
     return bitcast<f32>(sign | select(finite, special, magnitude >= 0x7c00u));
 }
 
+
 struct Strip {
     quad_0: Quad,
     quad_1: Quad,
+    quad_2: Quad,
+    quad_3: Quad,
+    quad_4: Quad,
+    quad_5: Quad,
+    quad_6: Quad,
+    quad_7: Quad,
 }
 
 struct Places {
     quad_0: u32,
     quad_1: u32,
+    quad_2: u32,
+    quad_3: u32,
+    quad_4: u32,
+    quad_5: u32,
+    quad_6: u32,
+    quad_7: u32,
 }
 
 // Index in the unit of the first weight of each quad.
 fn places(strip: u32) -> Places {
-    let offset = (strip & 15u) * 4u + (strip >> 4u) * 128u;
+    let offset = (strip & 3u) * 16u + (strip >> 2u) * 128u;
     return Places(
         offset,
+        offset + 4u,
+        offset + 8u,
+        offset + 12u,
         offset + 64u,
+        offset + 68u,
+        offset + 72u,
+        offset + 76u,
     );
 }
 
 // The weights of one strip.
 fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let per_row = shape.k / WEIGHTS; // blocks
-    let offset = strip >> 4u;
+    let offset = strip >> 2u;
     let blocks_unit = row * per_row + block;
     let blocks_base = blocks_unit * 210u;
     let d = f16_to_f32(blocks_u16_a2(blocks_base + 208u));
-    let offset_2 = ((strip >> 2u) & 3u) + offset * 8u;
-    let scale = f32(i32(blocks_u8_a1(blocks_base + offset_2 + 192u) << 24u) >> 24u);
+    let offset_2 = (strip & 3u) + offset * 8u;
+    let scale = bitcast<f32>((blocks_u8_a1(blocks_base + offset_2 + 192u) ^ 128u) | 0x4b000000u) - 8388736.0f;
     let d_scale = d * scale;
-    let ql_word = blocks_u32_a2(blocks_base + strip * 4u);
-    let shift = ((strip >> 3u) & 1u) * 2u;
-    let qh_word = blocks_u32_a2(blocks_base + (strip & 7u) * 4u + offset * 32u + 128u);
+    let offset_3 = strip * 16u;
+    let ql_words = blocks_u128_a2(blocks_base + offset_3);
+    let ql_word = ql_words.x;
+    let offset_4 = (strip & 1u) * 16u + offset * 32u + 128u;
+    let shift = ((strip >> 1u) & 1u) * 2u;
+    let qh_words = blocks_u128_a2(blocks_base + offset_4);
+    let qh_word = qh_words.x;
     let q = (ql_word & 0x0f0f0f0fu) | (((qh_word >> shift) & 0x03030303u) << 4u);
-    let w0 = d_scale * f32(i32(q & 63u) - 32);
-    let w1 = d_scale * f32(i32((q >> 8u) & 63u) - 32);
-    let w2 = d_scale * f32(i32((q >> 16u) & 63u) - 32);
-    let w3 = d_scale * f32(i32((q >> 24u) & 63u) - 32);
-    let scale_2 = f32(i32(blocks_u8_a1(blocks_base + offset_2 + 196u) << 24u) >> 24u);
+    let w0 = d_scale * (bitcast<f32>((q & 63u) | 0x4b000000u) - 8388640.0f);
+    let w1 = d_scale * (bitcast<f32>(((q >> 8u) & 63u) | 0x4b000000u) - 8388640.0f);
+    let w2 = d_scale * (bitcast<f32>(((q >> 16u) & 63u) | 0x4b000000u) - 8388640.0f);
+    let w3 = d_scale * (bitcast<f32>(((q >> 24u) & 63u) | 0x4b000000u) - 8388640.0f);
+    let ql_word_2 = ql_words.y;
+    let qh_word_2 = qh_words.y;
+    let q_2 = (ql_word_2 & 0x0f0f0f0fu) | (((qh_word_2 >> shift) & 0x03030303u) << 4u);
+    let w4 = d_scale * (bitcast<f32>((q_2 & 63u) | 0x4b000000u) - 8388640.0f);
+    let w5 = d_scale * (bitcast<f32>(((q_2 >> 8u) & 63u) | 0x4b000000u) - 8388640.0f);
+    let w6 = d_scale * (bitcast<f32>(((q_2 >> 16u) & 63u) | 0x4b000000u) - 8388640.0f);
+    let w7 = d_scale * (bitcast<f32>(((q_2 >> 24u) & 63u) | 0x4b000000u) - 8388640.0f);
+    let ql_word_3 = ql_words.z;
+    let qh_word_3 = qh_words.z;
+    let q_3 = (ql_word_3 & 0x0f0f0f0fu) | (((qh_word_3 >> shift) & 0x03030303u) << 4u);
+    let w8 = d_scale * (bitcast<f32>((q_3 & 63u) | 0x4b000000u) - 8388640.0f);
+    let w9 = d_scale * (bitcast<f32>(((q_3 >> 8u) & 63u) | 0x4b000000u) - 8388640.0f);
+    let w10 = d_scale * (bitcast<f32>(((q_3 >> 16u) & 63u) | 0x4b000000u) - 8388640.0f);
+    let w11 = d_scale * (bitcast<f32>(((q_3 >> 24u) & 63u) | 0x4b000000u) - 8388640.0f);
+    let ql_word_4 = ql_words.w;
+    let qh_word_4 = qh_words.w;
+    let q_4 = (ql_word_4 & 0x0f0f0f0fu) | (((qh_word_4 >> shift) & 0x03030303u) << 4u);
+    let w12 = d_scale * (bitcast<f32>((q_4 & 63u) | 0x4b000000u) - 8388640.0f);
+    let w13 = d_scale * (bitcast<f32>(((q_4 >> 8u) & 63u) | 0x4b000000u) - 8388640.0f);
+    let w14 = d_scale * (bitcast<f32>(((q_4 >> 16u) & 63u) | 0x4b000000u) - 8388640.0f);
+    let w15 = d_scale * (bitcast<f32>(((q_4 >> 24u) & 63u) | 0x4b000000u) - 8388640.0f);
+    let scale_2 = bitcast<f32>((blocks_u8_a1(blocks_base + offset_2 + 196u) ^ 128u) | 0x4b000000u) - 8388736.0f;
     let d_scale_2 = d * scale_2;
-    let q_2 = ((ql_word >> 4u) & 0x0f0f0f0fu) | (((qh_word >> (shift + 4u)) & 0x03030303u) << 4u);
-    let w4 = d_scale_2 * f32(i32(q_2 & 63u) - 32);
-    let w5 = d_scale_2 * f32(i32((q_2 >> 8u) & 63u) - 32);
-    let w6 = d_scale_2 * f32(i32((q_2 >> 16u) & 63u) - 32);
-    let w7 = d_scale_2 * f32(i32((q_2 >> 24u) & 63u) - 32);
+    let shift_2 = shift + 4u;
+    let q_5 = ((ql_word >> 4u) & 0x0f0f0f0fu) | (((qh_word >> shift_2) & 0x03030303u) << 4u);
+    let w16 = d_scale_2 * (bitcast<f32>((q_5 & 63u) | 0x4b000000u) - 8388640.0f);
+    let w17 = d_scale_2 * (bitcast<f32>(((q_5 >> 8u) & 63u) | 0x4b000000u) - 8388640.0f);
+    let w18 = d_scale_2 * (bitcast<f32>(((q_5 >> 16u) & 63u) | 0x4b000000u) - 8388640.0f);
+    let w19 = d_scale_2 * (bitcast<f32>(((q_5 >> 24u) & 63u) | 0x4b000000u) - 8388640.0f);
+    let q_6 = ((ql_word_2 >> 4u) & 0x0f0f0f0fu) | (((qh_word_2 >> shift_2) & 0x03030303u) << 4u);
+    let w20 = d_scale_2 * (bitcast<f32>((q_6 & 63u) | 0x4b000000u) - 8388640.0f);
+    let w21 = d_scale_2 * (bitcast<f32>(((q_6 >> 8u) & 63u) | 0x4b000000u) - 8388640.0f);
+    let w22 = d_scale_2 * (bitcast<f32>(((q_6 >> 16u) & 63u) | 0x4b000000u) - 8388640.0f);
+    let w23 = d_scale_2 * (bitcast<f32>(((q_6 >> 24u) & 63u) | 0x4b000000u) - 8388640.0f);
+    let q_7 = ((ql_word_3 >> 4u) & 0x0f0f0f0fu) | (((qh_word_3 >> shift_2) & 0x03030303u) << 4u);
+    let w24 = d_scale_2 * (bitcast<f32>((q_7 & 63u) | 0x4b000000u) - 8388640.0f);
+    let w25 = d_scale_2 * (bitcast<f32>(((q_7 >> 8u) & 63u) | 0x4b000000u) - 8388640.0f);
+    let w26 = d_scale_2 * (bitcast<f32>(((q_7 >> 16u) & 63u) | 0x4b000000u) - 8388640.0f);
+    let w27 = d_scale_2 * (bitcast<f32>(((q_7 >> 24u) & 63u) | 0x4b000000u) - 8388640.0f);
+    let q_8 = ((ql_word_4 >> 4u) & 0x0f0f0f0fu) | (((qh_word_4 >> shift_2) & 0x03030303u) << 4u);
+    let w28 = d_scale_2 * (bitcast<f32>((q_8 & 63u) | 0x4b000000u) - 8388640.0f);
+    let w29 = d_scale_2 * (bitcast<f32>(((q_8 >> 8u) & 63u) | 0x4b000000u) - 8388640.0f);
+    let w30 = d_scale_2 * (bitcast<f32>(((q_8 >> 16u) & 63u) | 0x4b000000u) - 8388640.0f);
+    let w31 = d_scale_2 * (bitcast<f32>(((q_8 >> 24u) & 63u) | 0x4b000000u) - 8388640.0f);
     return Strip(
         Quad(w0, w1, w2, w3),
         Quad(w4, w5, w6, w7),
+        Quad(w8, w9, w10, w11),
+        Quad(w12, w13, w14, w15),
+        Quad(w16, w17, w18, w19),
+        Quad(w20, w21, w22, w23),
+        Quad(w24, w25, w26, w27),
+        Quad(w28, w29, w30, w31),
     );
 }
 
@@ -169,20 +246,62 @@ fn q6_k_matvec_experts_f32(
     var sum_0 = 0.0;
     let row_1 = min(first + 1u, end - 1u) - shape.first;
     var sum_1 = 0.0;
+    let row_2 = min(first + 2u, end - 1u) - shape.first;
+    var sum_2 = 0.0;
+    let row_3 = min(first + 3u, end - 1u) - shape.first;
+    var sum_3 = 0.0;
     for (var t = lane; t < units * STRIPS; t += WORKGROUP) {
         let unit = t / STRIPS;
         let at = places(t % STRIPS);
         let x_0 = load_quad(x_first + unit * WEIGHTS + at.quad_0);
         let x_1 = load_quad(x_first + unit * WEIGHTS + at.quad_1);
+        let x_2 = load_quad(x_first + unit * WEIGHTS + at.quad_2);
+        let x_3 = load_quad(x_first + unit * WEIGHTS + at.quad_3);
+        let x_4 = load_quad(x_first + unit * WEIGHTS + at.quad_4);
+        let x_5 = load_quad(x_first + unit * WEIGHTS + at.quad_5);
+        let x_6 = load_quad(x_first + unit * WEIGHTS + at.quad_6);
+        let x_7 = load_quad(x_first + unit * WEIGHTS + at.quad_7);
         let strip_0 = decode(row_0, unit, t % STRIPS);
         sum_0 += dot_quad(strip_0.quad_0, x_0);
         sum_0 += dot_quad(strip_0.quad_1, x_1);
+        sum_0 += dot_quad(strip_0.quad_2, x_2);
+        sum_0 += dot_quad(strip_0.quad_3, x_3);
+        sum_0 += dot_quad(strip_0.quad_4, x_4);
+        sum_0 += dot_quad(strip_0.quad_5, x_5);
+        sum_0 += dot_quad(strip_0.quad_6, x_6);
+        sum_0 += dot_quad(strip_0.quad_7, x_7);
         let strip_1 = decode(row_1, unit, t % STRIPS);
         sum_1 += dot_quad(strip_1.quad_0, x_0);
         sum_1 += dot_quad(strip_1.quad_1, x_1);
+        sum_1 += dot_quad(strip_1.quad_2, x_2);
+        sum_1 += dot_quad(strip_1.quad_3, x_3);
+        sum_1 += dot_quad(strip_1.quad_4, x_4);
+        sum_1 += dot_quad(strip_1.quad_5, x_5);
+        sum_1 += dot_quad(strip_1.quad_6, x_6);
+        sum_1 += dot_quad(strip_1.quad_7, x_7);
+        let strip_2 = decode(row_2, unit, t % STRIPS);
+        sum_2 += dot_quad(strip_2.quad_0, x_0);
+        sum_2 += dot_quad(strip_2.quad_1, x_1);
+        sum_2 += dot_quad(strip_2.quad_2, x_2);
+        sum_2 += dot_quad(strip_2.quad_3, x_3);
+        sum_2 += dot_quad(strip_2.quad_4, x_4);
+        sum_2 += dot_quad(strip_2.quad_5, x_5);
+        sum_2 += dot_quad(strip_2.quad_6, x_6);
+        sum_2 += dot_quad(strip_2.quad_7, x_7);
+        let strip_3 = decode(row_3, unit, t % STRIPS);
+        sum_3 += dot_quad(strip_3.quad_0, x_0);
+        sum_3 += dot_quad(strip_3.quad_1, x_1);
+        sum_3 += dot_quad(strip_3.quad_2, x_2);
+        sum_3 += dot_quad(strip_3.quad_3, x_3);
+        sum_3 += dot_quad(strip_3.quad_4, x_4);
+        sum_3 += dot_quad(strip_3.quad_5, x_5);
+        sum_3 += dot_quad(strip_3.quad_6, x_6);
+        sum_3 += dot_quad(strip_3.quad_7, x_7);
     }
     partial[0u * WORKGROUP + lane] = sum_0;
     partial[1u * WORKGROUP + lane] = sum_1;
+    partial[2u * WORKGROUP + lane] = sum_2;
+    partial[3u * WORKGROUP + lane] = sum_3;
     for (var half = WORKGROUP / 2u; half > 0u; half /= 2u) {
         workgroupBarrier();
         if lane < half {

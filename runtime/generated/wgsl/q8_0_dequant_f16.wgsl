@@ -23,31 +23,20 @@ struct Shape {
     matrices: u32,
 }
 
-@group(0) @binding(0) var<storage, read> blocks: array<u32>;
+@group(0) @binding(0) var<storage, read> blocks: array<vec4<u32>>;
 @group(0) @binding(1) var<storage, read_write> y: array<vec2<u32>>;
 @group(0) @binding(2) var<uniform> shape: Shape;
 
-// Rounds to nearest even, in integer operations: a hardware conversion may round otherwise.
+// Rounds to nearest even by integer operations, and by an addition where the result is subnormal: a
+// hardware conversion may round otherwise.
 fn f32_to_f16(value: f32) -> u32 {
     let bits = bitcast<u32>(value);
-    let sign = (bits >> 16u) & 0x8000u;
     let magnitude = bits & 0x7fffffffu;
-    if magnitude > 0x7f800000u {
-        return sign | 0x7e00u; // NaN
-    }
-    if magnitude >= 0x477ff000u {
-        return sign | 0x7c00u; // rounds to infinity
-    }
-    if magnitude < 0x38800000u {
-        // Subnormal: the significand, shifted to units of 2^-24; below half a unit it is 0.
-        let shift = min(126u - (magnitude >> 23u), 31u);
-        let significand = (magnitude & 0x7fffffu) | 0x800000u;
-        let rest = significand & ((1u << shift) - 1u);
-        let half = 1u << (shift - 1u);
-        let down = significand >> shift;
-        return sign | (down + u32(rest > half || (rest == half && (down & 1u) == 1u)));
-    }
-    return sign | ((magnitude - 0x38000000u + 0xfffu + ((magnitude >> 13u) & 1u)) >> 13u);
+    // The last bit of 0.5 stands for 2^-24, as that of a subnormal binary16 does.
+    let subnormal = bitcast<u32>(bitcast<f32>(magnitude) + 0.5f) - 0x3f000000u;
+    let normal = (magnitude - 0x38000000u + 0xfffu + ((magnitude >> 13u) & 1u)) >> 13u;
+    let finite = select(min(normal, 0x7c00u), subnormal, magnitude < 0x38800000u);
+    return ((bits >> 16u) & 0x8000u) | select(finite, 0x7e00u, magnitude > 0x7f800000u);
 }
 fn store_quad(index: u32, quad: Quad) {
     let low = f32_to_f16(quad.x) | (f32_to_f16(quad.y) << 16u);
@@ -57,16 +46,27 @@ fn store_quad(index: u32, quad: Quad) {
 
 const WORKGROUP = 64u;
 const WEIGHTS = 32u; // in one unit of decoding
-const STRIPS = 8u; // in one unit, each decoded by one invocation
+const STRIPS = 2u; // in one unit, each decoded by one invocation
 
-fn blocks_u16_a2(byte: u32) -> u32 {
-    return (blocks[byte >> 2u] >> ((byte & 2u) * 8u)) & 0xffffu;
+fn blocks_at(word: u32) -> u32 {
+    return blocks[word >> 2u][word & 3u];
 }
 
-fn blocks_u32_a2(byte: u32) -> u32 {
-    let low = blocks[byte >> 2u];
-    let high = blocks[(byte >> 2u) + 1u];
-    return select(low, (low >> 16u) | (high << 16u), (byte & 2u) != 0u);
+fn blocks_u16_a2(byte: u32) -> u32 {
+    return (blocks_at(byte >> 2u) >> ((byte & 2u) * 8u)) & 0xffffu;
+}
+
+// Two aligned loads; what is wanted begins in the first one.
+fn blocks_u128_a2(byte: u32) -> vec4<u32> {
+    let low = blocks[byte >> 4u];
+    let high = blocks[(byte >> 4u) + 1u];
+    let by_eight = (byte & 8u) != 0u;
+    let first = select(low, vec4<u32>(low.zw, high.xy), by_eight);
+    let after = select(high.xy, high.zw, by_eight);
+    let by_four = (byte & 4u) != 0u;
+    let words = select(first, vec4<u32>(first.yzw, after.x), by_four);
+    let next = vec4<u32>(words.yzw, select(after.x, after.y, by_four));
+    return select(words, (words >> vec4<u32>(16u)) | (next << vec4<u32>(16u)), (byte & 2u) != 0u);
 }
 
 // Integer operations: a hardware conversion may flush subnormals.
@@ -80,34 +80,65 @@ fn f16_to_f32(half: u32) -> f32 {
     return bitcast<f32>(sign | select(finite, special, magnitude >= 0x7c00u));
 }
 
+
 struct Strip {
     quad_0: Quad,
+    quad_1: Quad,
+    quad_2: Quad,
+    quad_3: Quad,
 }
 
 struct Places {
     quad_0: u32,
+    quad_1: u32,
+    quad_2: u32,
+    quad_3: u32,
 }
 
 // Index in the unit of the first weight of each quad.
 fn places(strip: u32) -> Places {
+    let offset = strip * 16u;
     return Places(
-        strip * 4u,
+        offset,
+        offset + 4u,
+        offset + 8u,
+        offset + 12u,
     );
 }
 
 // The weights of one strip.
 fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let per_row = shape.k / WEIGHTS; // blocks
+    let offset = strip * 16u + 2u;
     let blocks_unit = row * per_row + block;
     let blocks_base = blocks_unit * 34u;
-    let q_word = blocks_u32_a2(blocks_base + strip * 4u + 2u);
+    let q_words = blocks_u128_a2(blocks_base + offset);
+    let q_word = q_words.x;
     let d = f16_to_f32(blocks_u16_a2(blocks_base));
-    let w0 = f32(i32((q_word & 255u) << 24u) >> 24u) * d;
-    let w1 = f32(i32(((q_word >> 8u) & 255u) << 24u) >> 24u) * d;
-    let w2 = f32(i32(((q_word >> 16u) & 255u) << 24u) >> 24u) * d;
-    let w3 = f32(i32((q_word >> 24u) << 24u) >> 24u) * d;
+    let w0 = (bitcast<f32>(((q_word & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * d;
+    let w1 = (bitcast<f32>((((q_word >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * d;
+    let w2 = (bitcast<f32>((((q_word >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * d;
+    let w3 = (bitcast<f32>(((q_word >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f) * d;
+    let q_word_2 = q_words.y;
+    let w4 = (bitcast<f32>(((q_word_2 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * d;
+    let w5 = (bitcast<f32>((((q_word_2 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * d;
+    let w6 = (bitcast<f32>((((q_word_2 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * d;
+    let w7 = (bitcast<f32>(((q_word_2 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f) * d;
+    let q_word_3 = q_words.z;
+    let w8 = (bitcast<f32>(((q_word_3 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * d;
+    let w9 = (bitcast<f32>((((q_word_3 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * d;
+    let w10 = (bitcast<f32>((((q_word_3 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * d;
+    let w11 = (bitcast<f32>(((q_word_3 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f) * d;
+    let q_word_4 = q_words.w;
+    let w12 = (bitcast<f32>(((q_word_4 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * d;
+    let w13 = (bitcast<f32>((((q_word_4 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * d;
+    let w14 = (bitcast<f32>((((q_word_4 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * d;
+    let w15 = (bitcast<f32>(((q_word_4 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f) * d;
     return Strip(
         Quad(w0, w1, w2, w3),
+        Quad(w4, w5, w6, w7),
+        Quad(w8, w9, w10, w11),
+        Quad(w12, w13, w14, w15),
     );
 }
 
@@ -128,4 +159,7 @@ fn q8_0_dequant_f16(
     let at = places(id % STRIPS);
     let strip = decode(row, block, id % STRIPS);
     store_quad(id / STRIPS * WEIGHTS + at.quad_0, strip.quad_0);
+    store_quad(id / STRIPS * WEIGHTS + at.quad_1, strip.quad_1);
+    store_quad(id / STRIPS * WEIGHTS + at.quad_2, strip.quad_2);
+    store_quad(id / STRIPS * WEIGHTS + at.quad_3, strip.quad_3);
 }

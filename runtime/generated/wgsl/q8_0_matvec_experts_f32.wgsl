@@ -2,7 +2,7 @@
 //
 // 8-bit codes, one f16 scale per 32 weights
 // q8_0_matvec_experts_f32: y[m, used, n] = the matrices [n, k] that `indices` [m, used] names times x[m, k], and an
-// epilogue; 2 rows of a matrix per workgroup, whose invocations stride over the strips of a row.
+// epilogue; 4 rows of a matrix per workgroup, whose invocations stride over the strips of a row.
 
 // 4 consecutive weights or activations.
 alias Quad = vec4<f32>;
@@ -24,14 +24,14 @@ struct Shape {
     matrices: u32,
 }
 
-@group(0) @binding(0) var<storage, read> blocks: array<u32>;
+@group(0) @binding(0) var<storage, read> blocks: array<vec4<u32>>;
 @group(0) @binding(1) var<storage, read> x: array<Quad>;
 @group(0) @binding(2) var<storage, read_write> y: array<f32>;
 @group(0) @binding(3) var<uniform> shape: Shape;
 @group(0) @binding(4) var<storage, read> indices: array<u32>;
 
-const ROWS = 2u;
-var<workgroup> partial: array<f32, 128>;
+const ROWS = 4u;
+var<workgroup> partial: array<f32, 256>;
 
 @group(0) @binding(5) var<storage, read> bias: array<f32>;
 
@@ -57,16 +57,27 @@ fn dot_quad(a: Quad, b: Quad) -> f32 {
 
 const WORKGROUP = 64u;
 const WEIGHTS = 32u; // in one unit of decoding
-const STRIPS = 8u; // in one unit, each decoded by one invocation
+const STRIPS = 2u; // in one unit, each decoded by one invocation
 
-fn blocks_u16_a2(byte: u32) -> u32 {
-    return (blocks[byte >> 2u] >> ((byte & 2u) * 8u)) & 0xffffu;
+fn blocks_at(word: u32) -> u32 {
+    return blocks[word >> 2u][word & 3u];
 }
 
-fn blocks_u32_a2(byte: u32) -> u32 {
-    let low = blocks[byte >> 2u];
-    let high = blocks[(byte >> 2u) + 1u];
-    return select(low, (low >> 16u) | (high << 16u), (byte & 2u) != 0u);
+fn blocks_u16_a2(byte: u32) -> u32 {
+    return (blocks_at(byte >> 2u) >> ((byte & 2u) * 8u)) & 0xffffu;
+}
+
+// Two aligned loads; what is wanted begins in the first one.
+fn blocks_u128_a2(byte: u32) -> vec4<u32> {
+    let low = blocks[byte >> 4u];
+    let high = blocks[(byte >> 4u) + 1u];
+    let by_eight = (byte & 8u) != 0u;
+    let first = select(low, vec4<u32>(low.zw, high.xy), by_eight);
+    let after = select(high.xy, high.zw, by_eight);
+    let by_four = (byte & 4u) != 0u;
+    let words = select(first, vec4<u32>(first.yzw, after.x), by_four);
+    let next = vec4<u32>(words.yzw, select(after.x, after.y, by_four));
+    return select(words, (words >> vec4<u32>(16u)) | (next << vec4<u32>(16u)), (byte & 2u) != 0u);
 }
 
 // Integer operations: a hardware conversion may flush subnormals.
@@ -80,34 +91,65 @@ fn f16_to_f32(half: u32) -> f32 {
     return bitcast<f32>(sign | select(finite, special, magnitude >= 0x7c00u));
 }
 
+
 struct Strip {
     quad_0: Quad,
+    quad_1: Quad,
+    quad_2: Quad,
+    quad_3: Quad,
 }
 
 struct Places {
     quad_0: u32,
+    quad_1: u32,
+    quad_2: u32,
+    quad_3: u32,
 }
 
 // Index in the unit of the first weight of each quad.
 fn places(strip: u32) -> Places {
+    let offset = strip * 16u;
     return Places(
-        strip * 4u,
+        offset,
+        offset + 4u,
+        offset + 8u,
+        offset + 12u,
     );
 }
 
 // The weights of one strip.
 fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let per_row = shape.k / WEIGHTS; // blocks
+    let offset = strip * 16u + 2u;
     let blocks_unit = row * per_row + block;
     let blocks_base = blocks_unit * 34u;
-    let q_word = blocks_u32_a2(blocks_base + strip * 4u + 2u);
+    let q_words = blocks_u128_a2(blocks_base + offset);
+    let q_word = q_words.x;
     let d = f16_to_f32(blocks_u16_a2(blocks_base));
-    let w0 = f32(i32((q_word & 255u) << 24u) >> 24u) * d;
-    let w1 = f32(i32(((q_word >> 8u) & 255u) << 24u) >> 24u) * d;
-    let w2 = f32(i32(((q_word >> 16u) & 255u) << 24u) >> 24u) * d;
-    let w3 = f32(i32((q_word >> 24u) << 24u) >> 24u) * d;
+    let w0 = (bitcast<f32>(((q_word & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * d;
+    let w1 = (bitcast<f32>((((q_word >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * d;
+    let w2 = (bitcast<f32>((((q_word >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * d;
+    let w3 = (bitcast<f32>(((q_word >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f) * d;
+    let q_word_2 = q_words.y;
+    let w4 = (bitcast<f32>(((q_word_2 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * d;
+    let w5 = (bitcast<f32>((((q_word_2 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * d;
+    let w6 = (bitcast<f32>((((q_word_2 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * d;
+    let w7 = (bitcast<f32>(((q_word_2 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f) * d;
+    let q_word_3 = q_words.z;
+    let w8 = (bitcast<f32>(((q_word_3 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * d;
+    let w9 = (bitcast<f32>((((q_word_3 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * d;
+    let w10 = (bitcast<f32>((((q_word_3 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * d;
+    let w11 = (bitcast<f32>(((q_word_3 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f) * d;
+    let q_word_4 = q_words.w;
+    let w12 = (bitcast<f32>(((q_word_4 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * d;
+    let w13 = (bitcast<f32>((((q_word_4 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * d;
+    let w14 = (bitcast<f32>((((q_word_4 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * d;
+    let w15 = (bitcast<f32>(((q_word_4 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f) * d;
     return Strip(
         Quad(w0, w1, w2, w3),
+        Quad(w4, w5, w6, w7),
+        Quad(w8, w9, w10, w11),
+        Quad(w12, w13, w14, w15),
     );
 }
 
@@ -146,17 +188,42 @@ fn q8_0_matvec_experts_f32(
     var sum_0 = 0.0;
     let row_1 = min(first + 1u, end - 1u) - shape.first;
     var sum_1 = 0.0;
+    let row_2 = min(first + 2u, end - 1u) - shape.first;
+    var sum_2 = 0.0;
+    let row_3 = min(first + 3u, end - 1u) - shape.first;
+    var sum_3 = 0.0;
     for (var t = lane; t < units * STRIPS; t += WORKGROUP) {
         let unit = t / STRIPS;
         let at = places(t % STRIPS);
         let x_0 = load_quad(x_first + unit * WEIGHTS + at.quad_0);
+        let x_1 = load_quad(x_first + unit * WEIGHTS + at.quad_1);
+        let x_2 = load_quad(x_first + unit * WEIGHTS + at.quad_2);
+        let x_3 = load_quad(x_first + unit * WEIGHTS + at.quad_3);
         let strip_0 = decode(row_0, unit, t % STRIPS);
         sum_0 += dot_quad(strip_0.quad_0, x_0);
+        sum_0 += dot_quad(strip_0.quad_1, x_1);
+        sum_0 += dot_quad(strip_0.quad_2, x_2);
+        sum_0 += dot_quad(strip_0.quad_3, x_3);
         let strip_1 = decode(row_1, unit, t % STRIPS);
         sum_1 += dot_quad(strip_1.quad_0, x_0);
+        sum_1 += dot_quad(strip_1.quad_1, x_1);
+        sum_1 += dot_quad(strip_1.quad_2, x_2);
+        sum_1 += dot_quad(strip_1.quad_3, x_3);
+        let strip_2 = decode(row_2, unit, t % STRIPS);
+        sum_2 += dot_quad(strip_2.quad_0, x_0);
+        sum_2 += dot_quad(strip_2.quad_1, x_1);
+        sum_2 += dot_quad(strip_2.quad_2, x_2);
+        sum_2 += dot_quad(strip_2.quad_3, x_3);
+        let strip_3 = decode(row_3, unit, t % STRIPS);
+        sum_3 += dot_quad(strip_3.quad_0, x_0);
+        sum_3 += dot_quad(strip_3.quad_1, x_1);
+        sum_3 += dot_quad(strip_3.quad_2, x_2);
+        sum_3 += dot_quad(strip_3.quad_3, x_3);
     }
     partial[0u * WORKGROUP + lane] = sum_0;
     partial[1u * WORKGROUP + lane] = sum_1;
+    partial[2u * WORKGROUP + lane] = sum_2;
+    partial[3u * WORKGROUP + lane] = sum_3;
     for (var half = WORKGROUP / 2u; half > 0u; half /= 2u) {
         workgroupBarrier();
         if lane < half {

@@ -33,10 +33,19 @@ fn store_quad(index: u32, quad: Quad) {
 
 const WORKGROUP = 64u;
 const WEIGHTS = 32u; // in one unit of decoding
-const STRIPS = 8u; // in one unit, each decoded by one invocation
+const STRIPS = 2u; // in one unit, each decoded by one invocation
+
+fn blocks_at(word: u32) -> u32 {
+    return blocks[word];
+}
 
 fn blocks_u32_a4(byte: u32) -> u32 {
-    return blocks[byte >> 2u];
+    return blocks_at(byte >> 2u);
+}
+
+fn blocks_u128_a4(byte: u32) -> vec4<u32> {
+    let word = byte >> 2u;
+    return vec4<u32>(blocks_at(word), blocks_at(word + 1u), blocks_at(word + 2u), blocks_at(word + 3u));
 }
 
 // Integer operations: a hardware conversion may flush subnormals.
@@ -50,34 +59,65 @@ fn f16_to_f32(half: u32) -> f32 {
     return bitcast<f32>(sign | select(finite, special, magnitude >= 0x7c00u));
 }
 
+
 struct Strip {
     quad_0: Quad,
+    quad_1: Quad,
+    quad_2: Quad,
+    quad_3: Quad,
 }
 
 struct Places {
     quad_0: u32,
+    quad_1: u32,
+    quad_2: u32,
+    quad_3: u32,
 }
 
 // Index in the unit of the first weight of each quad.
 fn places(strip: u32) -> Places {
+    let offset = strip * 16u;
     return Places(
-        strip * 4u,
+        offset,
+        offset + 4u,
+        offset + 8u,
+        offset + 12u,
     );
 }
 
 // The weights of one strip.
 fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let per_row = shape.k / WEIGHTS; // blocks
+    let offset = strip * 16u + 4u;
     let blocks_unit = row * per_row + block;
     let blocks_base = blocks_unit * 36u;
-    let qs_word = blocks_u32_a4(blocks_base + strip * 4u + 4u);
+    let qs_words = blocks_u128_a4(blocks_base + offset);
+    let qs_word = qs_words.x;
     let d = f16_to_f32(blocks_u32_a4(blocks_base) & 65535u);
-    let w0 = f32(i32((qs_word & 255u) << 24u) >> 24u) * d;
-    let w1 = f32(i32(((qs_word >> 8u) & 255u) << 24u) >> 24u) * d;
-    let w2 = f32(i32(((qs_word >> 16u) & 255u) << 24u) >> 24u) * d;
-    let w3 = f32(i32((qs_word >> 24u) << 24u) >> 24u) * d;
+    let w0 = (bitcast<f32>(((qs_word & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * d;
+    let w1 = (bitcast<f32>((((qs_word >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * d;
+    let w2 = (bitcast<f32>((((qs_word >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * d;
+    let w3 = (bitcast<f32>(((qs_word >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f) * d;
+    let qs_word_2 = qs_words.y;
+    let w4 = (bitcast<f32>(((qs_word_2 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * d;
+    let w5 = (bitcast<f32>((((qs_word_2 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * d;
+    let w6 = (bitcast<f32>((((qs_word_2 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * d;
+    let w7 = (bitcast<f32>(((qs_word_2 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f) * d;
+    let qs_word_3 = qs_words.z;
+    let w8 = (bitcast<f32>(((qs_word_3 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * d;
+    let w9 = (bitcast<f32>((((qs_word_3 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * d;
+    let w10 = (bitcast<f32>((((qs_word_3 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * d;
+    let w11 = (bitcast<f32>(((qs_word_3 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f) * d;
+    let qs_word_4 = qs_words.w;
+    let w12 = (bitcast<f32>(((qs_word_4 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * d;
+    let w13 = (bitcast<f32>((((qs_word_4 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * d;
+    let w14 = (bitcast<f32>((((qs_word_4 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * d;
+    let w15 = (bitcast<f32>(((qs_word_4 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f) * d;
     return Strip(
         Quad(w0, w1, w2, w3),
+        Quad(w4, w5, w6, w7),
+        Quad(w8, w9, w10, w11),
+        Quad(w12, w13, w14, w15),
     );
 }
 
@@ -98,4 +138,7 @@ fn q8_1_dequant_f32(
     let at = places(id % STRIPS);
     let strip = decode(row, block, id % STRIPS);
     store_quad(id / STRIPS * WEIGHTS + at.quad_0, strip.quad_0);
+    store_quad(id / STRIPS * WEIGHTS + at.quad_1, strip.quad_1);
+    store_quad(id / STRIPS * WEIGHTS + at.quad_2, strip.quad_2);
+    store_quad(id / STRIPS * WEIGHTS + at.quad_3, strip.quad_3);
 }

@@ -36,8 +36,12 @@ const WORKGROUP = 64u;
 const WEIGHTS = 32u; // in one unit of decoding
 const STRIPS = 8u; // in one unit, each decoded by one invocation
 
+fn blocks_at(word: u32) -> u32 {
+    return blocks[word];
+}
+
 fn blocks_u32_a4(byte: u32) -> u32 {
-    return blocks[byte >> 2u];
+    return blocks_at(byte >> 2u);
 }
 
 // Integer operations: a hardware conversion may flush subnormals.
@@ -50,6 +54,7 @@ fn f16_to_f32(half: u32) -> f32 {
     let finite = select(normal, subnormal, magnitude < 0x400u);
     return bitcast<f32>(sign | select(finite, special, magnitude >= 0x7c00u));
 }
+
 
 struct Strip {
     quad_0: Quad,
@@ -73,10 +78,10 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let blocks_base = blocks_unit * 36u;
     let qs_word = blocks_u32_a4(blocks_base + strip * 4u + 4u);
     let d = f16_to_f32(blocks_u32_a4(blocks_base) & 65535u);
-    let w0 = f32(i32((qs_word & 255u) << 24u) >> 24u) * d;
-    let w1 = f32(i32(((qs_word >> 8u) & 255u) << 24u) >> 24u) * d;
-    let w2 = f32(i32(((qs_word >> 16u) & 255u) << 24u) >> 24u) * d;
-    let w3 = f32(i32((qs_word >> 24u) << 24u) >> 24u) * d;
+    let w0 = (bitcast<f32>(((qs_word & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * d;
+    let w1 = (bitcast<f32>((((qs_word >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * d;
+    let w2 = (bitcast<f32>((((qs_word >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * d;
+    let w3 = (bitcast<f32>(((qs_word >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f) * d;
     return Strip(
         Quad(w0, w1, w2, w3),
     );

@@ -33,24 +33,44 @@ fn store_quad(index: u32, quad: Quad) {
 
 const WORKGROUP = 64u;
 const WEIGHTS = 256u; // in one unit of decoding
-const STRIPS = 64u; // in one unit, each decoded by one invocation
+const STRIPS = 16u; // in one unit, each decoded by one invocation
+
+fn blocks_at(word: u32) -> u32 {
+    return blocks[word];
+}
 
 fn blocks_u32_a4(byte: u32) -> u32 {
-    return blocks[byte >> 2u];
+    return blocks_at(byte >> 2u);
 }
+
+fn blocks_u128_a4(byte: u32) -> vec4<u32> {
+    let word = byte >> 2u;
+    return vec4<u32>(blocks_at(word), blocks_at(word + 1u), blocks_at(word + 2u), blocks_at(word + 3u));
+}
+
 
 struct Strip {
     quad_0: Quad,
+    quad_1: Quad,
+    quad_2: Quad,
+    quad_3: Quad,
 }
 
 struct Places {
     quad_0: u32,
+    quad_1: u32,
+    quad_2: u32,
+    quad_3: u32,
 }
 
 // Index in the unit of the first weight of each quad.
 fn places(strip: u32) -> Places {
+    let offset = strip * 16u;
     return Places(
-        strip * 4u,
+        offset,
+        offset + 4u,
+        offset + 8u,
+        offset + 12u,
     );
 }
 
@@ -60,13 +80,33 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let blocks_unit = row * per_row + block;
     let blocks_base = blocks_unit * 292u;
     let d = bitcast<f32>(blocks_u32_a4(blocks_base));
-    let qs_word = blocks_u32_a4(blocks_base + strip * 4u + 4u);
-    let w0 = d * f32(i32((qs_word & 255u) << 24u) >> 24u);
-    let w1 = d * f32(i32(((qs_word >> 8u) & 255u) << 24u) >> 24u);
-    let w2 = d * f32(i32(((qs_word >> 16u) & 255u) << 24u) >> 24u);
-    let w3 = d * f32(i32((qs_word >> 24u) << 24u) >> 24u);
+    let offset = strip * 16u + 4u;
+    let qs_words = blocks_u128_a4(blocks_base + offset);
+    let qs_word = qs_words.x;
+    let w0 = d * (bitcast<f32>(((qs_word & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f);
+    let w1 = d * (bitcast<f32>((((qs_word >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f);
+    let w2 = d * (bitcast<f32>((((qs_word >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f);
+    let w3 = d * (bitcast<f32>(((qs_word >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f);
+    let qs_word_2 = qs_words.y;
+    let w4 = d * (bitcast<f32>(((qs_word_2 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f);
+    let w5 = d * (bitcast<f32>((((qs_word_2 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f);
+    let w6 = d * (bitcast<f32>((((qs_word_2 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f);
+    let w7 = d * (bitcast<f32>(((qs_word_2 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f);
+    let qs_word_3 = qs_words.z;
+    let w8 = d * (bitcast<f32>(((qs_word_3 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f);
+    let w9 = d * (bitcast<f32>((((qs_word_3 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f);
+    let w10 = d * (bitcast<f32>((((qs_word_3 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f);
+    let w11 = d * (bitcast<f32>(((qs_word_3 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f);
+    let qs_word_4 = qs_words.w;
+    let w12 = d * (bitcast<f32>(((qs_word_4 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f);
+    let w13 = d * (bitcast<f32>((((qs_word_4 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f);
+    let w14 = d * (bitcast<f32>((((qs_word_4 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f);
+    let w15 = d * (bitcast<f32>(((qs_word_4 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f);
     return Strip(
         Quad(w0, w1, w2, w3),
+        Quad(w4, w5, w6, w7),
+        Quad(w8, w9, w10, w11),
+        Quad(w12, w13, w14, w15),
     );
 }
 
@@ -87,4 +127,7 @@ fn q8_k_dequant_f32(
     let at = places(id % STRIPS);
     let strip = decode(row, block, id % STRIPS);
     store_quad(id / STRIPS * WEIGHTS + at.quad_0, strip.quad_0);
+    store_quad(id / STRIPS * WEIGHTS + at.quad_1, strip.quad_1);
+    store_quad(id / STRIPS * WEIGHTS + at.quad_2, strip.quad_2);
+    store_quad(id / STRIPS * WEIGHTS + at.quad_3, strip.quad_3);
 }

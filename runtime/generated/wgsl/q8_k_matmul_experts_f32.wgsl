@@ -73,9 +73,14 @@ const WORKGROUP = 128u;
 const WEIGHTS = 256u; // in one unit of decoding
 const STRIPS = 64u; // in one unit, each decoded by one invocation
 
-fn blocks_u32_a4(byte: u32) -> u32 {
-    return blocks[byte >> 2u];
+fn blocks_at(word: u32) -> u32 {
+    return blocks[word];
 }
+
+fn blocks_u32_a4(byte: u32) -> u32 {
+    return blocks_at(byte >> 2u);
+}
+
 
 struct Strip {
     quad_0: Quad,
@@ -99,10 +104,10 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let blocks_base = blocks_unit * 292u;
     let d = bitcast<f32>(blocks_u32_a4(blocks_base));
     let qs_word = blocks_u32_a4(blocks_base + strip * 4u + 4u);
-    let w0 = d * f32(i32((qs_word & 255u) << 24u) >> 24u);
-    let w1 = d * f32(i32(((qs_word >> 8u) & 255u) << 24u) >> 24u);
-    let w2 = d * f32(i32(((qs_word >> 16u) & 255u) << 24u) >> 24u);
-    let w3 = d * f32(i32((qs_word >> 24u) << 24u) >> 24u);
+    let w0 = d * (bitcast<f32>(((qs_word & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f);
+    let w1 = d * (bitcast<f32>((((qs_word >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f);
+    let w2 = d * (bitcast<f32>((((qs_word >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f);
+    let w3 = d * (bitcast<f32>(((qs_word >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f);
     return Strip(
         Quad(w0, w1, w2, w3),
     );

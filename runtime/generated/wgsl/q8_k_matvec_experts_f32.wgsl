@@ -2,7 +2,7 @@
 //
 // 8-bit codes with an f32 scale per 256 and sums that only products read
 // q8_k_matvec_experts_f32: y[m, used, n] = the matrices [n, k] that `indices` [m, used] names times x[m, k], and an
-// epilogue; 2 rows of a matrix per workgroup, whose invocations stride over the strips of a row.
+// epilogue; 4 rows of a matrix per workgroup, whose invocations stride over the strips of a row.
 
 // 4 consecutive weights or activations.
 alias Quad = vec4<f32>;
@@ -30,8 +30,8 @@ struct Shape {
 @group(0) @binding(3) var<uniform> shape: Shape;
 @group(0) @binding(4) var<storage, read> indices: array<u32>;
 
-const ROWS = 2u;
-var<workgroup> partial: array<f32, 128>;
+const ROWS = 4u;
+var<workgroup> partial: array<f32, 256>;
 
 @group(0) @binding(5) var<storage, read> bias: array<f32>;
 
@@ -57,24 +57,44 @@ fn dot_quad(a: Quad, b: Quad) -> f32 {
 
 const WORKGROUP = 64u;
 const WEIGHTS = 256u; // in one unit of decoding
-const STRIPS = 64u; // in one unit, each decoded by one invocation
+const STRIPS = 16u; // in one unit, each decoded by one invocation
+
+fn blocks_at(word: u32) -> u32 {
+    return blocks[word];
+}
 
 fn blocks_u32_a4(byte: u32) -> u32 {
-    return blocks[byte >> 2u];
+    return blocks_at(byte >> 2u);
 }
+
+fn blocks_u128_a4(byte: u32) -> vec4<u32> {
+    let word = byte >> 2u;
+    return vec4<u32>(blocks_at(word), blocks_at(word + 1u), blocks_at(word + 2u), blocks_at(word + 3u));
+}
+
 
 struct Strip {
     quad_0: Quad,
+    quad_1: Quad,
+    quad_2: Quad,
+    quad_3: Quad,
 }
 
 struct Places {
     quad_0: u32,
+    quad_1: u32,
+    quad_2: u32,
+    quad_3: u32,
 }
 
 // Index in the unit of the first weight of each quad.
 fn places(strip: u32) -> Places {
+    let offset = strip * 16u;
     return Places(
-        strip * 4u,
+        offset,
+        offset + 4u,
+        offset + 8u,
+        offset + 12u,
     );
 }
 
@@ -84,13 +104,33 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let blocks_unit = row * per_row + block;
     let blocks_base = blocks_unit * 292u;
     let d = bitcast<f32>(blocks_u32_a4(blocks_base));
-    let qs_word = blocks_u32_a4(blocks_base + strip * 4u + 4u);
-    let w0 = d * f32(i32((qs_word & 255u) << 24u) >> 24u);
-    let w1 = d * f32(i32(((qs_word >> 8u) & 255u) << 24u) >> 24u);
-    let w2 = d * f32(i32(((qs_word >> 16u) & 255u) << 24u) >> 24u);
-    let w3 = d * f32(i32((qs_word >> 24u) << 24u) >> 24u);
+    let offset = strip * 16u + 4u;
+    let qs_words = blocks_u128_a4(blocks_base + offset);
+    let qs_word = qs_words.x;
+    let w0 = d * (bitcast<f32>(((qs_word & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f);
+    let w1 = d * (bitcast<f32>((((qs_word >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f);
+    let w2 = d * (bitcast<f32>((((qs_word >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f);
+    let w3 = d * (bitcast<f32>(((qs_word >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f);
+    let qs_word_2 = qs_words.y;
+    let w4 = d * (bitcast<f32>(((qs_word_2 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f);
+    let w5 = d * (bitcast<f32>((((qs_word_2 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f);
+    let w6 = d * (bitcast<f32>((((qs_word_2 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f);
+    let w7 = d * (bitcast<f32>(((qs_word_2 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f);
+    let qs_word_3 = qs_words.z;
+    let w8 = d * (bitcast<f32>(((qs_word_3 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f);
+    let w9 = d * (bitcast<f32>((((qs_word_3 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f);
+    let w10 = d * (bitcast<f32>((((qs_word_3 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f);
+    let w11 = d * (bitcast<f32>(((qs_word_3 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f);
+    let qs_word_4 = qs_words.w;
+    let w12 = d * (bitcast<f32>(((qs_word_4 & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f);
+    let w13 = d * (bitcast<f32>((((qs_word_4 >> 8u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f);
+    let w14 = d * (bitcast<f32>((((qs_word_4 >> 16u) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f);
+    let w15 = d * (bitcast<f32>(((qs_word_4 >> 24u) ^ 128u) | 0x4b000000u) - 8388736.0f);
     return Strip(
         Quad(w0, w1, w2, w3),
+        Quad(w4, w5, w6, w7),
+        Quad(w8, w9, w10, w11),
+        Quad(w12, w13, w14, w15),
     );
 }
 
@@ -129,17 +169,42 @@ fn q8_k_matvec_experts_f32(
     var sum_0 = 0.0;
     let row_1 = min(first + 1u, end - 1u) - shape.first;
     var sum_1 = 0.0;
+    let row_2 = min(first + 2u, end - 1u) - shape.first;
+    var sum_2 = 0.0;
+    let row_3 = min(first + 3u, end - 1u) - shape.first;
+    var sum_3 = 0.0;
     for (var t = lane; t < units * STRIPS; t += WORKGROUP) {
         let unit = t / STRIPS;
         let at = places(t % STRIPS);
         let x_0 = load_quad(x_first + unit * WEIGHTS + at.quad_0);
+        let x_1 = load_quad(x_first + unit * WEIGHTS + at.quad_1);
+        let x_2 = load_quad(x_first + unit * WEIGHTS + at.quad_2);
+        let x_3 = load_quad(x_first + unit * WEIGHTS + at.quad_3);
         let strip_0 = decode(row_0, unit, t % STRIPS);
         sum_0 += dot_quad(strip_0.quad_0, x_0);
+        sum_0 += dot_quad(strip_0.quad_1, x_1);
+        sum_0 += dot_quad(strip_0.quad_2, x_2);
+        sum_0 += dot_quad(strip_0.quad_3, x_3);
         let strip_1 = decode(row_1, unit, t % STRIPS);
         sum_1 += dot_quad(strip_1.quad_0, x_0);
+        sum_1 += dot_quad(strip_1.quad_1, x_1);
+        sum_1 += dot_quad(strip_1.quad_2, x_2);
+        sum_1 += dot_quad(strip_1.quad_3, x_3);
+        let strip_2 = decode(row_2, unit, t % STRIPS);
+        sum_2 += dot_quad(strip_2.quad_0, x_0);
+        sum_2 += dot_quad(strip_2.quad_1, x_1);
+        sum_2 += dot_quad(strip_2.quad_2, x_2);
+        sum_2 += dot_quad(strip_2.quad_3, x_3);
+        let strip_3 = decode(row_3, unit, t % STRIPS);
+        sum_3 += dot_quad(strip_3.quad_0, x_0);
+        sum_3 += dot_quad(strip_3.quad_1, x_1);
+        sum_3 += dot_quad(strip_3.quad_2, x_2);
+        sum_3 += dot_quad(strip_3.quad_3, x_3);
     }
     partial[0u * WORKGROUP + lane] = sum_0;
     partial[1u * WORKGROUP + lane] = sum_1;
+    partial[2u * WORKGROUP + lane] = sum_2;
+    partial[3u * WORKGROUP + lane] = sum_3;
     for (var half = WORKGROUP / 2u; half > 0u; half /= 2u) {
         workgroupBarrier();
         if lane < half {

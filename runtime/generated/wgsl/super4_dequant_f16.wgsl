@@ -27,27 +27,16 @@ struct Shape {
 @group(0) @binding(1) var<storage, read_write> y: array<vec2<u32>>;
 @group(0) @binding(2) var<uniform> shape: Shape;
 
-// Rounds to nearest even, in integer operations: a hardware conversion may round otherwise.
+// Rounds to nearest even by integer operations, and by an addition where the result is subnormal: a
+// hardware conversion may round otherwise.
 fn f32_to_f16(value: f32) -> u32 {
     let bits = bitcast<u32>(value);
-    let sign = (bits >> 16u) & 0x8000u;
     let magnitude = bits & 0x7fffffffu;
-    if magnitude > 0x7f800000u {
-        return sign | 0x7e00u; // NaN
-    }
-    if magnitude >= 0x477ff000u {
-        return sign | 0x7c00u; // rounds to infinity
-    }
-    if magnitude < 0x38800000u {
-        // Subnormal: the significand, shifted to units of 2^-24; below half a unit it is 0.
-        let shift = min(126u - (magnitude >> 23u), 31u);
-        let significand = (magnitude & 0x7fffffu) | 0x800000u;
-        let rest = significand & ((1u << shift) - 1u);
-        let half = 1u << (shift - 1u);
-        let down = significand >> shift;
-        return sign | (down + u32(rest > half || (rest == half && (down & 1u) == 1u)));
-    }
-    return sign | ((magnitude - 0x38000000u + 0xfffu + ((magnitude >> 13u) & 1u)) >> 13u);
+    // The last bit of 0.5 stands for 2^-24, as that of a subnormal binary16 does.
+    let subnormal = bitcast<u32>(bitcast<f32>(magnitude) + 0.5f) - 0x3f000000u;
+    let normal = (magnitude - 0x38000000u + 0xfffu + ((magnitude >> 13u) & 1u)) >> 13u;
+    let finite = select(min(normal, 0x7c00u), subnormal, magnitude < 0x38800000u);
+    return ((bits >> 16u) & 0x8000u) | select(finite, 0x7e00u, magnitude > 0x7f800000u);
 }
 fn store_quad(index: u32, quad: Quad) {
     let low = f32_to_f16(quad.x) | (f32_to_f16(quad.y) << 16u);
@@ -57,10 +46,14 @@ fn store_quad(index: u32, quad: Quad) {
 
 const WORKGROUP = 64u;
 const WEIGHTS = 256u; // in one unit of decoding
-const STRIPS = 32u; // in one unit, each decoded by one invocation
+const STRIPS = 16u; // in one unit, each decoded by one invocation
+
+fn blocks_at(word: u32) -> u32 {
+    return blocks[word];
+}
 
 fn blocks_u32_a4(byte: u32) -> u32 {
-    return blocks[byte >> 2u];
+    return blocks_at(byte >> 2u);
 }
 
 // Integer operations: a hardware conversion may flush subnormals.
@@ -74,45 +67,64 @@ fn f16_to_f32(half: u32) -> f32 {
     return bitcast<f32>(sign | select(finite, special, magnitude >= 0x7c00u));
 }
 
+
 struct Strip {
     quad_0: Quad,
     quad_1: Quad,
+    quad_2: Quad,
+    quad_3: Quad,
 }
 
 struct Places {
     quad_0: u32,
     quad_1: u32,
+    quad_2: u32,
+    quad_3: u32,
 }
 
 // Index in the unit of the first weight of each quad.
 fn places(strip: u32) -> Places {
-    let offset = (strip & 3u) * 4u + (strip >> 2u) * 32u;
+    let offset = (strip & 1u) * 8u + (strip >> 1u) * 32u;
     return Places(
         offset,
+        offset + 4u,
         offset + 16u,
+        offset + 20u,
     );
 }
 
 // The weights of one strip.
 fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let per_row = shape.k / WEIGHTS; // blocks
-    let offset = strip >> 2u;
+    let offset = strip >> 1u;
     let blocks_unit = row * per_row + block;
     let blocks_base = blocks_unit * 256u;
-    let scales = f16_to_f32((blocks_u32_a4(blocks_base + (strip >> 3u) * 4u) >> ((offset & 1u) * 16u)) & 65535u);
-    let codes_word = blocks_u32_a4(blocks_base + strip * 4u + 128u);
-    let mins = f32(i32(((blocks_u32_a4(blocks_base + (strip >> 4u) * 4u + 16u) >> ((offset & 3u) * 8u)) & 255u) << 24u) >> 24u);
-    let w0 = scales * (f32(codes_word & 15u) + mins);
-    let w1 = scales * (f32((codes_word >> 8u) & 15u) + mins);
-    let w2 = scales * (f32((codes_word >> 16u) & 15u) + mins);
-    let w3 = scales * (f32((codes_word >> 24u) & 15u) + mins);
-    let w4 = scales * (f32((codes_word >> 4u) & 15u) + mins);
-    let w5 = scales * (f32((codes_word >> 12u) & 15u) + mins);
-    let w6 = scales * (f32((codes_word >> 20u) & 15u) + mins);
-    let w7 = scales * (f32(codes_word >> 28u) + mins);
+    let scales = f16_to_f32((blocks_u32_a4(blocks_base + (strip >> 2u) * 4u) >> ((offset & 1u) * 16u)) & 65535u);
+    let offset_2 = strip * 8u;
+    let codes_word = blocks_u32_a4(blocks_base + offset_2 + 128u);
+    let mins = bitcast<f32>((((blocks_u32_a4(blocks_base + (strip >> 3u) * 4u + 16u) >> ((offset & 3u) * 8u)) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f;
+    let w0 = scales * (bitcast<f32>((codes_word & 15u) | 0x4b000000u) - 8388608.0f + mins);
+    let w1 = scales * (bitcast<f32>(((codes_word >> 8u) & 15u) | 0x4b000000u) - 8388608.0f + mins);
+    let w2 = scales * (bitcast<f32>(((codes_word >> 16u) & 15u) | 0x4b000000u) - 8388608.0f + mins);
+    let w3 = scales * (bitcast<f32>(((codes_word >> 24u) & 15u) | 0x4b000000u) - 8388608.0f + mins);
+    let codes_word_2 = blocks_u32_a4(blocks_base + offset_2 + 132u);
+    let w4 = scales * (bitcast<f32>((codes_word_2 & 15u) | 0x4b000000u) - 8388608.0f + mins);
+    let w5 = scales * (bitcast<f32>(((codes_word_2 >> 8u) & 15u) | 0x4b000000u) - 8388608.0f + mins);
+    let w6 = scales * (bitcast<f32>(((codes_word_2 >> 16u) & 15u) | 0x4b000000u) - 8388608.0f + mins);
+    let w7 = scales * (bitcast<f32>(((codes_word_2 >> 24u) & 15u) | 0x4b000000u) - 8388608.0f + mins);
+    let w8 = scales * (bitcast<f32>(((codes_word >> 4u) & 15u) | 0x4b000000u) - 8388608.0f + mins);
+    let w9 = scales * (bitcast<f32>(((codes_word >> 12u) & 15u) | 0x4b000000u) - 8388608.0f + mins);
+    let w10 = scales * (bitcast<f32>(((codes_word >> 20u) & 15u) | 0x4b000000u) - 8388608.0f + mins);
+    let w11 = scales * (bitcast<f32>((codes_word >> 28u) | 0x4b000000u) - 8388608.0f + mins);
+    let w12 = scales * (bitcast<f32>(((codes_word_2 >> 4u) & 15u) | 0x4b000000u) - 8388608.0f + mins);
+    let w13 = scales * (bitcast<f32>(((codes_word_2 >> 12u) & 15u) | 0x4b000000u) - 8388608.0f + mins);
+    let w14 = scales * (bitcast<f32>(((codes_word_2 >> 20u) & 15u) | 0x4b000000u) - 8388608.0f + mins);
+    let w15 = scales * (bitcast<f32>((codes_word_2 >> 28u) | 0x4b000000u) - 8388608.0f + mins);
     return Strip(
         Quad(w0, w1, w2, w3),
         Quad(w4, w5, w6, w7),
+        Quad(w8, w9, w10, w11),
+        Quad(w12, w13, w14, w15),
     );
 }
 
@@ -134,4 +146,6 @@ fn super4_dequant_f16(
     let strip = decode(row, block, id % STRIPS);
     store_quad(id / STRIPS * WEIGHTS + at.quad_0, strip.quad_0);
     store_quad(id / STRIPS * WEIGHTS + at.quad_1, strip.quad_1);
+    store_quad(id / STRIPS * WEIGHTS + at.quad_2, strip.quad_2);
+    store_quad(id / STRIPS * WEIGHTS + at.quad_3, strip.quad_3);
 }

@@ -33,10 +33,14 @@ fn store_quad(index: u32, quad: Quad) {
 
 const WORKGROUP = 64u;
 const WEIGHTS = 256u; // in one unit of decoding
-const STRIPS = 32u; // in one unit, each decoded by one invocation
+const STRIPS = 16u; // in one unit, each decoded by one invocation
+
+fn blocks_at(word: u32) -> u32 {
+    return blocks[word];
+}
 
 fn blocks_u32_a4(byte: u32) -> u32 {
-    return blocks[byte >> 2u];
+    return blocks_at(byte >> 2u);
 }
 
 // Integer operations: a hardware conversion may flush subnormals.
@@ -50,45 +54,64 @@ fn f16_to_f32(half: u32) -> f32 {
     return bitcast<f32>(sign | select(finite, special, magnitude >= 0x7c00u));
 }
 
+
 struct Strip {
     quad_0: Quad,
     quad_1: Quad,
+    quad_2: Quad,
+    quad_3: Quad,
 }
 
 struct Places {
     quad_0: u32,
     quad_1: u32,
+    quad_2: u32,
+    quad_3: u32,
 }
 
 // Index in the unit of the first weight of each quad.
 fn places(strip: u32) -> Places {
-    let offset = (strip & 3u) * 4u + (strip >> 2u) * 32u;
+    let offset = (strip & 1u) * 8u + (strip >> 1u) * 32u;
     return Places(
         offset,
+        offset + 4u,
         offset + 16u,
+        offset + 20u,
     );
 }
 
 // The weights of one strip.
 fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let per_row = shape.k / WEIGHTS; // blocks
-    let offset = strip >> 2u;
+    let offset = strip >> 1u;
     let blocks_unit = row * per_row + block;
     let blocks_base = blocks_unit * 256u;
-    let scales = f16_to_f32((blocks_u32_a4(blocks_base + (strip >> 3u) * 4u) >> ((offset & 1u) * 16u)) & 65535u);
-    let codes_word = blocks_u32_a4(blocks_base + strip * 4u + 128u);
-    let mins = f32(i32(((blocks_u32_a4(blocks_base + (strip >> 4u) * 4u + 16u) >> ((offset & 3u) * 8u)) & 255u) << 24u) >> 24u);
-    let w0 = scales * (f32(codes_word & 15u) + mins);
-    let w1 = scales * (f32((codes_word >> 8u) & 15u) + mins);
-    let w2 = scales * (f32((codes_word >> 16u) & 15u) + mins);
-    let w3 = scales * (f32((codes_word >> 24u) & 15u) + mins);
-    let w4 = scales * (f32((codes_word >> 4u) & 15u) + mins);
-    let w5 = scales * (f32((codes_word >> 12u) & 15u) + mins);
-    let w6 = scales * (f32((codes_word >> 20u) & 15u) + mins);
-    let w7 = scales * (f32(codes_word >> 28u) + mins);
+    let scales = f16_to_f32((blocks_u32_a4(blocks_base + (strip >> 2u) * 4u) >> ((offset & 1u) * 16u)) & 65535u);
+    let offset_2 = strip * 8u;
+    let codes_word = blocks_u32_a4(blocks_base + offset_2 + 128u);
+    let mins = bitcast<f32>((((blocks_u32_a4(blocks_base + (strip >> 3u) * 4u + 16u) >> ((offset & 3u) * 8u)) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f;
+    let w0 = scales * (bitcast<f32>((codes_word & 15u) | 0x4b000000u) - 8388608.0f + mins);
+    let w1 = scales * (bitcast<f32>(((codes_word >> 8u) & 15u) | 0x4b000000u) - 8388608.0f + mins);
+    let w2 = scales * (bitcast<f32>(((codes_word >> 16u) & 15u) | 0x4b000000u) - 8388608.0f + mins);
+    let w3 = scales * (bitcast<f32>(((codes_word >> 24u) & 15u) | 0x4b000000u) - 8388608.0f + mins);
+    let codes_word_2 = blocks_u32_a4(blocks_base + offset_2 + 132u);
+    let w4 = scales * (bitcast<f32>((codes_word_2 & 15u) | 0x4b000000u) - 8388608.0f + mins);
+    let w5 = scales * (bitcast<f32>(((codes_word_2 >> 8u) & 15u) | 0x4b000000u) - 8388608.0f + mins);
+    let w6 = scales * (bitcast<f32>(((codes_word_2 >> 16u) & 15u) | 0x4b000000u) - 8388608.0f + mins);
+    let w7 = scales * (bitcast<f32>(((codes_word_2 >> 24u) & 15u) | 0x4b000000u) - 8388608.0f + mins);
+    let w8 = scales * (bitcast<f32>(((codes_word >> 4u) & 15u) | 0x4b000000u) - 8388608.0f + mins);
+    let w9 = scales * (bitcast<f32>(((codes_word >> 12u) & 15u) | 0x4b000000u) - 8388608.0f + mins);
+    let w10 = scales * (bitcast<f32>(((codes_word >> 20u) & 15u) | 0x4b000000u) - 8388608.0f + mins);
+    let w11 = scales * (bitcast<f32>((codes_word >> 28u) | 0x4b000000u) - 8388608.0f + mins);
+    let w12 = scales * (bitcast<f32>(((codes_word_2 >> 4u) & 15u) | 0x4b000000u) - 8388608.0f + mins);
+    let w13 = scales * (bitcast<f32>(((codes_word_2 >> 12u) & 15u) | 0x4b000000u) - 8388608.0f + mins);
+    let w14 = scales * (bitcast<f32>(((codes_word_2 >> 20u) & 15u) | 0x4b000000u) - 8388608.0f + mins);
+    let w15 = scales * (bitcast<f32>((codes_word_2 >> 28u) | 0x4b000000u) - 8388608.0f + mins);
     return Strip(
         Quad(w0, w1, w2, w3),
         Quad(w4, w5, w6, w7),
+        Quad(w8, w9, w10, w11),
+        Quad(w12, w13, w14, w15),
     );
 }
 
@@ -110,4 +133,6 @@ fn super4_dequant_f32(
     let strip = decode(row, block, id % STRIPS);
     store_quad(id / STRIPS * WEIGHTS + at.quad_0, strip.quad_0);
     store_quad(id / STRIPS * WEIGHTS + at.quad_1, strip.quad_1);
+    store_quad(id / STRIPS * WEIGHTS + at.quad_2, strip.quad_2);
+    store_quad(id / STRIPS * WEIGHTS + at.quad_3, strip.quad_3);
 }

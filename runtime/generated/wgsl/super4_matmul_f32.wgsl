@@ -68,8 +68,12 @@ const WORKGROUP = 128u;
 const WEIGHTS = 256u; // in one unit of decoding
 const STRIPS = 32u; // in one unit, each decoded by one invocation
 
+fn blocks_at(word: u32) -> u32 {
+    return blocks[word];
+}
+
 fn blocks_u32_a4(byte: u32) -> u32 {
-    return blocks[byte >> 2u];
+    return blocks_at(byte >> 2u);
 }
 
 // Integer operations: a hardware conversion may flush subnormals.
@@ -82,6 +86,7 @@ fn f16_to_f32(half: u32) -> f32 {
     let finite = select(normal, subnormal, magnitude < 0x400u);
     return bitcast<f32>(sign | select(finite, special, magnitude >= 0x7c00u));
 }
+
 
 struct Strip {
     quad_0: Quad,
@@ -110,15 +115,15 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let blocks_base = blocks_unit * 256u;
     let scales = f16_to_f32((blocks_u32_a4(blocks_base + (strip >> 3u) * 4u) >> ((offset & 1u) * 16u)) & 65535u);
     let codes_word = blocks_u32_a4(blocks_base + strip * 4u + 128u);
-    let mins = f32(i32(((blocks_u32_a4(blocks_base + (strip >> 4u) * 4u + 16u) >> ((offset & 3u) * 8u)) & 255u) << 24u) >> 24u);
-    let w0 = scales * (f32(codes_word & 15u) + mins);
-    let w1 = scales * (f32((codes_word >> 8u) & 15u) + mins);
-    let w2 = scales * (f32((codes_word >> 16u) & 15u) + mins);
-    let w3 = scales * (f32((codes_word >> 24u) & 15u) + mins);
-    let w4 = scales * (f32((codes_word >> 4u) & 15u) + mins);
-    let w5 = scales * (f32((codes_word >> 12u) & 15u) + mins);
-    let w6 = scales * (f32((codes_word >> 20u) & 15u) + mins);
-    let w7 = scales * (f32(codes_word >> 28u) + mins);
+    let mins = bitcast<f32>((((blocks_u32_a4(blocks_base + (strip >> 4u) * 4u + 16u) >> ((offset & 3u) * 8u)) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f;
+    let w0 = scales * (bitcast<f32>((codes_word & 15u) | 0x4b000000u) - 8388608.0f + mins);
+    let w1 = scales * (bitcast<f32>(((codes_word >> 8u) & 15u) | 0x4b000000u) - 8388608.0f + mins);
+    let w2 = scales * (bitcast<f32>(((codes_word >> 16u) & 15u) | 0x4b000000u) - 8388608.0f + mins);
+    let w3 = scales * (bitcast<f32>(((codes_word >> 24u) & 15u) | 0x4b000000u) - 8388608.0f + mins);
+    let w4 = scales * (bitcast<f32>(((codes_word >> 4u) & 15u) | 0x4b000000u) - 8388608.0f + mins);
+    let w5 = scales * (bitcast<f32>(((codes_word >> 12u) & 15u) | 0x4b000000u) - 8388608.0f + mins);
+    let w6 = scales * (bitcast<f32>(((codes_word >> 20u) & 15u) | 0x4b000000u) - 8388608.0f + mins);
+    let w7 = scales * (bitcast<f32>((codes_word >> 28u) | 0x4b000000u) - 8388608.0f + mins);
     return Strip(
         Quad(w0, w1, w2, w3),
         Quad(w4, w5, w6, w7),

@@ -2,7 +2,7 @@
 //
 // 4-bit codes with an f16 scale and an 8-bit min per 32, padded to 256 bytes
 // super4_matvec_experts_f32: y[m, used, n] = the matrices [n, k] that `indices` [m, used] names times x[m, k], and an
-// epilogue; 2 rows of a matrix per workgroup, whose invocations stride over the strips of a row.
+// epilogue; 4 rows of a matrix per workgroup, whose invocations stride over the strips of a row.
 
 // 4 consecutive weights or activations.
 alias Quad = vec4<f32>;
@@ -24,14 +24,14 @@ struct Shape {
     matrices: u32,
 }
 
-@group(0) @binding(0) var<storage, read> blocks: array<u32>;
+@group(0) @binding(0) var<storage, read> blocks: array<vec4<u32>>;
 @group(0) @binding(1) var<storage, read> x: array<Quad>;
 @group(0) @binding(2) var<storage, read_write> y: array<f32>;
 @group(0) @binding(3) var<uniform> shape: Shape;
 @group(0) @binding(4) var<storage, read> indices: array<u32>;
 
-const ROWS = 2u;
-var<workgroup> partial: array<f32, 128>;
+const ROWS = 4u;
+var<workgroup> partial: array<f32, 256>;
 
 @group(0) @binding(5) var<storage, read> bias: array<f32>;
 
@@ -57,10 +57,18 @@ fn dot_quad(a: Quad, b: Quad) -> f32 {
 
 const WORKGROUP = 64u;
 const WEIGHTS = 256u; // in one unit of decoding
-const STRIPS = 32u; // in one unit, each decoded by one invocation
+const STRIPS = 8u; // in one unit, each decoded by one invocation
+
+fn blocks_at(word: u32) -> u32 {
+    return blocks[word >> 2u][word & 3u];
+}
 
 fn blocks_u32_a4(byte: u32) -> u32 {
-    return blocks[byte >> 2u];
+    return blocks_at(byte >> 2u);
+}
+
+fn blocks_u128_a16(byte: u32) -> vec4<u32> {
+    return blocks[byte >> 4u];
 }
 
 // Integer operations: a hardware conversion may flush subnormals.
@@ -74,45 +82,98 @@ fn f16_to_f32(half: u32) -> f32 {
     return bitcast<f32>(sign | select(finite, special, magnitude >= 0x7c00u));
 }
 
+
 struct Strip {
     quad_0: Quad,
     quad_1: Quad,
+    quad_2: Quad,
+    quad_3: Quad,
+    quad_4: Quad,
+    quad_5: Quad,
+    quad_6: Quad,
+    quad_7: Quad,
 }
 
 struct Places {
     quad_0: u32,
     quad_1: u32,
+    quad_2: u32,
+    quad_3: u32,
+    quad_4: u32,
+    quad_5: u32,
+    quad_6: u32,
+    quad_7: u32,
 }
 
 // Index in the unit of the first weight of each quad.
 fn places(strip: u32) -> Places {
-    let offset = (strip & 3u) * 4u + (strip >> 2u) * 32u;
+    let offset = strip * 32u;
     return Places(
         offset,
+        offset + 4u,
+        offset + 8u,
+        offset + 12u,
         offset + 16u,
+        offset + 20u,
+        offset + 24u,
+        offset + 28u,
     );
 }
 
 // The weights of one strip.
 fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let per_row = shape.k / WEIGHTS; // blocks
-    let offset = strip >> 2u;
     let blocks_unit = row * per_row + block;
     let blocks_base = blocks_unit * 256u;
-    let scales = f16_to_f32((blocks_u32_a4(blocks_base + (strip >> 3u) * 4u) >> ((offset & 1u) * 16u)) & 65535u);
-    let codes_word = blocks_u32_a4(blocks_base + strip * 4u + 128u);
-    let mins = f32(i32(((blocks_u32_a4(blocks_base + (strip >> 4u) * 4u + 16u) >> ((offset & 3u) * 8u)) & 255u) << 24u) >> 24u);
-    let w0 = scales * (f32(codes_word & 15u) + mins);
-    let w1 = scales * (f32((codes_word >> 8u) & 15u) + mins);
-    let w2 = scales * (f32((codes_word >> 16u) & 15u) + mins);
-    let w3 = scales * (f32((codes_word >> 24u) & 15u) + mins);
-    let w4 = scales * (f32((codes_word >> 4u) & 15u) + mins);
-    let w5 = scales * (f32((codes_word >> 12u) & 15u) + mins);
-    let w6 = scales * (f32((codes_word >> 20u) & 15u) + mins);
-    let w7 = scales * (f32(codes_word >> 28u) + mins);
+    let scales = f16_to_f32((blocks_u32_a4(blocks_base + (strip >> 1u) * 4u) >> ((strip & 1u) * 16u)) & 65535u);
+    let offset = strip * 16u + 128u;
+    let codes_words = blocks_u128_a16(blocks_base + offset);
+    let codes_word = codes_words.x;
+    let mins = bitcast<f32>((((blocks_u32_a4(blocks_base + (strip >> 2u) * 4u + 16u) >> ((strip & 3u) * 8u)) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f;
+    let w0 = scales * (bitcast<f32>((codes_word & 15u) | 0x4b000000u) - 8388608.0f + mins);
+    let w1 = scales * (bitcast<f32>(((codes_word >> 8u) & 15u) | 0x4b000000u) - 8388608.0f + mins);
+    let w2 = scales * (bitcast<f32>(((codes_word >> 16u) & 15u) | 0x4b000000u) - 8388608.0f + mins);
+    let w3 = scales * (bitcast<f32>(((codes_word >> 24u) & 15u) | 0x4b000000u) - 8388608.0f + mins);
+    let codes_word_2 = codes_words.y;
+    let w4 = scales * (bitcast<f32>((codes_word_2 & 15u) | 0x4b000000u) - 8388608.0f + mins);
+    let w5 = scales * (bitcast<f32>(((codes_word_2 >> 8u) & 15u) | 0x4b000000u) - 8388608.0f + mins);
+    let w6 = scales * (bitcast<f32>(((codes_word_2 >> 16u) & 15u) | 0x4b000000u) - 8388608.0f + mins);
+    let w7 = scales * (bitcast<f32>(((codes_word_2 >> 24u) & 15u) | 0x4b000000u) - 8388608.0f + mins);
+    let codes_word_3 = codes_words.z;
+    let w8 = scales * (bitcast<f32>((codes_word_3 & 15u) | 0x4b000000u) - 8388608.0f + mins);
+    let w9 = scales * (bitcast<f32>(((codes_word_3 >> 8u) & 15u) | 0x4b000000u) - 8388608.0f + mins);
+    let w10 = scales * (bitcast<f32>(((codes_word_3 >> 16u) & 15u) | 0x4b000000u) - 8388608.0f + mins);
+    let w11 = scales * (bitcast<f32>(((codes_word_3 >> 24u) & 15u) | 0x4b000000u) - 8388608.0f + mins);
+    let codes_word_4 = codes_words.w;
+    let w12 = scales * (bitcast<f32>((codes_word_4 & 15u) | 0x4b000000u) - 8388608.0f + mins);
+    let w13 = scales * (bitcast<f32>(((codes_word_4 >> 8u) & 15u) | 0x4b000000u) - 8388608.0f + mins);
+    let w14 = scales * (bitcast<f32>(((codes_word_4 >> 16u) & 15u) | 0x4b000000u) - 8388608.0f + mins);
+    let w15 = scales * (bitcast<f32>(((codes_word_4 >> 24u) & 15u) | 0x4b000000u) - 8388608.0f + mins);
+    let w16 = scales * (bitcast<f32>(((codes_word >> 4u) & 15u) | 0x4b000000u) - 8388608.0f + mins);
+    let w17 = scales * (bitcast<f32>(((codes_word >> 12u) & 15u) | 0x4b000000u) - 8388608.0f + mins);
+    let w18 = scales * (bitcast<f32>(((codes_word >> 20u) & 15u) | 0x4b000000u) - 8388608.0f + mins);
+    let w19 = scales * (bitcast<f32>((codes_word >> 28u) | 0x4b000000u) - 8388608.0f + mins);
+    let w20 = scales * (bitcast<f32>(((codes_word_2 >> 4u) & 15u) | 0x4b000000u) - 8388608.0f + mins);
+    let w21 = scales * (bitcast<f32>(((codes_word_2 >> 12u) & 15u) | 0x4b000000u) - 8388608.0f + mins);
+    let w22 = scales * (bitcast<f32>(((codes_word_2 >> 20u) & 15u) | 0x4b000000u) - 8388608.0f + mins);
+    let w23 = scales * (bitcast<f32>((codes_word_2 >> 28u) | 0x4b000000u) - 8388608.0f + mins);
+    let w24 = scales * (bitcast<f32>(((codes_word_3 >> 4u) & 15u) | 0x4b000000u) - 8388608.0f + mins);
+    let w25 = scales * (bitcast<f32>(((codes_word_3 >> 12u) & 15u) | 0x4b000000u) - 8388608.0f + mins);
+    let w26 = scales * (bitcast<f32>(((codes_word_3 >> 20u) & 15u) | 0x4b000000u) - 8388608.0f + mins);
+    let w27 = scales * (bitcast<f32>((codes_word_3 >> 28u) | 0x4b000000u) - 8388608.0f + mins);
+    let w28 = scales * (bitcast<f32>(((codes_word_4 >> 4u) & 15u) | 0x4b000000u) - 8388608.0f + mins);
+    let w29 = scales * (bitcast<f32>(((codes_word_4 >> 12u) & 15u) | 0x4b000000u) - 8388608.0f + mins);
+    let w30 = scales * (bitcast<f32>(((codes_word_4 >> 20u) & 15u) | 0x4b000000u) - 8388608.0f + mins);
+    let w31 = scales * (bitcast<f32>((codes_word_4 >> 28u) | 0x4b000000u) - 8388608.0f + mins);
     return Strip(
         Quad(w0, w1, w2, w3),
         Quad(w4, w5, w6, w7),
+        Quad(w8, w9, w10, w11),
+        Quad(w12, w13, w14, w15),
+        Quad(w16, w17, w18, w19),
+        Quad(w20, w21, w22, w23),
+        Quad(w24, w25, w26, w27),
+        Quad(w28, w29, w30, w31),
     );
 }
 
@@ -151,20 +212,62 @@ fn super4_matvec_experts_f32(
     var sum_0 = 0.0;
     let row_1 = min(first + 1u, end - 1u) - shape.first;
     var sum_1 = 0.0;
+    let row_2 = min(first + 2u, end - 1u) - shape.first;
+    var sum_2 = 0.0;
+    let row_3 = min(first + 3u, end - 1u) - shape.first;
+    var sum_3 = 0.0;
     for (var t = lane; t < units * STRIPS; t += WORKGROUP) {
         let unit = t / STRIPS;
         let at = places(t % STRIPS);
         let x_0 = load_quad(x_first + unit * WEIGHTS + at.quad_0);
         let x_1 = load_quad(x_first + unit * WEIGHTS + at.quad_1);
+        let x_2 = load_quad(x_first + unit * WEIGHTS + at.quad_2);
+        let x_3 = load_quad(x_first + unit * WEIGHTS + at.quad_3);
+        let x_4 = load_quad(x_first + unit * WEIGHTS + at.quad_4);
+        let x_5 = load_quad(x_first + unit * WEIGHTS + at.quad_5);
+        let x_6 = load_quad(x_first + unit * WEIGHTS + at.quad_6);
+        let x_7 = load_quad(x_first + unit * WEIGHTS + at.quad_7);
         let strip_0 = decode(row_0, unit, t % STRIPS);
         sum_0 += dot_quad(strip_0.quad_0, x_0);
         sum_0 += dot_quad(strip_0.quad_1, x_1);
+        sum_0 += dot_quad(strip_0.quad_2, x_2);
+        sum_0 += dot_quad(strip_0.quad_3, x_3);
+        sum_0 += dot_quad(strip_0.quad_4, x_4);
+        sum_0 += dot_quad(strip_0.quad_5, x_5);
+        sum_0 += dot_quad(strip_0.quad_6, x_6);
+        sum_0 += dot_quad(strip_0.quad_7, x_7);
         let strip_1 = decode(row_1, unit, t % STRIPS);
         sum_1 += dot_quad(strip_1.quad_0, x_0);
         sum_1 += dot_quad(strip_1.quad_1, x_1);
+        sum_1 += dot_quad(strip_1.quad_2, x_2);
+        sum_1 += dot_quad(strip_1.quad_3, x_3);
+        sum_1 += dot_quad(strip_1.quad_4, x_4);
+        sum_1 += dot_quad(strip_1.quad_5, x_5);
+        sum_1 += dot_quad(strip_1.quad_6, x_6);
+        sum_1 += dot_quad(strip_1.quad_7, x_7);
+        let strip_2 = decode(row_2, unit, t % STRIPS);
+        sum_2 += dot_quad(strip_2.quad_0, x_0);
+        sum_2 += dot_quad(strip_2.quad_1, x_1);
+        sum_2 += dot_quad(strip_2.quad_2, x_2);
+        sum_2 += dot_quad(strip_2.quad_3, x_3);
+        sum_2 += dot_quad(strip_2.quad_4, x_4);
+        sum_2 += dot_quad(strip_2.quad_5, x_5);
+        sum_2 += dot_quad(strip_2.quad_6, x_6);
+        sum_2 += dot_quad(strip_2.quad_7, x_7);
+        let strip_3 = decode(row_3, unit, t % STRIPS);
+        sum_3 += dot_quad(strip_3.quad_0, x_0);
+        sum_3 += dot_quad(strip_3.quad_1, x_1);
+        sum_3 += dot_quad(strip_3.quad_2, x_2);
+        sum_3 += dot_quad(strip_3.quad_3, x_3);
+        sum_3 += dot_quad(strip_3.quad_4, x_4);
+        sum_3 += dot_quad(strip_3.quad_5, x_5);
+        sum_3 += dot_quad(strip_3.quad_6, x_6);
+        sum_3 += dot_quad(strip_3.quad_7, x_7);
     }
     partial[0u * WORKGROUP + lane] = sum_0;
     partial[1u * WORKGROUP + lane] = sum_1;
+    partial[2u * WORKGROUP + lane] = sum_2;
+    partial[3u * WORKGROUP + lane] = sum_3;
     for (var half = WORKGROUP / 2u; half > 0u; half /= 2u) {
         workgroupBarrier();
         if lane < half {

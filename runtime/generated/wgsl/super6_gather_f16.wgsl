@@ -28,27 +28,16 @@ struct Shape {
 @group(0) @binding(2) var<uniform> shape: Shape;
 @group(0) @binding(3) var<storage, read> indices: array<u32>;
 
-// Rounds to nearest even, in integer operations: a hardware conversion may round otherwise.
+// Rounds to nearest even by integer operations, and by an addition where the result is subnormal: a
+// hardware conversion may round otherwise.
 fn f32_to_f16(value: f32) -> u32 {
     let bits = bitcast<u32>(value);
-    let sign = (bits >> 16u) & 0x8000u;
     let magnitude = bits & 0x7fffffffu;
-    if magnitude > 0x7f800000u {
-        return sign | 0x7e00u; // NaN
-    }
-    if magnitude >= 0x477ff000u {
-        return sign | 0x7c00u; // rounds to infinity
-    }
-    if magnitude < 0x38800000u {
-        // Subnormal: the significand, shifted to units of 2^-24; below half a unit it is 0.
-        let shift = min(126u - (magnitude >> 23u), 31u);
-        let significand = (magnitude & 0x7fffffu) | 0x800000u;
-        let rest = significand & ((1u << shift) - 1u);
-        let half = 1u << (shift - 1u);
-        let down = significand >> shift;
-        return sign | (down + u32(rest > half || (rest == half && (down & 1u) == 1u)));
-    }
-    return sign | ((magnitude - 0x38000000u + 0xfffu + ((magnitude >> 13u) & 1u)) >> 13u);
+    // The last bit of 0.5 stands for 2^-24, as that of a subnormal binary16 does.
+    let subnormal = bitcast<u32>(bitcast<f32>(magnitude) + 0.5f) - 0x3f000000u;
+    let normal = (magnitude - 0x38000000u + 0xfffu + ((magnitude >> 13u) & 1u)) >> 13u;
+    let finite = select(min(normal, 0x7c00u), subnormal, magnitude < 0x38800000u);
+    return ((bits >> 16u) & 0x8000u) | select(finite, 0x7e00u, magnitude > 0x7f800000u);
 }
 fn store_quad(index: u32, quad: Quad) {
     let low = f32_to_f16(quad.x) | (f32_to_f16(quad.y) << 16u);
@@ -60,8 +49,12 @@ const WORKGROUP = 64u;
 const WEIGHTS = 256u; // in one unit of decoding
 const STRIPS = 32u; // in one unit, each decoded by one invocation
 
+fn blocks_at(word: u32) -> u32 {
+    return blocks[word];
+}
+
 fn blocks_u32_a4(byte: u32) -> u32 {
-    return blocks[byte >> 2u];
+    return blocks_at(byte >> 2u);
 }
 
 // Integer operations: a hardware conversion may flush subnormals.
@@ -74,6 +67,7 @@ fn f16_to_f32(half: u32) -> f32 {
     let finite = select(normal, subnormal, magnitude < 0x400u);
     return bitcast<f32>(sign | select(finite, special, magnitude >= 0x7c00u));
 }
+
 
 struct Strip {
     quad_0: Quad,
@@ -104,24 +98,24 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let offset = strip >> 4u;
     let offset_2 = offset * 4u;
     let shift = ((strip >> 2u) & 3u) * 8u;
-    let scales = f32(i32(((blocks_u32_a4(blocks_base + offset_2 + 192u) >> shift) & 255u) << 24u) >> 24u);
+    let scales = bitcast<f32>((((blocks_u32_a4(blocks_base + offset_2 + 192u) >> shift) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f;
     let d_scales = d * scales;
     let low_word = blocks_u32_a4(blocks_base + strip * 4u);
     let shift_2 = offset * 2u;
     let high_word = blocks_u32_a4(blocks_base + (strip & 15u) * 4u + 128u);
     let q = (low_word & 0x0f0f0f0fu) | (((high_word >> shift_2) & 0x03030303u) << 4u);
     let dmin = f16_to_f32(d_word >> 16u);
-    let w0 = d_scales * f32(q & 63u) - dmin;
-    let w1 = d_scales * f32((q >> 8u) & 63u) - dmin;
-    let w2 = d_scales * f32((q >> 16u) & 63u) - dmin;
-    let w3 = d_scales * f32((q >> 24u) & 63u) - dmin;
-    let scales_2 = f32(i32(((blocks_u32_a4(blocks_base + offset_2 + 200u) >> shift) & 255u) << 24u) >> 24u);
+    let w0 = d_scales * (bitcast<f32>((q & 63u) | 0x4b000000u) - 8388608.0f) - dmin;
+    let w1 = d_scales * (bitcast<f32>(((q >> 8u) & 63u) | 0x4b000000u) - 8388608.0f) - dmin;
+    let w2 = d_scales * (bitcast<f32>(((q >> 16u) & 63u) | 0x4b000000u) - 8388608.0f) - dmin;
+    let w3 = d_scales * (bitcast<f32>(((q >> 24u) & 63u) | 0x4b000000u) - 8388608.0f) - dmin;
+    let scales_2 = bitcast<f32>((((blocks_u32_a4(blocks_base + offset_2 + 200u) >> shift) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f;
     let d_scales_2 = d * scales_2;
     let q_2 = ((low_word >> 4u) & 0x0f0f0f0fu) | (((high_word >> (shift_2 + 4u)) & 0x03030303u) << 4u);
-    let w4 = d_scales_2 * f32(q_2 & 63u) - dmin;
-    let w5 = d_scales_2 * f32((q_2 >> 8u) & 63u) - dmin;
-    let w6 = d_scales_2 * f32((q_2 >> 16u) & 63u) - dmin;
-    let w7 = d_scales_2 * f32((q_2 >> 24u) & 63u) - dmin;
+    let w4 = d_scales_2 * (bitcast<f32>((q_2 & 63u) | 0x4b000000u) - 8388608.0f) - dmin;
+    let w5 = d_scales_2 * (bitcast<f32>(((q_2 >> 8u) & 63u) | 0x4b000000u) - 8388608.0f) - dmin;
+    let w6 = d_scales_2 * (bitcast<f32>(((q_2 >> 16u) & 63u) | 0x4b000000u) - 8388608.0f) - dmin;
+    let w7 = d_scales_2 * (bitcast<f32>(((q_2 >> 24u) & 63u) | 0x4b000000u) - 8388608.0f) - dmin;
     return Strip(
         Quad(w0, w1, w2, w3),
         Quad(w4, w5, w6, w7),

@@ -73,8 +73,12 @@ const WORKGROUP = 128u;
 const WEIGHTS = 256u; // in one unit of decoding
 const STRIPS = 32u; // in one unit, each decoded by one invocation
 
+fn blocks_at(word: u32) -> u32 {
+    return blocks[word];
+}
+
 fn blocks_u32_a4(byte: u32) -> u32 {
-    return blocks[byte >> 2u];
+    return blocks_at(byte >> 2u);
 }
 
 // Integer operations: a hardware conversion may flush subnormals.
@@ -87,6 +91,7 @@ fn f16_to_f32(half: u32) -> f32 {
     let finite = select(normal, subnormal, magnitude < 0x400u);
     return bitcast<f32>(sign | select(finite, special, magnitude >= 0x7c00u));
 }
+
 
 struct Strip {
     quad_0: Quad,
@@ -117,24 +122,24 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let offset = strip >> 4u;
     let offset_2 = offset * 4u;
     let shift = ((strip >> 2u) & 3u) * 8u;
-    let scales = f32(i32(((blocks_u32_a4(blocks_base + offset_2 + 192u) >> shift) & 255u) << 24u) >> 24u);
+    let scales = bitcast<f32>((((blocks_u32_a4(blocks_base + offset_2 + 192u) >> shift) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f;
     let d_scales = d * scales;
     let low_word = blocks_u32_a4(blocks_base + strip * 4u);
     let shift_2 = offset * 2u;
     let high_word = blocks_u32_a4(blocks_base + (strip & 15u) * 4u + 128u);
     let q = (low_word & 0x0f0f0f0fu) | (((high_word >> shift_2) & 0x03030303u) << 4u);
     let dmin = f16_to_f32(d_word >> 16u);
-    let w0 = d_scales * f32(q & 63u) - dmin;
-    let w1 = d_scales * f32((q >> 8u) & 63u) - dmin;
-    let w2 = d_scales * f32((q >> 16u) & 63u) - dmin;
-    let w3 = d_scales * f32((q >> 24u) & 63u) - dmin;
-    let scales_2 = f32(i32(((blocks_u32_a4(blocks_base + offset_2 + 200u) >> shift) & 255u) << 24u) >> 24u);
+    let w0 = d_scales * (bitcast<f32>((q & 63u) | 0x4b000000u) - 8388608.0f) - dmin;
+    let w1 = d_scales * (bitcast<f32>(((q >> 8u) & 63u) | 0x4b000000u) - 8388608.0f) - dmin;
+    let w2 = d_scales * (bitcast<f32>(((q >> 16u) & 63u) | 0x4b000000u) - 8388608.0f) - dmin;
+    let w3 = d_scales * (bitcast<f32>(((q >> 24u) & 63u) | 0x4b000000u) - 8388608.0f) - dmin;
+    let scales_2 = bitcast<f32>((((blocks_u32_a4(blocks_base + offset_2 + 200u) >> shift) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f;
     let d_scales_2 = d * scales_2;
     let q_2 = ((low_word >> 4u) & 0x0f0f0f0fu) | (((high_word >> (shift_2 + 4u)) & 0x03030303u) << 4u);
-    let w4 = d_scales_2 * f32(q_2 & 63u) - dmin;
-    let w5 = d_scales_2 * f32((q_2 >> 8u) & 63u) - dmin;
-    let w6 = d_scales_2 * f32((q_2 >> 16u) & 63u) - dmin;
-    let w7 = d_scales_2 * f32((q_2 >> 24u) & 63u) - dmin;
+    let w4 = d_scales_2 * (bitcast<f32>((q_2 & 63u) | 0x4b000000u) - 8388608.0f) - dmin;
+    let w5 = d_scales_2 * (bitcast<f32>(((q_2 >> 8u) & 63u) | 0x4b000000u) - 8388608.0f) - dmin;
+    let w6 = d_scales_2 * (bitcast<f32>(((q_2 >> 16u) & 63u) | 0x4b000000u) - 8388608.0f) - dmin;
+    let w7 = d_scales_2 * (bitcast<f32>(((q_2 >> 24u) & 63u) | 0x4b000000u) - 8388608.0f) - dmin;
     return Strip(
         Quad(w0, w1, w2, w3),
         Quad(w4, w5, w6, w7),

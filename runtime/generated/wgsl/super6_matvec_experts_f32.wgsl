@@ -2,7 +2,7 @@
 //
 // 6-bit codes with 8-bit scales per 16 and one min, padded to 256 bytes
 // super6_matvec_experts_f32: y[m, used, n] = the matrices [n, k] that `indices` [m, used] names times x[m, k], and an
-// epilogue; 2 rows of a matrix per workgroup, whose invocations stride over the strips of a row.
+// epilogue; 4 rows of a matrix per workgroup, whose invocations stride over the strips of a row.
 
 // 4 consecutive weights or activations.
 alias Quad = vec4<f32>;
@@ -24,14 +24,14 @@ struct Shape {
     matrices: u32,
 }
 
-@group(0) @binding(0) var<storage, read> blocks: array<u32>;
+@group(0) @binding(0) var<storage, read> blocks: array<vec4<u32>>;
 @group(0) @binding(1) var<storage, read> x: array<Quad>;
 @group(0) @binding(2) var<storage, read_write> y: array<f32>;
 @group(0) @binding(3) var<uniform> shape: Shape;
 @group(0) @binding(4) var<storage, read> indices: array<u32>;
 
-const ROWS = 2u;
-var<workgroup> partial: array<f32, 128>;
+const ROWS = 4u;
+var<workgroup> partial: array<f32, 256>;
 
 @group(0) @binding(5) var<storage, read> bias: array<f32>;
 
@@ -57,10 +57,18 @@ fn dot_quad(a: Quad, b: Quad) -> f32 {
 
 const WORKGROUP = 64u;
 const WEIGHTS = 256u; // in one unit of decoding
-const STRIPS = 32u; // in one unit, each decoded by one invocation
+const STRIPS = 8u; // in one unit, each decoded by one invocation
+
+fn blocks_at(word: u32) -> u32 {
+    return blocks[word >> 2u][word & 3u];
+}
 
 fn blocks_u32_a4(byte: u32) -> u32 {
-    return blocks[byte >> 2u];
+    return blocks_at(byte >> 2u);
+}
+
+fn blocks_u128_a16(byte: u32) -> vec4<u32> {
+    return blocks[byte >> 4u];
 }
 
 // Integer operations: a hardware conversion may flush subnormals.
@@ -74,56 +82,123 @@ fn f16_to_f32(half: u32) -> f32 {
     return bitcast<f32>(sign | select(finite, special, magnitude >= 0x7c00u));
 }
 
+
 struct Strip {
     quad_0: Quad,
     quad_1: Quad,
+    quad_2: Quad,
+    quad_3: Quad,
+    quad_4: Quad,
+    quad_5: Quad,
+    quad_6: Quad,
+    quad_7: Quad,
 }
 
 struct Places {
     quad_0: u32,
     quad_1: u32,
+    quad_2: u32,
+    quad_3: u32,
+    quad_4: u32,
+    quad_5: u32,
+    quad_6: u32,
+    quad_7: u32,
 }
 
 // Index in the unit of the first weight of each quad.
 fn places(strip: u32) -> Places {
-    let offset = strip * 4u;
+    let offset = strip * 16u;
     return Places(
         offset,
+        offset + 4u,
+        offset + 8u,
+        offset + 12u,
         offset + 128u,
+        offset + 132u,
+        offset + 136u,
+        offset + 140u,
     );
 }
 
 // The weights of one strip.
 fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let per_row = shape.k / WEIGHTS; // blocks
+    let offset = strip * 16u;
     let blocks_unit = row * per_row + block;
     let blocks_base = blocks_unit * 256u;
     let d_word = blocks_u32_a4(blocks_base + 208u);
     let d = f16_to_f32(d_word & 65535u);
-    let offset = strip >> 4u;
-    let offset_2 = offset * 4u;
-    let shift = ((strip >> 2u) & 3u) * 8u;
-    let scales = f32(i32(((blocks_u32_a4(blocks_base + offset_2 + 192u) >> shift) & 255u) << 24u) >> 24u);
+    let offset_2 = strip >> 2u;
+    let offset_3 = offset_2 * 4u;
+    let offset_4 = strip & 3u;
+    let shift = offset_4 * 8u;
+    let scales = bitcast<f32>((((blocks_u32_a4(blocks_base + offset_3 + 192u) >> shift) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f;
     let d_scales = d * scales;
-    let low_word = blocks_u32_a4(blocks_base + strip * 4u);
-    let shift_2 = offset * 2u;
-    let high_word = blocks_u32_a4(blocks_base + (strip & 15u) * 4u + 128u);
+    let low_words = blocks_u128_a16(blocks_base + offset);
+    let low_word = low_words.x;
+    let offset_5 = offset_4 * 16u + 128u;
+    let shift_2 = offset_2 * 2u;
+    let high_words = blocks_u128_a16(blocks_base + offset_5);
+    let high_word = high_words.x;
     let q = (low_word & 0x0f0f0f0fu) | (((high_word >> shift_2) & 0x03030303u) << 4u);
     let dmin = f16_to_f32(d_word >> 16u);
-    let w0 = d_scales * f32(q & 63u) - dmin;
-    let w1 = d_scales * f32((q >> 8u) & 63u) - dmin;
-    let w2 = d_scales * f32((q >> 16u) & 63u) - dmin;
-    let w3 = d_scales * f32((q >> 24u) & 63u) - dmin;
-    let scales_2 = f32(i32(((blocks_u32_a4(blocks_base + offset_2 + 200u) >> shift) & 255u) << 24u) >> 24u);
+    let w0 = d_scales * (bitcast<f32>((q & 63u) | 0x4b000000u) - 8388608.0f) - dmin;
+    let w1 = d_scales * (bitcast<f32>(((q >> 8u) & 63u) | 0x4b000000u) - 8388608.0f) - dmin;
+    let w2 = d_scales * (bitcast<f32>(((q >> 16u) & 63u) | 0x4b000000u) - 8388608.0f) - dmin;
+    let w3 = d_scales * (bitcast<f32>(((q >> 24u) & 63u) | 0x4b000000u) - 8388608.0f) - dmin;
+    let low_word_2 = low_words.y;
+    let high_word_2 = high_words.y;
+    let q_2 = (low_word_2 & 0x0f0f0f0fu) | (((high_word_2 >> shift_2) & 0x03030303u) << 4u);
+    let w4 = d_scales * (bitcast<f32>((q_2 & 63u) | 0x4b000000u) - 8388608.0f) - dmin;
+    let w5 = d_scales * (bitcast<f32>(((q_2 >> 8u) & 63u) | 0x4b000000u) - 8388608.0f) - dmin;
+    let w6 = d_scales * (bitcast<f32>(((q_2 >> 16u) & 63u) | 0x4b000000u) - 8388608.0f) - dmin;
+    let w7 = d_scales * (bitcast<f32>(((q_2 >> 24u) & 63u) | 0x4b000000u) - 8388608.0f) - dmin;
+    let low_word_3 = low_words.z;
+    let high_word_3 = high_words.z;
+    let q_3 = (low_word_3 & 0x0f0f0f0fu) | (((high_word_3 >> shift_2) & 0x03030303u) << 4u);
+    let w8 = d_scales * (bitcast<f32>((q_3 & 63u) | 0x4b000000u) - 8388608.0f) - dmin;
+    let w9 = d_scales * (bitcast<f32>(((q_3 >> 8u) & 63u) | 0x4b000000u) - 8388608.0f) - dmin;
+    let w10 = d_scales * (bitcast<f32>(((q_3 >> 16u) & 63u) | 0x4b000000u) - 8388608.0f) - dmin;
+    let w11 = d_scales * (bitcast<f32>(((q_3 >> 24u) & 63u) | 0x4b000000u) - 8388608.0f) - dmin;
+    let low_word_4 = low_words.w;
+    let high_word_4 = high_words.w;
+    let q_4 = (low_word_4 & 0x0f0f0f0fu) | (((high_word_4 >> shift_2) & 0x03030303u) << 4u);
+    let w12 = d_scales * (bitcast<f32>((q_4 & 63u) | 0x4b000000u) - 8388608.0f) - dmin;
+    let w13 = d_scales * (bitcast<f32>(((q_4 >> 8u) & 63u) | 0x4b000000u) - 8388608.0f) - dmin;
+    let w14 = d_scales * (bitcast<f32>(((q_4 >> 16u) & 63u) | 0x4b000000u) - 8388608.0f) - dmin;
+    let w15 = d_scales * (bitcast<f32>(((q_4 >> 24u) & 63u) | 0x4b000000u) - 8388608.0f) - dmin;
+    let scales_2 = bitcast<f32>((((blocks_u32_a4(blocks_base + offset_3 + 200u) >> shift) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f;
     let d_scales_2 = d * scales_2;
-    let q_2 = ((low_word >> 4u) & 0x0f0f0f0fu) | (((high_word >> (shift_2 + 4u)) & 0x03030303u) << 4u);
-    let w4 = d_scales_2 * f32(q_2 & 63u) - dmin;
-    let w5 = d_scales_2 * f32((q_2 >> 8u) & 63u) - dmin;
-    let w6 = d_scales_2 * f32((q_2 >> 16u) & 63u) - dmin;
-    let w7 = d_scales_2 * f32((q_2 >> 24u) & 63u) - dmin;
+    let shift_3 = shift_2 + 4u;
+    let q_5 = ((low_word >> 4u) & 0x0f0f0f0fu) | (((high_word >> shift_3) & 0x03030303u) << 4u);
+    let w16 = d_scales_2 * (bitcast<f32>((q_5 & 63u) | 0x4b000000u) - 8388608.0f) - dmin;
+    let w17 = d_scales_2 * (bitcast<f32>(((q_5 >> 8u) & 63u) | 0x4b000000u) - 8388608.0f) - dmin;
+    let w18 = d_scales_2 * (bitcast<f32>(((q_5 >> 16u) & 63u) | 0x4b000000u) - 8388608.0f) - dmin;
+    let w19 = d_scales_2 * (bitcast<f32>(((q_5 >> 24u) & 63u) | 0x4b000000u) - 8388608.0f) - dmin;
+    let q_6 = ((low_word_2 >> 4u) & 0x0f0f0f0fu) | (((high_word_2 >> shift_3) & 0x03030303u) << 4u);
+    let w20 = d_scales_2 * (bitcast<f32>((q_6 & 63u) | 0x4b000000u) - 8388608.0f) - dmin;
+    let w21 = d_scales_2 * (bitcast<f32>(((q_6 >> 8u) & 63u) | 0x4b000000u) - 8388608.0f) - dmin;
+    let w22 = d_scales_2 * (bitcast<f32>(((q_6 >> 16u) & 63u) | 0x4b000000u) - 8388608.0f) - dmin;
+    let w23 = d_scales_2 * (bitcast<f32>(((q_6 >> 24u) & 63u) | 0x4b000000u) - 8388608.0f) - dmin;
+    let q_7 = ((low_word_3 >> 4u) & 0x0f0f0f0fu) | (((high_word_3 >> shift_3) & 0x03030303u) << 4u);
+    let w24 = d_scales_2 * (bitcast<f32>((q_7 & 63u) | 0x4b000000u) - 8388608.0f) - dmin;
+    let w25 = d_scales_2 * (bitcast<f32>(((q_7 >> 8u) & 63u) | 0x4b000000u) - 8388608.0f) - dmin;
+    let w26 = d_scales_2 * (bitcast<f32>(((q_7 >> 16u) & 63u) | 0x4b000000u) - 8388608.0f) - dmin;
+    let w27 = d_scales_2 * (bitcast<f32>(((q_7 >> 24u) & 63u) | 0x4b000000u) - 8388608.0f) - dmin;
+    let q_8 = ((low_word_4 >> 4u) & 0x0f0f0f0fu) | (((high_word_4 >> shift_3) & 0x03030303u) << 4u);
+    let w28 = d_scales_2 * (bitcast<f32>((q_8 & 63u) | 0x4b000000u) - 8388608.0f) - dmin;
+    let w29 = d_scales_2 * (bitcast<f32>(((q_8 >> 8u) & 63u) | 0x4b000000u) - 8388608.0f) - dmin;
+    let w30 = d_scales_2 * (bitcast<f32>(((q_8 >> 16u) & 63u) | 0x4b000000u) - 8388608.0f) - dmin;
+    let w31 = d_scales_2 * (bitcast<f32>(((q_8 >> 24u) & 63u) | 0x4b000000u) - 8388608.0f) - dmin;
     return Strip(
         Quad(w0, w1, w2, w3),
         Quad(w4, w5, w6, w7),
+        Quad(w8, w9, w10, w11),
+        Quad(w12, w13, w14, w15),
+        Quad(w16, w17, w18, w19),
+        Quad(w20, w21, w22, w23),
+        Quad(w24, w25, w26, w27),
+        Quad(w28, w29, w30, w31),
     );
 }
 
@@ -162,20 +237,62 @@ fn super6_matvec_experts_f32(
     var sum_0 = 0.0;
     let row_1 = min(first + 1u, end - 1u) - shape.first;
     var sum_1 = 0.0;
+    let row_2 = min(first + 2u, end - 1u) - shape.first;
+    var sum_2 = 0.0;
+    let row_3 = min(first + 3u, end - 1u) - shape.first;
+    var sum_3 = 0.0;
     for (var t = lane; t < units * STRIPS; t += WORKGROUP) {
         let unit = t / STRIPS;
         let at = places(t % STRIPS);
         let x_0 = load_quad(x_first + unit * WEIGHTS + at.quad_0);
         let x_1 = load_quad(x_first + unit * WEIGHTS + at.quad_1);
+        let x_2 = load_quad(x_first + unit * WEIGHTS + at.quad_2);
+        let x_3 = load_quad(x_first + unit * WEIGHTS + at.quad_3);
+        let x_4 = load_quad(x_first + unit * WEIGHTS + at.quad_4);
+        let x_5 = load_quad(x_first + unit * WEIGHTS + at.quad_5);
+        let x_6 = load_quad(x_first + unit * WEIGHTS + at.quad_6);
+        let x_7 = load_quad(x_first + unit * WEIGHTS + at.quad_7);
         let strip_0 = decode(row_0, unit, t % STRIPS);
         sum_0 += dot_quad(strip_0.quad_0, x_0);
         sum_0 += dot_quad(strip_0.quad_1, x_1);
+        sum_0 += dot_quad(strip_0.quad_2, x_2);
+        sum_0 += dot_quad(strip_0.quad_3, x_3);
+        sum_0 += dot_quad(strip_0.quad_4, x_4);
+        sum_0 += dot_quad(strip_0.quad_5, x_5);
+        sum_0 += dot_quad(strip_0.quad_6, x_6);
+        sum_0 += dot_quad(strip_0.quad_7, x_7);
         let strip_1 = decode(row_1, unit, t % STRIPS);
         sum_1 += dot_quad(strip_1.quad_0, x_0);
         sum_1 += dot_quad(strip_1.quad_1, x_1);
+        sum_1 += dot_quad(strip_1.quad_2, x_2);
+        sum_1 += dot_quad(strip_1.quad_3, x_3);
+        sum_1 += dot_quad(strip_1.quad_4, x_4);
+        sum_1 += dot_quad(strip_1.quad_5, x_5);
+        sum_1 += dot_quad(strip_1.quad_6, x_6);
+        sum_1 += dot_quad(strip_1.quad_7, x_7);
+        let strip_2 = decode(row_2, unit, t % STRIPS);
+        sum_2 += dot_quad(strip_2.quad_0, x_0);
+        sum_2 += dot_quad(strip_2.quad_1, x_1);
+        sum_2 += dot_quad(strip_2.quad_2, x_2);
+        sum_2 += dot_quad(strip_2.quad_3, x_3);
+        sum_2 += dot_quad(strip_2.quad_4, x_4);
+        sum_2 += dot_quad(strip_2.quad_5, x_5);
+        sum_2 += dot_quad(strip_2.quad_6, x_6);
+        sum_2 += dot_quad(strip_2.quad_7, x_7);
+        let strip_3 = decode(row_3, unit, t % STRIPS);
+        sum_3 += dot_quad(strip_3.quad_0, x_0);
+        sum_3 += dot_quad(strip_3.quad_1, x_1);
+        sum_3 += dot_quad(strip_3.quad_2, x_2);
+        sum_3 += dot_quad(strip_3.quad_3, x_3);
+        sum_3 += dot_quad(strip_3.quad_4, x_4);
+        sum_3 += dot_quad(strip_3.quad_5, x_5);
+        sum_3 += dot_quad(strip_3.quad_6, x_6);
+        sum_3 += dot_quad(strip_3.quad_7, x_7);
     }
     partial[0u * WORKGROUP + lane] = sum_0;
     partial[1u * WORKGROUP + lane] = sum_1;
+    partial[2u * WORKGROUP + lane] = sum_2;
+    partial[3u * WORKGROUP + lane] = sum_3;
     for (var half = WORKGROUP / 2u; half > 0u; half /= 2u) {
         workgroupBarrier();
         if lane < half {

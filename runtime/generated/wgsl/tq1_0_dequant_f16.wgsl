@@ -28,27 +28,16 @@ struct Shape {
 @group(0) @binding(2) var<storage, read_write> y: array<vec2<u32>>;
 @group(0) @binding(3) var<uniform> shape: Shape;
 
-// Rounds to nearest even, in integer operations: a hardware conversion may round otherwise.
+// Rounds to nearest even by integer operations, and by an addition where the result is subnormal: a
+// hardware conversion may round otherwise.
 fn f32_to_f16(value: f32) -> u32 {
     let bits = bitcast<u32>(value);
-    let sign = (bits >> 16u) & 0x8000u;
     let magnitude = bits & 0x7fffffffu;
-    if magnitude > 0x7f800000u {
-        return sign | 0x7e00u; // NaN
-    }
-    if magnitude >= 0x477ff000u {
-        return sign | 0x7c00u; // rounds to infinity
-    }
-    if magnitude < 0x38800000u {
-        // Subnormal: the significand, shifted to units of 2^-24; below half a unit it is 0.
-        let shift = min(126u - (magnitude >> 23u), 31u);
-        let significand = (magnitude & 0x7fffffu) | 0x800000u;
-        let rest = significand & ((1u << shift) - 1u);
-        let half = 1u << (shift - 1u);
-        let down = significand >> shift;
-        return sign | (down + u32(rest > half || (rest == half && (down & 1u) == 1u)));
-    }
-    return sign | ((magnitude - 0x38000000u + 0xfffu + ((magnitude >> 13u) & 1u)) >> 13u);
+    // The last bit of 0.5 stands for 2^-24, as that of a subnormal binary16 does.
+    let subnormal = bitcast<u32>(bitcast<f32>(magnitude) + 0.5f) - 0x3f000000u;
+    let normal = (magnitude - 0x38000000u + 0xfffu + ((magnitude >> 13u) & 1u)) >> 13u;
+    let finite = select(min(normal, 0x7c00u), subnormal, magnitude < 0x38800000u);
+    return ((bits >> 16u) & 0x8000u) | select(finite, 0x7e00u, magnitude > 0x7f800000u);
 }
 fn store_quad(index: u32, quad: Quad) {
     let low = f32_to_f16(quad.x) | (f32_to_f16(quad.y) << 16u);
@@ -60,12 +49,16 @@ const WORKGROUP = 64u;
 const WEIGHTS = 256u; // in one unit of decoding
 const STRIPS = 64u; // in one unit, each decoded by one invocation
 
+fn blocks_at(word: u32) -> u32 {
+    return blocks[word];
+}
+
 fn blocks_u8_a1(byte: u32) -> u32 {
-    return (blocks[byte >> 2u] >> ((byte & 3u) * 8u)) & 0xffu;
+    return (blocks_at(byte >> 2u) >> ((byte & 3u) * 8u)) & 0xffu;
 }
 
 fn blocks_u16_a2(byte: u32) -> u32 {
-    return (blocks[byte >> 2u] >> ((byte & 2u) * 8u)) & 0xffffu;
+    return (blocks_at(byte >> 2u) >> ((byte & 2u) * 8u)) & 0xffffu;
 }
 
 // Integer operations: a hardware conversion may flush subnormals.
@@ -80,7 +73,7 @@ fn f16_to_f32(half: u32) -> f32 {
 }
 
 const trit_first = 0u; // word of the tables
-const by_strip_1 = array<u32, 64>(
+const by_strip_1_entries = array<u32, 64>(
     0u,
     32u,
     64u,
@@ -146,8 +139,9 @@ const by_strip_1 = array<u32, 64>(
     384u,
     384u,
 );
+var<workgroup> by_strip_1: array<u32, 64>;
 
-const by_strip_2 = array<u32, 64>(
+const by_strip_2_entries = array<u32, 64>(
     0u,
     0u,
     0u,
@@ -213,8 +207,9 @@ const by_strip_2 = array<u32, 64>(
     2u,
     3u,
 );
+var<workgroup> by_strip_2: array<u32, 64>;
 
-const by_strip_3 = array<u32, 64>(
+const by_strip_3_entries = array<u32, 64>(
     8u,
     40u,
     72u,
@@ -280,8 +275,9 @@ const by_strip_3 = array<u32, 64>(
     392u,
     392u,
 );
+var<workgroup> by_strip_3: array<u32, 64>;
 
-const by_strip_4 = array<u32, 64>(
+const by_strip_4_entries = array<u32, 64>(
     16u,
     48u,
     80u,
@@ -347,8 +343,9 @@ const by_strip_4 = array<u32, 64>(
     400u,
     400u,
 );
+var<workgroup> by_strip_4: array<u32, 64>;
 
-const by_strip_5 = array<u32, 64>(
+const by_strip_5_entries = array<u32, 64>(
     24u,
     56u,
     88u,
@@ -414,6 +411,28 @@ const by_strip_5 = array<u32, 64>(
     408u,
     408u,
 );
+var<workgroup> by_strip_5: array<u32, 64>;
+
+// Invocations look up different entries at once, which workgroup memory is made for.
+fn fill_tables(lane: u32) {
+    for (var i = lane; i < 64u; i += WORKGROUP) {
+        by_strip_1[i] = by_strip_1_entries[i];
+    }
+    for (var i = lane; i < 64u; i += WORKGROUP) {
+        by_strip_2[i] = by_strip_2_entries[i];
+    }
+    for (var i = lane; i < 64u; i += WORKGROUP) {
+        by_strip_3[i] = by_strip_3_entries[i];
+    }
+    for (var i = lane; i < 64u; i += WORKGROUP) {
+        by_strip_4[i] = by_strip_4_entries[i];
+    }
+    for (var i = lane; i < 64u; i += WORKGROUP) {
+        by_strip_5[i] = by_strip_5_entries[i];
+    }
+    workgroupBarrier();
+}
+
 
 struct Strip {
     quad_0: Quad,
@@ -440,19 +459,19 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let offset_3 = by_strip_2[strip];
     let q = (blocks_u8_a1(blocks_base + offset_2) >> (offset - offset_2 * 8u)) * 8u + offset_3;
     let d = f16_to_f32(blocks_u16_a2(blocks_base + 52u));
-    let w0 = f32(i32((tables[trit_first + (q >> 2u)] >> ((q & 3u) * 8u)) << 24u) >> 24u) * d;
+    let w0 = (bitcast<f32>((((tables[trit_first + (q >> 2u)] >> ((q & 3u) * 8u)) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * d;
     let offset_4 = by_strip_3[strip];
     let offset_5 = offset_4 >> 3u;
     let q_2 = (blocks_u8_a1(blocks_base + offset_5) >> (offset_4 - offset_5 * 8u)) * 8u + offset_3;
-    let w1 = f32(i32((tables[trit_first + (q_2 >> 2u)] >> ((q_2 & 3u) * 8u)) << 24u) >> 24u) * d;
+    let w1 = (bitcast<f32>((((tables[trit_first + (q_2 >> 2u)] >> ((q_2 & 3u) * 8u)) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * d;
     let offset_6 = by_strip_4[strip];
     let offset_7 = offset_6 >> 3u;
     let q_3 = (blocks_u8_a1(blocks_base + offset_7) >> (offset_6 - offset_7 * 8u)) * 8u + offset_3;
-    let w2 = f32(i32((tables[trit_first + (q_3 >> 2u)] >> ((q_3 & 3u) * 8u)) << 24u) >> 24u) * d;
+    let w2 = (bitcast<f32>((((tables[trit_first + (q_3 >> 2u)] >> ((q_3 & 3u) * 8u)) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * d;
     let offset_8 = by_strip_5[strip];
     let offset_9 = offset_8 >> 3u;
     let q_4 = (blocks_u8_a1(blocks_base + offset_9) >> (offset_8 - offset_9 * 8u)) * 8u + offset_3;
-    let w3 = f32(i32((tables[trit_first + (q_4 >> 2u)] >> ((q_4 & 3u) * 8u)) << 24u) >> 24u) * d;
+    let w3 = (bitcast<f32>((((tables[trit_first + (q_4 >> 2u)] >> ((q_4 & 3u) * 8u)) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * d;
     return Strip(
         Quad(w0, w1, w2, w3),
     );
@@ -464,6 +483,7 @@ fn tq1_0_dequant_f16(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
+    fill_tables(lane);
     let id = (group.y * groups.x + group.x) * WORKGROUP + lane;
     if id >= shape.stride * STRIPS {
         return;

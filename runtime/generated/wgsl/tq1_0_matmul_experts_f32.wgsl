@@ -74,12 +74,16 @@ const WORKGROUP = 128u;
 const WEIGHTS = 256u; // in one unit of decoding
 const STRIPS = 64u; // in one unit, each decoded by one invocation
 
+fn blocks_at(word: u32) -> u32 {
+    return blocks[word];
+}
+
 fn blocks_u8_a1(byte: u32) -> u32 {
-    return (blocks[byte >> 2u] >> ((byte & 3u) * 8u)) & 0xffu;
+    return (blocks_at(byte >> 2u) >> ((byte & 3u) * 8u)) & 0xffu;
 }
 
 fn blocks_u16_a2(byte: u32) -> u32 {
-    return (blocks[byte >> 2u] >> ((byte & 2u) * 8u)) & 0xffffu;
+    return (blocks_at(byte >> 2u) >> ((byte & 2u) * 8u)) & 0xffffu;
 }
 
 // Integer operations: a hardware conversion may flush subnormals.
@@ -94,7 +98,7 @@ fn f16_to_f32(half: u32) -> f32 {
 }
 
 const trit_first = 0u; // word of the tables
-const by_strip_1 = array<u32, 64>(
+const by_strip_1_entries = array<u32, 64>(
     0u,
     32u,
     64u,
@@ -160,8 +164,9 @@ const by_strip_1 = array<u32, 64>(
     384u,
     384u,
 );
+var<workgroup> by_strip_1: array<u32, 64>;
 
-const by_strip_2 = array<u32, 64>(
+const by_strip_2_entries = array<u32, 64>(
     0u,
     0u,
     0u,
@@ -227,8 +232,9 @@ const by_strip_2 = array<u32, 64>(
     2u,
     3u,
 );
+var<workgroup> by_strip_2: array<u32, 64>;
 
-const by_strip_3 = array<u32, 64>(
+const by_strip_3_entries = array<u32, 64>(
     8u,
     40u,
     72u,
@@ -294,8 +300,9 @@ const by_strip_3 = array<u32, 64>(
     392u,
     392u,
 );
+var<workgroup> by_strip_3: array<u32, 64>;
 
-const by_strip_4 = array<u32, 64>(
+const by_strip_4_entries = array<u32, 64>(
     16u,
     48u,
     80u,
@@ -361,8 +368,9 @@ const by_strip_4 = array<u32, 64>(
     400u,
     400u,
 );
+var<workgroup> by_strip_4: array<u32, 64>;
 
-const by_strip_5 = array<u32, 64>(
+const by_strip_5_entries = array<u32, 64>(
     24u,
     56u,
     88u,
@@ -428,6 +436,28 @@ const by_strip_5 = array<u32, 64>(
     408u,
     408u,
 );
+var<workgroup> by_strip_5: array<u32, 64>;
+
+// Invocations look up different entries at once, which workgroup memory is made for.
+fn fill_tables(lane: u32) {
+    for (var i = lane; i < 64u; i += WORKGROUP) {
+        by_strip_1[i] = by_strip_1_entries[i];
+    }
+    for (var i = lane; i < 64u; i += WORKGROUP) {
+        by_strip_2[i] = by_strip_2_entries[i];
+    }
+    for (var i = lane; i < 64u; i += WORKGROUP) {
+        by_strip_3[i] = by_strip_3_entries[i];
+    }
+    for (var i = lane; i < 64u; i += WORKGROUP) {
+        by_strip_4[i] = by_strip_4_entries[i];
+    }
+    for (var i = lane; i < 64u; i += WORKGROUP) {
+        by_strip_5[i] = by_strip_5_entries[i];
+    }
+    workgroupBarrier();
+}
+
 
 struct Strip {
     quad_0: Quad,
@@ -454,19 +484,19 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let offset_3 = by_strip_2[strip];
     let q = (blocks_u8_a1(blocks_base + offset_2) >> (offset - offset_2 * 8u)) * 8u + offset_3;
     let d = f16_to_f32(blocks_u16_a2(blocks_base + 52u));
-    let w0 = f32(i32((tables[trit_first + (q >> 2u)] >> ((q & 3u) * 8u)) << 24u) >> 24u) * d;
+    let w0 = (bitcast<f32>((((tables[trit_first + (q >> 2u)] >> ((q & 3u) * 8u)) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * d;
     let offset_4 = by_strip_3[strip];
     let offset_5 = offset_4 >> 3u;
     let q_2 = (blocks_u8_a1(blocks_base + offset_5) >> (offset_4 - offset_5 * 8u)) * 8u + offset_3;
-    let w1 = f32(i32((tables[trit_first + (q_2 >> 2u)] >> ((q_2 & 3u) * 8u)) << 24u) >> 24u) * d;
+    let w1 = (bitcast<f32>((((tables[trit_first + (q_2 >> 2u)] >> ((q_2 & 3u) * 8u)) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * d;
     let offset_6 = by_strip_4[strip];
     let offset_7 = offset_6 >> 3u;
     let q_3 = (blocks_u8_a1(blocks_base + offset_7) >> (offset_6 - offset_7 * 8u)) * 8u + offset_3;
-    let w2 = f32(i32((tables[trit_first + (q_3 >> 2u)] >> ((q_3 & 3u) * 8u)) << 24u) >> 24u) * d;
+    let w2 = (bitcast<f32>((((tables[trit_first + (q_3 >> 2u)] >> ((q_3 & 3u) * 8u)) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * d;
     let offset_8 = by_strip_5[strip];
     let offset_9 = offset_8 >> 3u;
     let q_4 = (blocks_u8_a1(blocks_base + offset_9) >> (offset_8 - offset_9 * 8u)) * 8u + offset_3;
-    let w3 = f32(i32((tables[trit_first + (q_4 >> 2u)] >> ((q_4 & 3u) * 8u)) << 24u) >> 24u) * d;
+    let w3 = (bitcast<f32>((((tables[trit_first + (q_4 >> 2u)] >> ((q_4 & 3u) * 8u)) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * d;
     return Strip(
         Quad(w0, w1, w2, w3),
     );
@@ -478,6 +508,7 @@ fn tq1_0_matmul_experts_f32(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
+    fill_tables(lane);
     let id = group.y * groups.x + group.x;
     let tiles_n = (shape.stride + TILE_N - 1u) / TILE_N; // of a matrix
     let matrix = id / tiles_n;

@@ -2,7 +2,7 @@
 //
 // ternary weights, five to a byte, one scale
 // tq1_0_matvec_experts_f32: y[m, used, n] = the matrices [n, k] that `indices` [m, used] names times x[m, k], and an
-// epilogue; 2 rows of a matrix per workgroup, whose invocations stride over the strips of a row.
+// epilogue; 4 rows of a matrix per workgroup, whose invocations stride over the strips of a row.
 
 // 4 consecutive weights or activations.
 alias Quad = vec4<f32>;
@@ -31,8 +31,8 @@ struct Shape {
 @group(0) @binding(4) var<uniform> shape: Shape;
 @group(0) @binding(5) var<storage, read> indices: array<u32>;
 
-const ROWS = 2u;
-var<workgroup> partial: array<f32, 128>;
+const ROWS = 4u;
+var<workgroup> partial: array<f32, 256>;
 
 @group(0) @binding(6) var<storage, read> bias: array<f32>;
 
@@ -60,12 +60,16 @@ const WORKGROUP = 64u;
 const WEIGHTS = 256u; // in one unit of decoding
 const STRIPS = 64u; // in one unit, each decoded by one invocation
 
+fn blocks_at(word: u32) -> u32 {
+    return blocks[word];
+}
+
 fn blocks_u8_a1(byte: u32) -> u32 {
-    return (blocks[byte >> 2u] >> ((byte & 3u) * 8u)) & 0xffu;
+    return (blocks_at(byte >> 2u) >> ((byte & 3u) * 8u)) & 0xffu;
 }
 
 fn blocks_u16_a2(byte: u32) -> u32 {
-    return (blocks[byte >> 2u] >> ((byte & 2u) * 8u)) & 0xffffu;
+    return (blocks_at(byte >> 2u) >> ((byte & 2u) * 8u)) & 0xffffu;
 }
 
 // Integer operations: a hardware conversion may flush subnormals.
@@ -80,7 +84,7 @@ fn f16_to_f32(half: u32) -> f32 {
 }
 
 const trit_first = 0u; // word of the tables
-const by_strip_1 = array<u32, 64>(
+const by_strip_1_entries = array<u32, 64>(
     0u,
     32u,
     64u,
@@ -146,8 +150,9 @@ const by_strip_1 = array<u32, 64>(
     384u,
     384u,
 );
+var<workgroup> by_strip_1: array<u32, 64>;
 
-const by_strip_2 = array<u32, 64>(
+const by_strip_2_entries = array<u32, 64>(
     0u,
     0u,
     0u,
@@ -213,8 +218,9 @@ const by_strip_2 = array<u32, 64>(
     2u,
     3u,
 );
+var<workgroup> by_strip_2: array<u32, 64>;
 
-const by_strip_3 = array<u32, 64>(
+const by_strip_3_entries = array<u32, 64>(
     8u,
     40u,
     72u,
@@ -280,8 +286,9 @@ const by_strip_3 = array<u32, 64>(
     392u,
     392u,
 );
+var<workgroup> by_strip_3: array<u32, 64>;
 
-const by_strip_4 = array<u32, 64>(
+const by_strip_4_entries = array<u32, 64>(
     16u,
     48u,
     80u,
@@ -347,8 +354,9 @@ const by_strip_4 = array<u32, 64>(
     400u,
     400u,
 );
+var<workgroup> by_strip_4: array<u32, 64>;
 
-const by_strip_5 = array<u32, 64>(
+const by_strip_5_entries = array<u32, 64>(
     24u,
     56u,
     88u,
@@ -414,6 +422,28 @@ const by_strip_5 = array<u32, 64>(
     408u,
     408u,
 );
+var<workgroup> by_strip_5: array<u32, 64>;
+
+// Invocations look up different entries at once, which workgroup memory is made for.
+fn fill_tables(lane: u32) {
+    for (var i = lane; i < 64u; i += WORKGROUP) {
+        by_strip_1[i] = by_strip_1_entries[i];
+    }
+    for (var i = lane; i < 64u; i += WORKGROUP) {
+        by_strip_2[i] = by_strip_2_entries[i];
+    }
+    for (var i = lane; i < 64u; i += WORKGROUP) {
+        by_strip_3[i] = by_strip_3_entries[i];
+    }
+    for (var i = lane; i < 64u; i += WORKGROUP) {
+        by_strip_4[i] = by_strip_4_entries[i];
+    }
+    for (var i = lane; i < 64u; i += WORKGROUP) {
+        by_strip_5[i] = by_strip_5_entries[i];
+    }
+    workgroupBarrier();
+}
+
 
 struct Strip {
     quad_0: Quad,
@@ -440,19 +470,19 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let offset_3 = by_strip_2[strip];
     let q = (blocks_u8_a1(blocks_base + offset_2) >> (offset - offset_2 * 8u)) * 8u + offset_3;
     let d = f16_to_f32(blocks_u16_a2(blocks_base + 52u));
-    let w0 = f32(i32((tables[trit_first + (q >> 2u)] >> ((q & 3u) * 8u)) << 24u) >> 24u) * d;
+    let w0 = (bitcast<f32>((((tables[trit_first + (q >> 2u)] >> ((q & 3u) * 8u)) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * d;
     let offset_4 = by_strip_3[strip];
     let offset_5 = offset_4 >> 3u;
     let q_2 = (blocks_u8_a1(blocks_base + offset_5) >> (offset_4 - offset_5 * 8u)) * 8u + offset_3;
-    let w1 = f32(i32((tables[trit_first + (q_2 >> 2u)] >> ((q_2 & 3u) * 8u)) << 24u) >> 24u) * d;
+    let w1 = (bitcast<f32>((((tables[trit_first + (q_2 >> 2u)] >> ((q_2 & 3u) * 8u)) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * d;
     let offset_6 = by_strip_4[strip];
     let offset_7 = offset_6 >> 3u;
     let q_3 = (blocks_u8_a1(blocks_base + offset_7) >> (offset_6 - offset_7 * 8u)) * 8u + offset_3;
-    let w2 = f32(i32((tables[trit_first + (q_3 >> 2u)] >> ((q_3 & 3u) * 8u)) << 24u) >> 24u) * d;
+    let w2 = (bitcast<f32>((((tables[trit_first + (q_3 >> 2u)] >> ((q_3 & 3u) * 8u)) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * d;
     let offset_8 = by_strip_5[strip];
     let offset_9 = offset_8 >> 3u;
     let q_4 = (blocks_u8_a1(blocks_base + offset_9) >> (offset_8 - offset_9 * 8u)) * 8u + offset_3;
-    let w3 = f32(i32((tables[trit_first + (q_4 >> 2u)] >> ((q_4 & 3u) * 8u)) << 24u) >> 24u) * d;
+    let w3 = (bitcast<f32>((((tables[trit_first + (q_4 >> 2u)] >> ((q_4 & 3u) * 8u)) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f) * d;
     return Strip(
         Quad(w0, w1, w2, w3),
     );
@@ -464,6 +494,7 @@ fn tq1_0_matvec_experts_f32(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
+    fill_tables(lane);
     let id = group.y * groups.x + group.x;
     let tiles_n = (shape.stride + ROWS - 1u) / ROWS; // of a matrix
     let output = id / tiles_n; // row of the output
@@ -493,6 +524,10 @@ fn tq1_0_matvec_experts_f32(
     var sum_0 = 0.0;
     let row_1 = min(first + 1u, end - 1u) - shape.first;
     var sum_1 = 0.0;
+    let row_2 = min(first + 2u, end - 1u) - shape.first;
+    var sum_2 = 0.0;
+    let row_3 = min(first + 3u, end - 1u) - shape.first;
+    var sum_3 = 0.0;
     for (var t = lane; t < units * STRIPS; t += WORKGROUP) {
         let unit = t / STRIPS;
         let at = places(t % STRIPS);
@@ -501,9 +536,15 @@ fn tq1_0_matvec_experts_f32(
         sum_0 += dot_quad(strip_0.quad_0, x_0);
         let strip_1 = decode(row_1, unit, t % STRIPS);
         sum_1 += dot_quad(strip_1.quad_0, x_0);
+        let strip_2 = decode(row_2, unit, t % STRIPS);
+        sum_2 += dot_quad(strip_2.quad_0, x_0);
+        let strip_3 = decode(row_3, unit, t % STRIPS);
+        sum_3 += dot_quad(strip_3.quad_0, x_0);
     }
     partial[0u * WORKGROUP + lane] = sum_0;
     partial[1u * WORKGROUP + lane] = sum_1;
+    partial[2u * WORKGROUP + lane] = sum_2;
+    partial[3u * WORKGROUP + lane] = sum_3;
     for (var half = WORKGROUP / 2u; half > 0u; half /= 2u) {
         workgroupBarrier();
         if lane < half {

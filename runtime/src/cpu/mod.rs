@@ -40,6 +40,7 @@ mod tests;
 mod tile;
 mod weights;
 
+pub use crate::artifact::Activations;
 pub use weights::CpuWeights;
 
 use std::sync::Arc;
@@ -70,18 +71,6 @@ pub enum Storage {
     Native,
     /// A copy made once, as large as the original: codes of 16 rows side by side.
     Interleaved,
-}
-
-/// How the CPU's products read activations.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Activations {
-    /// As they are. Outputs are within 1e-5 of Σ|w·x|.
-    #[default]
-    F32,
-    /// Rounded to 8 bits, 32 neighbours sharing a scale, and multiplied as integers; so are codebooks
-    /// of floats. Magnitudes below 2^-100 count as zeros where all 32 are as small; an infinity or a
-    /// NaN makes all outputs of its row NaN.
-    Int8,
 }
 
 impl Cpu {

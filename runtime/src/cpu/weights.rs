@@ -326,6 +326,10 @@ impl Resident for CpuWeights {
         Ok(y)
     }
 
+    fn activations(&self) -> Activations {
+        if self.int8().is_some() { Activations::Int8 } else { Activations::F32 }
+    }
+
     fn on_cpu(&self) -> Option<&CpuWeights> {
         Some(self)
     }

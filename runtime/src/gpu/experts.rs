@@ -69,7 +69,8 @@ impl GpuWeights {
         let indices = self.words("indices", mixture.indices, outputs)?;
         self.apart(&y, &x, "activations")?;
         self.apart(&y, &indices, "indices")?;
-        let pipeline = self.pipeline(experts.kind(), Element::F32)?;
+        let kernel = self.gpu.choice.exact(&self.format, experts.kind(), Element::F32)?;
+        let pipeline = self.pipeline(kernel)?;
         let epilogue = self.epilogue(epilogue, &y, &pipeline)?;
         into.compute(|pass| {
             self.parts.iter().try_for_each(|part| {

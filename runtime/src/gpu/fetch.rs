@@ -11,11 +11,11 @@ use super::gather::Gather;
 use super::groups::Groups;
 use super::record::Product;
 use super::{Gpu, GpuWeights, View, plan};
-use crate::artifact::{Element, Kind};
+use crate::artifact::Element;
 use crate::device::{check_activations, check_rows};
 use crate::experts::Chosen;
 use crate::memory::{elements, zeros};
-use crate::{Epilogue, Experts, Result, f16};
+use crate::{Epilogue, Experts, Result, choice, f16};
 
 /// Decoded bytes fetched at a time.
 const PIECE: u64 = 64 << 20;
@@ -46,7 +46,7 @@ impl GpuWeights {
     pub async fn matvec_async(&self, x: &[f32]) -> Result<Vec<f32>> {
         check_activations(&self.name, x, 1, self.k as usize)?;
         let mut y = zeros(self.n as usize, "the output")?;
-        self.product(Kind::Matvec, x, &mut y, 1, Epilogue::default()).await?;
+        self.product(x, &mut y, 1, Epilogue::default()).await?;
         Ok(y)
     }
 
@@ -130,11 +130,13 @@ impl GpuWeights {
     ) -> Result<()> {
         let (n, k) = (self.n as usize, self.k as usize);
         // As many activation rows at a time as bindings hold.
-        let rows = plan::bindable(&self.gpu.limits) / 4 / self.n.max(self.k).next_multiple_of(4);
+        let room = plan::bindable(&self.gpu.limits);
+        let rounded = choice::quantized_bytes(1, self.k);
+        let rows = room / (4 * self.n.max(self.k).next_multiple_of(4)).max(rounded);
         let rows = usize::try_from(rows).unwrap_or(usize::MAX).clamp(1, m);
         for (x, y) in x.chunks(rows * k).zip(y.chunks_mut(rows * n)) {
             let m = (x.len() / k) as u32;
-            self.product(Kind::Matmul, x, y, m, epilogue).await?;
+            self.product(x, y, m, epilogue).await?;
         }
         Ok(())
     }
@@ -187,7 +189,6 @@ impl GpuWeights {
     /// Runs one product, whose activations and output fit a binding.
     pub(super) async fn product(
         &self,
-        kind: Kind,
         x: &[f32],
         y: &mut [f32],
         m: u32,
@@ -208,7 +209,7 @@ impl GpuWeights {
         let Epilogue { scale, add, .. } = epilogue;
         let epilogue = Epilogue { scale, bias: bias.as_ref().map(View::from), add };
         // The buffers do not come again.
-        let product = Product { kind, x, y: out, m, epilogue };
+        let product = Product { x, y: out, m, epilogue };
         self.record_product(&mut encoder, &product, &Groups::default())?;
         buffers.fetch(gpu, encoder, y).await
     }

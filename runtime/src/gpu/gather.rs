@@ -49,7 +49,8 @@ impl GpuWeights {
         let indices = self.words("indices", gather.indices, rows.into())?;
         let y = self.bindable("output", gather.y, [rows.into(), self.k], element)?;
         self.apart(&y, &indices, "indices")?;
-        let pipeline = self.pipeline(Kind::Gather, element)?;
+        let kernel = self.gpu.choice.exact(&self.format, Kind::Gather, element)?;
+        let pipeline = self.pipeline(kernel)?;
         into.compute(|pass| {
             self.parts.iter().try_for_each(|part| {
                 // All numbers are below 2^31: `plan::parts` and `bindable`.

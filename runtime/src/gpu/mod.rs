@@ -12,7 +12,9 @@ mod fault;
 mod fetch;
 mod gather;
 mod groups;
+mod matrices;
 mod pipeline;
+mod quantize;
 mod record;
 mod upload;
 mod view;
@@ -26,18 +28,26 @@ use self::fault::Faults;
 use self::pipeline::Pipeline;
 pub use self::upload::GpuWeights;
 pub use self::view::{Recorder, View};
-use crate::artifact::{Kind, List};
+use crate::artifact::{self, Activations, List};
+use crate::choice::Choice;
 use crate::device::{Backend, Resident};
 use crate::experts::Chosen;
 use crate::plan::{self, Limits};
-use crate::{Device, Epilogue, Error, Result, Tensor, f16};
+use crate::{Device, Epilogue, Error, Format, Result, Tensor, f16};
 
 /// A wgpu device with its pipelines; cheap to clone.
 #[derive(Clone)]
 pub struct Gpu {
     shared: Arc<Shared>,
     limits: Limits,
+    choice: Choice,
+    #[cfg(feature = "tune")]
+    tuning: Option<Arc<crate::tuning::Tuning>>,
 }
+
+/// Features that a device we open gets where it has them, beside those of matrix units: subgroups, and
+/// timestamps, as callers may time what they record.
+const OPTIONAL: wgpu::Features = wgpu::Features::SUBGROUP.union(wgpu::Features::TIMESTAMP_QUERY);
 
 struct Shared {
     device: wgpu::Device,
@@ -48,6 +58,8 @@ struct Shared {
     pipelines: Mutex<HashMap<String, Vec<Arc<Pipeline>>>>,
     /// Tables of formats, and their buffers.
     tables: Mutex<Vec<(List<u32>, wgpu::Buffer)>>,
+    /// Activations in 8 bits, of one product after another.
+    quantized: Mutex<Option<wgpu::Buffer>>,
     /// Bytes written to the queue since the last submission of an upload.
     written: AtomicU64,
 }
@@ -78,21 +90,25 @@ impl Gpu {
         };
         let adapter = instance.request_adapter(&options).await;
         let adapter = adapter.map_err(|error| no_adapter(error.to_string()))?;
+        let (required_features, experimental_features) = matrices::features(&adapter);
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("quantloom"),
+            required_features: required_features | adapter.features() & OPTIONAL,
+            experimental_features,
             required_limits: adapter.limits(),
             ..Default::default()
         };
         let (device, queue) = adapter.request_device(&descriptor).await.map_err(|error| {
             no_adapter(format!("`{}` cannot be opened: {error}", adapter.get_info().name))
         })?;
-        let gpu = Gpu::from_parts(device, queue);
+        let gpu = Gpu::from_parts(device, queue).with_adapter(&adapter);
         gpu.shared.faults.watch(&gpu.shared.device);
         Ok(gpu)
     }
 
     /// A device and its queue that the caller owns and may go on using. Its limits decide where
-    /// large tensors are split; no feature is needed.
+    /// large tensors are split. No feature is needed; `SUBGROUP` is used where the device has it, and
+    /// cooperative matrices after [`Gpu::with_adapter`].
     ///
     /// The caller keeps the device's callbacks: where it is lost, calls here fail with
     /// [`Error::Device`] instead of [`Error::DeviceLost`].
@@ -100,10 +116,16 @@ impl Gpu {
         let info = device.adapter_info();
         let limits = device.limits();
         Gpu {
+            #[cfg(feature = "tune")]
+            tuning: None,
             limits: Limits {
                 binding: limits.max_storage_buffer_binding_size.min(limits.max_buffer_size),
                 alignment: limits.min_storage_buffer_offset_alignment.into(),
                 workgroups: limits.max_compute_workgroups_per_dimension,
+            },
+            choice: Choice {
+                subgroups: device.features().contains(wgpu::Features::SUBGROUP),
+                ..Choice::new(artifact::Backend::Wgsl)
             },
             shared: Arc::new(Shared {
                 device,
@@ -112,9 +134,29 @@ impl Gpu {
                 faults: Arc::default(),
                 pipelines: Mutex::default(),
                 tables: Mutex::default(),
+                quantized: Mutex::default(),
                 written: AtomicU64::new(0),
             }),
         }
+    }
+
+    /// The same device, whose products round activations to [`Activations::Int8`] first and multiply
+    /// integers: with a matvec kernel for one activation row, for more with one that loads weights once
+    /// for every 16. Formats without 8-bit codes, floats that is, are multiplied as without it;
+    /// [`Weights::activations`](crate::Weights::activations) says so.
+    ///
+    /// Rounded activations lie in one buffer of the device, which grows with the largest product.
+    #[must_use]
+    pub fn int8(mut self) -> Gpu {
+        self.choice.activations = Activations::Int8;
+        self
+    }
+
+    /// The same device, pretending that it has no subgroup operations.
+    #[must_use]
+    pub fn without_subgroups(mut self) -> Gpu {
+        self.choice.subgroups = false;
+        self
     }
 
     /// The same device, pretending that storage bindings hold at most so many bytes: larger tensors
@@ -129,6 +171,31 @@ impl Gpu {
     pub fn with_workgroup_limit(mut self, workgroups: u32) -> Gpu {
         self.limits.workgroups = self.limits.workgroups.min(workgroups.max(1));
         self
+    }
+
+    /// The same device with the schedules that were measured for it; see [`tuning`](crate::tuning).
+    ///
+    /// # Errors
+    /// [`Error::Tuning`] where a table is damaged.
+    #[cfg(feature = "tune")]
+    pub fn tuned(self) -> Result<Gpu> {
+        Ok(self.with_tuning(crate::tuning::Tuning::of_environment()?))
+    }
+
+    /// The same device with schedules of this table.
+    #[cfg(feature = "tune")]
+    pub fn with_tuning(mut self, tuning: crate::tuning::Tuning) -> Gpu {
+        self.tuning = Some(Arc::new(tuning));
+        self
+    }
+
+    /// The format that a tensor is computed with.
+    fn format(&self, tensor: &Tensor) -> Result<Format> {
+        #[cfg(feature = "tune")]
+        if let Some(tuning) = &self.tuning {
+            return tuning.format(self.name(), crate::artifact::Backend::Wgsl, tensor);
+        }
+        Ok(tensor.format().clone())
     }
 
     /// The wgpu device, to create buffers and encoders with.
@@ -211,7 +278,7 @@ impl Resident for GpuWeights {
     }
 
     fn matvec_with(&self, x: &[f32], y: &mut [f32], epilogue: Epilogue<&[f32]>) -> Result<()> {
-        wait(self.product(Kind::Matvec, x, y, 1, epilogue))
+        wait(self.product(x, y, 1, epilogue))
     }
 
     fn matmul_with(
@@ -222,6 +289,10 @@ impl Resident for GpuWeights {
         epilogue: Epilogue<&[f32]>,
     ) -> Result<()> {
         wait(self.products(x, m, y, epilogue))
+    }
+
+    fn activations(&self) -> Activations {
+        self.gpu.choice.activations(&self.format)
     }
 
     fn on_gpu(&self) -> Option<&GpuWeights> {

@@ -5,8 +5,8 @@ use std::sync::{Arc, PoisonError};
 
 use super::groups::Groups;
 use super::{Gpu, GpuWeights, View};
-use crate::artifact::{Backend, Binding, Element, Grid, Kernel, Kind, Role, Shape};
-use crate::{Epilogue, Error, Format, Result};
+use crate::artifact::{Backend, Binding, Grid, Kernel, Role, Shape};
+use crate::{Epilogue, Format, Result, choice};
 
 /// A compiled kernel.
 pub(super) struct Pipeline {
@@ -49,21 +49,25 @@ impl<'a> Streams<'a> {
 }
 
 impl GpuWeights {
-    /// The compiled kernel of this kind; looked up once.
-    pub(super) fn pipeline(&self, kind: Kind, element: Element) -> Result<Arc<Pipeline>> {
-        let format = &self.format;
-        let kernel = format.kernel(Backend::Wgsl, kind, element).ok_or_else(|| Error::Missing {
-            format: format.name.to_string(),
-            what: format!("WGSL kernel `{}_{}`", kind.word(), element.word()),
-            hint: String::new(),
-        })?;
+    /// A kernel of the format, compiled; looked up once.
+    pub(super) fn pipeline(&self, kernel: &Kernel) -> Result<Arc<Pipeline>> {
+        self.compiled(kernel, self.format.is_proven())
+    }
+
+    /// The kernel that rounds activations, compiled; looked up once.
+    pub(super) fn quantizer(&self) -> Result<Arc<Pipeline>> {
+        // It is this crate's own, as the compiler made it.
+        self.compiled(choice::quantizer(Backend::Wgsl)?, true)
+    }
+
+    fn compiled(&self, kernel: &Kernel, trusted: bool) -> Result<Arc<Pipeline>> {
         // Kernels stay where they are as long as their format.
         let address = std::ptr::from_ref(kernel).addr();
         let mut known = self.pipelines.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, pipeline)) = known.iter().find(|(own, _)| *own == address) {
             return Ok(pipeline.clone());
         }
-        let pipeline = self.gpu.pipeline(kernel, format.is_proven())?;
+        let pipeline = self.gpu.pipeline(kernel, trusted)?;
         known.push((address, pipeline.clone()));
         Ok(pipeline)
     }
@@ -127,8 +131,8 @@ impl Gpu {
         if !trusted {
             return self.shared.device.create_shader_module(text);
         }
-        // SAFETY: `Format::is_proven` holds for this kernel: the compiler made its text and facts. Of
-        // the text, the verifier proved for every row and block of a tensor that loads lie in the
+        // SAFETY: `Format::is_proven` holds for this kernel, or it is the quantizer of this crate: the
+        // compiler made its text and facts. Of the text, the verifier proved for every row and block of a tensor that loads lie in the
         // tensor's units or the padding, that lookups lie in their tables, and that nothing divides
         // by zero; loops run over counts, and rows and stores are compared with the shape. The
         // buffers are as the shape says: `Tensor::new` checked the streams, `upload` added the

@@ -6,7 +6,7 @@ use super::groups::Groups;
 use super::pipeline::{Launch, Pipeline, Streams};
 use super::upload::Part;
 use super::{GpuWeights, Recorder, View, plan};
-use crate::artifact::{Element, Kind, Shape};
+use crate::artifact::{Activations, Element, Kind, Shape};
 use crate::{Epilogue, Error, Result};
 
 impl GpuWeights {
@@ -46,7 +46,7 @@ impl GpuWeights {
         epilogue: Epilogue<View<'a>>,
     ) -> Result<()> {
         let (x, y) = (x.into(), y.into());
-        let product = Product { kind: Kind::Matvec, x, y, m: 1, epilogue };
+        let product = Product { x, y, m: 1, epilogue };
         self.record_product(into, &product, &self.groups)
     }
 
@@ -79,7 +79,7 @@ impl GpuWeights {
         epilogue: Epilogue<View<'a>>,
     ) -> Result<()> {
         let (x, y) = (x.into(), y.into());
-        let product = Product { kind: Kind::Matmul, x, y, m, epilogue };
+        let product = Product { x, y, m, epilogue };
         self.record_product(into, &product, &self.groups)
     }
 
@@ -146,7 +146,8 @@ impl GpuWeights {
         element: Element,
         groups: &Groups,
     ) -> Result<()> {
-        let pipeline = self.pipeline(Kind::Dequant, element)?;
+        let kernel = self.gpu.choice.exact(&self.format, Kind::Dequant, element)?;
+        let pipeline = self.pipeline(kernel)?;
         let count = blocks.end - blocks.start;
         let decoded = count * u64::from(self.format.weights);
         let y = y.part(0, plan::rounded(decoded) * element.bytes());
@@ -190,16 +191,26 @@ impl GpuWeights {
         product: &Product<'_>,
         groups: &Groups,
     ) -> Result<()> {
-        let Product { kind, m, epilogue, .. } = *product;
+        let Product { m, epilogue, .. } = *product;
         if m == 0 {
             return Err(self.argument("activations", "0 rows; m must be at least 1".to_owned()));
         }
         let x = self.bindable("activations", product.x, [m.into(), self.k], Element::F32)?;
         let y = self.bindable("output", product.y, [m.into(), self.n], Element::F32)?;
         self.apart(&y, &x, "activations")?;
-        let pipeline = self.pipeline(kind, Element::F32)?;
+        let kernel = self.product_kernel(m)?;
+        let pipeline = self.pipeline(kernel)?;
         let epilogue = self.epilogue(epilogue, &y, &pipeline)?;
+        let quantized = match kernel.activations {
+            Activations::F32 | Activations::F16 => None,
+            Activations::Int8 => Some(self.quantized(m)?),
+        };
         into.compute(|pass| {
+            let x = match &quantized {
+                // A row is below 2^31: `plan::parts`.
+                Some(own) => own.record(&self.gpu, pass, x, [m, self.k as u32], groups)?,
+                None => x,
+            };
             self.parts.iter().try_for_each(|part| {
                 // Rows, columns and products of them are below 2^31: `plan::parts` and `bindable`.
                 let shape = epilogue.tell(Shape {
@@ -246,7 +257,6 @@ impl GpuWeights {
 
 /// A product of `m` activation rows.
 pub(super) struct Product<'a> {
-    pub kind: Kind,
     pub x: View<'a>,
     pub y: View<'a>,
     pub m: u32,

@@ -71,7 +71,7 @@ impl Gpu {
     /// # Errors
     /// Where one row is larger than a binding, or the GPU has no room.
     pub fn upload(&self, tensor: &Tensor) -> Result<GpuWeights> {
-        let format = tensor.format();
+        let format = &self.format(tensor)?;
         let (n, k) = (tensor.n() as u64, tensor.k() as u64);
         let kernels = format.kernels.iter().filter(|kernel| kernel.backend == Backend::Wgsl);
         let padding = kernels.map(|kernel| kernel.padding).max().unwrap_or(0);

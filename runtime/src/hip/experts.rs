@@ -47,7 +47,8 @@ impl HipWeights {
         let y = self.checked("output", stream, y.into(), [outputs, n], Element::F32)?;
         let indices = self.words("indices", stream, indices.into(), outputs)?;
         let epilogue = epilogue.try_map(|bias| self.words("bias", stream, bias, self.n))?;
-        let function = self.function(experts.kind(), Element::F32)?;
+        let kernel = self.hip.choice.exact(&self.format, experts.kind(), Element::F32)?;
+        let function = self.function(kernel)?;
         epilogue.check(&function.facts, &self.format)?;
         for part in &self.parts {
             let Range { start, end } = part.rows;
@@ -64,7 +65,7 @@ impl HipWeights {
                 ..Shape::default()
             });
             let launch = Launch {
-                part,
+                part: Some(part),
                 block: 0,
                 x: Some(x),
                 bias: epilogue.bias,

@@ -3,7 +3,7 @@
 use bytemuck::{Pod, cast_slice, cast_slice_mut};
 
 use super::{Buffer, HipWeights, Stream, View};
-use crate::artifact::Element;
+use crate::artifact::{Activations, Element};
 use crate::device::Resident;
 use crate::experts::Chosen;
 use crate::memory::{elements, zeros};
@@ -72,6 +72,10 @@ impl Resident for HipWeights {
 
     fn gather_f16(&self, rows: &[u32]) -> Result<Vec<f16>> {
         self.rows(rows, Element::F16)
+    }
+
+    fn activations(&self) -> Activations {
+        self.hip.choice.activations(&self.format)
     }
 
     fn on_hip(&self) -> Option<&HipWeights> {

@@ -27,7 +27,8 @@ impl HipWeights {
         }
         let indices = self.words("indices", stream, indices.into(), rows.into())?;
         let y = self.checked("output", stream, y.into(), [rows.into(), self.k], element)?;
-        let function = self.function(Kind::Gather, element)?;
+        let kernel = self.hip.choice.exact(&self.format, Kind::Gather, element)?;
+        let function = self.function(kernel)?;
         for part in &self.parts {
             let Range { start, end } = part.rows;
             // Rows and columns are below 2^31: `plan::parts`; `Tensor` counts all rows in 32 bits.
@@ -41,7 +42,7 @@ impl HipWeights {
                 ..Shape::default()
             };
             let launch = Launch {
-                part,
+                part: Some(part),
                 block: 0,
                 x: None,
                 bias: None,

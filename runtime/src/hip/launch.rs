@@ -9,7 +9,7 @@ use super::context::Function;
 use super::memory::ALIGNMENT;
 use super::weights::Part;
 use super::{HipWeights, Stream, View};
-use crate::artifact::{Element, Kind, Role, Shape};
+use crate::artifact::{Activations, Element, Kind, Role, Shape};
 use crate::{Epilogue, Error, Result, plan};
 
 /// Most arguments of a kernel.
@@ -17,7 +17,8 @@ const ARGUMENTS: usize = 16;
 
 /// What one launch works on.
 pub(super) struct Launch<'a> {
-    pub part: &'a Part,
+    /// The weights, where it reads some.
+    pub part: Option<&'a Part>,
     /// Block of the part at which streams of blocks begin for the kernel.
     pub block: u64,
     pub x: Option<u64>,
@@ -32,7 +33,6 @@ pub(super) struct Launch<'a> {
 
 /// A product of `m` activation rows.
 struct Product<'a> {
-    kind: Kind,
     x: View<'a>,
     y: View<'a>,
     m: u32,
@@ -46,7 +46,8 @@ impl HipWeights {
     /// to a multiple of 4, and they do not overlap. They begin at multiples of 16 bytes. The rounding
     /// elements of `x` may be anything but may be read; those of `y` may be overwritten.
     ///
-    /// Nothing is allocated or waited for, but what [`HipWeights::prepare`] does at the first call.
+    /// Nothing is allocated or waited for, but what [`HipWeights::prepare`] does at the first call, and for
+    /// activations in 8 bits memory of the stream at the first call of as many.
     ///
     /// # Errors
     /// Where a view is too small or not aligned, or stream or view are of another device: nothing is
@@ -74,7 +75,7 @@ impl HipWeights {
         epilogue: Epilogue<View<'a>>,
     ) -> Result<()> {
         let (x, y) = (x.into(), y.into());
-        self.launch_product(stream, Product { kind: Kind::Matvec, x, y, m: 1, epilogue })
+        self.launch_product(stream, Product { x, y, m: 1, epilogue })
     }
 
     /// Launches `y[m, n] = x[m, k] · weightsᵀ`, all row-major. The views are as for
@@ -105,7 +106,7 @@ impl HipWeights {
         epilogue: Epilogue<View<'a>>,
     ) -> Result<()> {
         let (x, y) = (x.into(), y.into());
-        self.launch_product(stream, Product { kind: Kind::Matmul, x, y, m, epilogue })
+        self.launch_product(stream, Product { x, y, m, epilogue })
     }
 
     /// Launches decoding into `y[n, k]`, row-major, of f32 or f16. `y` is as for
@@ -160,7 +161,8 @@ impl HipWeights {
         y: u64,
         element: Element,
     ) -> Result<()> {
-        let function = self.function(Kind::Dequant, element)?;
+        let kernel = self.hip.choice.exact(&self.format, Kind::Dequant, element)?;
+        let function = self.function(kernel)?;
         let count = blocks.end - blocks.start;
         let decoded = count * u64::from(self.format.weights);
         // All numbers are below 2^31: `plan::parts`.
@@ -175,22 +177,28 @@ impl HipWeights {
         let [n, k, first, stride] = [n, k, first, stride].map(|number| number as u32);
         let sizes = self.dims.sizes;
         let shape = Shape { n, k, m: 1, first, stride, sizes, ..Shape::default() };
-        let (x, bias, indices) = (None, None, None);
+        let (part, x, bias, indices) = (Some(part), None, None, None);
         let covered = [1, decoded, 1];
         let launch = Launch { part, block, x, bias, indices, y, shape, covered };
         self.launch(stream, function, &launch)
     }
 
     fn launch_product(&self, stream: &Stream, product: Product<'_>) -> Result<()> {
-        let Product { kind, x, y, m, epilogue } = product;
+        let Product { x, y, m, epilogue } = product;
         if m == 0 {
             return Err(self.argument("activations", "0 rows; m must be at least 1".to_owned()));
         }
         let x = self.checked("activations", stream, x, [m.into(), self.k], Element::F32)?;
         let y = self.checked("output", stream, y, [m.into(), self.n], Element::F32)?;
         let epilogue = epilogue.try_map(|bias| self.words("bias", stream, bias, self.n))?;
-        let function = self.function(kind, Element::F32)?;
-        epilogue.check(&function.facts, &self.format)?;
+        let kernel = self.hip.choice.product(&self.format, m)?;
+        epilogue.check(kernel, &self.format)?;
+        let function = self.function(kernel)?;
+        let quantized = match kernel.activations {
+            Activations::F32 | Activations::F16 => None,
+            Activations::Int8 => Some(self.quantize(stream, x, m)?),
+        };
+        let x = quantized.as_ref().map_or(x, |quantized| quantized.address);
         for part in &self.parts {
             let Range { start, end } = part.rows;
             // Rows and columns are below 2^31: `plan::parts`; `Tensor` counts all rows in 32 bits.
@@ -204,7 +212,7 @@ impl HipWeights {
                 ..Shape::default()
             });
             let covered = [end - start, self.k, m.into()];
-            let (x, bias, indices) = (Some(x), epilogue.bias, None);
+            let (part, x, bias, indices) = (Some(part), Some(x), epilogue.bias, None);
             let launch = Launch { part, block: 0, x, bias, indices, y, shape, covered };
             self.launch(stream, function, &launch)?;
         }
@@ -267,6 +275,6 @@ impl HipWeights {
     /// Where a stream of bytes begins for a launch.
     fn stream_address(&self, launch: &Launch<'_>, stream: usize) -> Option<u64> {
         let bytes = u64::from(self.format.streams.get(stream)?.bytes);
-        Some(launch.part.streams.get(stream)?.address() + launch.block * bytes)
+        Some(launch.part?.streams.get(stream)?.address() + launch.block * bytes)
     }
 }

@@ -31,11 +31,14 @@ mod cache;
 mod compiler;
 mod context;
 mod driver;
+mod event;
 mod experts;
 mod fetch;
 mod gather;
 mod launch;
+mod matrices;
 mod memory;
+mod quantize;
 mod stream;
 mod weights;
 
@@ -46,19 +49,24 @@ pub use self::compiler::Compiler;
 use self::context::Context;
 use self::driver::amd::Amd;
 use self::driver::cuda::Cuda;
+pub use self::event::Event;
 pub use self::memory::{Buffer, View};
 pub use self::stream::Stream;
 pub use self::weights::HipWeights;
-use crate::artifact::Kernel;
+use crate::artifact::{self, Activations, Kernel};
+use crate::choice::Choice;
 use crate::device::{Backend, Resident};
 use crate::plan::Limits;
-use crate::{Device, Error, Result, Tensor};
+use crate::{Device, Error, Format, Result, Tensor};
 
 /// A GPU with its compiled kernels; cheap to clone.
 #[derive(Clone)]
 pub struct Hip {
     context: Arc<Context>,
     limits: Limits,
+    choice: Choice,
+    #[cfg(feature = "tune")]
+    tuning: Option<Arc<crate::tuning::Tuning>>,
 }
 
 /// Whose driver and compiler it is.
@@ -106,7 +114,27 @@ impl Hip {
     fn new(context: Context) -> Hip {
         // Drivers allow more workgroups in x, NVIDIA's no more in y.
         let limits = Limits { binding: u64::MAX, alignment: 16, workgroups: 65_535 };
-        Hip { context: Arc::new(context), limits }
+        let matrix = matrices::side(context.target());
+        let choice = Choice { matrix, ..Choice::new(artifact::Backend::Hip) };
+        Hip {
+            context: Arc::new(context),
+            limits,
+            choice,
+            #[cfg(feature = "tune")]
+            tuning: None,
+        }
+    }
+
+    /// The same device, whose products round activations to [`Activations::Int8`] first and multiply
+    /// integers: with a matvec kernel for one activation row, for more with one that loads weights once
+    /// for every 16. Formats without 8-bit codes, floats that is, are multiplied as without it;
+    /// [`Weights::activations`](crate::Weights::activations) says so.
+    ///
+    /// Rounded activations lie in memory of the [`Stream`], which grows with the largest product.
+    #[must_use]
+    pub fn int8(mut self) -> Hip {
+        self.choice.activations = Activations::Int8;
+        self
     }
 
     /// The same device, pretending that kernels count at most so many bytes: larger tensors are split
@@ -121,6 +149,31 @@ impl Hip {
     pub fn with_workgroup_limit(mut self, workgroups: u32) -> Hip {
         self.limits.workgroups = self.limits.workgroups.min(workgroups.max(1));
         self
+    }
+
+    /// The same device with the schedules that were measured for it; see [`tuning`](crate::tuning).
+    ///
+    /// # Errors
+    /// [`Error::Tuning`] where a table is damaged.
+    #[cfg(feature = "tune")]
+    pub fn tuned(self) -> Result<Hip> {
+        Ok(self.with_tuning(crate::tuning::Tuning::of_environment()?))
+    }
+
+    /// The same device with schedules of this table.
+    #[cfg(feature = "tune")]
+    pub fn with_tuning(mut self, tuning: crate::tuning::Tuning) -> Hip {
+        self.tuning = Some(Arc::new(tuning));
+        self
+    }
+
+    /// The format that a tensor is computed with.
+    fn format(&self, tensor: &Tensor) -> Result<Format> {
+        #[cfg(feature = "tune")]
+        if let Some(tuning) = &self.tuning {
+            return tuning.format(self.name(), crate::artifact::Backend::Hip, tensor);
+        }
+        Ok(tensor.format().clone())
     }
 
     /// The device's name, and what code is compiled for.

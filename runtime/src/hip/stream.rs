@@ -3,18 +3,20 @@
 
 use std::ffi::c_void;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
-use super::Hip;
 use super::context::Context;
 use super::driver::Handle;
+use super::{Buffer, Hip};
 use crate::{Error, Result};
 
 /// Work of a device, one thing after another.
 pub struct Stream {
-    context: Arc<Context>,
+    pub(super) context: Arc<Context>,
     handle: Handle,
     owned: bool,
+    /// Activations in 8 bits, of one product after another.
+    pub(super) quantized: Mutex<Option<Buffer>>,
 }
 
 impl Hip {
@@ -25,7 +27,7 @@ impl Hip {
     pub fn stream(&self) -> Result<Stream> {
         let during = || "creating a stream".to_owned();
         let handle = self.context.call(during, |driver| driver.stream())?;
-        Ok(Stream { context: self.context.clone(), handle, owned: true })
+        Ok(Stream::new(self, handle, true))
     }
 
     /// A stream of the caller's, a `hipStream_t` or a `CUstream`; null is the default stream. It is
@@ -35,11 +37,15 @@ impl Hip {
     /// The handle is a stream of this very device (on NVIDIA in its primary context), and stays one as
     /// long as this lives.
     pub unsafe fn stream_from_raw(&self, handle: *mut c_void) -> Stream {
-        Stream { context: self.context.clone(), handle: Handle(handle), owned: false }
+        Stream::new(self, Handle(handle), false)
     }
 }
 
 impl Stream {
+    fn new(hip: &Hip, handle: Handle, owned: bool) -> Stream {
+        Stream { context: hip.context.clone(), handle, owned, quantized: Mutex::default() }
+    }
+
     /// Waits for all work that it has been given.
     ///
     /// # Errors

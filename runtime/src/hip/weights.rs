@@ -5,8 +5,8 @@ use std::sync::{Arc, OnceLock};
 
 use super::context::Function;
 use super::{Buffer, Hip};
-use crate::artifact::{Backend, Dims, Element, Kind};
-use crate::{Error, Format, Result, Tensor, plan};
+use crate::artifact::{Activations, Backend, Dims, Element, Kernel, Kind};
+use crate::{Error, Format, Result, Tensor, choice, plan};
 
 /// Weights `[n, k]` on a device, quantized; one allocation per stream of bytes, or several where
 /// kernels cannot count so far.
@@ -22,6 +22,8 @@ pub struct HipWeights {
     pub(super) tables: Option<Buffer>,
     /// One for each of the format's kernels, once it is needed.
     functions: Vec<OnceLock<Arc<Function>>>,
+    /// The kernel that rounds activations, once it is needed.
+    quantizer: OnceLock<Arc<Function>>,
 }
 
 /// Some rows of a tensor.
@@ -37,7 +39,7 @@ impl Hip {
     /// # Errors
     /// Where a row is longer than kernels can count, or the device has no room.
     pub fn upload(&self, tensor: &Tensor) -> Result<HipWeights> {
-        let format = tensor.format();
+        let format = &self.format(tensor)?;
         let kernels = format.kernels.iter().filter(|kernel| kernel.backend == Backend::Hip);
         let padding = kernels.map(|kernel| kernel.padding).max().unwrap_or(0);
         let (n, k, dims) = (tensor.n() as u64, tensor.k() as u64, *tensor.layout());
@@ -63,6 +65,7 @@ impl Hip {
             parts: rows.into_iter().map(part).collect::<Result<_>>()?,
             tables: (!tables.is_empty()).then(|| self.filled(&tables, 0)).transpose()?,
             functions: format.kernels.iter().map(|_| OnceLock::new()).collect(),
+            quantizer: OnceLock::new(),
         })
     }
 
@@ -95,26 +98,53 @@ impl HipWeights {
         self.parts.iter().flat_map(|part| &part.streams).map(Buffer::bytes).sum()
     }
 
-    /// Compiles a kernel and brings it to the device, which its first launch would do else: before a
-    /// stream is captured, or time is taken.
+    /// Compiles the kernels of decoding to `element`, of products of one activation row
+    /// ([`Kind::Matvec`]) or of more ([`Kind::Matmul`]), and brings them to the device, which their first
+    /// launch would do else: before a stream is captured, or time is taken.
     ///
     /// # Errors
     /// [`Error::Missing`] where the format has no such kernel, [`Error::Device`] where it cannot be
     /// compiled or loaded.
     pub fn prepare(&self, kind: Kind, element: Element) -> Result<()> {
-        self.function(kind, element).map(drop)
+        let (choice, format) = (self.hip.choice, &self.format);
+        let kernels = match kind {
+            Kind::Dequant | Kind::Gather | Kind::MatvecExperts | Kind::MatmulExperts => {
+                vec![choice.exact(format, kind, element)?]
+            }
+            Kind::Matvec => vec![choice.product(format, 1)?],
+            Kind::Batch | Kind::Matmul => {
+                vec![choice.product(format, 2)?, choice.product(format, u32::MAX)?]
+            }
+            Kind::Quantize => return self.quantizer().map(drop),
+        };
+        if kernels.iter().any(|kernel| kernel.activations == Activations::Int8) {
+            self.quantizer()?;
+        }
+        kernels.into_iter().try_for_each(|kernel| self.function(kernel).map(drop))
     }
 
-    pub(super) fn function(&self, kind: Kind, element: Element) -> Result<&Function> {
-        let wanted = (Backend::Hip, kind, element);
+    /// A kernel of the format on the device.
+    pub(super) fn function(&self, kernel: &Kernel) -> Result<&Function> {
         let mut kernels = self.format.kernels.iter().zip(&self.functions);
-        let found =
-            kernels.find(|(kernel, _)| (kernel.backend, kernel.kind, kernel.output) == wanted);
-        let (kernel, slot) = found.ok_or_else(|| Error::Missing {
+        let found = kernels.find(|(own, _)| std::ptr::eq(*own, kernel));
+        let (_, slot) = found.ok_or_else(|| Error::Missing {
             format: self.format.name.to_string(),
-            what: format!("HIP kernel `{}_{}`", kind.word(), element.word()),
+            what: format!("kernel `{}`", kernel.name),
             hint: String::new(),
         })?;
+        self.compiled(slot, kernel)
+    }
+
+    /// The kernel that rounds activations on the device.
+    pub(super) fn quantizer(&self) -> Result<&Function> {
+        self.compiled(&self.quantizer, choice::quantizer(Backend::Hip)?)
+    }
+
+    fn compiled<'f>(
+        &self,
+        slot: &'f OnceLock<Arc<Function>>,
+        kernel: &Kernel,
+    ) -> Result<&'f Function> {
         match slot.get() {
             Some(function) => Ok(function),
             None => {

@@ -8,15 +8,17 @@ mod kernel;
 mod tests;
 
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 pub use kernel::{Argument, HostKernel};
 
-use crate::artifact::{self, Dims, Element, Grid, Kind, Role, Shape};
+use crate::artifact::{self, Activations, Dims, Element, Grid, Kernel, Kind, Role, Shape};
+use crate::choice::{self, Choice};
 use crate::device::{Backend, Resident};
 use crate::experts::Chosen;
 use crate::memory::{elements, zeros};
-use crate::{Device, Epilogue, Error, Experts, Result, Tensor, f16};
+use crate::{Device, Epilogue, Error, Experts, Result, Tensor, f16, quantizers};
 
 /// How errors call this device.
 const DEVICE: &str = "HIP kernels on the CPU";
@@ -28,15 +30,57 @@ impl Device {
     /// # Errors
     /// [`Error::Device`] where no C++ compiler is found; it says what to install.
     pub fn hip_host() -> Result<Device> {
-        let compiler = compiler::Compiler::find()?.version;
-        Ok(Device::new(HipHost { compiler, compiled: Mutex::default() }))
+        Ok(HipHost::new()?.into())
     }
 }
 
-/// The device, and the kernels it has compiled, by their texts.
-struct HipHost {
-    compiler: String,
-    compiled: Mutex<HashMap<Vec<artifact::Text>, Kernels>>,
+/// The CPU, running the HIP kernels; cheap to clone.
+#[derive(Clone)]
+pub struct HipHost {
+    compiler: Arc<str>,
+    /// Kernels of formats, by their texts.
+    compiled: Arc<Mutex<HashMap<Vec<artifact::Text>, Kernels>>>,
+    choice: Choice,
+}
+
+impl HipHost {
+    /// See [`Device::hip_host`].
+    ///
+    /// # Errors
+    /// Those of [`Device::hip_host`].
+    pub fn new() -> Result<HipHost> {
+        let compiler = compiler::Compiler::find()?.version.into();
+        let choice = Choice { matrix: 16, ..Choice::new(artifact::Backend::Hip) };
+        Ok(HipHost { compiler, compiled: Arc::default(), choice })
+    }
+
+    /// The same device, whose products round activations to [`Activations::Int8`] first, but for formats
+    /// without 8-bit codes.
+    #[must_use]
+    pub fn int8(mut self) -> HipHost {
+        self.choice.activations = Activations::Int8;
+        self
+    }
+
+    /// The same device, whose products of more than 16 activation rows round to f16
+    /// ([`Activations::F16`]).
+    #[must_use]
+    pub fn f16(mut self) -> HipHost {
+        self.choice.activations = Activations::F16;
+        self
+    }
+}
+
+impl From<HipHost> for Device {
+    fn from(host: HipHost) -> Device {
+        Device::new(host)
+    }
+}
+
+impl fmt::Debug for HipHost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "HipHost({})", self.compiler)
+    }
 }
 
 /// All HIP kernels of one format.
@@ -55,15 +99,16 @@ impl Backend for HipHost {
         let streams = streams.collect::<Result<_>>()?;
         let words: Vec<u8> = tensor.format().tables.iter().flat_map(|w| w.to_le_bytes()).collect();
         let tables = Buffer::copied(&words, 0, "tables")?;
-        Ok(Arc::new(HostWeights { tensor: tensor.clone(), streams, tables, kernels }))
+        let (tensor, choice) = (tensor.clone(), self.choice);
+        Ok(Arc::new(HostWeights { tensor, streams, tables, kernels, choice }))
     }
 }
 
 impl HipHost {
-    /// Compiles a format's kernels, once, into one library.
+    /// Compiles a format's kernels and the one that rounds activations, once, into one library.
     fn kernels(&self, format: &artifact::Artifact) -> Result<Kernels> {
         let of_format =
-            || format.kernels.iter().filter(|kernel| kernel.backend == artifact::Backend::Hip);
+            || format.kernels.iter().chain(quantizers()).filter(|kernel| is_hip(kernel));
         let texts: Vec<_> = of_format().map(|kernel| kernel.source.clone()).collect();
         let compiled = || self.compiled.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(kernels) = compiled().get(&texts) {
@@ -76,12 +121,17 @@ impl HipHost {
     }
 }
 
+fn is_hip(kernel: &Kernel) -> bool {
+    kernel.backend == artifact::Backend::Hip
+}
+
 /// A tensor, its padded bytes, its format's tables and kernels.
 struct HostWeights {
     tensor: Tensor,
     streams: Vec<Buffer>,
     tables: Buffer,
     kernels: Kernels,
+    choice: Choice,
 }
 
 /// Decoded weights per launch, about: they go through a buffer of this size.
@@ -113,7 +163,7 @@ impl Resident for HostWeights {
     }
 
     fn matvec_with(&self, x: &[f32], y: &mut [f32], epilogue: Epilogue<&[f32]>) -> Result<()> {
-        self.multiply(Kind::Matvec, x, 1, y, epilogue)
+        self.multiply(x, 1, y, epilogue)
     }
 
     fn matmul_with(
@@ -123,7 +173,7 @@ impl Resident for HostWeights {
         y: &mut [f32],
         epilogue: Epilogue<&[f32]>,
     ) -> Result<()> {
-        self.multiply(Kind::Matmul, x, m, y, epilogue)
+        self.multiply(x, m, y, epilogue)
     }
 
     fn matmul_experts(&self, chosen: Chosen<'_>) -> Result<Vec<f32>> {
@@ -136,7 +186,8 @@ impl Resident for HostWeights {
         let (n, k, stride) = (n?, k?, stride?);
         let (Experts { m, used, matrices }, sizes) = (experts, self.tensor.layout().sizes);
         let shape = Shape { n, k, m, stride, sizes, used, matrices, ..Shape::default() };
-        let kernel = self.kernel(experts.kind(), Element::F32)?;
+        let kernel =
+            self.kernel(self.choice.exact(self.tensor.format(), experts.kind(), Element::F32)?)?;
         let covered = [stride, k, size_u32(experts.covered() as usize)?];
         let read = Read { x, indices, ..Read::default() };
         self.launch(kernel, 0, covered, &shape, &read, &mut y)?;
@@ -151,6 +202,10 @@ impl Resident for HostWeights {
 
     fn gather_f16(&self, rows: &[u32]) -> Result<Vec<f16>> {
         self.rows(rows, Element::F16)
+    }
+
+    fn activations(&self) -> Activations {
+        self.choice.activations(self.tensor.format())
     }
 }
 
@@ -171,21 +226,24 @@ impl HostWeights {
 
     fn multiply(
         &self,
-        kind: Kind,
         x: &[f32],
         m: usize,
         output: &mut [f32],
         epilogue: Epilogue<&[f32]>,
     ) -> Result<()> {
-        let x = Buffer::copied(bytemuck::cast_slice(x), 0, "activations")?;
+        let mut x = Buffer::copied(bytemuck::cast_slice(x), 0, "activations")?;
         let bias = Buffer::copied(bytemuck::cast_slice(epilogue.bias.unwrap_or(&[])), 0, "a bias")?;
         let mut y = Buffer::copied(bytemuck::cast_slice(output), 0, "the output")?;
         let [n, k, m] = [self.tensor.n(), self.tensor.k(), m].map(size_u32);
         let (n, k, m) = (n?, k?, m?);
         let sizes = self.tensor.layout().sizes;
         let shape = epilogue.tell(Shape { n, k, m, stride: n, sizes, ..Shape::default() });
-        let kernel = self.kernel(kind, Element::F32)?;
-        epilogue.check(kernel.facts(), self.tensor.format())?;
+        let chosen = self.choice.product(self.tensor.format(), m)?;
+        epilogue.check(chosen, self.tensor.format())?;
+        if chosen.activations == Activations::Int8 {
+            x = self.quantize(x, k, m)?;
+        }
+        let kernel = self.kernel(chosen)?;
         let read = Read { x, bias, ..Read::default() };
         self.launch(kernel, 0, [n, k, m], &shape, &read, &mut y)?;
         let count = output.len();
@@ -201,11 +259,23 @@ impl HostWeights {
         let indices = Buffer::copied(bytemuck::cast_slice(rows), 0, "indices")?;
         let sizes = self.tensor.layout().sizes;
         let shape = Shape { n, k, m, stride: n, sizes, ..Shape::default() };
-        let kernel = self.kernel(Kind::Gather, element)?;
+        let kernel =
+            self.kernel(self.choice.exact(self.tensor.format(), Kind::Gather, element)?)?;
         let read = Read { indices, ..Read::default() };
         self.launch(kernel, 0, [m, k, 1], &shape, &read, &mut y)?;
         output.copy_from_slice(y.values(elements(rows.len(), self.tensor.k(), "rows")?));
         Ok(output)
+    }
+
+    /// `m` rows of `k` activations in 8 bits.
+    fn quantize(&self, x: Buffer, k: u32, m: u32) -> Result<Buffer> {
+        let bytes = choice::quantized_bytes(m.into(), k.into());
+        let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
+        let mut y = Buffer::new(bytes, "activations in 8 bits")?;
+        let kernel = self.kernel(choice::quantizer(artifact::Backend::Hip)?)?;
+        let shape = Shape { k, m, ..Shape::default() };
+        self.launch(kernel, 0, [1, k, m], &shape, &Read { x, ..Read::default() }, &mut y)?;
+        Ok(y)
     }
 
     /// Decodes `weights` weights from a block on.
@@ -217,7 +287,7 @@ impl HostWeights {
         y: &mut Buffer,
     ) -> Result<()> {
         let format = self.tensor.format();
-        let kernel = self.kernel(Kind::Dequant, element)?;
+        let kernel = self.kernel(self.choice.exact(format, Kind::Dequant, element)?)?;
         let unit = match kernel.facts().grid {
             Grid::Strips { weights, .. } => weights as usize,
             _ => format.weights as usize,
@@ -281,14 +351,12 @@ impl HostWeights {
         }
     }
 
-    fn kernel(&self, kind: Kind, element: Element) -> Result<&HostKernel> {
-        let kernel = self.kernels.iter().find(|kernel| {
-            let facts = kernel.facts();
-            facts.kind == kind && facts.output == element
-        });
+    /// A kernel of the format or the one that rounds activations, compiled.
+    fn kernel(&self, wanted: &Kernel) -> Result<&HostKernel> {
+        let kernel = self.kernels.iter().find(|kernel| kernel.facts().name == wanted.name);
         kernel.ok_or_else(|| Error::Missing {
             format: self.tensor.format().name.to_string(),
-            what: format!("HIP kernel for {} to {}", kind.word(), element.word()),
+            what: format!("kernel `{}`", wanted.name),
             hint: String::new(),
         })
     }

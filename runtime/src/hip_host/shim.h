@@ -29,6 +29,7 @@
 #define ql_barrier() ql::wait(ql::Barrier, __LINE__)
 #define ql_fma(a, b, c) ((a) * (b) + (c))  // a fused one is a library call on a plain x86-64
 #define ql_copy(to, from, bytes) __builtin_memcpy(to, from, bytes)
+#define ql_leading_zeros(number) __builtin_clz(number)
 
 typedef unsigned char ql_u8;
 typedef unsigned short ql_u16;
@@ -285,6 +286,14 @@ static inline int work(Launch& launch, void (*entry)(void**), void** arguments) 
 template <int mask>
 static inline float ql_shuffle_xor(float value, ql_u32 line = __builtin_LINE()) {
   return ql::shuffle_xor(value, mask, line);
+}
+
+// sum + the products of four signed bytes.
+static inline int ql_dot4(ql_u32 a, ql_u32 b, int sum) {
+  for (ql_u32 shift = 0; shift < 32; shift += 8) {
+    sum += (signed char)(a >> shift) * (signed char)(b >> shift);
+  }
+  return sum;
 }
 
 static inline float f16_to_f32(ql_u32 bits) {

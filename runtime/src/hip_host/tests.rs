@@ -2,7 +2,7 @@
 #![allow(unsafe_code)]
 
 use super::{Argument, HostKernel};
-use crate::artifact::{Backend, Element, Grid, Kernel, Kind};
+use crate::artifact::{Activations, Backend, Element, Grid, Kernel, Kind};
 
 fn kernel(name: &str, threads: u32, source: &str) -> Kernel {
     Kernel {
@@ -10,6 +10,9 @@ fn kernel(name: &str, threads: u32, source: &str) -> Kernel {
         backend: Backend::Hip,
         kind: Kind::Matvec,
         output: Element::F32,
+        activations: Activations::F32,
+        subgroups: false,
+        matrix: 0,
         workgroup: [threads, 1, 1],
         bindings: Vec::new().into(),
         grid: Grid::Rows { per_workgroup: 1 },

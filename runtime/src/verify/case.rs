@@ -4,6 +4,8 @@ use super::compare::{Decoded, Exact, Float};
 use super::meaning;
 use super::random::Rng;
 use super::report::{Call, Checks, Difference, Fault, Flushed, Operation, Origin};
+use super::rounded::{Rounded, has_codebook};
+use crate::artifact::Activations;
 use crate::{Device, Epilogue, Error, Experts, Result, Tensor, Weights, descriptor, f16};
 
 /// A tensor whose weights are known: what a device is checked with.
@@ -128,6 +130,15 @@ impl Case {
         Ok(Checks { tensors: 1, ..checks })
     }
 
+    /// [`Case::check`] of the products with epilogues alone.
+    ///
+    /// # Errors
+    /// As those of [`Case::check`].
+    pub fn check_epilogues(&self, device: &Device) -> Result<Checks> {
+        let checks = self.multiply_with(&device.name(), &self.tensor.upload(device)?)?;
+        Ok(Checks { tensors: 1, ..checks })
+    }
+
     fn decode(&self, device: &str, weights: &Weights) -> Result<Checks> {
         let mut checks = self.compare(device, Output::Weights(&weights.dequantize()?))?;
         checks.add(self.compare(device, Output::Halves(&weights.dequantize_f16()?))?);
@@ -137,9 +148,19 @@ impl Case {
     fn multiply(&self, device: &str, weights: &Weights) -> Result<Checks> {
         let Some(Product { m, x, .. }) = &self.product else { return Ok(Checks::default()) };
         let row = x.get(..self.tensor.k()).unwrap_or_default();
-        let mut checks = self.compare(device, Output::Matvec(&weights.matvec(row)?))?;
-        checks.add(self.compare(device, Output::Matmul(&weights.matmul(x, *m)?))?);
+        let compare = Case::comparison(weights);
+        let mut checks = compare(self, device, Output::Matvec(&weights.matvec(row)?))?;
+        checks.add(compare(self, device, Output::Matmul(&weights.matmul(x, *m)?))?);
         Ok(checks)
+    }
+
+    /// How products of these weights are compared.
+    fn comparison(weights: &Weights) -> fn(&Case, &str, Output) -> Result<Checks> {
+        match weights.activations() {
+            Activations::F32 => Case::compare,
+            Activations::Int8 => Case::compare_rounded,
+            Activations::F16 => Case::compare_halves,
+        }
     }
 
     fn gather(&self, device: &str, weights: &Weights) -> Result<Checks> {
@@ -170,7 +191,8 @@ impl Case {
         let [m, used, matrices] = [*m, used, matrices].map(|count| count as u32);
         let experts = Experts { m, used, matrices };
         let (indices, epilogue, before) = (&*indices, Epilogue::default(), &[][..]);
-        self.compare(device, Output::Experts { indices, experts, epilogue, before, y: &y })
+        let output = Output::Experts { indices, experts, epilogue, before, y: &y };
+        Case::comparison(weights)(self, device, output)
     }
 
     fn multiply_with(&self, device: &str, weights: &Weights) -> Result<Checks> {
@@ -179,6 +201,7 @@ impl Case {
         let mut rng = Rng::new(0, "epilogue");
         let bias = rng.activations(n);
         let before = rng.activations(m.saturating_mul(n));
+        let compare = Case::comparison(weights);
         let mut checks = Checks::default();
         for (bias, add) in
             [(None, false), (Some(&*bias), false), (None, true), (Some(&*bias), true)]
@@ -187,11 +210,12 @@ impl Case {
             let mut y = before.clone();
             weights.matmul_with(x, *m, &mut y, epilogue)?;
             let output = Output::Epilogue { m: *m, epilogue, before: &before, y: &y };
-            checks.add(self.compare(device, output)?);
+            checks.add(compare(self, device, output)?);
             let (x, before) = (x.get(..k).unwrap_or_default(), before.get(..n).unwrap_or_default());
             let mut y = before.to_vec();
             weights.matvec_with(x, &mut y, epilogue)?;
-            checks.add(self.compare(device, Output::Epilogue { m: 1, epilogue, before, y: &y })?);
+            let output = Output::Epilogue { m: 1, epilogue, before, y: &y };
+            checks.add(compare(self, device, output)?);
         }
         Ok(checks)
     }
@@ -231,37 +255,96 @@ impl Case {
                 compare_outputs(got, &expected, call(Operation::Epilogue { m, bias, add }))
             }
             Output::Experts { indices, experts, epilogue, before, y: got } => {
-                let expected = self.chosen(indices, experts, &epilogue, before);
-                let Experts { m, used, matrices } = experts;
-                let [m, used, matrices] = [m, used, matrices].map(|count| count as usize);
-                compare_outputs(got, &expected, call(Operation::Experts { m, used, matrices }))
+                let expected = self.chosen(indices, experts).zip(before_or_zeros(before));
+                let expected = expected.map(|((output, row), before)| {
+                    let exact = output.and_then(|output| y.get(output));
+                    exact.unwrap_or(&Exact::MISSING).stored(&epilogue, row, before)
+                });
+                let expected: Vec<Exact> = expected.collect();
+                compare_outputs(got, &expected, call(experts_operation(experts)))
             }
         }
     }
 
-    /// What products with these matrices must give, where the output held `before`.
+    /// [`Case::compare`] of products with activations in 8 bits.
+    ///
+    /// # Errors
+    /// As those of [`Case::compare`].
+    pub fn compare_rounded(&self, device: &str, output: Output) -> Result<Checks> {
+        let codebook = has_codebook(self.tensor.format())?;
+        self.compare_with(device, output, |weights, x, k| Rounded::product(weights, x, k, codebook))
+    }
+
+    /// [`Case::compare`] of products of many activation rows, rounded to f16.
+    ///
+    /// # Errors
+    /// As those of [`Case::compare`].
+    pub fn compare_halves(&self, device: &str, output: Output) -> Result<Checks> {
+        match output {
+            Output::Matmul(_) | Output::Epilogue { m: 2.., .. } => {
+                self.compare_with(device, output, Rounded::product_of_halves)
+            }
+            exact => self.compare(device, exact),
+        }
+    }
+
+    fn compare_with(
+        &self,
+        device: &str,
+        output: Output,
+        product: impl Fn(&[f32], &[f32], usize) -> Vec<Rounded>,
+    ) -> Result<Checks> {
+        let empty = Product { m: 0, x: Vec::new(), y: Vec::new() };
+        let Product { m, x, .. } = self.product.as_ref().unwrap_or(&empty);
+        let k = self.tensor.k();
+        let product = |m: usize| {
+            let x = x.get(..m.saturating_mul(k)).unwrap_or_default();
+            product(&self.weights, x, k)
+        };
+        let (got, outputs, operation) = match output {
+            Output::Weights(_) | Output::Halves(_) | Output::Rows(..) | Output::HalfRows(..) => {
+                return self.compare(device, output);
+            }
+            Output::Matvec(got) => (got, product(1), Operation::Matvec),
+            Output::Matmul(got) => (got, product(*m), Operation::Matmul { m: *m }),
+            Output::Epilogue { m, epilogue, before, y } => {
+                let columns = (0..self.tensor.n()).cycle();
+                let outputs = product(m).into_iter().zip(before).zip(columns);
+                let outputs = outputs
+                    .map(|((rounded, before), column)| rounded.stored(&epilogue, column, *before));
+                let (bias, add) = (epilogue.bias.is_some(), epilogue.add);
+                (y, outputs.collect(), Operation::Epilogue { m, bias, add })
+            }
+            Output::Experts { indices, experts, epilogue, before, y } => {
+                let all = product(*m);
+                let outputs = self.chosen(indices, experts).zip(before_or_zeros(before));
+                let outputs = outputs.map(|((output, row), before)| {
+                    let rounded = output.and_then(|output| all.get(output));
+                    rounded.unwrap_or(&Rounded::MISSING).stored(&epilogue, row, before)
+                });
+                (y, outputs.collect(), experts_operation(experts))
+            }
+        };
+        agree(Rounded::fault(got, &outputs, k), self.call(device, operation))?;
+        Ok(Checks { device: device.to_owned(), outputs: got.len() as u64, ..Checks::default() })
+    }
+
+    /// Which outputs of a product with all rows those with these matrices are, where there are such,
+    /// and the number of the weight row.
     fn chosen(
         &self,
         indices: &[u32],
         experts: Experts,
-        epilogue: &Epilogue<&[f32]>,
-        before: &[f32],
-    ) -> Vec<Exact> {
-        let all = self.product.as_ref().map_or(&[][..], |product| &product.y);
+    ) -> impl Iterator<Item = (Option<usize>, usize)> {
         let (rows, used) = (self.tensor.n(), experts.used as usize);
         let n = rows.checked_div(experts.matrices as usize).unwrap_or_default();
-        let missing = Exact { sum: f64::NAN, magnitude: f64::NAN, flushed: 0.0 };
-        let outputs = indices.iter().enumerate();
-        let exact = outputs.flat_map(|(output, &matrix)| {
+        indices.iter().enumerate().flat_map(move |(output, &matrix)| {
             let x = output.checked_div(used).unwrap_or_default();
             (0..n).map(move |column| {
                 let row = (matrix as usize).saturating_mul(n).saturating_add(column);
-                let before = before.get(output * n + column).copied().unwrap_or_default();
-                let exact = all.get(x * rows + row).filter(|_| matrix < experts.matrices);
-                exact.unwrap_or(&missing).stored(epilogue, row, before)
+                ((matrix < experts.matrices).then(|| x * rows + row), row)
             })
-        });
-        exact.collect()
+        })
     }
 
     /// Compares all weights, or some rows.
@@ -319,6 +402,16 @@ impl Case {
             origin: self.origin.clone(),
         }
     }
+}
+
+/// What an output held, and zeros after it.
+fn before_or_zeros(before: &[f32]) -> impl Iterator<Item = f32> {
+    before.iter().copied().chain(std::iter::repeat(0.0))
+}
+
+fn experts_operation(Experts { m, used, matrices }: Experts) -> Operation {
+    let [m, used, matrices] = [m, used, matrices].map(|count| count as usize);
+    Operation::Experts { m, used, matrices }
 }
 
 fn compare_outputs(got: &[f32], expected: &[Exact], call: Call) -> Result<Checks> {

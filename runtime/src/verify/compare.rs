@@ -152,6 +152,9 @@ impl Exact {
         rows.collect()
     }
 
+    /// What there is no output for.
+    pub const MISSING: Exact = Exact { sum: f64::NAN, magnitude: f64::NAN, flushed: 0.0 };
+
     /// What an epilogue makes of it in this column, where the output held `before`.
     pub fn stored(&self, epilogue: &Epilogue<&[f32]>, column: usize, before: f32) -> Exact {
         let bias = epilogue.bias.and_then(|bias| bias.get(column)).copied().unwrap_or_default();

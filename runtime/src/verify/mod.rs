@@ -29,6 +29,7 @@ pub mod compare;
 pub mod meaning;
 pub mod random;
 pub mod report;
+pub mod rounded;
 
 mod case;
 
@@ -45,7 +46,7 @@ use random::Rng;
 /// states it, bit by bit, with nothing of the compiler's lowering. Every device must decode the same
 /// weights, to the bit, as f32 and as f16 (rounded to nearest even), whatever the bytes, infinite
 /// and NaN scales included; and, where scales are finite, multiply with f32 activations to within
-/// 1e-5 of Σ|w·x| of an f64 product. Shapes have one row and many, one block and several, last units
+/// 1e-5 of Σ|w·x| of an f64 product, or where it rounds them to 8 bits or to f16 to within what that explains. Shapes have one row and many, one block and several, last units
 /// that are not full, and of a format with sizes the handle's own, the least, and one in between.
 ///
 /// Weights that are right but for subnormals, which a device may take for 0, are let pass and listed

@@ -1,6 +1,7 @@
 //! What was checked, and what was found.
 
 use super::compare::{Decoded, Exact, LIMIT, worst};
+use super::rounded::MEAN_SQUARE;
 use std::fmt;
 
 /// What [`verify`](crate::verify()) has checked: everything agrees.
@@ -150,6 +151,22 @@ pub enum Fault {
         /// How far it is off, relative to Σ|w·x|.
         error: f64,
     },
+    /// An output of a product that rounds activations is off by more than that explains.
+    Rounding {
+        /// Its number, `[m, n]` row-major.
+        index: usize,
+        /// Its value.
+        got: f32,
+        /// The f64 product of the weights.
+        expected: f64,
+        /// What rounding can change.
+        rounding: f64,
+    },
+    /// Outputs of a product that rounds activations are off by more than [`MEAN_SQUARE`] on average.
+    MeanSquare {
+        /// Their mean square error, relative to their mean square.
+        error: f64,
+    },
 }
 
 impl Fault {
@@ -270,6 +287,16 @@ impl fmt::Display for Difference {
                 "output {} is {got}; expected is {expected:e}, which is off by {error:.1e} of Σ|w·x|, more \
                  than {LIMIT:.0e}",
                 place(*index, n.checked_div(matrices).unwrap_or_default()),
+            ),
+            Fault::Rounding { index, got, expected, rounding } => write!(
+                f,
+                "output {} is {got}; expected is {expected:e}, and rounding changes it by at most \
+                 {rounding:.1e}",
+                place(*index, *n),
+            ),
+            Fault::MeanSquare { error } => write!(
+                f,
+                "outputs are off by {error:.1e} of their mean square, more than {MEAN_SQUARE:.0e}"
             ),
         }
     }

@@ -2,8 +2,8 @@
 //! A weight is scale · code. One keeps both in a block, the other in two streams.
 
 use quantloom::artifact::{
-    Artifact, Backend, Binding, Cpu, DecodeFn, Element, Grid, Kernel, Kind, Role, Stream, Units,
-    Versions, kernel_name,
+    Activations, Artifact, Backend, Binding, Cpu, DecodeFn, Element, Grid, Kernel, Kind, Role,
+    Stream, Units, Versions, kernel_name,
 };
 use quantloom::{Format, Tensor};
 
@@ -97,7 +97,7 @@ fn artifact(
     decode: DecodeFn,
 ) -> Artifact {
     let kernel = |kind: Kind, output, workgroup, grid, body: &str| {
-        let entry = kernel_name(name, kind, output);
+        let entry = kernel_name(name, kind, output, Activations::F32, false);
         let mut bindings: Vec<Binding> =
             (0..).zip(streams).map(|(i, (stream, _))| binding(stream, Role::Weights(i))).collect();
         if kind != Kind::Dequant {
@@ -111,6 +111,8 @@ fn artifact(
             backend: Backend::Wgsl,
             kind,
             output,
+            activations: Activations::F32,
+            subgroups: false,
             workgroup,
             bindings: bindings.into(),
             grid,

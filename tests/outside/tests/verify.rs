@@ -182,18 +182,19 @@ fn tampered(backend: Backend, kind: Kind, output: Element) -> Format {
 #[test]
 fn a_wrong_kernel_is_found() {
     for (name, backend) in [("wgsl", Backend::Wgsl), ("hip", Backend::Hip)] {
-        for (kind, output, operation) in [
-            (Kind::Dequant, Element::F32, Operation::Dequantize),
-            (Kind::Dequant, Element::F16, Operation::DequantizeF16),
-            (Kind::Matvec, Element::F32, Operation::Matvec),
-            (Kind::Matmul, Element::F32, Operation::Matmul { m: 1 }),
-            (Kind::Gather, Element::F32, Operation::Gather { rows: 4 }),
-            (Kind::Gather, Element::F16, Operation::GatherF16 { rows: 1 }),
+        for (kind, output, operation, n) in [
+            (Kind::Dequant, Element::F32, Operation::Dequantize, 1),
+            (Kind::Dequant, Element::F16, Operation::DequantizeF16, 1),
+            (Kind::Matvec, Element::F32, Operation::Matvec, 1),
+            // Of one activation row even a matmul is a matvec.
+            (Kind::Matmul, Element::F32, Operation::Matmul { m: 17 }, 5),
+            (Kind::Gather, Element::F32, Operation::Gather { rows: 4 }, 1),
+            (Kind::Gather, Element::F16, Operation::GatherF16 { rows: 1 }, 1),
         ] {
             for device in devices(&[name]) {
                 let format = tampered(backend, kind, output);
                 let found = difference(verify(&format, std::slice::from_ref(&device)));
-                assert_eq!((found.call.operation, found.call.n), (operation, 1));
+                assert_eq!((found.call.operation, found.call.n), (operation, n));
                 assert_eq!(found.call.device, device.name());
                 let decodes = matches!(kind, Kind::Dequant | Kind::Gather);
                 assert_eq!(matches!(found.fault, Fault::Weights { .. }), decodes);

@@ -37,8 +37,9 @@ pub fn trials() -> Vec<Trial> {
         let own = |what: &str| format!("drivers/{}/{what}", vendor.name);
         let name = format!("drivers/says_what_is_missing_{}", vendor.name);
         trials.push(test(name, || says_what_is_missing(vendor)));
-        let tests: [(&str, Test); 5] = [
+        let tests: [(&str, Test); 6] = [
             ("streams_and_memory", streams_and_memory),
+            ("events", events),
             ("arguments", arguments),
             ("small_limits", small_limits),
             ("code_from_elsewhere", code_from_elsewhere),
@@ -76,6 +77,7 @@ fn stand_in(vendor: &Vendor) -> Result<Completion, Failed> {
         Err(reason) => return skip("hip", &reason),
     };
     stand_in.test(&format!("drivers/{}/", vendor.name), vendor.name)?;
+    stand_in.test(&format!("int8/activations/{}", vendor.name), vendor.name)?;
     for subject in various() {
         stand_in.test(&format!("/{}/{}", subject.name, vendor.name), vendor.name)?;
     }
@@ -233,6 +235,38 @@ fn streams_and_memory(vendor: &Vendor) -> Result<(), Failed> {
         passed(case.compare("caller's memory, f16", Output::Halves(&values)))?;
     }
     Ok(())
+}
+
+/// Times by the device's clock: more work takes longer, and what has not happened has no time.
+fn events(vendor: &Vendor) -> Result<(), Failed> {
+    let (gpu, other) = ((vendor.open)(0)?, (vendor.open)(0)?);
+    let subject = various().next().ok_or("no format")?;
+    let case = case(subject, "events", 64, 1)?;
+    let weights = gpu.upload(case.tensor())?;
+    let (x, y) = (gpu.buffer(4 * weights.k())?, gpu.buffer(4 * 64)?);
+    weights.prepare(Kind::Matvec, Element::F32)?;
+    let stream = gpu.stream()?;
+    x.write(&stream, &vec![0; 4 * case.tensor().k()])?;
+    let [start, middle, end] = [gpu.event()?, gpu.event()?, gpu.event()?];
+    let never = end.since(&start);
+    stream.record(&start)?;
+    weights.launch_matvec(&stream, &x, &y)?;
+    stream.record(&middle)?;
+    (0..100).try_for_each(|_| weights.launch_matvec(&stream, &x, &y))?;
+    stream.record(&end)?;
+    stream.synchronize()?;
+    let [all, first, rest] = [(&end, &start), (&middle, &start), (&end, &middle)]
+        .map(|(to, from)| to.since(from).map(|time| time.as_secs_f64()));
+    let (all, first, rest) = (all?, first?, rest?);
+    if first <= 0.0 || rest <= first || (all - first - rest).abs() > 1e-3 * all {
+        return Err(format!("{first} s and {rest} s of {all} s").into());
+    }
+    let foreign = other.event()?;
+    let refusals = [never.map(drop), stream.record(&foreign), end.since(&foreign).map(drop)];
+    match refusals.iter().position(Result::is_ok) {
+        Some(number) => Err(format!("call {number} is no error").into()),
+        None => Ok(()),
+    }
 }
 
 fn floats(bytes: &[u8], count: usize) -> Vec<f32> {

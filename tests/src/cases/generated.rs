@@ -9,8 +9,8 @@ use crate::vendors::{self, VENDORS, Vendor};
 use crate::{Failed, test};
 use libtest_mimic::{Completion, Trial};
 use quantloom::hip::Compiler;
-use quantloom_codegen::artifact::{Artifact, Backend, Element, Kind};
-use quantloom_codegen::{compile_with, emit, validate};
+use quantloom_codegen::artifact::{Activations, Artifact, Backend, Element, Kernel, Kind};
+use quantloom_codegen::{compile_with, emit, lower, quantizers, validate};
 use std::collections::BTreeMap;
 use std::fs;
 use std::sync::LazyLock;
@@ -19,6 +19,7 @@ pub fn trials() -> Vec<Trial> {
     let mut trials = vec![
         test("generated/up_to_date", up_to_date),
         test("generated/every_kernel_of_every_format", every_kernel),
+        test("generated/every_int8_kernel_of_every_format", every_int8_kernel),
         test("generated/no_kernel_names_another_format", no_other_format),
         amdgpu("amdgpu/refuses_broken_kernels".into(), refuses_broken_kernels),
     ];
@@ -45,8 +46,11 @@ fn artifacts() -> Result<Vec<Artifact>, Failed> {
 fn up_to_date() -> Result<(), Failed> {
     let artifacts = artifacts()?;
     let mut wanted = BTreeMap::new();
-    wanted.insert("manifest.rs".to_owned(), emit::manifest(&artifacts, "../../formats"));
-    for kernel in artifacts.iter().flat_map(|artifact| artifact.kernels.iter()) {
+    let quantizers = quantizers()?;
+    let manifest = emit::manifest(&artifacts, &quantizers, "../../formats");
+    wanted.insert("manifest.rs".to_owned(), manifest);
+    let kernels = artifacts.iter().flat_map(|artifact| artifact.kernels.iter());
+    for kernel in kernels.chain(&quantizers) {
         let backend = kernel.backend.word();
         wanted.insert(format!("{backend}/{}.{backend}", kernel.name), kernel.source.to_string());
     }
@@ -109,8 +113,10 @@ fn every_kernel() -> Result<(), Failed> {
         }
         for backend in [Backend::Wgsl, Backend::Hip] {
             for (kind, element) in kinds {
-                let count = |kernel: &&quantloom_codegen::artifact::Kernel| {
-                    (kernel.backend, kernel.kind, kernel.output) == (backend, kind, element)
+                let count = |kernel: &&Kernel| {
+                    let exact = (kernel.activations, kernel.subgroups) == (Activations::F32, false);
+                    exact
+                        && (kernel.backend, kernel.kind, kernel.output) == (backend, kind, element)
                 };
                 if wanted.kernels.iter().filter(count).count() != 1 {
                     return Err(format!(
@@ -123,6 +129,35 @@ fn every_kernel() -> Result<(), Failed> {
         }
     }
     Ok(())
+}
+
+/// Formats with 8-bit codes have every kernel that multiplies 8-bit activations, others none.
+fn every_int8_kernel() -> Result<(), Failed> {
+    let (mut with, mut without) = (0, 0);
+    for subject in subjects() {
+        let coded = lower::dots(&subject.format).is_some();
+        *(if coded { &mut with } else { &mut without }) += 1;
+        let artifact = subject.built_in()?;
+        for (backend, subgroups) in
+            [(Backend::Wgsl, false), (Backend::Wgsl, true), (Backend::Hip, false)]
+        {
+            for kind in [Kind::Matvec, Kind::Batch] {
+                let found = artifact.int8_kernel(backend, kind, subgroups);
+                let right = found.map(|kernel| (kernel.kind, kernel.subgroups));
+                if right != coded.then_some((kind, subgroups)) {
+                    return Err(format!(
+                        "{}: {backend:?} {kind:?}, subgroups {subgroups}: {right:?}",
+                        subject.name
+                    )
+                    .into());
+                }
+            }
+        }
+    }
+    match quantloom::quantizers() == quantizers()? && with > 20 && without > 1 {
+        true => Ok(()),
+        false => Err(format!("{with} formats with 8-bit codes, {without} without").into()),
+    }
 }
 
 /// Kernels carry their own format's name and no other's.

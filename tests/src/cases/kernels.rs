@@ -7,16 +7,12 @@ use crate::subject::{Subject, dims, interpreted, subjects};
 use crate::{Failed, test};
 use libtest_mimic::{Completion, Trial};
 use quantloom::cpu::{self, Cpu, CpuWeights};
-use quantloom::verify::compare::{Exact, worst};
+use quantloom::verify::compare::{Exact, LIMIT, worst};
+use quantloom::verify::rounded::{Rounded, has_codebook};
 use quantloom::{Device, Error, Tensor, Weights, f16};
 
 /// Levels of instructions; `REQUIRE` may name them.
 pub const LEVELS: [&str; 6] = ["portable", "avx2", "avx512", "neon", "dotprod", "i8mm"];
-
-/// Largest error of exact products, of Σ|w·x|.
-const EXACT: f64 = 1e-5;
-/// Largest mean square error of 8-bit products, of the mean square of outputs.
-const ROUNDED: f64 = 5e-4;
 
 pub fn trials() -> Vec<Trial> {
     let mut trials = vec![
@@ -68,8 +64,7 @@ fn every_kernel(name: &str, subject: &Subject, level: &str) -> Result<(), Failed
         let streams = rng.finite_bytes(&subject.format, &dims)?;
         let weights = interpreted(&subject.format, &dims, &streams)?;
         let tensor = subject.tensor(&dims, streams)?;
-        let coded = tensor.format().cpu.as_ref().and_then(|cpu| cpu.coded);
-        let codebook = coded.is_some_and(|coded| coded.values.iter().any(|v| v.fract() != 0.0));
+        let codebook = has_codebook(tensor.format())?;
         for cpu in variants(level)? {
             let uploaded = tensor.upload(&cpu.into())?;
             let on_cpu = on_cpu(&uploaded)?;
@@ -96,68 +91,27 @@ fn on_cpu(weights: &Weights) -> Result<&CpuWeights, Failed> {
     weights.on_cpu().ok_or_else(|| "weights of a CPU are not on it".into())
 }
 
-/// Outputs `[m, n]`, and how far off each may be.
+/// What `m` activation rows must give.
 struct Expected {
     m: usize,
     k: usize,
-    outputs: Vec<Output>,
-}
-
-#[derive(Clone, Copy)]
-struct Output {
-    exact: Exact,
-    /// What rounding to 8 bits can change: half a step of every activation, and of every weight where
-    /// the codebook is floats.
-    rounding: f64,
+    outputs: Vec<Rounded>,
 }
 
 impl Expected {
     fn new(weights: &[f32], x: &[f32], k: usize, codebook: bool) -> Expected {
-        let largest = |row: &[f32]| row.iter().fold(0.0f32, |largest, v| largest.max(v.abs()));
-        let sum = |row: &[f32]| -> f64 { row.iter().map(|v| f64::from(v.abs())).sum() };
-        let mut exact = Exact::product(weights, x, k).into_iter();
-        let mut outputs = Vec::new();
-        for x in x.chunks_exact(k) {
-            for (w, exact) in weights.chunks_exact(k).zip(&mut exact) {
-                let of_x = f64::from(largest(x)) * sum(w);
-                // A short row may have only small entries of the codebook.
-                let of_w = if codebook { 16.0 * f64::from(largest(w)) * sum(x) } else { 0.0 };
-                outputs.push(Output { exact, rounding: (of_x + of_w) / 253.0 });
-            }
-        }
-        Expected { m: x.len() / k, k, outputs }
+        Expected { m: x.len() / k, k, outputs: Rounded::product(weights, x, k, codebook) }
     }
 
     /// Whether outputs are as near as the arithmetic promises.
-    fn check(&self, kernel: &str, y: &[f32], outputs: &[Output]) -> Result<(), String> {
+    fn check(&self, kernel: &str, y: &[f32], outputs: &[Rounded]) -> Result<(), String> {
+        if kernel.contains("int8") {
+            let fault = Rounded::fault(y, outputs, self.k);
+            return fault.map_or(Ok(()), |fault| Err(format!("{fault:?}")));
+        }
         let exact: Vec<Exact> = outputs.iter().map(|output| output.exact).collect();
-        if !kernel.contains("int8") {
-            let worst = worst(y, &exact);
-            return if worst <= EXACT {
-                Ok(())
-            } else {
-                Err(format!("error {worst:e} of Σ|w·x|"))
-            };
-        }
-        let off = |(&y, output): (&f32, &Output)| (f64::from(y) - output.exact.sum).abs();
-        let beyond = y.iter().zip(outputs).find(|&(y, output)| {
-            let off = off((y, output));
-            off.is_nan() || off > output.rounding + EXACT * output.exact.magnitude
-        });
-        if let Some((y, output)) = beyond {
-            let Output { exact, rounding } = output;
-            return Err(format!("{y} for {}, off by more than {rounding}", exact.sum));
-        }
-        // The mean of many: few outputs may all be small by chance.
-        if y.len() * self.k < 1 << 16 {
-            return Ok(());
-        }
-        let errors: f64 = y.iter().zip(outputs).map(|pair| off(pair).powi(2)).sum();
-        let squares: f64 = exact.iter().map(|exact| exact.sum.powi(2)).sum();
-        match errors <= ROUNDED * squares {
-            true => Ok(()),
-            false => Err(format!("mean square error {:e}", errors / squares)),
-        }
+        let worst = worst(y, &exact);
+        if worst <= LIMIT { Ok(()) } else { Err(format!("error {worst:e} of Σ|w·x|")) }
     }
 }
 
@@ -178,7 +132,7 @@ fn product(weights: &CpuWeights, x: &[f32], expected: &Expected) -> Result<(), S
         let columns = |(row, &expert): (usize, &u32)| row / used * n + expert as usize * own;
         let rows = picked.iter().enumerate().map(columns);
         let outputs = rows.flat_map(|at| &expected.outputs[at..at + own]).copied();
-        let outputs: Vec<Output> = outputs.collect();
+        let outputs: Vec<Rounded> = outputs.collect();
         let checked = expected.check(&kernel, &y, &outputs);
         checked.map_err(|error| format!("{matrices} matrices: {error}"))?;
     }

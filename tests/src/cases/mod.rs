@@ -9,12 +9,15 @@ mod experts;
 mod facts;
 mod generated;
 mod gguf;
+mod int8;
 mod kernels;
 mod lowering;
+mod matrices;
 mod messages;
 mod mutation;
 mod names;
 mod product;
+mod quantize;
 mod recorded;
 mod splitting;
 mod verifier;
@@ -40,7 +43,10 @@ pub fn all() -> Vec<Trial> {
         product::trials(),
         recorded::trials(),
         experts::trials(),
+        int8::trials(),
+        quantize::trials(),
         drivers::trials(),
+        matrices::trials(),
         splitting::trials(),
         compiled::trials(),
         browser::trials(),

@@ -13,12 +13,14 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <chrono>
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <functional>
 #include <map>
+#include <memory>
 #include <mutex>
 #include <sstream>
 #include <string>
@@ -40,6 +42,7 @@ enum Code {
   NoBinary = 209,
   InvalidHandle = 400,
   NotFound = 500,
+  NotReady = 600,
   LaunchFailure = 719,
 };
 
@@ -54,6 +57,7 @@ const char* name_of(int code) {
     case NoBinary: return "STAND_IN_NO_BINARY_FOR_GPU";
     case InvalidHandle: return "STAND_IN_INVALID_HANDLE";
     case NotFound: return "STAND_IN_NOT_FOUND";
+    case NotReady: return "STAND_IN_NOT_READY";
     default: return "STAND_IN_FAILURE";
   }
 }
@@ -76,6 +80,14 @@ struct Work {
 struct Stream {
   int device;
   std::vector<Work> work;
+};
+
+// When a stream came to it; shared with the work that will write it.
+using Time = std::shared_ptr<std::chrono::steady_clock::time_point>;
+
+struct Event {
+  int device;
+  Time time;
 };
 
 struct Memory {
@@ -209,6 +221,29 @@ struct Api {
   int wait(void* handle, int device) {
     Stream* stream = this->stream(handle, device);
     return stream ? run(*stream) : InvalidHandle;
+  }
+
+  int create_event(void** handle, int device) { return *handle = new Event{device, nullptr}, (int)Success; }
+
+  int destroy_event(void* handle) { return delete (Event*)handle, (int)Success; }
+
+  int record(void* handle, void* stream_handle, int device) {
+    Event* event = (Event*)handle;
+    Stream* stream = this->stream(stream_handle, device);
+    if (!stream || !event || event->device != device) return InvalidHandle;
+    event->time = std::make_shared<std::chrono::steady_clock::time_point>();
+    const Time time = event->time;
+    stream->work.push_back({{}, [time] { return *time = std::chrono::steady_clock::now(), (int)Success; }});
+    return Success;
+  }
+
+  int elapsed(float* milliseconds, void* from, void* to) {
+    const Time start = ((Event*)from)->time, end = ((Event*)to)->time;
+    if (!start || !end) return InvalidHandle;
+    const std::chrono::steady_clock::time_point never;
+    if (*start == never || *end == never) return NotReady;
+    *milliseconds = std::chrono::duration<float, std::milli>(*end - *start).count();
+    return Success;
   }
 
   int launch(Function* function, const unsigned (&grid)[3], const unsigned (&threads)[3], void* handle,
@@ -400,6 +435,16 @@ API int hipDeviceSynchronize() {
   const Lock lock(hip.mutex);
   return hip.run_all(hip_device);
 }
+API int hipEventCreate(void** event) { return hip.create_event(event, hip_device); }
+API int hipEventDestroy(void* event) { return hip.destroy_event(event); }
+API int hipEventRecord(void* event, void* stream) {
+  const Lock lock(hip.mutex);
+  return hip.record(event, stream, hip_device);
+}
+API int hipEventElapsedTime(float* milliseconds, void* from, void* to) {
+  const Lock lock(hip.mutex);
+  return hip.elapsed(milliseconds, from, to);
+}
 API int hipModuleLoadData(void** module, const void* image) {
   return load(module, image, hip_device, GFX[hip_device]);
 }
@@ -530,6 +575,18 @@ API int cuStreamSynchronize(void* stream) {
 }
 API int cuStreamDestroy_v2(void* stream) {
   return in_context([=] { return cuda.destroy(stream, cuda_device); });
+}
+API int cuEventCreate(void** event, unsigned) {
+  return in_context([=] { return cuda.create_event(event, cuda_device); });
+}
+API int cuEventDestroy_v2(void* event) {
+  return in_context([=] { return cuda.destroy_event(event); });
+}
+API int cuEventRecord(void* event, void* stream) {
+  return in_context([=] { return cuda.record(event, stream, cuda_device); });
+}
+API int cuEventElapsedTime(float* milliseconds, void* from, void* to) {
+  return in_context([=] { return cuda.elapsed(milliseconds, from, to); });
 }
 API int cuModuleLoadData(void** module, const void* image) {
   const bool real = SM[cuda_device < 0 ? 0 : cuda_device] <= KNOWN;

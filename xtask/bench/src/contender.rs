@@ -1,6 +1,7 @@
 //! What is measured, whoever made it.
 
 use crate::Result;
+pub use crate::timing::Call;
 use serde::{Deserialize, Serialize};
 
 /// Who computes.
@@ -45,15 +46,6 @@ pub enum Activations {
     Int8,
     /// As they are.
     F32,
-}
-
-/// A call that can be timed.
-pub trait Call {
-    /// Computes once, with the weights of this copy.
-    fn run(&mut self, copy: usize) -> Result<()>;
-
-    /// What the last run computed: `[m, n]` of a product, `[n, k]` weights.
-    fn output(&self) -> Result<Vec<f32>>;
 }
 
 /// A call with its name.

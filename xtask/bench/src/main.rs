@@ -12,9 +12,13 @@ mod ours;
 mod plot;
 mod report;
 mod run;
+#[path = "../../src/bench/spread.rs"]
+mod spread;
 mod table;
+#[path = "../../src/bench/timing.rs"]
 mod timing;
 mod verdict;
+#[path = "../../src/bench/weights.rs"]
 mod weights;
 
 use clap::Parser;

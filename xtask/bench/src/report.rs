@@ -3,6 +3,7 @@
 
 use crate::contender::{Engine, Label};
 use crate::options::{Kind, Shape};
+pub use crate::spread::Spread;
 use crate::verdict::Verdict;
 use serde::{Deserialize, Serialize};
 
@@ -129,53 +130,5 @@ impl Row {
             Kind::Matvec => format!("{} matvec", self.shape),
             Kind::Matmul => format!("{} m={}", self.shape, self.m),
         }
-    }
-}
-
-/// Middle and spread of samples.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Spread {
-    pub median: f64,
-    pub lower_quartile: f64,
-    pub upper_quartile: f64,
-    pub least: f64,
-    pub most: f64,
-}
-
-impl Spread {
-    /// `None` without samples.
-    pub fn of(samples: impl IntoIterator<Item = f64>) -> Option<Spread> {
-        let mut sorted: Vec<f64> = samples.into_iter().collect();
-        sorted.sort_by(f64::total_cmp);
-        let last = sorted.len().checked_sub(1)?;
-        let at = |part: f64| {
-            let place = part * last as f64;
-            let (below, share) = (place.floor() as usize, place.fract());
-            sorted[below] * (1.0 - share) + sorted[(below + 1).min(last)] * share
-        };
-        Some(Spread {
-            median: at(0.5),
-            lower_quartile: at(0.25),
-            upper_quartile: at(0.75),
-            least: sorted[0],
-            most: sorted[last],
-        })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn quartiles_lie_between_samples() {
-        let spread = Spread::of([4.0, 1.0, 3.0, 2.0]).unwrap();
-        assert_eq!((spread.least, spread.most), (1.0, 4.0));
-        assert_eq!(
-            (spread.lower_quartile, spread.median, spread.upper_quartile),
-            (1.75, 2.5, 3.25)
-        );
-        assert_eq!(Spread::of([7.0]).unwrap().median, 7.0);
-        assert_eq!(Spread::of([]), None);
     }
 }

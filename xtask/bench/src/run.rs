@@ -88,9 +88,12 @@ impl Asked {
 
     fn plan(&self, copies: usize) -> Plan {
         let warm = Duration::from_millis(if self.threads > 1 { 20 } else { 0 });
-        Plan { budget: self.budget, warm, copies }
+        Plan { budget: self.budget, warm, copies, behind: BEHIND }
     }
 }
+
+/// Times slower than the fastest: further samples of such a contender would say nothing.
+const BEHIND: f64 = 5.0;
 
 /// Threads for ours, one for ours, and threads that stay apart to find out what the machine can do.
 struct Pools {

@@ -153,9 +153,7 @@ fn threads(number: usize) -> String {
 }
 
 fn spread(spread: &Spread, digits: usize) -> String {
-    let Spread { median, lower_quartile: lower, upper_quartile: upper, .. } = spread;
-    let digits = if digits == 0 && *median < 9.95 { 1 } else { digits };
-    format!("{median:.digits$} [{lower:.digits$} {upper:.digits$}]")
+    format!("{spread:.digits$}")
 }
 
 fn percent(part: f64) -> String {

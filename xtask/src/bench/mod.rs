@@ -1,15 +1,23 @@
-//! `bench`: how fast kernels are, beside others. What measures is a package outside the workspace, so
-//! that nobody builds the peers who does not measure.
+//! `bench`: the CPU's kernels beside those of others, and GPUs' kernels beside what the GPU can do.
+//!
+//! A package outside the workspace measures CPUs, since it builds ggml and candle; it shares `options`,
+//! `timing`, `spread` and `weights` with what is here.
 
+mod cpu;
+pub mod gpu;
 #[allow(dead_code)] // Read by the package that measures; here they are checked and explained.
-mod options;
+pub mod options;
+#[cfg(feature = "engines")]
+pub mod spread;
+#[cfg(feature = "engines")]
+pub mod timing;
+#[cfg(feature = "engines")]
+pub mod weights;
 
-use crate::failure::{Failure, Outcome};
-use crate::files;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use crate::failure::Outcome;
+pub use cpu::PACKAGE;
 
-/// Measure kernels beside the fastest there are
+/// Measure what the kernels can do
 #[derive(clap::Args)]
 pub struct Args {
     #[command(subcommand)]
@@ -19,55 +27,17 @@ pub struct Args {
 #[derive(clap::Subcommand)]
 enum What {
     Cpu(options::Cpu),
+    Gpu(gpu::Options),
 }
-
-/// The package that measures.
-pub const PACKAGE: &str = "xtask/bench/Cargo.toml";
 
 /// Runs the command.
 pub fn run(args: &Args) -> Outcome {
-    let What::Cpu(_) = args.what;
-    let builds = builds();
-    build(&builds)?;
-    let binary =
-        builds.join("release/quantloom-bench").with_extension(std::env::consts::EXE_EXTENSION);
-    // The package reads the same options: all that follows `bench`.
-    let status = Command::new(binary)
-        .args(std::env::args_os().skip_while(|arg| arg != "bench").skip(1))
-        .env("QUANTLOOM_ROOT", files::root())
-        .status();
-    let status =
-        status.map_err(|error| Failure::input(format!("cannot start the benchmark: {error}")))?;
-    match status.code() {
-        Some(0) => Ok(()),
-        code => Err(Failure::Told(code.and_then(|code| u8::try_from(code).ok()).unwrap_or(2))),
+    match &args.what {
+        What::Cpu(_) => cpu::run(),
+        What::Gpu(options) => gpu::run(options),
     }
 }
 
-/// Builds ours and the peers for this very processor: candle and ggml choose instructions then.
-fn build(builds: &Path) -> Outcome {
-    let mut flags = std::env::var("RUSTFLAGS").unwrap_or_default();
-    flags.push_str(" -C target-cpu=native");
-    let status = files::cargo()
-        .args(["build", "--release", "--manifest-path"])
-        .arg(files::root().join(PACKAGE))
-        .arg("--target-dir")
-        .arg(builds)
-        .env("RUSTFLAGS", flags.trim())
-        .status();
-    match status {
-        Ok(status) if status.success() => Ok(()),
-        Ok(_) => Err(Failure::input(
-            "the benchmark does not build; its peers need cmake, a C++ compiler and libclang \
-             (apt-get install cmake g++ libclang-dev)",
-        )),
-        Err(error) => Err(Failure::input(format!("cannot start cargo: {error}"))),
-    }
-}
-
-/// Where it is built: beside these commands' own builds, which lie two folders up.
-fn builds() -> PathBuf {
-    let exe = std::env::current_exe().ok();
-    let target = exe.as_deref().and_then(|exe| exe.ancestors().nth(2)).map(Path::to_path_buf);
-    target.unwrap_or_else(|| files::root().join("target")).join("bench")
-}
+/// Anything that keeps it from measuring.
+#[cfg(feature = "engines")]
+pub type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;

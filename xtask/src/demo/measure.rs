@@ -1,8 +1,8 @@
 //! The run itself: a file's tensors, some rows at a time, through every engine.
 
-use super::progress::Progress;
 use crate::engine::Engine;
 use crate::failure::{Failure, Outcome};
+use crate::progress::Progress;
 use clap::ValueEnum;
 use quantloom::verify::compare::{Decoded, Exact, LIMIT, worst};
 use quantloom::verify::random::Rng;

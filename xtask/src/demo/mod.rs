@@ -5,8 +5,6 @@ mod json;
 #[cfg(feature = "engines")]
 mod measure;
 #[cfg(feature = "engines")]
-mod progress;
-#[cfg(feature = "engines")]
 mod table;
 
 use crate::engine::Engine;
@@ -41,7 +39,7 @@ pub struct Args {
 /// Runs the command.
 #[cfg(not(feature = "engines"))]
 pub fn run(_: &Args) -> Outcome {
-    crate::engine::rerun()
+    crate::engine::rerun(crate::engine::Profile::Dev)
 }
 
 /// Runs the command.

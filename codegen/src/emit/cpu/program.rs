@@ -82,7 +82,7 @@ impl Program<'_> {
                 let codes = self.value(*codes).inside(Strength::Atom, Side::Left);
                 vec![quote!(#codes.to_le_bytes())]
             }
-            Lanes::Scale { scale, offset } => {
+            Lanes::Dot { codes: _, scale, offset } | Lanes::Scale { scale, offset } => {
                 let one = |value: &Value| {
                     let value = self.value(*value).tokens;
                     quote!([#value])
@@ -154,6 +154,12 @@ impl Program<'_> {
                 }
                 Some(_) => self.load(stream, bits, unit, offset),
             },
+            // Only programs of GPUs join loads.
+            Op::Word { stream, unit, offset, index, .. } => {
+                let index = self.value(index).inside(Strength::of(Binary::Mul), Side::Left);
+                let Expression { tokens, .. } = self.value(offset);
+                self.load_at(stream, 32, unit, quote!(#tokens + #index * 4))
+            }
             Op::Lookup { table, index } => {
                 let table = &self.names.tables[table as usize];
                 let index = self.value(index).inside(Strength::As, Side::Left);
@@ -184,10 +190,13 @@ impl Program<'_> {
 
     /// A load from a block or a unit.
     fn load(&self, stream: u32, bits: u32, unit: Value, offset: Value) -> Expression {
+        self.load_at(stream, bits, unit, self.value(offset).tokens)
+    }
+
+    fn load_at(&self, stream: u32, bits: u32, unit: Value, offset: TokenStream) -> Expression {
         let bytes = Literal::u32_unsuffixed(self.decoder.streams[stream as usize].bytes);
         let stream = &self.names.streams[stream as usize];
         let load = format_ident!("u{bits}_at");
-        let offset = self.value(offset).tokens;
         let unit = match self.plain {
             true => quote!(#stream),
             false => {

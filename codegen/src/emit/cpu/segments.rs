@@ -38,7 +38,7 @@ impl<'a> Blocks<'a> {
         let result = match &quad.lanes {
             Lanes::Weights(lanes) => *lanes.first()?,
             Lanes::Code(code) => *code,
-            Lanes::Codes(_) | Lanes::Scale { .. } => return None,
+            Lanes::Codes(_) | Lanes::Dot { .. } | Lanes::Scale { .. } => return None,
         };
         let unfixed = decoder.unfixed();
         let fixed = decoder.lets.iter().all(|stated| match stated.op {

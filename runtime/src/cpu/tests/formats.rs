@@ -115,7 +115,7 @@ fn multiply(cpu: Cpu, tensor: &Tensor, weights: &[f32], x: &[f32], m: usize) -> 
             let limit = match cpu.activations {
                 Activations::F32 => 1e-5,
                 // Tables of floats are rounded to 8 bits.
-                Activations::Int8 => 1e-2,
+                Activations::Int8 | Activations::F16 => 1e-2,
             };
             let own = [y[row * n + column], picked[row]];
             let own = &own[..if experts[row] as usize == column { 2 } else { 1 }];

@@ -32,6 +32,10 @@ functions! {
         fn hipStreamSynchronize(Pointer) -> Status;
         fn hipStreamDestroy(Pointer) -> Status;
         fn hipDeviceSynchronize() -> Status;
+        fn hipEventCreate(*mut Pointer) -> Status;
+        fn hipEventRecord(Pointer, Pointer) -> Status;
+        fn hipEventElapsedTime(*mut f32, Pointer, Pointer) -> Status;
+        fn hipEventDestroy(Pointer) -> Status;
         fn hipModuleLoadData(*mut Pointer, *const c_void) -> Status;
         fn hipModuleUnload(Pointer) -> Status;
         fn hipModuleGetFunction(*mut Pointer, Pointer, *const c_char) -> Status;
@@ -261,6 +265,32 @@ impl Driver for Amd {
     unsafe fn destroy(&self, stream: Handle) -> Result<(), Failure> {
         // SAFETY: the caller's.
         unsafe { call!(self.runtime, hipStreamDestroy(stream.0)) }
+    }
+
+    fn event(&self) -> Result<Handle, Failure> {
+        let mut event = ptr::null_mut();
+        // SAFETY: writes one pointer.
+        unsafe { call!(self.runtime, hipEventCreate(&mut event)) }?;
+        Ok(Handle(event))
+    }
+
+    unsafe fn record(&self, event: Handle, stream: Handle) -> Result<(), Failure> {
+        // SAFETY: the caller's.
+        unsafe { call!(self.runtime, hipEventRecord(event.0, stream.0)) }
+    }
+
+    unsafe fn elapsed(&self, from: Handle, to: Handle) -> Result<f32, Failure> {
+        let mut milliseconds = 0.0;
+        // SAFETY: the caller's; writes one number.
+        unsafe {
+            call!(self.runtime, hipEventElapsedTime(&mut milliseconds, from.0, to.0))?;
+        }
+        Ok(milliseconds)
+    }
+
+    unsafe fn destroy_event(&self, event: Handle) -> Result<(), Failure> {
+        // SAFETY: the caller's.
+        unsafe { call!(self.runtime, hipEventDestroy(event.0)) }
     }
 
     unsafe fn load(&self, code: &[u8]) -> Result<Handle, Failure> {

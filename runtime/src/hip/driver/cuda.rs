@@ -31,7 +31,7 @@ fn check(call: &'static str, code: CUresult) -> Result<(), Failure> {
 }
 
 /// What is called here. cudarc panics where the driver is too old to have one of them.
-const FUNCTIONS: [&str; 24] = [
+const FUNCTIONS: [&str; 28] = [
     "cuInit",
     "cuGetErrorName",
     "cuGetErrorString",
@@ -52,6 +52,10 @@ const FUNCTIONS: [&str; 24] = [
     "cuStreamCreate",
     "cuStreamSynchronize",
     "cuStreamDestroy_v2",
+    "cuEventCreate",
+    "cuEventRecord",
+    "cuEventElapsedTime",
+    "cuEventDestroy_v2",
     "cuModuleLoadData",
     "cuModuleUnload",
     "cuModuleGetFunction",
@@ -157,6 +161,8 @@ fn attribute(device: sys::CUdevice, which: CUdevice_attribute) -> Result<c_int, 
 
 /// A stream that does not wait for the null stream.
 const NON_BLOCKING: c_uint = 1;
+/// An event that takes the time.
+const WITH_TIME: c_uint = 0;
 
 impl Driver for Cuda {
     fn name(&self) -> &str {
@@ -244,6 +250,40 @@ impl Driver for Cuda {
     unsafe fn destroy(&self, stream: Handle) -> Result<(), Failure> {
         // SAFETY: the caller's.
         unsafe { call!(cuStreamDestroy_v2(stream.0.cast())) }
+    }
+
+    fn event(&self) -> Result<Handle, Failure> {
+        let mut event = ptr::null_mut();
+        // SAFETY: writes one pointer.
+        unsafe { call!(cuEventCreate(&mut event, WITH_TIME)) }?;
+        Ok(Handle(event.cast()))
+    }
+
+    unsafe fn record(&self, event: Handle, stream: Handle) -> Result<(), Failure> {
+        // SAFETY: the caller's.
+        unsafe { call!(cuEventRecord(event.0.cast(), stream.0.cast())) }
+    }
+
+    unsafe fn elapsed(&self, from: Handle, to: Handle) -> Result<f32, Failure> {
+        type Elapsed = unsafe extern "C" fn(*mut f32, sys::CUevent, sys::CUevent) -> CUresult;
+        const NAME: &str = "cuEventElapsedTime";
+        // cudarc knows its second version alone, which drivers before 570 have not.
+        // SAFETY: `open` found the library and the function in it, whose type has never changed.
+        let elapsed = unsafe { sys::culib().get::<Elapsed>(NAME) };
+        let elapsed = elapsed.map_err(|error| Failure {
+            call: NAME,
+            code: CUresult::CUDA_ERROR_NOT_FOUND as i64,
+            text: error.to_string(),
+        })?;
+        let mut milliseconds = 0.0;
+        // SAFETY: the caller's; writes one number.
+        check(NAME, unsafe { elapsed(&mut milliseconds, from.0.cast(), to.0.cast()) })?;
+        Ok(milliseconds)
+    }
+
+    unsafe fn destroy_event(&self, event: Handle) -> Result<(), Failure> {
+        // SAFETY: the caller's.
+        unsafe { call!(cuEventDestroy_v2(event.0.cast())) }
     }
 
     unsafe fn load(&self, code: &[u8]) -> Result<Handle, Failure> {

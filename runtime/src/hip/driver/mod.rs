@@ -71,6 +71,22 @@ pub(super) trait Driver: Send + Sync {
     /// The stream comes from [`Driver::stream`] and is not used any more.
     unsafe fn destroy(&self, stream: Handle) -> Result<(), Failure>;
 
+    /// A new event, which holds a time once a stream has come to it.
+    fn event(&self) -> Result<Handle, Failure>;
+    /// Adds an event to a stream's work.
+    ///
+    /// # Safety
+    /// The event and the stream are of this device.
+    unsafe fn record(&self, event: Handle, stream: Handle) -> Result<(), Failure>;
+    /// Milliseconds from one event to another; a failure where a stream has not come to both.
+    ///
+    /// # Safety
+    /// The events are of this device.
+    unsafe fn elapsed(&self, from: Handle, to: Handle) -> Result<f32, Failure>;
+    /// # Safety
+    /// The event comes from [`Driver::event`] and is not used any more.
+    unsafe fn destroy_event(&self, event: Handle) -> Result<(), Failure>;
+
     /// Brings code to the device.
     ///
     /// # Safety
@@ -100,7 +116,7 @@ pub(super) trait Driver: Send + Sync {
     ) -> Result<(), Failure>;
 }
 
-/// A driver's own name for a stream, a module, a function or a thread's device.
+/// A driver's own name for a stream, an event, a module, a function or a thread's device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Handle(pub *mut c_void);
 

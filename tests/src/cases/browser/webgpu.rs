@@ -2,6 +2,7 @@
 
 use crate::Failed;
 use crate::browser::{Browser, trial};
+use crate::cases::quantize;
 use crate::passed;
 use crate::seed::rng;
 use crate::subject::{Subject, dims, subjects};
@@ -11,7 +12,7 @@ use quantloom::verify::random::Rng;
 use quantloom::verify::{Case, Output};
 use quantloom::{Epilogue, Experts};
 use quantloom_codegen::artifact::{
-    Backend, Binding, Dims, Element, Grid, Kernel, Kind, Role, Shape,
+    Activations, Backend, Binding, Dims, Element, Grid, Kernel, Kind, Role, Shape,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -75,7 +76,7 @@ impl Problem {
             }
             (Kind::Dequant, _) => (shape, n * k),
             (Kind::Matvec, _) => (shape, n),
-            (Kind::Matmul, _) => (Shape { m, ..shape }, m * n),
+            (Kind::Batch | Kind::Matmul, _) => (Shape { m, ..shape }, m * n),
             (Kind::Gather, _) => {
                 let m = ROWS.len() as u32;
                 (Shape { m, ..shape }, m * k)
@@ -84,7 +85,13 @@ impl Problem {
                 let (matrices, used) = (n, CHOSEN.len() as u32 / m);
                 (Shape { m, used, matrices, stride: 1, ..shape }, m * used)
             }
+            (Kind::Quantize, _) => (Shape { m, ..shape }, self.quantized().len() as u32),
         }
+    }
+
+    /// The activations in 8 bits.
+    fn quantized(&self) -> Vec<u32> {
+        quantize::reference(self.case.activations(), self.k as usize)
     }
 
     /// All that the page is told of a kernel.
@@ -128,6 +135,9 @@ impl Problem {
                 ("read-only-storage", json!(words))
             }
             Role::Tables => ("read-only-storage", json!(self.case.tensor().format().tables)),
+            Role::Activations if kernel.activations == Activations::Int8 => {
+                ("read-only-storage", json!(self.quantized()))
+            }
             Role::Activations => {
                 let mut words: Vec<u32> =
                     self.case.activations().iter().map(|x| x.to_bits()).collect();
@@ -149,6 +159,10 @@ impl Problem {
     /// Compares what a kernel put out.
     fn compare(&self, kernel: &Kernel, output: &[u32]) -> Result<(), Failed> {
         let count = self.shape(kernel).1 as usize;
+        if kernel.kind == Kind::Quantize {
+            let words = output.get(..count).unwrap_or_default();
+            return Ok(quantize::compare(words, self.case.activations(), self.k as usize, 3)?);
+        }
         let floats: Vec<f32> =
             output.iter().take(count).map(|&word| f32::from_bits(word)).collect();
         let halves = output.iter().flat_map(|word| [*word as u16, (word >> 16) as u16]);
@@ -157,7 +171,6 @@ impl Problem {
             (Kind::Dequant, Element::F32) => Output::Weights(&floats),
             (Kind::Dequant, Element::F16) => Output::Halves(&halves),
             (Kind::Matvec, _) => Output::Matvec(&floats),
-            (Kind::Matmul, _) => Output::Matmul(&floats),
             (Kind::Gather, Element::F32) => Output::Rows(&ROWS, &floats),
             (Kind::Gather, Element::F16) => Output::HalfRows(&ROWS, &halves),
             (Kind::MatvecExperts | Kind::MatmulExperts, _) => {
@@ -166,8 +179,14 @@ impl Problem {
                 let (epilogue, before) = (Epilogue::default(), &[][..]);
                 Output::Experts { indices, experts, epilogue, before, y: &floats }
             }
+            _ => Output::Matmul(&floats),
         };
-        passed(self.case.compare("a browser's WebGPU", output))
+        let compare = match kernel.activations {
+            Activations::F32 => Case::compare,
+            Activations::Int8 => Case::compare_rounded,
+            Activations::F16 => Case::compare_halves,
+        };
+        passed(compare(&self.case, "a browser's WebGPU", output))
     }
 }
 
@@ -180,8 +199,11 @@ fn check(test: &str, subject: &Subject, browser: &mut Browser) -> Result<(), Fai
         _ => &finite,
     };
     let format = subject.built_in()?;
-    let kernels: Vec<&Kernel> =
-        format.kernels.iter().filter(|kernel| kernel.backend == Backend::Wgsl).collect();
+    // The quantizer comes with the first format. wgpu has no subgroups in browsers.
+    let first = subjects().first().is_some_and(|first| first.name == subject.name);
+    let quantizers = if first { quantloom::quantizers() } else { &[] };
+    let wgsl = |kernel: &&Kernel| kernel.backend == Backend::Wgsl && !kernel.subgroups;
+    let kernels: Vec<&Kernel> = format.kernels.iter().chain(quantizers).filter(wgsl).collect();
     if kernels.is_empty() {
         return Err("it has no WGSL kernel".into());
     }

@@ -1,0 +1,72 @@
+//! Which kernel a GPU takes, of those that a format has.
+
+use crate::artifact::{Activations, Backend, CHUNK, CHUNK_BYTES, Element, Kernel, Kind};
+use crate::{Error, Format, Result, quantizers};
+
+/// What a device has and its user wants.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Choice {
+    pub backend: Backend,
+    /// How products shall read activations.
+    pub activations: Activations,
+    /// Whether there are subgroup operations.
+    pub subgroups: bool,
+    /// Side of the matrices that there are units for; 0 where there are none.
+    pub matrix: u32,
+}
+
+/// Up to so many activation rows matrix units do not pay: their tiles have many more.
+const FEW: u32 = 16;
+
+impl Choice {
+    /// Exact products, with nothing that a device may lack.
+    pub fn new(backend: Backend) -> Choice {
+        Choice { backend, activations: Activations::F32, subgroups: false, matrix: 0 }
+    }
+
+    /// The kernel that multiplies `m` activation rows: the exact one where the device or the format has
+    /// none that rounds so many as it is wanted.
+    pub fn product<'f>(&self, format: &'f Format, m: u32) -> Result<&'f Kernel> {
+        let (int8, exact) = match m {
+            1 => (Kind::Matvec, Kind::Matvec),
+            _ => (Kind::Batch, Kind::Matmul),
+        };
+        let rounding = match self.activations {
+            Activations::F32 => None,
+            Activations::F16 if m <= FEW => None,
+            Activations::F16 => format.f16_kernel(self.backend, self.matrix),
+            Activations::Int8 => format.int8_kernel(self.backend, int8, self.subgroups),
+        };
+        rounding.map_or_else(|| self.exact(format, exact, Element::F32), Ok)
+    }
+
+    /// The kernel that reads activations as they are, or none.
+    pub fn exact<'f>(&self, format: &'f Format, kind: Kind, output: Element) -> Result<&'f Kernel> {
+        format.kernel(self.backend, kind, output).ok_or_else(|| Error::Missing {
+            format: format.name.to_string(),
+            what: format!("{:?} kernel for {} to {}", self.backend, kind.word(), output.word()),
+            hint: String::new(),
+        })
+    }
+
+    /// How products of a format read activations, of enough rows at least.
+    pub fn activations(&self, format: &Format) -> Activations {
+        let rows = if self.activations == Activations::F16 { FEW + 1 } else { 1 };
+        self.product(format, rows).map_or(Activations::F32, |kernel| kernel.activations)
+    }
+}
+
+/// The kernel that rounds activations.
+pub(crate) fn quantizer(backend: Backend) -> Result<&'static Kernel> {
+    let own = quantizers().iter().find(|kernel| kernel.backend == backend);
+    own.ok_or_else(|| Error::Missing {
+        format: "activations".to_owned(),
+        what: format!("{backend:?} kernel that rounds them to 8 bits"),
+        hint: String::new(),
+    })
+}
+
+/// Bytes of `m` rows of `k` activations once they are rounded.
+pub(crate) fn quantized_bytes(m: u64, k: u64) -> u64 {
+    m.saturating_mul(k.div_ceil(CHUNK.into())).saturating_mul(CHUNK_BYTES.into())
+}

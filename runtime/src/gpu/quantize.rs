@@ -1,0 +1,75 @@
+//! Activations in 8 bits, made on the GPU by every product that reads them.
+
+use std::sync::{Arc, PoisonError};
+
+use super::groups::Groups;
+use super::pipeline::{Launch, Pipeline, Streams};
+use super::{Gpu, GpuWeights, View, plan};
+use crate::artifact::Shape;
+use crate::{Result, choice};
+
+/// The kernel that rounds activations, and where it puts them.
+pub(super) struct Quantized {
+    pipeline: Arc<Pipeline>,
+    buffer: wgpu::Buffer,
+    bytes: u64,
+}
+
+impl GpuWeights {
+    /// What rounding `m` activation rows takes.
+    pub(super) fn quantized(&self, m: u32) -> Result<Quantized> {
+        let bytes = choice::quantized_bytes(m.into(), self.k);
+        let limit = plan::bindable(&self.gpu.limits);
+        if bytes > limit {
+            let problem = format!(
+                "[{m}, {}] in 8 bits take {bytes} bytes; a binding holds {limit}, so record fewer \
+                 activation rows at a time",
+                self.k
+            );
+            return Err(self.argument("activations", problem));
+        }
+        Ok(Quantized { pipeline: self.quantizer()?, buffer: self.gpu.quantized(bytes)?, bytes })
+    }
+}
+
+impl Gpu {
+    /// The device's buffer for so many bytes of rounded activations. Commands run in the order of
+    /// their submission, and each product rounds its own activations, so one is enough.
+    fn quantized(&self, bytes: u64) -> Result<wgpu::Buffer> {
+        let mut kept = self.shared.quantized.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(buffer) = kept.as_ref().filter(|buffer| buffer.size() >= bytes) {
+            return Ok(buffer.clone());
+        }
+        // What is larger by a little comes soon.
+        let size = bytes.next_power_of_two().min(plan::bindable(&self.limits)).max(bytes);
+        let buffer = self.buffer("activations in 8 bits", size, wgpu::BufferUsages::STORAGE)?;
+        Ok(kept.insert(buffer).clone())
+    }
+}
+
+impl Quantized {
+    /// Records rounding `m` rows of `k` activations. What products read then.
+    pub(super) fn record(
+        &self,
+        gpu: &Gpu,
+        pass: &mut wgpu::ComputePass<'_>,
+        x: View<'_>,
+        [m, k]: [u32; 2],
+        groups: &Groups,
+    ) -> Result<View<'_>> {
+        let y = View { buffer: &self.buffer, offset: 0, size: self.bytes };
+        let launch = Launch {
+            weights: Streams::Whole(&[]),
+            tables: None,
+            x: Some(x),
+            bias: None,
+            indices: None,
+            y,
+            shape: Shape { k, m, ..Shape::default() },
+            covered: [1, k.into(), m.into()],
+            groups,
+        };
+        gpu.launch(pass, &self.pipeline, &launch)?;
+        Ok(y)
+    }
+}
