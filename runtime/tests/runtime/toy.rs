@@ -113,6 +113,7 @@ fn artifact(
             output,
             activations: Activations::F32,
             subgroups: false,
+            matrix: 0,
             workgroup,
             bindings: bindings.into(),
             grid,
