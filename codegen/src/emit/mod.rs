@@ -33,6 +33,8 @@ pub(crate) fn kernels(format: &Format, row: &Verified<Decoder>) -> Result<Vec<Ke
     // Dequantized weights are stored in fours: take as many blocks at once as make a four.
     let unit = format.repeated(4 / gcd(format.weights, 4));
     let flat = lower::weights(&unit, STRIP_BYTES)?;
+    // Of longer units the last may end beyond the output, however that is rounded up.
+    let whole = !format.is_plain() || flat.weights == 4 || flat.weights == format.weights;
     let mut kernels = Vec::new();
     for dialect in [&dialect::WGSL, &dialect::HIP] {
         for (kind, output) in [
@@ -45,7 +47,7 @@ pub(crate) fn kernels(format: &Format, row: &Verified<Decoder>) -> Result<Vec<Ke
             (Kind::MatvecExperts, Element::F32),
             (Kind::MatmulExperts, Element::F32),
         ] {
-            let decoder = if kind == Kind::Dequant { &flat } else { row };
+            let decoder = if kind == Kind::Dequant && whole { &flat } else { row };
             kernels.push(kernel(format, decoder, dialect, kind, output)?);
         }
     }
@@ -154,7 +156,7 @@ fn kernel(
         workgroup: [context.schedule.workgroup, 1, 1],
         bindings: bindings.into(),
         grid: match kind {
-            Kind::Gather if variant.single() => {
+            _ if variant.single() => {
                 Grid::Strips { weights: 4, strips: 1, per_workgroup: context.schedule.workgroup }
             }
             Kind::Dequant | Kind::Gather => Grid::Strips {

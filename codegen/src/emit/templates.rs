@@ -81,14 +81,18 @@ pub(super) fn parts(variant: &Variant) -> Result<Parts, Error> {
 }
 
 impl Variant<'_> {
-    /// Whether weights are stored one by one: rows need not begin where a quad may.
+    /// Whether weights are stored one by one: rows, or the end, need not be where a quad may begin.
     pub fn single(&self) -> bool {
-        self.kind == Kind::Gather && self.lanes != 4
+        matches!(self.kind, Kind::Dequant | Kind::Gather) && self.lanes != 4
     }
 
     /// Name of the kernel's template.
     pub fn body(&self) -> &'static str {
-        if self.single() { "gather.single" } else { self.kind.word() }
+        match self.kind {
+            Kind::Gather if self.single() => "gather.single",
+            Kind::Dequant if self.single() => "dequant.single",
+            kind => kind.word(),
+        }
     }
 
     fn epilogue(&self) -> Result<String, Error> {
@@ -145,12 +149,12 @@ fn texts(backend: Backend) -> &'static [(&'static str, &'static str)] {
     }
     match backend {
         Backend::Wgsl => embed!("wgsl":
-            "dequant" "matvec" "matmul" "gather" "gather.single" "matvec_experts" "matmul_experts" "sum_rows" "tile"
+            "dequant" "matvec" "matmul" "gather" "gather.single" "dequant.single" "matvec_experts" "matmul_experts" "sum_rows" "tile"
             "store_one.f32" "store_one.f16" "epilogue" "epilogue.none" "decode" "shape" "quad.vec4" "quad.f32" "dot.vec4" "dot.f32" "store.f32"
             "store.f16" "f16_to_f32" "f32_to_f16" "load.u8.a1" "load.u16.a1" "load.u16.a2" "load.u32.a1"
             "load.u32.a2" "load.u32.a4" "rounded" "place.blocks" "place.rows"),
         Backend::Hip => embed!("hip":
-            "dequant" "matvec" "matmul" "gather" "gather.single" "matvec_experts" "matmul_experts" "sum_rows" "tile"
+            "dequant" "matvec" "matmul" "gather" "gather.single" "dequant.single" "matvec_experts" "matmul_experts" "sum_rows" "tile"
             "store_one.f32" "store_one.f16" "epilogue" "decode" "prelude" "barrier" "sum" "quad.float4" "quad.float" "dot.float4"
             "dot.float" "store.f32" "store.f16" "f16_to_f32" "f32_to_f16" "bits_to_f32" "load" "rounded" "min"
             "place.blocks" "place.rows"),
