@@ -52,11 +52,14 @@ pub(crate) fn kernels(
     let flat = lower::for_gpus(&lower::wide_weights(&unit, QUADS / 2)?)?;
     let row = lower::for_gpus(row)?;
     let long = lower::for_gpus(&lower::wide_weights(format, QUADS)?)?;
+    // Of longer units the last may end beyond the output, however that is rounded up.
+    let whole = !format.is_plain() || flat.weights == 4 || flat.weights == format.weights;
+    let flat = if whole { &flat } else { &row };
     let mut kernels = Vec::new();
     for dialect in [&dialect::WGSL, &dialect::HIP] {
         for (kind, output, decoder) in [
-            (Kind::Dequant, Element::F32, &flat),
-            (Kind::Dequant, Element::F16, &flat),
+            (Kind::Dequant, Element::F32, flat),
+            (Kind::Dequant, Element::F16, flat),
             (Kind::Matvec, Element::F32, &long),
             (Kind::Matmul, Element::F32, &row),
             (Kind::Gather, Element::F32, &row),
@@ -146,10 +149,10 @@ fn kernel(
 ) -> Result<Kernel, Error> {
     let schedule = Schedule::new(kind, decoder.quads.len() as u32, lanes(decoder), numbers)?;
     let workgroup = schedule.workgroup;
-    // Where quads are single weights, so are strips, and rows need not begin where a word does.
-    let single = kind == Kind::Gather && lanes(decoder) != 4;
+    // Where quads are single weights, so are strips, and rows, or the end, need not be where four begin.
+    let single = matches!(kind, Kind::Dequant | Kind::Gather) && lanes(decoder) != 4;
     let grid = match kind {
-        Kind::Gather if single => Grid::Strips { weights: 4, strips: 1, per_workgroup: workgroup },
+        _ if single => Grid::Strips { weights: 4, strips: 1, per_workgroup: workgroup },
         Kind::Dequant | Kind::Gather => Grid::Strips {
             weights: decoder.weights,
             strips: decoder.strips,
@@ -165,7 +168,11 @@ fn kernel(
     let activations = Activations::F32;
     let plan = Plan {
         name: kernel_name(&format.name, kind, output, activations, false),
-        template: if single { "gather.single" } else { kind.word() },
+        template: match kind {
+            Kind::Dequant if single => "dequant.single",
+            Kind::Gather if single => "gather.single",
+            _ => kind.word(),
+        },
         single,
         kind,
         output,

@@ -33,7 +33,7 @@ pub(super) struct Parts {
 pub(super) struct Variant<'a> {
     pub backend: Backend,
     pub output: Element,
-    /// Whether weights are stored one by one: rows need not begin where a quad may.
+    /// Whether weights are stored one by one: rows, or the end, need not be where a quad may begin.
     pub single: bool,
     pub bindings: &'a [Binding],
     /// Weights per quad.
@@ -235,7 +235,7 @@ fn texts(backend: Backend) -> &'static [(&'static str, &'static str)] {
             "at.vec4" "quotient" "rounded" "place.blocks" "place.rows" "tables" "fill_tables" "fill" "decode.i8" "rows.i8"
             "word.vec4" "word.u32" "run.scale" "run.offset" "share.chunk" "share.half" "share.words"
             "shares.header" "shares.words" "arguments.workgroup" "arguments.subgroups" "total.workgroup"
-            "total.subgroups" "quantize" "matmul.f16" "half.vec4" "half.f32" "gather" "gather.single"
+            "total.subgroups" "quantize" "matmul.f16" "half.vec4" "half.f32" "gather" "gather.single" "dequant.single"
             "matvec_experts" "matmul_experts" "sum_rows" "tile" "store_one.f32" "store_one.f16" "epilogue"
             "epilogue.none"),
         Backend::Hip => embed!("hip":
@@ -244,7 +244,7 @@ fn texts(backend: Backend) -> &'static [(&'static str, &'static str)] {
             "load.words.any" "quotient" "rounded" "min"
             "place.blocks" "place.rows" "sizes" "tables" "fill_tables" "fill" "dot4" "decode.i8" "rows.i8" "word.vec4" "word.u32"
             "run.scale" "run.offset" "share.chunk" "share.half" "share.words" "shares.header" "shares.words"
-            "quantize" "half.float4" "half.float" "matmul.f16" "matrices" "gather" "gather.single" "matvec_experts"
+            "quantize" "half.float4" "half.float" "matmul.f16" "matrices" "gather" "gather.single" "dequant.single" "matvec_experts"
             "matmul_experts" "sum_rows" "tile" "store_one.f32" "store_one.f16" "epilogue"),
     }
 }

@@ -139,7 +139,9 @@ QL_KERNEL(WORKGROUP) bf16_gather_f16(
     } else if (row >= shape.first && row - shape.first < shape.n) {
       // A strip is a single weight.
       const ql_u32 own = row - shape.first;
-      y[at] = element(decode(blocks, shape, own, column / WEIGHTS, column % WEIGHTS).quads[0].x);
+      const ql_u32 strip = column % STRIPS;
+      const Strip weight = decode(blocks, shape, own, column / STRIPS, strip);
+      y[at - strip + places(strip).start[0]] = element(weight.quads[0].x);
     }
   }
 }
