@@ -5,7 +5,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::artifact::Activations;
-use crate::{Error, Format, Result, Tensor, f16};
+use crate::experts::Chosen;
+use crate::{Epilogue, Error, Format, Result, Tensor, f16};
 
 /// Where weights lie and products are computed; cheap to clone.
 #[derive(Clone)]
@@ -147,6 +148,78 @@ impl Weights {
         self.resident.matmul(x, m)
     }
 
+    /// [`Weights::matvec`] into `y[n]`, with an epilogue.
+    ///
+    /// # Errors
+    /// As for [`Weights::matvec`]; also where `y` or the bias have not `n` values, or
+    /// [`Error::Missing`] where the format's kernels have no such epilogue.
+    pub fn matvec_with(&self, x: &[f32], y: &mut [f32], epilogue: Epilogue<&[f32]>) -> Result<()> {
+        self.check_epilogue(x, 1, y, &epilogue)?;
+        self.resident.matvec_with(x, y, epilogue)
+    }
+
+    /// [`Weights::matmul`] into `y[m, n]`, with an epilogue.
+    ///
+    /// # Errors
+    /// As for [`Weights::matmul`]; also where `y` has not `m · n` values or the bias not `n`, or
+    /// [`Error::Missing`] where the format's kernels have no such epilogue.
+    pub fn matmul_with(
+        &self,
+        x: &[f32],
+        m: usize,
+        y: &mut [f32],
+        epilogue: Epilogue<&[f32]>,
+    ) -> Result<()> {
+        self.check_epilogue(x, m, y, &epilogue)?;
+        self.resident.matmul_with(x, m, y, epilogue)
+    }
+
+    /// `y[m, used, n / matrices]`: row `i` of `x[m, k]` times each of the matrices that
+    /// `experts[m, used]` names for it, where the weights are `matrices` matrices of equal size, one
+    /// after another, as in mixtures of experts. How many each row uses follows from the lengths.
+    ///
+    /// # Errors
+    /// Where `x` has not some rows of `k` values, `experts` not as many numbers for each, or one that no
+    /// matrix has, `n` is no multiple of `matrices`, memory is exhausted or the device fails.
+    pub fn matmul_experts(&self, x: &[f32], experts: &[u32], matrices: usize) -> Result<Vec<f32>> {
+        let Facts { name, n, k, .. } = &self.tensor;
+        self.resident.matmul_experts(Chosen::new(name, [*n, *k], x, experts, matrices)?)
+    }
+
+    /// Some rows decoded, `[rows, k]`: the look-up of embeddings. Rows may come several times.
+    ///
+    /// # Errors
+    /// Where there is no such row, memory is exhausted or the device fails.
+    pub fn gather(&self, rows: &[u32]) -> Result<Vec<f32>> {
+        check_rows(&self.tensor.name, rows, self.tensor.n)?;
+        self.resident.gather(rows)
+    }
+
+    /// [`Weights::gather`], rounded to nearest even.
+    ///
+    /// # Errors
+    /// As for [`Weights::gather`].
+    pub fn gather_f16(&self, rows: &[u32]) -> Result<Vec<f16>> {
+        check_rows(&self.tensor.name, rows, self.tensor.n)?;
+        self.resident.gather_f16(rows)
+    }
+
+    fn check_epilogue(
+        &self,
+        x: &[f32],
+        m: usize,
+        y: &[f32],
+        epilogue: &Epilogue<&[f32]>,
+    ) -> Result<()> {
+        let Facts { name, n, k, .. } = &self.tensor;
+        check_activations(name, x, m, *k)?;
+        check_values(name, "output", y.len(), m as u128 * *n as u128)?;
+        match epilogue.bias {
+            Some(bias) => check_values(name, "bias", bias.len(), *n as u128),
+            None => Ok(()),
+        }
+    }
+
     /// The tensor's name.
     pub fn name(&self) -> &str {
         &self.tensor.name
@@ -215,6 +288,29 @@ pub(crate) fn check_activations(tensor: &str, x: &[f32], m: usize, k: usize) -> 
     Err(Error::Argument { what: "activations", tensor: tensor.to_owned(), problem })
 }
 
+/// Rows that are gathered must be there.
+pub(crate) fn check_rows(tensor: &str, rows: &[u32], n: usize) -> Result<()> {
+    match rows.iter().find(|&&row| row as usize >= n) {
+        None => Ok(()),
+        Some(row) => Err(Error::Argument {
+            what: "rows",
+            tensor: tensor.to_owned(),
+            problem: format!("row {row} of {n}"),
+        }),
+    }
+}
+
+fn check_values(tensor: &str, what: &'static str, got: usize, wanted: u128) -> Result<()> {
+    match got as u128 == wanted {
+        true => Ok(()),
+        false => Err(Error::Argument {
+            what,
+            tensor: tensor.to_owned(),
+            problem: format!("{got} values; they must be {wanted}"),
+        }),
+    }
+}
+
 /// A kind of device.
 pub(crate) trait Backend: Shared {
     /// What it is, for people.
@@ -223,12 +319,32 @@ pub(crate) trait Backend: Shared {
     fn upload(&self, tensor: &Tensor) -> Result<Arc<dyn Resident>>;
 }
 
-/// Weights on a device. Activations have exactly `m · k` values and `m` is at least 1.
+/// Weights on a device. Activations have exactly `m · k` values and `m` is at least 1, outputs and
+/// biases as many as they should, and rows are there.
 pub(crate) trait Resident: Shared {
     fn dequantize(&self) -> Result<Vec<f32>>;
     fn dequantize_f16(&self) -> Result<Vec<f16>>;
     fn matvec(&self, x: &[f32]) -> Result<Vec<f32>>;
     fn matmul(&self, x: &[f32], m: usize) -> Result<Vec<f32>>;
+    fn gather(&self, rows: &[u32]) -> Result<Vec<f32>>;
+    fn gather_f16(&self, rows: &[u32]) -> Result<Vec<f16>>;
+    fn matmul_experts(&self, chosen: Chosen<'_>) -> Result<Vec<f32>>;
+
+    fn matvec_with(&self, x: &[f32], y: &mut [f32], epilogue: Epilogue<&[f32]>) -> Result<()> {
+        epilogue.store(&self.matvec(x)?, y.len(), y);
+        Ok(())
+    }
+
+    fn matmul_with(
+        &self,
+        x: &[f32],
+        m: usize,
+        y: &mut [f32],
+        epilogue: Epilogue<&[f32]>,
+    ) -> Result<()> {
+        epilogue.store(&self.matmul(x, m)?, y.len() / m, y);
+        Ok(())
+    }
 
     /// How products read activations.
     fn activations(&self) -> Activations {

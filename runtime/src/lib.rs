@@ -47,7 +47,9 @@ pub mod cpu;
 #[cfg(feature = "compile")]
 mod descriptor;
 mod device;
+mod epilogue;
 mod error;
+mod experts;
 mod format;
 pub mod gguf;
 #[cfg(any(feature = "wgpu", feature = "web"))]
@@ -72,7 +74,9 @@ pub mod verify;
 
 pub use bytes::Bytes;
 pub use device::{Device, Weights};
+pub use epilogue::Epilogue;
 pub use error::{Error, Result};
+pub use experts::Experts;
 pub use format::{Format, formats, quantizers};
 pub use gguf::Gguf;
 pub use half::f16;

@@ -8,6 +8,7 @@ use quantloom_codegen::ir::{Decoder, Verified, interpret};
 use rayon::prelude::*;
 
 use crate::device::{Backend, Resident};
+use crate::experts::Chosen;
 use crate::memory::{elements, zeros};
 use crate::{Device, Error, Format, Result, Tensor, descriptor, f16};
 
@@ -99,6 +100,32 @@ impl Resident for ReferenceWeights {
             }
         });
         Ok(weights)
+    }
+
+    fn matmul_experts(&self, chosen: Chosen<'_>) -> Result<Vec<f32>> {
+        let (n, k) = (chosen.n, self.tensor.k());
+        let mut y = zeros(elements(chosen.experts.len(), n, "the output")?, "the output")?;
+        let outputs = y.par_chunks_mut(n).zip(chosen.experts).enumerate();
+        outputs.for_each(|(output, (y, &expert))| {
+            let x = chosen.x.chunks_exact(k).nth(output / chosen.used).unwrap_or_default();
+            for (row, sum) in y.chunks_mut(1).enumerate() {
+                self.row(expert as usize * n + row, x, sum);
+            }
+        });
+        Ok(y)
+    }
+
+    fn gather(&self, rows: &[u32]) -> Result<Vec<f32>> {
+        let k = self.tensor.k();
+        let mut y = zeros(elements(rows.len(), k, "rows")?, "rows")?;
+        y.par_chunks_mut(k).zip(rows).for_each(|(y, &row)| {
+            self.decode(row as usize * (k / self.block()), y);
+        });
+        Ok(y)
+    }
+
+    fn gather_f16(&self, rows: &[u32]) -> Result<Vec<f16>> {
+        Ok(self.gather(rows)?.into_iter().map(f16::from_f32).collect())
     }
 
     fn matvec(&self, x: &[f32]) -> Result<Vec<f32>> {

@@ -28,7 +28,9 @@ pub fn run(
         Role::Activations => Ok(buffer(gpu, activations, storage)),
         Role::Output => Ok(output.clone()),
         Role::Shape => Ok(buffer(gpu, &shape.words(), wgpu::BufferUsages::UNIFORM)),
-        Role::Weights(_) | Role::Tables => Err(format!("it binds `{}`", binding.name)),
+        Role::Weights(_) | Role::Tables | Role::Bias | Role::Indices => {
+            Err(format!("it binds `{}`", binding.name))
+        }
     });
     let bound: Vec<wgpu::Buffer> = bound.collect::<Result<_, _>>()?;
     let module = device.create_shader_module(wgpu::ShaderModuleDescriptor {

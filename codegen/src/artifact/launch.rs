@@ -25,34 +25,76 @@ pub enum Role {
     Output,
     /// A [`Shape`]: a uniform buffer in WGSL, a struct by value in HIP.
     Shape,
+    /// f32 for every row of the tensor, added to products where [`Shape::BIAS`] is set, else never
+    /// read; read-only. A product that does not bind it has no epilogue.
+    Bias,
+    /// u32 numbers, read-only: of weight rows to gather, `[m]`, or of matrices, `[m, used]`.
+    Indices,
 }
 
-/// The sizes a kernel is told, laid out as eight little-endian u32.
+/// What a kernel is told, laid out as twelve little-endian u32.
+///
+/// Products store `scale · sum + bias (+ y)`.
 #[repr(C)]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shape {
     /// Weight rows bound.
     pub n: u32,
     /// Weights per row, a multiple of the format's block.
     pub k: u32,
-    /// Activation rows.
+    /// Activation rows; rows that are gathered.
     pub m: u32,
-    /// Column of the output that row 0 of the bound weights belongs to. Dequantization: the first
-    /// unit of decoding, as [`Grid::Strips`] counts them.
+    /// Number in the tensor of row 0 of the bound weights, which is a column of the output.
+    /// Dequantization: the first unit of decoding, as [`Grid::Strips`] counts them.
     pub first: u32,
     /// Length of an output row: all weight rows, where a tensor is split over several launches.
-    /// Dequantization: how many units are decoded.
+    /// Dequantization: how many units are decoded. Gathering: all weight rows. Mixtures of experts: rows
+    /// of a matrix.
     pub stride: u32,
     /// The format's sizes, in blocks.
     pub sizes: [u32; 2],
     /// Zero, which kernels hide roundings behind.
     pub zero: u32,
+    /// Bits of the f32 that sums are multiplied with.
+    pub scale: u32,
+    /// [`Shape::BIAS`] and [`Shape::ADD`], or neither.
+    pub flags: u32,
+    /// Matrices that each activation row chooses.
+    pub used: u32,
+    /// Matrices that the tensor is made of.
+    pub matrices: u32,
 }
 
 impl Shape {
-    /// The eight words a kernel reads.
-    pub fn words(&self) -> [u32; 8] {
-        [self.n, self.k, self.m, self.first, self.stride, self.sizes[0], self.sizes[1], 0]
+    /// Flag: [`Role::Bias`] is added.
+    pub const BIAS: u32 = 1;
+    /// Flag: what the output holds is added.
+    pub const ADD: u32 = 2;
+
+    /// The twelve words a kernel reads.
+    pub fn words(&self) -> [u32; 12] {
+        let Shape { n, k, m, first, stride, sizes: [a, b], .. } = *self;
+        let Shape { scale, flags, used, matrices, .. } = *self;
+        [n, k, m, first, stride, a, b, 0, scale, flags, used, matrices]
+    }
+}
+
+impl Default for Shape {
+    /// Nothing bound, and sums stored as they are.
+    fn default() -> Shape {
+        Shape {
+            n: 0,
+            k: 0,
+            m: 0,
+            first: 0,
+            stride: 0,
+            sizes: [0; 2],
+            zero: 0,
+            scale: 1f32.to_bits(),
+            flags: 0,
+            used: 1,
+            matrices: 1,
+        }
     }
 }
 

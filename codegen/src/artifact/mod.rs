@@ -165,6 +165,17 @@ pub enum Kind {
     Batch,
     /// `y[m, n]` = `x[m, k]` · weightsᵀ.
     Matmul,
+    /// `y[m, k]` = the decoded rows that `m` indices name. Of a tensor in parts each writes its own
+    /// rows; where there is no such row the part with the first one writes NaN.
+    Gather,
+    /// `y[m, used, n]` = for every row of `x[m, k]` the matrices `[n, k]`, of those that follow one
+    /// another in the tensor, that `[m, used]` indices name, times the row. Of a tensor in parts each
+    /// writes its own rows; where there is no such matrix the part with the first row writes NaN. The
+    /// grid covers `n` and `m · used`.
+    MatvecExperts,
+    /// The same for many rows: those with the same matrix are collected. The grid covers `n` and one
+    /// more than there are matrices.
+    MatmulExperts,
     /// `y` = `x[m, k]` as [`Activations::Int8`]; belongs to no format.
     Quantize,
 }
@@ -206,6 +217,9 @@ impl Kind {
             Kind::Matvec => "matvec",
             Kind::Batch => "batch",
             Kind::Matmul => "matmul",
+            Kind::Gather => "gather",
+            Kind::MatvecExperts => "matvec_experts",
+            Kind::MatmulExperts => "matmul_experts",
             Kind::Quantize => "quantize",
         }
     }
@@ -258,7 +272,10 @@ pub fn kernel_name(
     activations: Activations,
     subgroups: bool,
 ) -> String {
-    let element = if kind == Kind::Dequant { output.word() } else { activations.word() };
+    let element = match kind {
+        Kind::Dequant | Kind::Gather => output.word(),
+        _ => activations.word(),
+    };
     let variant = if subgroups { "_subgroups" } else { "" };
     format!("{format}_{}_{element}{variant}", kind.word())
 }

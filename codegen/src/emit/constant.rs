@@ -128,6 +128,8 @@ pub(super) fn kernel(kernel: &Kernel, source: TokenStream) -> TokenStream {
             Role::Activations => quote!(Activations),
             Role::Output => quote!(Output),
             Role::Shape => quote!(Shape),
+            Role::Bias => quote!(Bias),
+            Role::Indices => quote!(Indices),
         };
         quote!(Binding { name: #name, role: Role::#role })
     });

@@ -50,6 +50,7 @@ struct Context {
     codes: Vec<String>,
     runs: Vec<Run>,
     sizes: String,
+    epilogue: String,
     word: String,
     run: String,
     share: String,
@@ -117,6 +118,7 @@ fn kernel(
     };
     let name = kernel_name(&format.name, kind, Element::F32, Activations::Int8, subgroups);
     let sizes = Sizes { weights: decoder.weights, strips: decoder.strips, quads: quads.len() };
+    let bindings = bindings(decoder, backend, kind, !first_words.is_empty());
     let mut context = Context {
         name: name.clone(),
         format: format.family.clone(),
@@ -137,6 +139,7 @@ fn kernel(
         codes: codes.to_vec(),
         runs: run_texts.collect(),
         sizes: templates::sizes(backend, sizes)?,
+        epilogue: templates::epilogue(backend, &bindings)?,
         word: plain(if runs.word == 4 { "word.vec4" } else { "word.u32" })?,
         run: plain(if dots.offset { "run.offset" } else { "run.scale" })?,
         share: plain(share)?,
@@ -163,7 +166,7 @@ fn kernel(
         subgroups,
         matrix: 0,
         workgroup: [WORKGROUP, 1, 1],
-        bindings: bindings(decoder, kind, !context.first_words.is_empty()).into(),
+        bindings: bindings.into(),
         grid: Grid::Tiles { n: rows, m: columns },
         padding: decoder.streams.iter().map(|s| s.bytes).max().unwrap_or(0) + WIDEST,
         name: name.into(),

@@ -31,6 +31,7 @@ fn kernel(
         &Plan {
             name: matrix_kernel_name(&format.name, tiles.matrix),
             template: "matmul.f16",
+            single: false,
             kind: Kind::Matmul,
             output: Element::F32,
             activations: Activations::F16,

@@ -38,6 +38,8 @@ const WIDEST: u32 = 16;
 /// Quads of weights in a strip of a matvec, at most: they and their activations stay in registers.
 /// Dequantization takes half, so that neighbours store next to each other.
 const QUADS: usize = 8;
+/// WebGPU grants every device so many storage buffers; where a bias would be one more there is no epilogue.
+const STORAGE_BUFFERS: usize = 8;
 
 /// All kernels of a format, whose program is `row`, in the order of the manifest.
 pub(crate) fn kernels(
@@ -50,13 +52,20 @@ pub(crate) fn kernels(
     let flat = lower::for_gpus(&lower::wide_weights(&unit, QUADS / 2)?)?;
     let row = lower::for_gpus(row)?;
     let long = lower::for_gpus(&lower::wide_weights(format, QUADS)?)?;
+    // Of longer units the last may end beyond the output, however that is rounded up.
+    let whole = !format.is_plain() || flat.weights == 4 || flat.weights == format.weights;
+    let flat = if whole { &flat } else { &row };
     let mut kernels = Vec::new();
     for dialect in [&dialect::WGSL, &dialect::HIP] {
         for (kind, output, decoder) in [
-            (Kind::Dequant, Element::F32, &flat),
-            (Kind::Dequant, Element::F16, &flat),
+            (Kind::Dequant, Element::F32, flat),
+            (Kind::Dequant, Element::F16, flat),
             (Kind::Matvec, Element::F32, &long),
             (Kind::Matmul, Element::F32, &row),
+            (Kind::Gather, Element::F32, &row),
+            (Kind::Gather, Element::F16, &row),
+            (Kind::MatvecExperts, Element::F32, &long),
+            (Kind::MatmulExperts, Element::F32, &row),
         ] {
             let numbers = schedules.numbers(dialect.backend, kind);
             kernels.push(kernel(format, decoder, dialect, kind, output, &numbers)?);
@@ -73,6 +82,8 @@ pub(crate) fn kernels(
 struct Plan<S> {
     name: String,
     template: &'static str,
+    /// Whether weights are stored one by one.
+    single: bool,
     kind: Kind,
     output: Element,
     activations: Activations,
@@ -138,13 +149,18 @@ fn kernel(
 ) -> Result<Kernel, Error> {
     let schedule = Schedule::new(kind, decoder.quads.len() as u32, lanes(decoder), numbers)?;
     let workgroup = schedule.workgroup;
+    // Where quads are single weights, so are strips, and rows, or the end, need not be where four begin.
+    let single = matches!(kind, Kind::Dequant | Kind::Gather) && lanes(decoder) != 4;
     let grid = match kind {
-        Kind::Dequant => Grid::Strips {
+        _ if single => Grid::Strips { weights: 4, strips: 1, per_workgroup: workgroup },
+        Kind::Dequant | Kind::Gather => Grid::Strips {
             weights: decoder.weights,
             strips: decoder.strips,
             per_workgroup: workgroup,
         },
         Kind::Matvec => Grid::Rows { per_workgroup: schedule.rows },
+        Kind::MatvecExperts => Grid::Tiles { n: schedule.rows, m: 1 },
+        Kind::MatmulExperts => Grid::Tiles { n: schedule.tile_n, m: 1 },
         Kind::Batch | Kind::Matmul | Kind::Quantize => {
             Grid::Tiles { n: schedule.tile_n, m: schedule.tile_m }
         }
@@ -152,7 +168,12 @@ fn kernel(
     let activations = Activations::F32;
     let plan = Plan {
         name: kernel_name(&format.name, kind, output, activations, false),
-        template: kind.word(),
+        template: match kind {
+            Kind::Dequant if single => "dequant.single",
+            Kind::Gather if single => "gather.single",
+            _ => kind.word(),
+        },
+        single,
         kind,
         output,
         activations,
@@ -170,7 +191,8 @@ fn render<S: Serialize>(
     dialect: &Dialect,
     plan: &Plan<S>,
 ) -> Result<Kernel, Error> {
-    let Plan { ref name, template, kind, output, activations, matrix, workgroup, grid, .. } = *plan;
+    let Plan { ref name, template, single, kind, output, activations, .. } = *plan;
+    let Plan { matrix, workgroup, grid, .. } = *plan;
     let (starts, weight_lists): (Vec<Value>, Vec<&[Value]>) =
         decoder.quads.iter().map(|quad| (quad.start, weights(quad))).unzip();
     let places = dialect.body(decoder, &starts);
@@ -185,6 +207,7 @@ fn render<S: Serialize>(
     let tables = dialect.tables(decoder);
     let streams: Vec<String> =
         decoder.streams.iter().map(|stream| names::stream(&stream.name)).collect();
+    let bindings = bindings(decoder, dialect.backend, kind, !first_words.is_empty());
     let context = Context {
         name,
         format: &format.name,
@@ -196,6 +219,8 @@ fn render<S: Serialize>(
         parts: templates::parts(&Variant {
             backend: dialect.backend,
             output,
+            single,
+            bindings: &bindings,
             lanes: lanes(decoder),
             loads: &loads,
             functions: &functions(decoder, dialect.backend),
@@ -215,6 +240,7 @@ fn render<S: Serialize>(
         quads: quads.collect(),
         element: match output {
             Element::F32 => "Quad",
+            Element::F16 if single => "u32",
             Element::F16 => "vec2<u32>",
         },
         schedule: &plan.schedule,
@@ -231,7 +257,7 @@ fn render<S: Serialize>(
         subgroups: matrix > 0 && dialect.backend == Backend::Wgsl,
         matrix,
         workgroup: [workgroup, 1, 1],
-        bindings: bindings(decoder, kind, !context.first_words.is_empty()).into(),
+        bindings: bindings.into(),
         grid,
         // A unit may reach past the last block, and a load past the last byte.
         padding: decoder.streams.iter().map(|s| unit_bytes(s.bytes)).max().unwrap_or(0) + WIDEST,
@@ -251,22 +277,27 @@ fn weights(quad: &Quad) -> &[Value] {
     }
 }
 
-fn bindings(decoder: &Decoder, kind: Kind, tables: bool) -> Vec<Binding> {
-    let binding = |name: String, role| Binding { name: name.into(), role };
-    let mut bindings: Vec<Binding> = decoder
-        .streams
-        .iter()
-        .enumerate()
-        .map(|(index, stream)| binding(names::stream(&stream.name), Role::Weights(index as u32)))
-        .collect();
-    if tables {
-        bindings.push(binding("tables".into(), Role::Tables));
-    }
-    if kind != Kind::Dequant {
-        bindings.push(binding("x".into(), Role::Activations));
-    }
-    bindings.push(binding("y".into(), Role::Output));
-    bindings.push(binding("shape".into(), Role::Shape));
+fn bindings(decoder: &Decoder, backend: Backend, kind: Kind, tables: bool) -> Vec<Binding> {
+    let streams = decoder.streams.iter().enumerate();
+    let streams = streams.map(|(i, own)| (names::stream(&own.name), Role::Weights(i as u32)));
+    let tables = tables.then_some(("tables", Role::Tables));
+    let x = Some(("x", Role::Activations));
+    let bias = Some(("bias", Role::Bias));
+    let indices = Some(("indices", Role::Indices));
+    let (before, after) = match kind {
+        Kind::Dequant => (None, [None, None]),
+        Kind::Gather => (None, [indices, None]),
+        Kind::Quantize => (x, [None, None]),
+        Kind::Matvec | Kind::Batch | Kind::Matmul => (x, [bias, None]),
+        Kind::MatvecExperts | Kind::MatmulExperts => (x, [indices, bias]),
+    };
+    let own = [tables, before, Some(("y", Role::Output)), Some(("shape", Role::Shape))];
+    let named = own.into_iter().chain(after).flatten();
+    let named = named.map(|(name, role)| (name.to_owned(), role));
+    let binding = |(name, role): (String, Role)| Binding { name: name.into(), role };
+    let mut bindings: Vec<Binding> = streams.chain(named).map(binding).collect();
+    let granted = backend == Backend::Hip || bindings.len() <= STORAGE_BUFFERS + 1;
+    bindings.retain(|binding| granted || binding.role != Role::Bias);
     bindings
 }
 

@@ -96,7 +96,12 @@ impl Schedule {
         let threads_m = numbers.threads_m.unwrap_or(16);
         let row_bytes = pitch * lanes * 4;
         let tile_m = numbers.each_m.unwrap_or(2) * threads_m;
-        let fits = |tile_n: &u32| (tile_n + tile_m) * row_bytes <= WORKGROUP_BYTES;
+        let lists = match kind {
+            // A count of every invocation and all of them, and what is chosen.
+            Kind::MatmulExperts => 4 * (threads_n * threads_m + 1 + tile_m),
+            _ => 0,
+        };
+        let fits = |tile_n: &u32| (tile_n + tile_m) * row_bytes + lists <= WORKGROUP_BYTES;
         // 8 x 2 outputs an invocation; fewer where strips are so long that the tiles would not fit.
         let most = (1..=numbers.each_n.unwrap_or(8)).rev().map(|outputs| outputs * threads_n);
         let tile_n = match numbers.each_n {
@@ -105,7 +110,7 @@ impl Schedule {
         };
         let rows = numbers.rows.unwrap_or(4);
         let workgroup = match kind {
-            Kind::Matmul => threads_n * threads_m,
+            Kind::Matmul | Kind::MatmulExperts => threads_n * threads_m,
             _ => numbers.workgroup.unwrap_or(64),
         };
         let too_large = kind == Kind::Matvec && workgroup * rows * 4 > WORKGROUP_BYTES;

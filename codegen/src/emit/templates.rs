@@ -2,7 +2,7 @@
 
 use super::dialect::{LoadText, TableText};
 use crate::Error;
-use crate::artifact::{Backend, Element};
+use crate::artifact::{Backend, Binding, Element, Role};
 use serde::Serialize;
 use std::sync::OnceLock;
 
@@ -15,6 +15,8 @@ pub(super) struct Parts {
     half: String,
     dot: String,
     store: String,
+    /// What becomes of sums; empty where there are none.
+    epilogue: String,
     /// Row and block of a unit of decoding.
     place: String,
     /// Name of the buffer of tables, where there is one.
@@ -31,6 +33,9 @@ pub(super) struct Parts {
 pub(super) struct Variant<'a> {
     pub backend: Backend,
     pub output: Element,
+    /// Whether weights are stored one by one: rows, or the end, need not be where a quad may begin.
+    pub single: bool,
+    pub bindings: &'a [Binding],
     /// Weights per quad.
     pub lanes: u32,
     pub loads: &'a [LoadText],
@@ -82,17 +87,33 @@ pub(super) fn parts(variant: &Variant) -> Result<Parts, Error> {
         Element::F32 => &[],
         Element::F16 => &["f32_to_f16"],
     };
+    let store = if variant.single { "store_one" } else { "store" };
     Ok(Parts {
         quad: plain(&format!("quad.{quad}"))?,
         half: conversions(of_half)? + &plain(&format!("half.{quad}"))?,
         dot: plain(&format!("dot.{quad}"))?,
-        store: conversions(of_store)? + &plain(&format!("store.{}", variant.output.word()))?,
+        store: conversions(of_store)? + &plain(&format!("{store}.{}", variant.output.word()))?,
+        epilogue: epilogue(backend, variant.bindings)?,
         place: plain(if variant.plain { "place.blocks" } else { "place.rows" })?,
         tables_buffer: if variant.tables_buffer { vec!["tables"] } else { Vec::new() },
         helpers: helpers(backend, variant.loads, variant.functions)?,
         filling: Filling::new(backend, variant.tables)?,
         sizes: sizes(backend, variant.sizes)?,
     })
+}
+
+/// What becomes of the sums of a product with these bindings; empty where it is none.
+pub(super) fn epilogue(backend: Backend, bindings: &[Binding]) -> Result<String, Error> {
+    #[derive(Serialize)]
+    struct Bias {
+        binding: usize,
+    }
+    let bound = |role: Role| bindings.iter().position(|binding| binding.role == role);
+    match (bound(Role::Activations), bound(Role::Bias)) {
+        (None, _) => Ok(String::new()),
+        (_, Some(binding)) => text(backend, "epilogue", Bias { binding }),
+        (_, None) => text(backend, "epilogue.none", Nothing {}),
+    }
 }
 
 /// Tables in workgroup memory; all empty where there are none.
@@ -214,13 +235,16 @@ fn texts(backend: Backend) -> &'static [(&'static str, &'static str)] {
             "at.vec4" "quotient" "rounded" "place.blocks" "place.rows" "tables" "fill_tables" "fill" "decode.i8" "rows.i8"
             "word.vec4" "word.u32" "run.scale" "run.offset" "share.chunk" "share.half" "share.words"
             "shares.header" "shares.words" "arguments.workgroup" "arguments.subgroups" "total.workgroup"
-            "total.subgroups" "quantize" "matmul.f16" "half.vec4" "half.f32"),
+            "total.subgroups" "quantize" "matmul.f16" "half.vec4" "half.f32" "gather" "gather.single" "dequant.single"
+            "matvec_experts" "matmul_experts" "sum_rows" "tile" "store_one.f32" "store_one.f16" "epilogue"
+            "epilogue.none"),
         Backend::Hip => embed!("hip":
             "dequant" "matvec" "matmul" "decode" "prelude" "barrier" "sum" "quad.float4" "quad.float" "dot.float4"
             "dot.float" "store.f32" "store.f16" "f16_to_f32" "f32_to_f16" "bits_to_f32" "load" "words" "word" "load.words"
             "load.words.any" "quotient" "rounded" "min"
             "place.blocks" "place.rows" "sizes" "tables" "fill_tables" "fill" "dot4" "decode.i8" "rows.i8" "word.vec4" "word.u32"
             "run.scale" "run.offset" "share.chunk" "share.half" "share.words" "shares.header" "shares.words"
-            "quantize" "half.float4" "half.float" "matmul.f16" "matrices"),
+            "quantize" "half.float4" "half.float" "matmul.f16" "matrices" "gather" "gather.single" "dequant.single" "matvec_experts"
+            "matmul_experts" "sum_rows" "tile" "store_one.f32" "store_one.f16" "epilogue"),
     }
 }

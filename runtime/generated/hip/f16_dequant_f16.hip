@@ -39,9 +39,12 @@ typedef unsigned long long ql_u64;
 #define ql_copy(to, from, bytes) memcpy(to, from, bytes)
 #endif
 
-// Weights [n, k], activations [m, k], output rows of `stride` elements that start at `first`.
+// Weights [n, k], activations [m, k], output rows of `stride` elements that start at `first`. Of mixtures
+// of experts: `used` of `matrices` for each activation row.
 struct QlShape {
   ql_u32 n, k, m, first, stride, size_0, size_1, zero;
+  float scale;
+  ql_u32 flags, used, matrices;
 };
 
 constexpr ql_u32 WORKGROUP = 64;

@@ -40,9 +40,12 @@ typedef unsigned long long ql_u64;
 #define ql_copy(to, from, bytes) memcpy(to, from, bytes)
 #endif
 
-// Weights [n, k], activations [m, k], output rows of `stride` elements that start at `first`.
+// Weights [n, k], activations [m, k], output rows of `stride` elements that start at `first`. Of mixtures
+// of experts: `used` of `matrices` for each activation row.
 struct QlShape {
   ql_u32 n, k, m, first, stride, size_0, size_1, zero;
+  float scale;
+  ql_u32 flags, used, matrices;
 };
 
 constexpr ql_u32 WORKGROUP = 256;
@@ -217,6 +220,15 @@ QL_DEVICE Half halves(Quad quad) {
 
 QL_DEVICE Quad load_quad(const float* values, ql_u64 at) {
   return *(const Quad*)(values + at);
+}
+
+// What becomes of the sum of a weight row, which is the `row`th of the tensor.
+QL_DEVICE void store_sum(
+    float* y, const float* bias, const QlShape& shape, ql_u64 at, ql_u64 row, float sum) {
+  float value = shape.scale * sum;
+  if (shape.flags & 1) value += bias[row];
+  if (shape.flags & 2) value += y[at];
+  y[at] = value;
 }
 
 #if defined(__gfx908__) || defined(__gfx90a__) || defined(__gfx942__) || defined(__gfx950__)
@@ -502,7 +514,8 @@ QL_KERNEL(WORKGROUP) gptq_masked_b2_matmul_f16_matrix16(
     const ql_u8* __restrict__ scales,
     const float* __restrict__ x,
     float* __restrict__ y,
-    const QlShape shape) {
+    const QlShape shape,
+    const float* __restrict__ bias) {
   // While one pair of tiles is multiplied, the other is filled.
   QL_SHARED WeightTile weights[2];
   QL_SHARED ActivationTile activations[2];
@@ -552,7 +565,9 @@ QL_KERNEL(WORKGROUP) gptq_masked_b2_matmul_f16_matrix16(
       for (ql_u32 sum = 0; sum < QL_SUMS; ++sum) {
         const ql_u64 m = first_m + own_m + i * 16 + ql_row(lane, sum);
         const ql_u64 n = first_n + own_n + j * 16 + ql_column(lane, sum);
-        if (m < shape.m && n < shape.n) y[m * shape.stride + shape.first + n] = sums[i][j][sum];
+        if (m < shape.m && n < shape.n) {
+          store_sum(y, bias, shape, m * shape.stride + shape.first + n, shape.first + n, sums[i][j][sum]);
+        }
       }
     }
   }

@@ -10,7 +10,8 @@ enable wgpu_cooperative_matrix;
 // 4 consecutive weights or activations.
 alias Quad = vec4<f32>;
 
-// Weights [n, k], activations [m, k], output rows of `stride` elements that start at `first`.
+// Weights [n, k], activations [m, k], output rows of `stride` elements that start at `first`. Of mixtures
+// of experts: `used` of `matrices` for each activation row.
 struct Shape {
     n: u32,
     k: u32,
@@ -20,6 +21,10 @@ struct Shape {
     size_0: u32,
     size_1: u32,
     zero: u32,
+    scale: f32,
+    flags: u32,
+    used: u32,
+    matrices: u32,
 }
 
 @group(0) @binding(0) var<storage, read> blocks: array<u32>;
@@ -47,6 +52,20 @@ alias Half = vec4<f16>;
 
 fn load_quad(index: u32) -> Quad {
     return x[index >> 2u];
+}
+
+@group(0) @binding(5) var<storage, read> bias: array<f32>;
+
+// What becomes of the sum of a weight row, which is the `row`th of the tensor.
+fn store_sum(at: u32, row: u32, sum: f32) {
+    var value = shape.scale * sum;
+    if (shape.flags & 1u) != 0u {
+        value += bias[row];
+    }
+    if (shape.flags & 2u) != 0u {
+        value += y[at];
+    }
+    y[at] = value;
 }
 
 const WORKGROUP = 256u;
@@ -384,9 +403,10 @@ fn iq1_s_matmul_f16_matrix8(
         }
     }
 
-    // Matrices are stored from multiples of 16 bytes on.
+    // Matrices are stored from multiples of 16 bytes on, and as they are.
     let whole = first_n + TILE_N <= shape.n && first_m + TILE_M <= shape.m;
-    if whole && (shape.first | shape.stride) % 4u == 0u {
+    let plain = shape.scale == 1.0 && shape.flags == 0u;
+    if whole && plain && (shape.first | shape.stride) % 4u == 0u {
         let start = (first_m + own_m) * shape.stride + shape.first + first_n + own_n;
         store(sum_0_0, start + 0u * shape.stride + 0u, shape.stride);
         store(sum_0_1, start + 0u * shape.stride + 8u, shape.stride);
@@ -448,7 +468,7 @@ fn store_edge(first_m: u32, first_n: u32, lane: u32) {
         let m = first_m + subgroup / 2u * 16u + i / MATRIX % MATRIX;
         let n = first_n + subgroup % 2u * 32u + i % MATRIX;
         if m < shape.m && n < shape.n {
-            y[m * shape.stride + shape.first + n] = edge[i];
+            store_sum(m * shape.stride + shape.first + n, shape.first + n, edge[i]);
         }
     }
 }

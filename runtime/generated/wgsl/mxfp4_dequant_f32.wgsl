@@ -6,7 +6,8 @@
 // 4 consecutive weights or activations.
 alias Quad = vec4<f32>;
 
-// Weights [n, k], activations [m, k], output rows of `stride` elements that start at `first`.
+// Weights [n, k], activations [m, k], output rows of `stride` elements that start at `first`. Of mixtures
+// of experts: `used` of `matrices` for each activation row.
 struct Shape {
     n: u32,
     k: u32,
@@ -16,6 +17,10 @@ struct Shape {
     size_0: u32,
     size_1: u32,
     zero: u32,
+    scale: f32,
+    flags: u32,
+    used: u32,
+    matrices: u32,
 }
 
 @group(0) @binding(0) var<storage, read> blocks: array<u32>;

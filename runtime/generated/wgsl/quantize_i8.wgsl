@@ -3,7 +3,8 @@
 // quantize_i8: y = x[m, k] in 8 bits; 32 activations share a scale. 8 chunks per workgroup,
 // an invocation for every 4 activations.
 
-// Weights [n, k], activations [m, k], output rows of `stride` elements that start at `first`.
+// Weights [n, k], activations [m, k], output rows of `stride` elements that start at `first`. Of mixtures
+// of experts: `used` of `matrices` for each activation row.
 struct Shape {
     n: u32,
     k: u32,
@@ -13,6 +14,10 @@ struct Shape {
     size_0: u32,
     size_1: u32,
     zero: u32,
+    scale: f32,
+    flags: u32,
+    used: u32,
+    matrices: u32,
 }
 
 @group(0) @binding(0) var<storage, read> x: array<f32>;

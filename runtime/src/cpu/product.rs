@@ -33,7 +33,11 @@ pub(super) struct Product<'a, A> {
 #[derive(Clone, Copy)]
 pub(super) enum Rows<'a> {
     First(usize),
-    These(&'a [u32]),
+    /// These of the output, of which `used` belong to each activation row.
+    These {
+        rows: &'a [u32],
+        used: usize,
+    },
 }
 
 /// How weights and activations are multiplied: what a panel and a tile are.
@@ -221,7 +225,7 @@ impl<A: Arithmetic> Kernel for Pack<'_, '_, A> {
         let wanted = self.rows.len();
         let present = self.rows.start..self.rows.end.min(rows.len());
         let rows = present.map(|number| {
-            let at = rows.at(number).saturating_mul(*k);
+            let at = rows.of_x(number).saturating_mul(*k);
             x.get(at..at.saturating_add(*k)).unwrap_or_default()
         });
         self.product.arithmetic.pack(self.tile, wanted, rows);
@@ -274,14 +278,23 @@ impl Rows<'_> {
     pub fn len(&self) -> usize {
         match self {
             Rows::First(m) => *m,
-            Rows::These(rows) => rows.len(),
+            Rows::These { rows, .. } => rows.len(),
         }
     }
 
+    /// Row of the output.
     pub fn at(&self, number: usize) -> usize {
         match self {
             Rows::First(_) => number,
-            Rows::These(rows) => rows.get(number).map_or(usize::MAX, |&row| row as usize),
+            Rows::These { rows, .. } => rows.get(number).map_or(usize::MAX, |&row| row as usize),
+        }
+    }
+
+    /// Row of the activations.
+    pub fn of_x(&self, number: usize) -> usize {
+        match self {
+            Rows::First(_) => number,
+            Rows::These { used, .. } => self.at(number) / (*used).max(1),
         }
     }
 }

@@ -68,7 +68,7 @@ impl Kernel for Task<'_, '_> {
                 self.decoded.resize(places.len(), 0.0);
                 decoded.blocks((first + row) * per_row + blocks.start, self.decoded);
                 for (number, sum) in sums.iter_mut().enumerate().take(x_rows.len()) {
-                    let at = x_rows.at(number).saturating_mul(k);
+                    let at = x_rows.of_x(number).saturating_mul(k);
                     let places = at + places.start..at + places.end;
                     *sum += dot(simd, self.decoded, x.get(places).unwrap_or_default());
                 }

@@ -14,7 +14,8 @@ use super::product::{Product, Rows};
 use super::rows::RowProduct;
 use super::stream;
 use super::{Activations, Cpu, Storage};
-use crate::device::{Resident, check_activations};
+use crate::device::{Resident, check_activations, check_rows};
+use crate::experts::Chosen;
 use crate::memory::{elements, zeros};
 use crate::{Error, Result, Tensor, artifact, f16};
 
@@ -40,7 +41,7 @@ const TASK: usize = 16 * 1024;
 pub(super) const MANY: usize = 8;
 
 thread_local! {
-    /// Activation rows, sorted by their matrix.
+    /// Rows of the output, sorted by their matrix.
     static ORDER: Cell<Vec<u32>> = Cell::default();
 }
 
@@ -83,12 +84,13 @@ impl CpuWeights {
         Ok(())
     }
 
-    /// `y[m, n / matrices]`: row `i` of `x[m, k]` times matrix `experts[i]`, where the weights are
-    /// `matrices` matrices of equal size, one after another, as in mixtures of experts.
+    /// `y[m, used, n / matrices]`: row `i` of `x[m, k]` times each of the matrices that
+    /// `experts[m, used]` names for it, where the weights are `matrices` matrices of equal size, one
+    /// after another, as in mixtures of experts. How many each row uses follows from the lengths.
     ///
     /// # Errors
-    /// Where `experts` is empty or names a matrix that is not there, `n` is no multiple of
-    /// `matrices`, or `x` or `y` have not as many values as their shapes say.
+    /// Where `x` has not some rows of `k` values, `experts` not as many numbers for each, or one that no
+    /// matrix has, `n` is no multiple of `matrices`, or `y` has not as many values as its shape says.
     pub fn matmul_experts_into(
         &self,
         x: &[f32],
@@ -96,28 +98,19 @@ impl CpuWeights {
         matrices: usize,
         y: &mut [f32],
     ) -> Result<()> {
-        let (n, k, m) = (self.tensor.n(), self.tensor.k(), experts.len());
-        check_activations(self.tensor.name(), x, m, k)?;
-        if matrices == 0 || !n.is_multiple_of(matrices) {
-            return Err(self.argument(
-                "matrices",
-                format!("{matrices} matrices; {n} rows are to be a multiple of their number"),
-            ));
-        }
-        if let Some(expert) = experts.iter().find(|&&expert| expert as usize >= matrices) {
-            return Err(self.argument("experts", format!("matrix {expert} of {matrices}")));
-        }
-        let n = n / matrices;
-        self.check(y, elements(m, n, "the output")?, "[m, n / matrices]")?;
-        // Rows with the same matrix stand together.
+        let (n, k) = (self.tensor.n(), self.tensor.k());
+        let chosen = Chosen::new(self.tensor.name(), [n, k], x, experts, matrices)?;
+        let (used, n, outputs) = (chosen.used, chosen.n, experts.len());
+        self.check(y, elements(outputs, n, "the output")?, "[m, used, n / matrices]")?;
+        // Outputs with the same matrix stand together.
         let mut order = ORDER.take();
         order.clear();
-        order.extend(0..m as u32);
+        order.extend(0..outputs as u32);
         order.sort_unstable_by_key(|&row| (experts.get(row as usize), row));
         for rows in order.chunk_by(|&a, &b| experts.get(a as usize) == experts.get(b as usize)) {
             let expert = rows.first().and_then(|&row| experts.get(row as usize));
             let first = expert.map_or(0, |&expert| expert as usize) * n;
-            self.product(x, Rows::These(rows), first..first + n, y);
+            self.product(x, Rows::These { rows, used }, first..first + n, y);
         }
         ORDER.set(order);
         Ok(())
@@ -165,9 +158,7 @@ impl CpuWeights {
     pub fn gather_into(&self, rows: &[u32], y: &mut [f32]) -> Result<()> {
         let (n, k) = (self.tensor.n(), self.tensor.k());
         self.check(y, elements(rows.len(), k, "the output")?, "[rows, k]")?;
-        if let Some(row) = rows.iter().find(|&&row| row as usize >= n) {
-            return Err(self.argument("rows", format!("row {row} of {n}")));
-        }
+        check_rows(self.tensor.name(), rows, n)?;
         self.with_decoded(|decoded| {
             let per_row = k / decoded.block;
             let decode = |(y, &row): (&mut [f32], &u32)| decoded.blocks(row as usize * per_row, y);
@@ -175,6 +166,22 @@ impl CpuWeights {
                 true => y.par_chunks_mut(k).zip(rows).for_each(decode),
                 false => y.chunks_mut(k).zip(rows).for_each(decode),
             }
+        });
+        Ok(())
+    }
+
+    /// [`CpuWeights::gather_into`], rounded to nearest even.
+    ///
+    /// # Errors
+    /// As for [`CpuWeights::gather_into`].
+    pub fn gather_f16_into(&self, rows: &[u32], y: &mut [f16]) -> Result<()> {
+        let (n, k) = (self.tensor.n(), self.tensor.k());
+        self.check(y, elements(rows.len(), k, "the output")?, "[rows, k]")?;
+        check_rows(self.tensor.name(), rows, n)?;
+        self.with_decoded(|decoded| {
+            let per_row = k / decoded.block;
+            let tasks = y.par_chunks_mut(k).zip(rows);
+            tasks.for_each(|(y, &row)| stream::blocks(&decoded, row as usize * per_row, y, false));
         });
         Ok(())
     }
@@ -297,6 +304,25 @@ impl Resident for CpuWeights {
     fn matmul(&self, x: &[f32], m: usize) -> Result<Vec<f32>> {
         let mut y = zeros(elements(m, self.tensor.n(), "the output")?, "the output")?;
         self.matmul_into(x, m, &mut y)?;
+        Ok(y)
+    }
+
+    fn gather(&self, rows: &[u32]) -> Result<Vec<f32>> {
+        let mut y = zeros(elements(rows.len(), self.tensor.k(), "rows")?, "rows")?;
+        self.gather_into(rows, &mut y)?;
+        Ok(y)
+    }
+
+    fn gather_f16(&self, rows: &[u32]) -> Result<Vec<f16>> {
+        let mut y = zeros(elements(rows.len(), self.tensor.k(), "rows")?, "rows")?;
+        self.gather_f16_into(rows, &mut y)?;
+        Ok(y)
+    }
+
+    fn matmul_experts(&self, chosen: Chosen<'_>) -> Result<Vec<f32>> {
+        let Chosen { x, experts, matrices, n, .. } = chosen;
+        let mut y = zeros(elements(experts.len(), n, "the output")?, "the output")?;
+        self.matmul_experts_into(x, experts, matrices, &mut y)?;
         Ok(y)
     }
 

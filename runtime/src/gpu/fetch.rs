@@ -6,12 +6,16 @@ use std::task::{Poll, Waker};
 
 use bytemuck::Pod;
 
+use super::experts::Mixture;
+use super::gather::Gather;
 use super::groups::Groups;
+use super::record::Product;
 use super::{Gpu, GpuWeights, View, plan};
 use crate::artifact::Element;
-use crate::device::check_activations;
+use crate::device::{check_activations, check_rows};
+use crate::experts::Chosen;
 use crate::memory::{elements, zeros};
-use crate::{Result, choice, f16};
+use crate::{Epilogue, Experts, Result, choice, f16};
 
 /// Decoded bytes fetched at a time.
 const PIECE: u64 = 64 << 20;
@@ -42,7 +46,7 @@ impl GpuWeights {
     pub async fn matvec_async(&self, x: &[f32]) -> Result<Vec<f32>> {
         check_activations(&self.name, x, 1, self.k as usize)?;
         let mut y = zeros(self.n as usize, "the output")?;
-        self.product(x, &mut y, 1).await?;
+        self.product(x, &mut y, 1, Epilogue::default()).await?;
         Ok(y)
     }
 
@@ -54,6 +58,77 @@ impl GpuWeights {
         let (n, k) = (self.n as usize, self.k as usize);
         check_activations(&self.name, x, m, k)?;
         let mut y = zeros(elements(m, n, "an output")?, "the output")?;
+        self.products(x, m, &mut y, Epilogue::default()).await?;
+        Ok(y)
+    }
+
+    /// Some rows decoded, `[rows, k]`.
+    ///
+    /// # Errors
+    /// Where there is no such row, memory is exhausted or the device fails.
+    pub async fn gather_async(&self, rows: &[u32]) -> Result<Vec<f32>> {
+        self.rows(rows, Element::F32).await
+    }
+
+    /// Some rows decoded, `[rows, k]`, rounded to nearest even.
+    ///
+    /// # Errors
+    /// Where there is no such row, memory is exhausted or the device fails.
+    pub async fn gather_f16_async(&self, rows: &[u32]) -> Result<Vec<f16>> {
+        self.rows(rows, Element::F16).await
+    }
+
+    /// `y[m, used, n / matrices]`: each row of `x[m, k]` times the matrices that `experts[m, used]` names
+    /// for it; see [`Weights::matmul_experts`](crate::Weights::matmul_experts).
+    ///
+    /// # Errors
+    /// As for [`Weights::matmul_experts`](crate::Weights::matmul_experts).
+    pub async fn matmul_experts_async(
+        &self,
+        x: &[f32],
+        experts: &[u32],
+        matrices: usize,
+    ) -> Result<Vec<f32>> {
+        let sizes = [self.n as usize, self.k as usize];
+        self.chosen(Chosen::new(&self.name, sizes, x, experts, matrices)?).await
+    }
+
+    pub(super) async fn chosen(&self, chosen: Chosen<'_>) -> Result<Vec<f32>> {
+        let Chosen { x, experts: ids, used, n, .. } = chosen;
+        let (gpu, k) = (&self.gpu, self.k as usize);
+        let told = chosen.told(&self.name)?;
+        let mut y = zeros(elements(ids.len(), n, "an output")?, "the output")?;
+        // As many activation rows at a time as bindings hold.
+        let widest = elements(used, n, "an output")?.max(k).next_multiple_of(4) as u64;
+        let rows = plan::bindable(&gpu.limits) / 4 / widest;
+        let rows = usize::try_from(rows).unwrap_or(usize::MAX).clamp(1, chosen.m);
+        let pieces =
+            x.chunks(rows * k).zip(ids.chunks(rows * used)).zip(y.chunks_mut(rows * used * n));
+        for ((x, ids), y) in pieces {
+            let experts = Experts { m: (x.len() / k) as u32, ..told };
+            let storage = wgpu::BufferUsages::STORAGE;
+            let x = gpu.filled("activations", bytemuck::cast_slice(x), storage)?;
+            let indices = gpu.filled("indices", bytemuck::cast_slice(ids), storage)?;
+            let mut buffers = Fetch::new(gpu, plan::rounded(y.len() as u64) * 4)?;
+            let mut encoder = gpu.encoder()?;
+            let (x, indices, out) = (View::from(&x), View::from(&indices), View::from(&buffers.y));
+            let epilogue = Epilogue::default();
+            let mixture = Mixture { x, indices, y: out, experts, epilogue };
+            self.record_mixture(&mut encoder, &mixture, &Groups::default())?;
+            buffers.fetch(gpu, encoder, y).await?;
+        }
+        Ok(y)
+    }
+
+    /// Runs a product of any number of activation rows.
+    pub(super) async fn products(
+        &self,
+        x: &[f32],
+        m: usize,
+        y: &mut [f32],
+        epilogue: Epilogue<&[f32]>,
+    ) -> Result<()> {
+        let (n, k) = (self.n as usize, self.k as usize);
         // As many activation rows at a time as bindings hold.
         let room = plan::bindable(&self.gpu.limits);
         let rounded = choice::quantized_bytes(1, self.k);
@@ -61,7 +136,28 @@ impl GpuWeights {
         let rows = usize::try_from(rows).unwrap_or(usize::MAX).clamp(1, m);
         for (x, y) in x.chunks(rows * k).zip(y.chunks_mut(rows * n)) {
             let m = (x.len() / k) as u32;
-            self.product(x, y, m).await?;
+            self.product(x, y, m, epilogue).await?;
+        }
+        Ok(())
+    }
+
+    async fn rows<T: Pod + Default>(&self, rows: &[u32], element: Element) -> Result<Vec<T>> {
+        check_rows(&self.name, rows, self.n as usize)?;
+        let k = self.k as usize;
+        let mut y = zeros(elements(rows.len(), k, "rows")?, "rows")?;
+        let room = PIECE.min(plan::bindable(&self.gpu.limits)) / element.bytes();
+        let most = (room / self.k.next_multiple_of(4)).max(1) as usize;
+        for (rows, y) in rows.chunks(most).zip(y.chunks_mut(most * k)) {
+            let (gpu, count) = (&self.gpu, rows.len() as u32);
+            let indices = bytemuck::cast_slice(rows);
+            let indices = gpu.filled("indices", indices, wgpu::BufferUsages::STORAGE)?;
+            let size = plan::rounded(y.len() as u64) * element.bytes();
+            let mut buffers = Fetch::new(gpu, size)?;
+            let mut encoder = gpu.encoder()?;
+            let (indices, out) = (View::from(&indices), View::from(&buffers.y));
+            let gather = Gather { indices, y: out, rows: count, element };
+            self.record_rows(&mut encoder, &gather, &Groups::default())?;
+            buffers.fetch(gpu, encoder, y).await?;
         }
         Ok(y)
     }
@@ -91,14 +187,30 @@ impl GpuWeights {
     }
 
     /// Runs one product, whose activations and output fit a binding.
-    async fn product(&self, x: &[f32], y: &mut [f32], m: u32) -> Result<()> {
+    pub(super) async fn product(
+        &self,
+        x: &[f32],
+        y: &mut [f32],
+        m: u32,
+        epilogue: Epilogue<&[f32]>,
+    ) -> Result<()> {
         let gpu = &self.gpu;
-        let x = gpu.filled("activations", bytemuck::cast_slice(x), wgpu::BufferUsages::STORAGE)?;
-        let mut buffers = Fetch::new(gpu, plan::rounded(y.len() as u64) * 4)?;
+        let read = |label, values| {
+            gpu.filled(label, bytemuck::cast_slice(values), wgpu::BufferUsages::STORAGE)
+        };
+        let x = read("activations", x)?;
+        let bias = epilogue.bias.map(|bias| read("bias", bias)).transpose()?;
+        let mut buffers = match epilogue.add {
+            true => Fetch::of(gpu, gpu.filled("output", bytemuck::cast_slice(y), OUTPUT)?)?,
+            false => Fetch::new(gpu, plan::rounded(y.len() as u64) * 4)?,
+        };
         let mut encoder = gpu.encoder()?;
+        let (x, out) = (View::from(&x), View::from(&buffers.y));
+        let Epilogue { scale, add, .. } = epilogue;
+        let epilogue = Epilogue { scale, bias: bias.as_ref().map(View::from), add };
         // The buffers do not come again.
-        let (x, y_view, groups) = (View::from(&x), View::from(&buffers.y), Groups::default());
-        self.record_product(&mut encoder, x, y_view, m, &groups)?;
+        let product = Product { x, y: out, m, epilogue };
+        self.record_product(&mut encoder, &product, &Groups::default())?;
         buffers.fetch(gpu, encoder, y).await
     }
 }
@@ -111,11 +223,14 @@ struct Fetch {
 
 impl Fetch {
     fn new(gpu: &Gpu, size: u64) -> Result<Fetch> {
+        Fetch::of(gpu, gpu.buffer("output", size, OUTPUT)?)
+    }
+
+    /// An output that holds something.
+    fn of(gpu: &Gpu, y: wgpu::Buffer) -> Result<Fetch> {
         let host = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
-        Ok(Fetch {
-            y: gpu.buffer("output", size, OUTPUT)?,
-            host: gpu.buffer("output on the host", size, host)?,
-        })
+        let host = gpu.buffer("output on the host", y.size(), host)?;
+        Ok(Fetch { y, host })
     }
 
     /// Submits what is recorded, waits, and copies the beginning of `y` to `values`.

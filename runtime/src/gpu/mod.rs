@@ -7,14 +7,17 @@
 // In a browser GPU objects belong to one thread, and so does what holds them.
 #![cfg_attr(target_family = "wasm", allow(clippy::arc_with_non_send_sync))]
 
+mod experts;
 mod fault;
 mod fetch;
+mod gather;
 mod groups;
 mod matrices;
 mod pipeline;
 mod quantize;
 mod record;
 mod upload;
+mod view;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -23,13 +26,14 @@ use std::sync::{Arc, Mutex};
 
 use self::fault::Faults;
 use self::pipeline::Pipeline;
-pub use self::record::{Recorder, View};
 pub use self::upload::GpuWeights;
+pub use self::view::{Recorder, View};
 use crate::artifact::{self, Activations, List};
 use crate::choice::Choice;
 use crate::device::{Backend, Resident};
+use crate::experts::Chosen;
 use crate::plan::{self, Limits};
-use crate::{Device, Error, Format, Result, Tensor, f16};
+use crate::{Device, Epilogue, Error, Format, Result, Tensor, f16};
 
 /// A wgpu device with its pipelines; cheap to clone.
 #[derive(Clone)]
@@ -139,7 +143,8 @@ impl Gpu {
     /// The same device, whose products round activations to [`Activations::Int8`] first and multiply
     /// integers: with a matvec kernel for one activation row, for more with one that loads weights once
     /// for every 16. Formats without 8-bit codes, floats that is, are multiplied as without it;
-    /// [`Weights::activations`](crate::Weights::activations) says so.
+    /// [`Weights::activations`](crate::Weights::activations) says so. Products with chosen matrices
+    /// ([`Weights::matmul_experts`](crate::Weights::matmul_experts)) stay exact.
     ///
     /// Rounded activations lie in one buffer of the device, which grows with the largest product.
     #[must_use]
@@ -259,6 +264,32 @@ impl Resident for GpuWeights {
 
     fn matmul(&self, x: &[f32], m: usize) -> Result<Vec<f32>> {
         wait(self.matmul_async(x, m))
+    }
+
+    fn gather(&self, rows: &[u32]) -> Result<Vec<f32>> {
+        wait(self.gather_async(rows))
+    }
+
+    fn gather_f16(&self, rows: &[u32]) -> Result<Vec<f16>> {
+        wait(self.gather_f16_async(rows))
+    }
+
+    fn matmul_experts(&self, chosen: Chosen<'_>) -> Result<Vec<f32>> {
+        wait(self.chosen(chosen))
+    }
+
+    fn matvec_with(&self, x: &[f32], y: &mut [f32], epilogue: Epilogue<&[f32]>) -> Result<()> {
+        wait(self.product(x, y, 1, epilogue))
+    }
+
+    fn matmul_with(
+        &self,
+        x: &[f32],
+        m: usize,
+        y: &mut [f32],
+        epilogue: Epilogue<&[f32]>,
+    ) -> Result<()> {
+        wait(self.products(x, m, y, epilogue))
     }
 
     fn activations(&self) -> Activations {

@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError};
 use super::groups::Groups;
 use super::{Gpu, GpuWeights, View};
 use crate::artifact::{Backend, Binding, Grid, Kernel, Role, Shape};
-use crate::{Result, choice};
+use crate::{Epilogue, Format, Result, choice};
 
 /// A compiled kernel.
 pub(super) struct Pipeline {
@@ -22,6 +22,9 @@ pub(super) struct Launch<'a> {
     pub weights: Streams<'a>,
     pub tables: Option<View<'a>>,
     pub x: Option<View<'a>>,
+    /// Where the epilogue has one.
+    pub bias: Option<View<'a>>,
+    pub indices: Option<View<'a>>,
     pub y: View<'a>,
     pub shape: Shape,
     /// Weights `[n, k]` and activation rows `m` that the grid covers.
@@ -184,6 +187,9 @@ impl Gpu {
                 Role::Activations => launch.x,
                 Role::Output => Some(launch.y),
                 Role::Shape => continue,
+                // Without a bias nothing is read there.
+                Role::Bias => launch.bias.or(launch.x),
+                Role::Indices => launch.indices,
             };
             let mut view = view.ok_or_else(|| {
                 let Binding { name, role } = resource;
@@ -207,6 +213,11 @@ impl Pipeline {
     /// How a launch is cut into workgroups.
     pub(super) fn grid(&self) -> Grid {
         self.kernel.grid
+    }
+
+    /// Refuses an epilogue that the kernel has not.
+    pub(super) fn check<B>(&self, epilogue: &Epilogue<B>, format: &Format) -> Result<()> {
+        epilogue.check(&self.kernel, format)
     }
 
     /// A bind group of what the kernel binds, in order, but for the shape.
@@ -243,12 +254,12 @@ fn recording(kernel: &Kernel) -> String {
 /// Whether a binding is a buffer of the caller's. Slices of it share a bind group: where they begin is
 /// told when they are bound. WebGPU grants every device 4 such bindings.
 fn is_callers(role: Role) -> bool {
-    matches!(role, Role::Activations | Role::Output)
+    matches!(role, Role::Activations | Role::Output | Role::Bias | Role::Indices)
 }
 
 fn layout(binding: u32, role: Role) -> wgpu::BindGroupLayoutEntry {
     let ty = match role {
-        Role::Weights(_) | Role::Tables | Role::Activations => {
+        Role::Weights(_) | Role::Tables | Role::Activations | Role::Bias | Role::Indices => {
             wgpu::BufferBindingType::Storage { read_only: true }
         }
         Role::Output => wgpu::BufferBindingType::Storage { read_only: false },

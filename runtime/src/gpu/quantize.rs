@@ -62,6 +62,8 @@ impl Quantized {
             weights: Streams::Whole(&[]),
             tables: None,
             x: Some(x),
+            bias: None,
+            indices: None,
             y,
             shape: Shape { k, m, ..Shape::default() },
             covered: [1, k.into(), m.into()],

@@ -3,79 +3,11 @@
 use std::ops::Range;
 
 use super::groups::Groups;
-use super::pipeline::{Launch, Streams};
+use super::pipeline::{Launch, Pipeline, Streams};
 use super::upload::Part;
-use super::{GpuWeights, plan};
+use super::{GpuWeights, Recorder, View, plan};
 use crate::artifact::{Activations, Element, Kind, Shape};
-use crate::{Error, Result};
-
-/// A range of a buffer, from a `&wgpu::Buffer` or a `wgpu::BufferSlice`.
-#[derive(Clone, Copy)]
-pub struct View<'a> {
-    pub(super) buffer: &'a wgpu::Buffer,
-    pub(super) offset: u64,
-    pub(super) size: u64,
-}
-
-/// Where kernels are recorded: an encoder, in which they get a compute pass of their own, or a compute
-/// pass that is open. Many kernels in one pass take the least of the host's time; they still see what
-/// those before them wrote.
-pub trait Recorder {
-    /// Records into a compute pass.
-    ///
-    /// # Errors
-    /// Those of `record`.
-    fn compute(
-        &mut self,
-        record: impl FnOnce(&mut wgpu::ComputePass<'_>) -> Result<()>,
-    ) -> Result<()>;
-}
-
-impl Recorder for wgpu::CommandEncoder {
-    fn compute(
-        &mut self,
-        record: impl FnOnce(&mut wgpu::ComputePass<'_>) -> Result<()>,
-    ) -> Result<()> {
-        record(&mut self.begin_compute_pass(&Default::default()))
-    }
-}
-
-impl Recorder for wgpu::ComputePass<'_> {
-    fn compute(
-        &mut self,
-        record: impl FnOnce(&mut wgpu::ComputePass<'_>) -> Result<()>,
-    ) -> Result<()> {
-        record(self)
-    }
-}
-
-impl<'a> From<&'a wgpu::Buffer> for View<'a> {
-    fn from(buffer: &'a wgpu::Buffer) -> View<'a> {
-        View { buffer, offset: 0, size: buffer.size() }
-    }
-}
-
-impl<'a> From<wgpu::BufferSlice<'a>> for View<'a> {
-    fn from(slice: wgpu::BufferSlice<'a>) -> View<'a> {
-        View { buffer: slice.buffer(), offset: slice.offset(), size: slice.size() }
-    }
-}
-
-impl<'a> View<'a> {
-    pub(super) fn resource(&self) -> wgpu::BindingResource<'a> {
-        wgpu::BindingResource::Buffer(wgpu::BufferBinding {
-            buffer: self.buffer,
-            offset: self.offset,
-            size: wgpu::BufferSize::new(self.size),
-        })
-    }
-
-    /// A part of it, cut off at its end.
-    fn part(&self, offset: u64, size: u64) -> View<'a> {
-        let size = size.min(self.size.saturating_sub(offset));
-        View { buffer: self.buffer, offset: self.offset + offset, size }
-    }
-}
+use crate::{Epilogue, Error, Result};
 
 impl GpuWeights {
     /// Records `y[n] = weights · x[k]`.
@@ -97,7 +29,25 @@ impl GpuWeights {
         x: impl Into<View<'a>>,
         y: impl Into<View<'a>>,
     ) -> Result<()> {
-        self.record_product(into, x.into(), y.into(), 1, &self.groups)
+        self.record_matvec_with(into, x, y, Epilogue::default())
+    }
+
+    /// [`GpuWeights::record_matvec`] with an epilogue, whose bias has `n` f32 in a buffer of its own or
+    /// that of `x`.
+    ///
+    /// # Errors
+    /// As for [`GpuWeights::record_matvec`]; also [`Error::Missing`] where the format's kernels have no
+    /// such epilogue.
+    pub fn record_matvec_with<'a>(
+        &self,
+        into: &mut impl Recorder,
+        x: impl Into<View<'a>>,
+        y: impl Into<View<'a>>,
+        epilogue: Epilogue<View<'a>>,
+    ) -> Result<()> {
+        let (x, y) = (x.into(), y.into());
+        let product = Product { x, y, m: 1, epilogue };
+        self.record_product(into, &product, &self.groups)
     }
 
     /// Records `y[m, n] = x[m, k] · weightsᵀ`, all row-major. The buffers are as for
@@ -113,7 +63,24 @@ impl GpuWeights {
         y: impl Into<View<'a>>,
         m: u32,
     ) -> Result<()> {
-        self.record_product(into, x.into(), y.into(), m, &self.groups)
+        self.record_matmul_with(into, x, y, m, Epilogue::default())
+    }
+
+    /// [`GpuWeights::record_matmul`] with an epilogue, as for [`GpuWeights::record_matvec_with`].
+    ///
+    /// # Errors
+    /// As for [`GpuWeights::record_matmul`] and [`GpuWeights::record_matvec_with`].
+    pub fn record_matmul_with<'a>(
+        &self,
+        into: &mut impl Recorder,
+        x: impl Into<View<'a>>,
+        y: impl Into<View<'a>>,
+        m: u32,
+        epilogue: Epilogue<View<'a>>,
+    ) -> Result<()> {
+        let (x, y) = (x.into(), y.into());
+        let product = Product { x, y, m, epilogue };
+        self.record_product(into, &product, &self.groups)
     }
 
     /// Records decoding into `y[n, k]`, row-major, of f32 or f16. `y` needs the usage `STORAGE`
@@ -199,44 +166,41 @@ impl GpuWeights {
                 let k = decoded as u32;
                 (
                     Streams::Cut(cut.collect()),
-                    Shape { n: 1, k, m: 1, first: 0, stride, sizes, zero: 0 },
+                    Shape { n: 1, k, m: 1, stride, sizes, ..Shape::default() },
                 )
             }
             false => {
                 let rows = part.rows.end - part.rows.start;
                 let (first, stride) = (blocks.start as u32, count as u32);
                 let (n, k) = (rows as u32, self.k as u32);
-                (Streams::Whole(&part.streams), Shape { n, k, m: 1, first, stride, sizes, zero: 0 })
+                let shape = Shape { n, k, m: 1, first, stride, sizes, ..Shape::default() };
+                (Streams::Whole(&part.streams), shape)
             }
         };
         let tables = self.tables.as_ref().map(View::from);
         let covered = [1, decoded, 1];
-        let launch = Launch { weights, tables, x: None, y, shape, covered, groups };
+        let (x, bias, indices) = (None, None, None);
+        let launch = Launch { weights, tables, x, bias, indices, y, shape, covered, groups };
         into.compute(|pass| self.gpu.launch(pass, &pipeline, &launch))
     }
 
-    /// Records a product of `m` activation rows; its bind groups are kept in `groups`.
+    /// Records a product; its bind groups are kept in `groups`.
     pub(super) fn record_product(
         &self,
         into: &mut impl Recorder,
-        x: View<'_>,
-        y: View<'_>,
-        m: u32,
+        product: &Product<'_>,
         groups: &Groups,
     ) -> Result<()> {
+        let Product { m, epilogue, .. } = *product;
         if m == 0 {
             return Err(self.argument("activations", "0 rows; m must be at least 1".to_owned()));
         }
-        let x = self.bindable("activations", x, m, self.k)?;
-        let y = self.bindable("output", y, m, self.n)?;
-        if x.buffer == y.buffer {
-            return Err(self.argument(
-                "output",
-                "the buffer of the activations; WebGPU wants another one".to_owned(),
-            ));
-        }
+        let x = self.bindable("activations", product.x, [m.into(), self.k], Element::F32)?;
+        let y = self.bindable("output", product.y, [m.into(), self.n], Element::F32)?;
+        self.apart(&y, &x, "activations")?;
         let kernel = self.product_kernel(m)?;
         let pipeline = self.pipeline(kernel)?;
+        let epilogue = self.epilogue(epilogue, &y, &pipeline)?;
         let quantized = match kernel.activations {
             Activations::F32 | Activations::F16 => None,
             Activations::Int8 => Some(self.quantized(m)?),
@@ -249,78 +213,52 @@ impl GpuWeights {
             };
             self.parts.iter().try_for_each(|part| {
                 // Rows, columns and products of them are below 2^31: `plan::parts` and `bindable`.
-                let shape = Shape {
+                let shape = epilogue.tell(Shape {
                     n: (part.rows.end - part.rows.start) as u32,
                     k: self.k as u32,
                     m,
                     first: part.rows.start as u32,
                     stride: self.n as u32,
                     sizes: self.dims.sizes,
-                    zero: 0,
+                    ..Shape::default()
+                });
+                let launch = Launch {
+                    weights: Streams::Whole(&part.streams),
+                    tables: self.tables.as_ref().map(View::from),
+                    x: Some(x),
+                    bias: epilogue.bias,
+                    indices: None,
+                    y,
+                    shape,
+                    covered: [shape.n.into(), self.k, m.into()],
+                    groups,
                 };
-                let covered = [shape.n.into(), self.k, m.into()];
-                let tables = self.tables.as_ref().map(View::from);
-                let weights = Streams::Whole(&part.streams);
-                let launch = Launch { weights, tables, x: Some(x), y, shape, covered, groups };
                 self.gpu.launch(pass, &pipeline, &launch)
             })
         })
     }
+}
 
-    /// An argument of `[m, columns]` f32 that a single binding must hold.
-    fn bindable<'a>(
+impl GpuWeights {
+    /// An epilogue that a kernel has, and whose bias may be bound beside `y`.
+    pub(super) fn epilogue<'a>(
         &self,
-        what: &'static str,
-        view: View<'a>,
-        m: u32,
-        columns: u64,
-    ) -> Result<View<'a>> {
-        let elements = u128::from(m) * u128::from(columns);
-        let view = self.checked(what, view, elements, Element::F32)?;
-        let limit = plan::bindable(&self.gpu.limits);
-        if view.size > limit {
-            return Err(self.argument(
-                what,
-                format!(
-                    "[{m}, {columns}] f32 take {} bytes; a binding holds {limit}, so record fewer \
-                     activation rows at a time",
-                    view.size
-                ),
-            ));
-        }
-        Ok(view)
+        epilogue: Epilogue<View<'a>>,
+        y: &View<'_>,
+        pipeline: &Pipeline,
+    ) -> Result<Epilogue<View<'a>>> {
+        pipeline.check(&epilogue, &self.format)?;
+        epilogue.try_map(|bias| {
+            self.apart(y, &bias, "bias")?;
+            self.words("bias", bias, self.n)
+        })
     }
+}
 
-    /// The part of a view that holds so many elements, where it does and may be bound.
-    fn checked<'a>(
-        &self,
-        what: &'static str,
-        view: View<'a>,
-        elements: u128,
-        element: Element,
-    ) -> Result<View<'a>> {
-        let needed = elements.next_multiple_of(4) * u128::from(element.bytes());
-        let alignment = self.gpu.limits.alignment;
-        let problem = if u128::from(view.size) < needed {
-            format!(
-                "a buffer of {} bytes; {elements} elements, rounded up to a multiple of 4, take \
-                 {needed}",
-                view.size
-            )
-        } else if !view.buffer.usage().contains(wgpu::BufferUsages::STORAGE) {
-            format!("a buffer of usage {:?}; STORAGE is needed", view.buffer.usage())
-        } else if !view.offset.is_multiple_of(alignment) {
-            format!(
-                "begins at byte {} of its buffer; it must begin at a multiple of {alignment}",
-                view.offset
-            )
-        } else {
-            return Ok(view.part(0, needed as u64));
-        };
-        Err(self.argument(what, problem))
-    }
-
-    pub(super) fn argument(&self, what: &'static str, problem: String) -> Error {
-        Error::Argument { what, tensor: self.name.to_string(), problem }
-    }
+/// A product of `m` activation rows.
+pub(super) struct Product<'a> {
+    pub x: View<'a>,
+    pub y: View<'a>,
+    pub m: u32,
+    pub epilogue: Epilogue<View<'a>>,
 }

@@ -37,6 +37,16 @@ pub(super) struct Part {
 }
 
 impl GpuWeights {
+    /// Weight rows.
+    pub fn n(&self) -> u64 {
+        self.n
+    }
+
+    /// Weights per row.
+    pub fn k(&self) -> u64 {
+        self.k
+    }
+
     /// Launches that a matvec takes: 1, or more where the tensor is split.
     pub fn parts(&self) -> usize {
         self.parts.len()

@@ -2,11 +2,12 @@
 
 use bytemuck::{Pod, cast_slice, cast_slice_mut};
 
-use super::{HipWeights, Stream, View};
+use super::{Buffer, HipWeights, Stream, View};
 use crate::artifact::{Activations, Element};
 use crate::device::Resident;
+use crate::experts::Chosen;
 use crate::memory::{elements, zeros};
-use crate::{Error, Result, f16, plan};
+use crate::{Epilogue, Result, f16, plan};
 
 /// Decoded bytes fetched at a time.
 const PIECE: u64 = 64 << 20;
@@ -21,16 +22,56 @@ impl Resident for HipWeights {
     }
 
     fn matvec(&self, x: &[f32]) -> Result<Vec<f32>> {
-        self.product(x, 1, |stream, x, y| self.launch_matvec(stream, x, y))
+        let mut y = zeros(self.n as usize, "the output")?;
+        self.matvec_with(x, &mut y, Epilogue::default())?;
+        Ok(y)
     }
 
     fn matmul(&self, x: &[f32], m: usize) -> Result<Vec<f32>> {
-        let rows = u32::try_from(m).map_err(|_| Error::Argument {
-            what: "activations",
-            tensor: self.name.to_string(),
-            problem: format!("{m} rows; kernels count them in 32 bits"),
-        })?;
-        self.product(x, m, |stream, x, y| self.launch_matmul(stream, x, y, rows))
+        let mut y = zeros(elements(m, self.n as usize, "an output")?, "the output")?;
+        self.matmul_with(x, m, &mut y, Epilogue::default())?;
+        Ok(y)
+    }
+
+    fn matvec_with(&self, x: &[f32], y: &mut [f32], epilogue: Epilogue<&[f32]>) -> Result<()> {
+        self.product(x, y, epilogue, |stream, x, y, epilogue| {
+            self.launch_matvec_with(stream, x, y, epilogue)
+        })
+    }
+
+    fn matmul_with(
+        &self,
+        x: &[f32],
+        m: usize,
+        y: &mut [f32],
+        epilogue: Epilogue<&[f32]>,
+    ) -> Result<()> {
+        let m = self.count("activations", m)?;
+        self.product(x, y, epilogue, |stream, x, y, epilogue| {
+            self.launch_matmul_with(stream, x, y, m, epilogue)
+        })
+    }
+
+    fn matmul_experts(&self, chosen: Chosen<'_>) -> Result<Vec<f32>> {
+        let experts = chosen.told(&self.name)?;
+        let stream = self.hip.stream()?;
+        let mut output =
+            zeros(elements(chosen.experts.len(), chosen.n, "an output")?, "the output")?;
+        let x = self.hip.buffer(plan::rounded(chosen.x.len() as u64) * Element::F32.bytes())?;
+        x.write(&stream, cast_slice(chosen.x))?;
+        let indices = self.written(&stream, cast_slice(chosen.experts))?;
+        let y = self.hip.buffer(plan::rounded(output.len() as u64) * Element::F32.bytes())?;
+        self.launch_matmul_experts(&stream, &x, &indices, &y, experts)?;
+        y.read(&stream, cast_slice_mut(&mut output))?;
+        Ok(output)
+    }
+
+    fn gather(&self, rows: &[u32]) -> Result<Vec<f32>> {
+        self.rows(rows, Element::F32)
+    }
+
+    fn gather_f16(&self, rows: &[u32]) -> Result<Vec<f16>> {
+        self.rows(rows, Element::F16)
     }
 
     fn activations(&self) -> Activations {
@@ -43,21 +84,52 @@ impl Resident for HipWeights {
 }
 
 impl HipWeights {
-    /// Runs one product of `m` activation rows.
+    /// Runs one product.
     fn product(
         &self,
         x: &[f32],
-        m: usize,
-        launch: impl FnOnce(&Stream, View<'_>, View<'_>) -> Result<()>,
-    ) -> Result<Vec<f32>> {
+        output: &mut [f32],
+        epilogue: Epilogue<&[f32]>,
+        launch: impl FnOnce(&Stream, View<'_>, View<'_>, Epilogue<View<'_>>) -> Result<()>,
+    ) -> Result<()> {
         let stream = self.hip.stream()?;
-        let mut output = zeros(elements(m, self.n as usize, "an output")?, "the output")?;
         let values = self.hip.buffer(plan::rounded(x.len() as u64) * Element::F32.bytes())?;
         values.write(&stream, cast_slice(x))?;
+        let bias = epilogue.bias.map(|bias| self.written(&stream, cast_slice(bias))).transpose()?;
         let y = self.hip.buffer(plan::rounded(output.len() as u64) * Element::F32.bytes())?;
-        launch(&stream, View::from(&values), View::from(&y))?;
+        if epilogue.add {
+            y.write(&stream, cast_slice(output))?;
+        }
+        let Epilogue { scale, add, .. } = epilogue;
+        let epilogue = Epilogue { scale, bias: bias.as_ref().map(View::from), add };
+        launch(&stream, View::from(&values), View::from(&y), epilogue)?;
+        y.read(&stream, cast_slice_mut(output))
+    }
+
+    fn rows<T: Pod + Default>(&self, rows: &[u32], element: Element) -> Result<Vec<T>> {
+        let mut output = zeros(elements(rows.len(), self.k as usize, "rows")?, "rows")?;
+        if rows.is_empty() {
+            return Ok(output);
+        }
+        let count = self.count("rows", rows.len())?;
+        let stream = self.hip.stream()?;
+        let indices = self.written(&stream, cast_slice(rows))?;
+        let y = self.hip.buffer(plan::rounded(output.len() as u64) * element.bytes())?;
+        self.launch_gather(&stream, &indices, &y, count, element)?;
         y.read(&stream, cast_slice_mut(&mut output))?;
         Ok(output)
+    }
+
+    fn written(&self, stream: &Stream, bytes: &[u8]) -> Result<Buffer> {
+        let buffer = self.hip.buffer(bytes.len() as u64)?;
+        buffer.write(stream, bytes)?;
+        Ok(buffer)
+    }
+
+    fn count(&self, what: &'static str, count: usize) -> Result<u32> {
+        u32::try_from(count).map_err(|_| {
+            self.argument(what, format!("{count} rows; kernels count them in 32 bits"))
+        })
     }
 
     fn decode<T: Pod + Default>(&self, element: Element) -> Result<Vec<T>> {

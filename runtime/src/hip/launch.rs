@@ -4,18 +4,16 @@
 use std::ffi::c_void;
 use std::ops::Range;
 use std::ptr;
-use std::sync::Arc;
 
 use super::context::Function;
+use super::memory::ALIGNMENT;
 use super::weights::Part;
 use super::{HipWeights, Stream, View};
 use crate::artifact::{Activations, Element, Kind, Role, Shape};
-use crate::{Error, Result, plan};
+use crate::{Epilogue, Error, Result, plan};
 
 /// Most arguments of a kernel.
 const ARGUMENTS: usize = 16;
-/// Bytes at whose multiples activations and outputs begin: kernels read and write 4 floats at once.
-const ALIGNMENT: u64 = 16;
 
 /// What one launch works on.
 pub(super) struct Launch<'a> {
@@ -23,11 +21,22 @@ pub(super) struct Launch<'a> {
     pub part: Option<&'a Part>,
     /// Block of the part at which streams of blocks begin for the kernel.
     pub block: u64,
-    pub x: u64,
+    pub x: Option<u64>,
+    /// Where the epilogue has one.
+    pub bias: Option<u64>,
+    pub indices: Option<u64>,
     pub y: u64,
     pub shape: Shape,
     /// Weights `[n, k]` and activation rows `m` that the grid covers.
     pub covered: [u64; 3],
+}
+
+/// A product of `m` activation rows.
+struct Product<'a> {
+    x: View<'a>,
+    y: View<'a>,
+    m: u32,
+    epilogue: Epilogue<View<'a>>,
 }
 
 impl HipWeights {
@@ -50,7 +59,23 @@ impl HipWeights {
         x: impl Into<View<'a>>,
         y: impl Into<View<'a>>,
     ) -> Result<()> {
-        self.launch_product(stream, x.into(), y.into(), 1)
+        self.launch_matvec_with(stream, x, y, Epilogue::default())
+    }
+
+    /// [`HipWeights::launch_matvec`] with an epilogue, whose bias has `n` f32 and does not overlap `y`.
+    ///
+    /// # Errors
+    /// As for [`HipWeights::launch_matvec`]; also [`Error::Missing`] where the format's kernels have no
+    /// such epilogue.
+    pub fn launch_matvec_with<'a>(
+        &self,
+        stream: &Stream,
+        x: impl Into<View<'a>>,
+        y: impl Into<View<'a>>,
+        epilogue: Epilogue<View<'a>>,
+    ) -> Result<()> {
+        let (x, y) = (x.into(), y.into());
+        self.launch_product(stream, Product { x, y, m: 1, epilogue })
     }
 
     /// Launches `y[m, n] = x[m, k] · weightsᵀ`, all row-major. The views are as for
@@ -65,7 +90,23 @@ impl HipWeights {
         y: impl Into<View<'a>>,
         m: u32,
     ) -> Result<()> {
-        self.launch_product(stream, x.into(), y.into(), m)
+        self.launch_matmul_with(stream, x, y, m, Epilogue::default())
+    }
+
+    /// [`HipWeights::launch_matmul`] with an epilogue, as for [`HipWeights::launch_matvec_with`].
+    ///
+    /// # Errors
+    /// As for [`HipWeights::launch_matmul`] and [`HipWeights::launch_matvec_with`].
+    pub fn launch_matmul_with<'a>(
+        &self,
+        stream: &Stream,
+        x: impl Into<View<'a>>,
+        y: impl Into<View<'a>>,
+        m: u32,
+        epilogue: Epilogue<View<'a>>,
+    ) -> Result<()> {
+        let (x, y) = (x.into(), y.into());
+        self.launch_product(stream, Product { x, y, m, epilogue })
     }
 
     /// Launches decoding into `y[n, k]`, row-major, of f32 or f16. `y` is as for
@@ -134,18 +175,24 @@ impl HipWeights {
             false => (0, [part.rows.end - part.rows.start, self.k, blocks.start, count]),
         };
         let [n, k, first, stride] = [n, k, first, stride].map(|number| number as u32);
-        let shape = Shape { n, k, m: 1, first, stride, sizes: self.dims.sizes, zero: 0 };
-        let launch = Launch { part: Some(part), block, x: 0, y, shape, covered: [1, decoded, 1] };
+        let sizes = self.dims.sizes;
+        let shape = Shape { n, k, m: 1, first, stride, sizes, ..Shape::default() };
+        let (part, x, bias, indices) = (Some(part), None, None, None);
+        let covered = [1, decoded, 1];
+        let launch = Launch { part, block, x, bias, indices, y, shape, covered };
         self.launch(stream, function, &launch)
     }
 
-    fn launch_product(&self, stream: &Stream, x: View<'_>, y: View<'_>, m: u32) -> Result<()> {
+    fn launch_product(&self, stream: &Stream, product: Product<'_>) -> Result<()> {
+        let Product { x, y, m, epilogue } = product;
         if m == 0 {
             return Err(self.argument("activations", "0 rows; m must be at least 1".to_owned()));
         }
         let x = self.checked("activations", stream, x, [m.into(), self.k], Element::F32)?;
         let y = self.checked("output", stream, y, [m.into(), self.n], Element::F32)?;
+        let epilogue = epilogue.try_map(|bias| self.words("bias", stream, bias, self.n))?;
         let kernel = self.hip.choice.product(&self.format, m)?;
+        epilogue.check(kernel, &self.format)?;
         let function = self.function(kernel)?;
         let quantized = match kernel.activations {
             Activations::F32 | Activations::F16 => None,
@@ -155,17 +202,18 @@ impl HipWeights {
         for part in &self.parts {
             let Range { start, end } = part.rows;
             // Rows and columns are below 2^31: `plan::parts`; `Tensor` counts all rows in 32 bits.
-            let shape = Shape {
+            let shape = epilogue.tell(Shape {
                 n: (end - start) as u32,
                 k: self.k as u32,
                 m,
                 first: start as u32,
                 stride: self.n as u32,
                 sizes: self.dims.sizes,
-                zero: 0,
-            };
+                ..Shape::default()
+            });
             let covered = [end - start, self.k, m.into()];
-            let launch = Launch { part: Some(part), block: 0, x, y, shape, covered };
+            let (part, x, bias, indices) = (Some(part), Some(x), epilogue.bias, None);
+            let launch = Launch { part, block: 0, x, bias, indices, y, shape, covered };
             self.launch(stream, function, &launch)?;
         }
         Ok(())
@@ -197,9 +245,12 @@ impl HipWeights {
             let bound = match binding.role {
                 Role::Weights(stream) => self.stream_address(launch, stream as usize),
                 Role::Tables => self.tables.as_ref().map(|tables| tables.address()),
-                Role::Activations => Some(launch.x),
+                Role::Activations => launch.x,
                 Role::Output => Some(launch.y),
                 Role::Shape => Some(0),
+                // Without a bias nothing is read there.
+                Role::Bias => launch.bias.or(launch.x),
+                Role::Indices => launch.indices,
             };
             *address = bound.ok_or_else(|| {
                 fail(format!("it binds `{}`, which the format has not", binding.name))
@@ -225,40 +276,5 @@ impl HipWeights {
     fn stream_address(&self, launch: &Launch<'_>, stream: usize) -> Option<u64> {
         let bytes = u64::from(self.format.streams.get(stream)?.bytes);
         Some(launch.part?.streams.get(stream)?.address() + launch.block * bytes)
-    }
-
-    /// The address of a view that holds so many elements.
-    fn checked(
-        &self,
-        what: &'static str,
-        stream: &Stream,
-        view: View<'_>,
-        [rows, columns]: [u64; 2],
-        element: Element,
-    ) -> Result<u64> {
-        let context = &self.hip.context;
-        stream.check(context)?;
-        let elements = u128::from(rows) * u128::from(columns);
-        let needed = elements.next_multiple_of(4) * u128::from(element.bytes());
-        let problem = if view.context.is_some_and(|owner| !Arc::ptr_eq(owner, context)) {
-            "a buffer of another device, or of a device opened twice".to_owned()
-        } else if u128::from(view.bytes) < needed {
-            format!(
-                "{} bytes; [{rows}, {columns}] elements, rounded up to a multiple of 4, take {needed}",
-                view.bytes
-            )
-        } else if !view.address.is_multiple_of(ALIGNMENT) {
-            format!(
-                "begins at address {:#x}; it must begin at a multiple of {ALIGNMENT}",
-                view.address
-            )
-        } else {
-            return Ok(view.address);
-        };
-        Err(self.argument(what, problem))
-    }
-
-    fn argument(&self, what: &'static str, problem: String) -> Error {
-        Error::Argument { what, tensor: self.name.to_string(), problem }
     }
 }

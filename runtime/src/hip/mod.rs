@@ -32,7 +32,9 @@ mod compiler;
 mod context;
 mod driver;
 mod event;
+mod experts;
 mod fetch;
+mod gather;
 mod launch;
 mod matrices;
 mod memory;
@@ -126,7 +128,8 @@ impl Hip {
     /// The same device, whose products round activations to [`Activations::Int8`] first and multiply
     /// integers: with a matvec kernel for one activation row, for more with one that loads weights once
     /// for every 16. Formats without 8-bit codes, floats that is, are multiplied as without it;
-    /// [`Weights::activations`](crate::Weights::activations) says so.
+    /// [`Weights::activations`](crate::Weights::activations) says so. Products with chosen matrices
+    /// ([`Weights::matmul_experts`](crate::Weights::matmul_experts)) stay exact.
     ///
     /// Rounded activations lie in memory of the [`Stream`], which grows with the largest product.
     #[must_use]

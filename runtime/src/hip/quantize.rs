@@ -29,7 +29,8 @@ impl HipWeights {
         // A row is below 2^31: `plan::parts`.
         let shape = Shape { k: self.k as u32, m, ..Shape::default() };
         let covered = [1, self.k, m.into()];
-        let launch = Launch { part: None, block: 0, x, y: address, shape, covered };
+        let (part, x, bias, indices) = (None, Some(x), None, None);
+        let launch = Launch { part, block: 0, x, bias, indices, y: address, shape, covered };
         self.launch(stream, self.quantizer()?, &launch)?;
         Ok(Quantized { address, _memory: memory })
     }

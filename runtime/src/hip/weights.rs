@@ -108,7 +108,9 @@ impl HipWeights {
     pub fn prepare(&self, kind: Kind, element: Element) -> Result<()> {
         let (choice, format) = (self.hip.choice, &self.format);
         let kernels = match kind {
-            Kind::Dequant => vec![choice.exact(format, kind, element)?],
+            Kind::Dequant | Kind::Gather | Kind::MatvecExperts | Kind::MatmulExperts => {
+                vec![choice.exact(format, kind, element)?]
+            }
             Kind::Matvec => vec![choice.product(format, 1)?],
             Kind::Batch | Kind::Matmul => {
                 vec![choice.product(format, 2)?, choice.product(format, u32::MAX)?]

@@ -16,8 +16,9 @@ pub use kernel::{Argument, HostKernel};
 use crate::artifact::{self, Activations, Dims, Element, Grid, Kernel, Kind, Role, Shape};
 use crate::choice::{self, Choice};
 use crate::device::{Backend, Resident};
+use crate::experts::Chosen;
 use crate::memory::{elements, zeros};
-use crate::{Device, Error, Result, Tensor, f16, quantizers};
+use crate::{Device, Epilogue, Error, Experts, Result, Tensor, f16, quantizers};
 
 /// How errors call this device.
 const DEVICE: &str = "HIP kernels on the CPU";
@@ -150,11 +151,57 @@ impl Resident for HostWeights {
     }
 
     fn matvec(&self, x: &[f32]) -> Result<Vec<f32>> {
-        self.multiply(x, 1)
+        let mut y = zeros(self.tensor.n(), "the output")?;
+        self.matvec_with(x, &mut y, Epilogue::default())?;
+        Ok(y)
     }
 
     fn matmul(&self, x: &[f32], m: usize) -> Result<Vec<f32>> {
-        self.multiply(x, m)
+        let mut y = zeros(elements(m, self.tensor.n(), "the output")?, "the output")?;
+        self.matmul_with(x, m, &mut y, Epilogue::default())?;
+        Ok(y)
+    }
+
+    fn matvec_with(&self, x: &[f32], y: &mut [f32], epilogue: Epilogue<&[f32]>) -> Result<()> {
+        self.multiply(x, 1, y, epilogue)
+    }
+
+    fn matmul_with(
+        &self,
+        x: &[f32],
+        m: usize,
+        y: &mut [f32],
+        epilogue: Epilogue<&[f32]>,
+    ) -> Result<()> {
+        self.multiply(x, m, y, epilogue)
+    }
+
+    fn matmul_experts(&self, chosen: Chosen<'_>) -> Result<Vec<f32>> {
+        let experts = chosen.told(self.tensor.name())?;
+        let len = elements(chosen.experts.len(), chosen.n, "the output")?;
+        let x = Buffer::copied(bytemuck::cast_slice(chosen.x), 0, "activations")?;
+        let indices = Buffer::copied(bytemuck::cast_slice(chosen.experts), 0, "indices")?;
+        let mut y = Buffer::new(len.saturating_mul(size_of::<f32>()), "the output")?;
+        let [n, k, stride] = [self.tensor.n(), self.tensor.k(), chosen.n].map(size_u32);
+        let (n, k, stride) = (n?, k?, stride?);
+        let (Experts { m, used, matrices }, sizes) = (experts, self.tensor.layout().sizes);
+        let shape = Shape { n, k, m, stride, sizes, used, matrices, ..Shape::default() };
+        let kernel =
+            self.kernel(self.choice.exact(self.tensor.format(), experts.kind(), Element::F32)?)?;
+        let covered = [stride, k, size_u32(experts.covered() as usize)?];
+        let read = Read { x, indices, ..Read::default() };
+        self.launch(kernel, 0, covered, &shape, &read, &mut y)?;
+        let mut output = zeros(len, "the output")?;
+        output.copy_from_slice(y.values(len));
+        Ok(output)
+    }
+
+    fn gather(&self, rows: &[u32]) -> Result<Vec<f32>> {
+        self.rows(rows, Element::F32)
+    }
+
+    fn gather_f16(&self, rows: &[u32]) -> Result<Vec<f16>> {
+        self.rows(rows, Element::F16)
     }
 
     fn activations(&self) -> Activations {
@@ -177,33 +224,57 @@ impl HostWeights {
         Ok(weights)
     }
 
-    fn multiply(&self, x: &[f32], m: usize) -> Result<Vec<f32>> {
-        let n = self.tensor.n();
-        let len = elements(m, n, "the output")?;
-        let mut activations = Buffer::copied(bytemuck::cast_slice(x), 0, "activations")?;
-        let mut y = Buffer::new(len.saturating_mul(size_of::<f32>()), "the output")?;
-        let (n, k, m) = (size_u32(n)?, size_u32(self.tensor.k())?, size_u32(m)?);
+    fn multiply(
+        &self,
+        x: &[f32],
+        m: usize,
+        output: &mut [f32],
+        epilogue: Epilogue<&[f32]>,
+    ) -> Result<()> {
+        let mut x = Buffer::copied(bytemuck::cast_slice(x), 0, "activations")?;
+        let bias = Buffer::copied(bytemuck::cast_slice(epilogue.bias.unwrap_or(&[])), 0, "a bias")?;
+        let mut y = Buffer::copied(bytemuck::cast_slice(output), 0, "the output")?;
+        let [n, k, m] = [self.tensor.n(), self.tensor.k(), m].map(size_u32);
+        let (n, k, m) = (n?, k?, m?);
         let sizes = self.tensor.layout().sizes;
-        let shape = Shape { n, k, m, first: 0, stride: n, sizes, zero: 0 };
+        let shape = epilogue.tell(Shape { n, k, m, stride: n, sizes, ..Shape::default() });
         let chosen = self.choice.product(self.tensor.format(), m)?;
+        epilogue.check(chosen, self.tensor.format())?;
         if chosen.activations == Activations::Int8 {
-            activations = self.quantize(&activations, k, m)?;
+            x = self.quantize(x, k, m)?;
         }
         let kernel = self.kernel(chosen)?;
-        self.launch(kernel, 0, [n, k, m], &shape, &activations, &mut y)?;
-        let mut output = zeros(len, "the output")?;
-        output.copy_from_slice(y.values(len));
+        let read = Read { x, bias, ..Read::default() };
+        self.launch(kernel, 0, [n, k, m], &shape, &read, &mut y)?;
+        let count = output.len();
+        output.copy_from_slice(y.values(count));
+        Ok(())
+    }
+
+    fn rows<T: bytemuck::Pod + Default>(&self, rows: &[u32], element: Element) -> Result<Vec<T>> {
+        let [n, k, m] = [self.tensor.n(), self.tensor.k(), rows.len()].map(size_u32);
+        let (n, k, m) = (n?, k?, m?);
+        let mut output = zeros(elements(rows.len(), self.tensor.k(), "rows")?, "rows")?;
+        let mut y = Buffer::new(size_of_val(output.as_slice()), "rows")?;
+        let indices = Buffer::copied(bytemuck::cast_slice(rows), 0, "indices")?;
+        let sizes = self.tensor.layout().sizes;
+        let shape = Shape { n, k, m, stride: n, sizes, ..Shape::default() };
+        let kernel =
+            self.kernel(self.choice.exact(self.tensor.format(), Kind::Gather, element)?)?;
+        let read = Read { indices, ..Read::default() };
+        self.launch(kernel, 0, [m, k, 1], &shape, &read, &mut y)?;
+        output.copy_from_slice(y.values(elements(rows.len(), self.tensor.k(), "rows")?));
         Ok(output)
     }
 
     /// `m` rows of `k` activations in 8 bits.
-    fn quantize(&self, x: &Buffer, k: u32, m: u32) -> Result<Buffer> {
+    fn quantize(&self, x: Buffer, k: u32, m: u32) -> Result<Buffer> {
         let bytes = choice::quantized_bytes(m.into(), k.into());
         let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
         let mut y = Buffer::new(bytes, "activations in 8 bits")?;
         let kernel = self.kernel(choice::quantizer(artifact::Backend::Hip)?)?;
         let shape = Shape { k, m, ..Shape::default() };
-        self.launch(kernel, 0, [1, k, m], &shape, x, &mut y)?;
+        self.launch(kernel, 0, [1, k, m], &shape, &Read { x, ..Read::default() }, &mut y)?;
         Ok(y)
     }
 
@@ -229,8 +300,8 @@ impl HostWeights {
         };
         let (k, first) = (size_u32(k)?, size_u32(first)?);
         let stride = size_u32(weights.div_ceil(unit))?;
-        let shape = Shape { n, k, m: 1, first, stride, sizes, zero: 0 };
-        self.launch(kernel, start, [1, size_u32(weights)?, 1], &shape, &Buffer::default(), y)
+        let shape = Shape { n, k, m: 1, first, stride, sizes, ..Shape::default() };
+        self.launch(kernel, start, [1, size_u32(weights)?, 1], &shape, &Read::default(), y)
     }
 
     /// Runs a kernel on a tensor from a block on, over the grid of `[n, k, m]`.
@@ -240,7 +311,7 @@ impl HostWeights {
         block: usize,
         [n, k, m]: [u32; 3],
         shape: &Shape,
-        x: &Buffer,
+        read: &Read,
         y: &mut Buffer,
     ) -> Result<()> {
         let facts = kernel.facts();
@@ -258,7 +329,9 @@ impl HostWeights {
         let arguments = facts.bindings.iter().map(|binding| match binding.role {
             Role::Weights(stream) => self.stream(stream, block).map(Argument::Read),
             Role::Tables => Some(Argument::Read(self.tables.bytes())),
-            Role::Activations => Some(Argument::Read(x.bytes())),
+            Role::Activations => Some(Argument::Read(read.x.bytes())),
+            Role::Bias => Some(Argument::Read(read.bias.bytes())),
+            Role::Indices => Some(Argument::Read(read.indices.bytes())),
             Role::Output => output.take().map(Argument::Write),
             Role::Shape => Some(Argument::Value(bytemuck::cast_slice(&words))),
         });
@@ -271,7 +344,7 @@ impl HostWeights {
         })?;
         // SAFETY: the text comes from the compiler, which proved its loads to lie in the blocks and
         // the padding after them. Streams hold all blocks of the tensor, as `Tensor` checked, and
-        // the padding; `x` holds [m, k] and `y` the rows of `shape`, rounded up to 16 bytes.
+        // the padding; `read` and `y` hold what `shape` says, rounded up to 16 bytes.
         #[allow(unsafe_code)]
         unsafe {
             kernel.launch(grid, arguments)
@@ -293,6 +366,14 @@ impl HostWeights {
         let bytes = self.tensor.format().streams.get(stream as usize)?.bytes as usize;
         self.streams.get(stream as usize)?.bytes().get(block * bytes..)
     }
+}
+
+/// What a kernel reads beside the weights; what it does not bind or is not to read is empty.
+#[derive(Default)]
+struct Read {
+    x: Buffer,
+    bias: Buffer,
+    indices: Buffer,
 }
 
 fn size_u32(size: usize) -> Result<u32> {

@@ -6,7 +6,7 @@ use super::random::Rng;
 use super::report::{Call, Checks, Difference, Fault, Flushed, Operation, Origin};
 use super::rounded::{Rounded, has_codebook};
 use crate::artifact::Activations;
-use crate::{Device, Error, Result, Tensor, Weights, descriptor, f16};
+use crate::{Device, Epilogue, Error, Experts, Result, Tensor, Weights, descriptor, f16};
 
 /// A tensor whose weights are known: what a device is checked with.
 #[derive(Clone, Debug)]
@@ -36,6 +36,35 @@ pub enum Output<'a> {
     Matvec(&'a [f32]),
     /// The product with all activation rows.
     Matmul(&'a [f32]),
+    /// The weight rows of these numbers as f32; NaN where there is none.
+    Rows(&'a [u32], &'a [f32]),
+    /// The same as f16.
+    HalfRows(&'a [u32], &'a [f16]),
+    /// The product with the first `m` activation rows, with an epilogue.
+    Epilogue {
+        /// Activation rows.
+        m: usize,
+        /// The epilogue.
+        epilogue: Epilogue<&'a [f32]>,
+        /// What the output held.
+        before: &'a [f32],
+        /// What it holds.
+        y: &'a [f32],
+    },
+    /// The product of the first `experts.m` activation rows with the matrices of these numbers; NaN
+    /// where there is none.
+    Experts {
+        /// Numbers of matrices, `[m, used]`.
+        indices: &'a [u32],
+        /// How they are meant.
+        experts: Experts,
+        /// The epilogue.
+        epilogue: Epilogue<&'a [f32]>,
+        /// What the output held, where the epilogue adds to it.
+        before: &'a [f32],
+        /// What it holds, `[m, used, n / matrices]`.
+        y: &'a [f32],
+    },
 }
 
 impl Case {
@@ -63,24 +92,50 @@ impl Case {
         self.product.as_ref().map_or(&[], |product| &product.x)
     }
 
-    /// Checks that a device decodes the weights to the bit, as f32 and as f16, and that it multiplies
-    /// them with the activations, where there are any.
+    /// Checks that a device decodes the weights to the bit, all of them and single rows, as f32 and as
+    /// f16, and that it multiplies them with the activations, where there are any, with and without
+    /// epilogues, and as several matrices of which activation rows choose some.
     ///
     /// # Errors
     /// [`Error::Differs`] with the first difference; what the device itself fails with.
     pub fn check(&self, device: &Device) -> Result<Checks> {
         let weights = self.tensor.upload(device)?;
         let mut checks = self.decode(&device.name(), &weights)?;
+        checks.add(self.gather(&device.name(), &weights)?);
         checks.add(self.multiply(&device.name(), &weights)?);
+        checks.add(self.multiply_with(&device.name(), &weights)?);
+        let n = self.tensor.n();
+        let matrices = (2..=n).find(|&matrices| n.is_multiple_of(matrices)).unwrap_or(1);
+        checks.add(self.choose(&device.name(), &weights, matrices, 2)?);
         Ok(Checks { tensors: 1, ..checks })
     }
 
-    /// [`Case::check`] of the products alone.
+    /// [`Case::check`] of products with matrices alone: the tensor is so many of them, and each
+    /// activation row chooses `used`, some of them several times.
+    ///
+    /// # Errors
+    /// As those of [`Case::check`]; [`Error::Argument`] where `matrices` does not divide the rows.
+    pub fn check_experts(&self, device: &Device, matrices: usize, used: usize) -> Result<Checks> {
+        let weights = self.tensor.upload(device)?;
+        let checks = self.choose(&device.name(), &weights, matrices, used)?;
+        Ok(Checks { tensors: 1, ..checks })
+    }
+
+    /// [`Case::check`] of the products alone, without epilogues.
     ///
     /// # Errors
     /// As those of [`Case::check`].
     pub fn check_products(&self, device: &Device) -> Result<Checks> {
         let checks = self.multiply(&device.name(), &self.tensor.upload(device)?)?;
+        Ok(Checks { tensors: 1, ..checks })
+    }
+
+    /// [`Case::check`] of the products with epilogues alone.
+    ///
+    /// # Errors
+    /// As those of [`Case::check`].
+    pub fn check_epilogues(&self, device: &Device) -> Result<Checks> {
+        let checks = self.multiply_with(&device.name(), &self.tensor.upload(device)?)?;
         Ok(Checks { tensors: 1, ..checks })
     }
 
@@ -93,13 +148,75 @@ impl Case {
     fn multiply(&self, device: &str, weights: &Weights) -> Result<Checks> {
         let Some(Product { m, x, .. }) = &self.product else { return Ok(Checks::default()) };
         let row = x.get(..self.tensor.k()).unwrap_or_default();
-        let compare = match weights.activations() {
+        let compare = Case::comparison(weights);
+        let mut checks = compare(self, device, Output::Matvec(&weights.matvec(row)?))?;
+        checks.add(compare(self, device, Output::Matmul(&weights.matmul(x, *m)?))?);
+        Ok(checks)
+    }
+
+    /// How products of these weights are compared.
+    fn comparison(weights: &Weights) -> fn(&Case, &str, Output) -> Result<Checks> {
+        match weights.activations() {
             Activations::F32 => Case::compare,
             Activations::Int8 => Case::compare_rounded,
             Activations::F16 => Case::compare_halves,
-        };
-        let mut checks = compare(self, device, Output::Matvec(&weights.matvec(row)?))?;
-        checks.add(compare(self, device, Output::Matmul(&weights.matmul(x, *m)?))?);
+        }
+    }
+
+    fn gather(&self, device: &str, weights: &Weights) -> Result<Checks> {
+        let last = self.tensor.n().saturating_sub(1) as u32;
+        let rows = [last, 0, last / 2, last];
+        let mut checks = self.compare(device, Output::Rows(&rows, &weights.gather(&rows)?))?;
+        // Of few rows too, as a token's look-up is.
+        let row = [last / 3];
+        let halves = weights.gather_f16(&row)?;
+        checks.add(self.compare(device, Output::HalfRows(&row, &halves))?);
+        let halves = weights.gather_f16(&rows)?;
+        checks.add(self.compare(device, Output::HalfRows(&rows, &halves))?);
+        Ok(checks)
+    }
+
+    fn choose(
+        &self,
+        device: &str,
+        weights: &Weights,
+        matrices: usize,
+        used: usize,
+    ) -> Result<Checks> {
+        let Some(Product { m, x, .. }) = &self.product else { return Ok(Checks::default()) };
+        let mut rng = Rng::new(0, "experts");
+        let indices: Vec<u32> =
+            (0..m.saturating_mul(used)).map(|_| rng.below(matrices) as u32).collect();
+        let y = weights.matmul_experts(x, &indices, matrices)?;
+        let [m, used, matrices] = [*m, used, matrices].map(|count| count as u32);
+        let experts = Experts { m, used, matrices };
+        let (indices, epilogue, before) = (&*indices, Epilogue::default(), &[][..]);
+        let output = Output::Experts { indices, experts, epilogue, before, y: &y };
+        Case::comparison(weights)(self, device, output)
+    }
+
+    fn multiply_with(&self, device: &str, weights: &Weights) -> Result<Checks> {
+        let Some(Product { m, x, .. }) = &self.product else { return Ok(Checks::default()) };
+        let (n, k) = (self.tensor.n(), self.tensor.k());
+        let mut rng = Rng::new(0, "epilogue");
+        let bias = rng.activations(n);
+        let before = rng.activations(m.saturating_mul(n));
+        let compare = Case::comparison(weights);
+        let mut checks = Checks::default();
+        for (bias, add) in
+            [(None, false), (Some(&*bias), false), (None, true), (Some(&*bias), true)]
+        {
+            let epilogue = Epilogue { scale: -0.75, bias, add };
+            let mut y = before.clone();
+            weights.matmul_with(x, *m, &mut y, epilogue)?;
+            let output = Output::Epilogue { m: *m, epilogue, before: &before, y: &y };
+            checks.add(compare(self, device, output)?);
+            let (x, before) = (x.get(..k).unwrap_or_default(), before.get(..n).unwrap_or_default());
+            let mut y = before.to_vec();
+            weights.matvec_with(x, &mut y, epilogue)?;
+            let output = Output::Epilogue { m: 1, epilogue, before, y: &y };
+            checks.add(compare(self, device, output)?);
+        }
         Ok(checks)
     }
 
@@ -113,13 +230,39 @@ impl Case {
         let empty = Product { m: 0, x: Vec::new(), y: Vec::new() };
         let Product { m, y, .. } = self.product.as_ref().unwrap_or(&empty);
         match output {
-            Output::Weights(got) => self.compare_weights(got, call(Operation::Dequantize)),
-            Output::Halves(got) => self.compare_weights(got, call(Operation::DequantizeF16)),
+            Output::Weights(got) => self.compare_weights(got, None, call(Operation::Dequantize)),
+            Output::Halves(got) => self.compare_weights(got, None, call(Operation::DequantizeF16)),
+            Output::Rows(rows, got) => {
+                let operation = Operation::Gather { rows: rows.len() };
+                self.compare_weights(got, Some(rows), call(operation))
+            }
+            Output::HalfRows(rows, got) => {
+                let operation = Operation::GatherF16 { rows: rows.len() };
+                self.compare_weights(got, Some(rows), call(operation))
+            }
             Output::Matvec(got) => {
                 let row = y.get(..self.tensor.n()).unwrap_or_default();
                 compare_outputs(got, row, call(Operation::Matvec))
             }
             Output::Matmul(got) => compare_outputs(got, y, call(Operation::Matmul { m: *m })),
+            Output::Epilogue { m, epilogue, before, y: got } => {
+                let (bias, add) = (epilogue.bias.is_some(), epilogue.add);
+                let columns = (0..self.tensor.n()).cycle();
+                let expected = y.iter().zip(before).zip(columns).take(got.len());
+                let expected: Vec<Exact> = expected
+                    .map(|((exact, before), column)| exact.stored(&epilogue, column, *before))
+                    .collect();
+                compare_outputs(got, &expected, call(Operation::Epilogue { m, bias, add }))
+            }
+            Output::Experts { indices, experts, epilogue, before, y: got } => {
+                let expected = self.chosen(indices, experts).zip(before_or_zeros(before));
+                let expected = expected.map(|((output, row), before)| {
+                    let exact = output.and_then(|output| y.get(output));
+                    exact.unwrap_or(&Exact::MISSING).stored(&epilogue, row, before)
+                });
+                let expected: Vec<Exact> = expected.collect();
+                compare_outputs(got, &expected, call(experts_operation(experts)))
+            }
         }
     }
 
@@ -138,7 +281,9 @@ impl Case {
     /// As those of [`Case::compare`].
     pub fn compare_halves(&self, device: &str, output: Output) -> Result<Checks> {
         match output {
-            Output::Matmul(_) => self.compare_with(device, output, Rounded::product_of_halves),
+            Output::Matmul(_) | Output::Epilogue { m: 2.., .. } => {
+                self.compare_with(device, output, Rounded::product_of_halves)
+            }
             exact => self.compare(device, exact),
         }
     }
@@ -152,27 +297,86 @@ impl Case {
         let empty = Product { m: 0, x: Vec::new(), y: Vec::new() };
         let Product { m, x, .. } = self.product.as_ref().unwrap_or(&empty);
         let k = self.tensor.k();
-        let (got, x, operation) = match output {
-            Output::Weights(_) | Output::Halves(_) => return self.compare(device, output),
-            Output::Matvec(got) => (got, x.get(..k).unwrap_or_default(), Operation::Matvec),
-            Output::Matmul(got) => (got, &**x, Operation::Matmul { m: *m }),
+        let product = |m: usize| {
+            let x = x.get(..m.saturating_mul(k)).unwrap_or_default();
+            product(&self.weights, x, k)
         };
-        let outputs = product(&self.weights, x, k);
+        let (got, outputs, operation) = match output {
+            Output::Weights(_) | Output::Halves(_) | Output::Rows(..) | Output::HalfRows(..) => {
+                return self.compare(device, output);
+            }
+            Output::Matvec(got) => (got, product(1), Operation::Matvec),
+            Output::Matmul(got) => (got, product(*m), Operation::Matmul { m: *m }),
+            Output::Epilogue { m, epilogue, before, y } => {
+                let columns = (0..self.tensor.n()).cycle();
+                let outputs = product(m).into_iter().zip(before).zip(columns);
+                let outputs = outputs
+                    .map(|((rounded, before), column)| rounded.stored(&epilogue, column, *before));
+                let (bias, add) = (epilogue.bias.is_some(), epilogue.add);
+                (y, outputs.collect(), Operation::Epilogue { m, bias, add })
+            }
+            Output::Experts { indices, experts, epilogue, before, y } => {
+                let all = product(*m);
+                let outputs = self.chosen(indices, experts).zip(before_or_zeros(before));
+                let outputs = outputs.map(|((output, row), before)| {
+                    let rounded = output.and_then(|output| all.get(output));
+                    rounded.unwrap_or(&Rounded::MISSING).stored(&epilogue, row, before)
+                });
+                (y, outputs.collect(), experts_operation(experts))
+            }
+        };
         agree(Rounded::fault(got, &outputs, k), self.call(device, operation))?;
         Ok(Checks { device: device.to_owned(), outputs: got.len() as u64, ..Checks::default() })
     }
 
-    fn compare_weights<T: Float>(&self, got: &[T], call: Call) -> Result<Checks> {
-        let mut found = Decoded::compare(got, &self.weights);
+    /// Which outputs of a product with all rows those with these matrices are, where there are such,
+    /// and the number of the weight row.
+    fn chosen(
+        &self,
+        indices: &[u32],
+        experts: Experts,
+    ) -> impl Iterator<Item = (Option<usize>, usize)> {
+        let (rows, used) = (self.tensor.n(), experts.used as usize);
+        let n = rows.checked_div(experts.matrices as usize).unwrap_or_default();
+        indices.iter().enumerate().flat_map(move |(output, &matrix)| {
+            let x = output.checked_div(used).unwrap_or_default();
+            (0..n).map(move |column| {
+                let row = (matrix as usize).saturating_mul(n).saturating_add(column);
+                ((matrix < experts.matrices).then(|| x * rows + row), row)
+            })
+        })
+    }
+
+    /// Compares all weights, or some rows.
+    fn compare_weights<T: Float>(
+        &self,
+        got: &[T],
+        rows: Option<&[u32]>,
+        call: Call,
+    ) -> Result<Checks> {
+        let chosen = |weights: &[f32]| match rows {
+            None => weights.to_vec(),
+            Some(rows) => rows.iter().flat_map(|&row| self.row(weights, row)).collect(),
+        };
+        let expected = chosen(&self.weights);
+        let mut found = Decoded::compare(got, &expected);
         if found.different > 0 {
-            found = Decoded::compare_flushed(got, &self.weights, &self.flushed()?);
+            found = Decoded::compare_flushed(got, &expected, &chosen(&self.flushed()?));
         }
         let device = call.device.clone();
         let flushed =
             (found.flushed > 0).then(|| Flushed { weights: found.flushed, call: call.clone() });
-        agree(Fault::of_weights(found, got.len(), self.weights.len()), call)?;
+        agree(Fault::of_weights(found, got.len(), expected.len()), call)?;
         let flushed = flushed.into_iter().collect();
         Ok(Checks { device, weights: got.len() as u64, flushed, ..Checks::default() })
+    }
+
+    /// A row of weights; NaN where there is none.
+    fn row(&self, weights: &[f32], row: u32) -> Vec<f32> {
+        let k = self.tensor.k();
+        let start = (row as usize).saturating_mul(k);
+        let row = weights.get(start..start.saturating_add(k));
+        row.map_or_else(|| vec![f32::NAN; k], <[f32]>::to_vec)
     }
 
     /// The weights where every subnormal is taken for 0; the same where the format means others.
@@ -198,6 +402,16 @@ impl Case {
             origin: self.origin.clone(),
         }
     }
+}
+
+/// What an output held, and zeros after it.
+fn before_or_zeros(before: &[f32]) -> impl Iterator<Item = f32> {
+    before.iter().copied().chain(std::iter::repeat(0.0))
+}
+
+fn experts_operation(Experts { m, used, matrices }: Experts) -> Operation {
+    let [m, used, matrices] = [m, used, matrices].map(|count| count as usize);
+    Operation::Experts { m, used, matrices }
 }
 
 fn compare_outputs(got: &[f32], expected: &[Exact], call: Call) -> Result<Checks> {

@@ -1,7 +1,7 @@
 //! The two comparisons that everything comes down to: weights are equal bit for bit, products are
 //! close.
 
-use crate::f16;
+use crate::{Epilogue, f16};
 use rayon::prelude::*;
 
 /// Largest error of a product, relative to Σ|w·x|.
@@ -150,6 +150,21 @@ impl Exact {
             })
         });
         rows.collect()
+    }
+
+    /// What there is no output for.
+    pub const MISSING: Exact = Exact { sum: f64::NAN, magnitude: f64::NAN, flushed: 0.0 };
+
+    /// What an epilogue makes of it in this column, where the output held `before`.
+    pub fn stored(&self, epilogue: &Epilogue<&[f32]>, column: usize, before: f32) -> Exact {
+        let bias = epilogue.bias.and_then(|bias| bias.get(column)).copied().unwrap_or_default();
+        let before = if epilogue.add { f64::from(before) } else { 0.0 };
+        let (scale, bias) = (f64::from(epilogue.scale), f64::from(bias));
+        Exact {
+            sum: scale * self.sum + bias + before,
+            magnitude: scale.abs() * self.magnitude + bias.abs() + before.abs(),
+            flushed: scale.abs() * self.flushed + 2.0 * f64::from(f32::MIN_POSITIVE),
+        }
     }
 
     /// Error of `y`, relative to the magnitude; infinite where no rounding and no flushed subnormal

@@ -70,6 +70,34 @@ pub enum Operation {
         /// How many.
         m: usize,
     },
+    /// A product with a scale, and what else is added to it.
+    Epilogue {
+        /// Activation rows; 1 is a matvec.
+        m: usize,
+        /// A bias.
+        bias: bool,
+        /// What the output holds.
+        add: bool,
+    },
+    /// A product with matrices that activation rows choose.
+    Experts {
+        /// Activation rows.
+        m: usize,
+        /// Matrices that each of them chooses.
+        used: usize,
+        /// Matrices of the tensor.
+        matrices: usize,
+    },
+    /// Some rows as f32.
+    Gather {
+        /// How many.
+        rows: usize,
+    },
+    /// Some rows as f16.
+    GatherF16 {
+        /// How many.
+        rows: usize,
+    },
 }
 
 /// Where a tensor's bytes come from.
@@ -207,11 +235,21 @@ impl fmt::Display for Call {
 
 impl fmt::Display for Operation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
+        match *self {
             Operation::Dequantize => f.write_str("dequantize to f32"),
             Operation::DequantizeF16 => f.write_str("dequantize to f16"),
             Operation::Matvec => f.write_str("matvec"),
             Operation::Matmul { m } => write!(f, "matmul (m = {m})"),
+            Operation::Epilogue { m, bias, add } => {
+                let bias = if bias { ", bias" } else { "" };
+                let add = if add { ", added to the output" } else { "" };
+                write!(f, "product (m = {m}, scaled{bias}{add})")
+            }
+            Operation::Experts { m, used, matrices } => {
+                write!(f, "product (m = {m}) with {used} of {matrices} matrices")
+            }
+            Operation::Gather { rows } => write!(f, "gather {rows} rows to f32"),
+            Operation::GatherF16 { rows } => write!(f, "gather {rows} rows to f16"),
         }
     }
 }
@@ -226,10 +264,17 @@ impl fmt::Display for Difference {
             None => index.to_string(),
         };
         write!(f, "{}: ", self.call)?;
+        let matrices = match *operation {
+            Operation::Experts { matrices, .. } => matrices,
+            _ => 1,
+        };
         match &self.fault {
             Fault::Length { got, expected } => write!(f, "{got} values; expected are {expected}"),
             Fault::Weights { different, index, got, expected } => {
-                let digits = if *operation == Operation::DequantizeF16 { 6 } else { 10 };
+                let halves = [Operation::DequantizeF16, Operation::GatherF16 { rows: 0 }];
+                let is_half =
+                    |half| std::mem::discriminant(half) == std::mem::discriminant(operation);
+                let digits = if halves.iter().any(is_half) { 6 } else { 10 };
                 write!(
                     f,
                     "{different} weights differ; the first, {}, has bits {got:#0digits$x}; expected are \
@@ -241,7 +286,7 @@ impl fmt::Display for Difference {
                 f,
                 "output {} is {got}; expected is {expected:e}, which is off by {error:.1e} of Σ|w·x|, more \
                  than {LIMIT:.0e}",
-                place(*index, *n),
+                place(*index, n.checked_div(matrices).unwrap_or_default()),
             ),
             Fault::Rounding { index, got, expected, rounding } => write!(
                 f,

@@ -2,7 +2,7 @@
 
 use super::compare::{Exact, LIMIT};
 use super::report::Fault;
-use crate::{Format, Result, descriptor};
+use crate::{Epilogue, Format, Result, descriptor};
 
 /// Largest mean square error of outputs, of their mean square.
 pub const MEAN_SQUARE: f64 = 5e-4;
@@ -57,12 +57,24 @@ impl Rounded {
         exact.zip(pairs).map(|(exact, rounding)| Rounded { exact, rounding }).collect()
     }
 
+    /// What there is no output for.
+    pub const MISSING: Rounded = Rounded { exact: Exact::MISSING, rounding: 0.0 };
+
+    /// What an epilogue makes of it in this column, where the output held `before`.
+    pub fn stored(&self, epilogue: &Epilogue<&[f32]>, column: usize, before: f32) -> Rounded {
+        let rounding = f64::from(epilogue.scale.abs()) * self.rounding;
+        Rounded { exact: self.exact.stored(epilogue, column, before), rounding }
+    }
+
     fn off(&self, y: f32) -> f64 {
         (f64::from(y) - self.exact.sum).abs()
     }
 
     /// Whether rounding does not explain an output.
     fn is_beyond(&self, y: f32) -> bool {
+        if self.exact.sum.is_nan() {
+            return !y.is_nan();
+        }
         let off = self.off(y);
         off.is_nan() || off > self.rounding + LIMIT * self.exact.magnitude + self.exact.flushed
     }

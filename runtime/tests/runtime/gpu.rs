@@ -1,8 +1,8 @@
 //! What only the GPU device has: splitting, two-dimensional grids, encoders of the caller's.
 
-use quantloom::artifact::{Artifact, Element, Kind};
+use quantloom::artifact::{Artifact, Dims, Element, Kind};
 use quantloom::gpu::Gpu;
-use quantloom::{Device, Error, Format, Tensor, wgpu};
+use quantloom::{Device, Epilogue, Error, Format, Tensor, wgpu};
 
 use crate::toy;
 
@@ -137,15 +137,31 @@ fn records_into_an_encoder_of_the_callers() {
     toy::assert_close(&got, &toy::product(&weights, &values, k), "matmul");
 }
 
-#[test]
-fn the_same_launch_again_makes_nothing() {
-    if gpu().is_none() {
-        return;
-    }
+/// A GPU, and what tells of its objects.
+struct Counted {
+    instance: wgpu::Instance,
+    gpu: Gpu,
+}
+
+fn counted() -> Option<Counted> {
+    gpu()?;
     let instance = wgpu::Instance::default();
     let adapter = pollster::block_on(instance.request_adapter(&Default::default())).unwrap();
     let opened = pollster::block_on(adapter.request_device(&Default::default())).unwrap();
-    let gpu = Gpu::from_parts(opened.0, opened.1);
+    Some(Counted { instance, gpu: Gpu::from_parts(opened.0, opened.1) })
+}
+
+/// Buffers, bind groups, pipelines and modules that there are.
+fn made(instance: &wgpu::Instance) -> [usize; 4] {
+    let hub = instance.generate_report().unwrap();
+    let hub = hub.hub_report();
+    let all = [&hub.buffers, &hub.bind_groups, &hub.compute_pipelines, &hub.shader_modules];
+    all.map(|kind| kind.num_allocated)
+}
+
+#[test]
+fn the_same_launch_again_makes_nothing() {
+    let Some(Counted { instance, gpu }) = counted() else { return };
     let (n, k) = (300, 48);
     let (tensor, weights) = toy::tensor(&toy::blocked(), n, k);
     let resident = gpu.upload(&tensor).unwrap();
@@ -156,12 +172,7 @@ fn the_same_launch_again_makes_nothing() {
         row[..k].copy_from_slice(values);
     }
     let (x, y) = (buffer(&gpu, &apart, 768), buffer(&gpu, &[], 3 * 2048));
-    let made = || {
-        let hub = instance.generate_report().unwrap();
-        let hub = hub.hub_report();
-        let all = [&hub.buffers, &hub.bind_groups, &hub.compute_pipelines, &hub.shader_modules];
-        all.map(|kind| kind.num_allocated)
-    };
+    let made = || made(&instance);
     let nothing = made();
     let record = |encoder: &mut wgpu::CommandEncoder, row: u64| {
         let y = y.slice(row * 2048..(row + 1) * 2048);
@@ -199,6 +210,37 @@ fn the_same_launch_again_makes_nothing() {
 }
 
 #[test]
+fn rows_and_epilogues_again_make_nothing() {
+    let Some(Counted { instance, gpu }) = counted() else { return };
+    let format = Format::from(&quantloom::formats()[0]);
+    let (n, k) = (8, format.weights as usize);
+    let dims = Dims { n: n as u32, blocks: 1, sizes: [1; 2] };
+    let streams = format.streams.iter().map(|stream| vec![0; stream.len(&dims).unwrap() as usize]);
+    let streams: Vec<_> = streams.collect();
+    let tensor = Tensor::new("zeros", format, n, k, streams).unwrap();
+    let resident = gpu.upload(&tensor).unwrap();
+    let values = [1.0; 512];
+    let (x, y) = (buffer(&gpu, &values, 2048), buffer(&gpu, &[], 2048));
+    let made = || made(&instance);
+    let mut encoder = gpu.device().create_command_encoder(&Default::default());
+    let mut record = |slice: u64, scale: f32| {
+        let bias = Some(x.slice(slice * 256..).into());
+        let epilogue = Epilogue { scale, bias, add: true };
+        resident.record_matvec_with(&mut encoder, x.slice(..1024), &y, epilogue).unwrap();
+        let epilogue = Epilogue { add: true, ..Epilogue::default() };
+        resident.record_matmul_with(&mut encoder, &x, &y, 1, epilogue).unwrap();
+        resident.record_gather(&mut encoder, x.slice(slice * 256..), &y, 1, Element::F32).unwrap();
+    };
+    record(0, 0.5);
+    let once = made();
+    record(0, 0.5);
+    record(1, 0.5);
+    assert_eq!(made(), once);
+    record(0, 0.25);
+    assert_ne!(made(), once, "another scale is another shape");
+}
+
+#[test]
 fn buffers_of_the_caller_are_checked() {
     let Some(gpu) = gpu() else { return };
     let (tensor, _) = toy::tensor(&toy::blocked(), 5, 8);
@@ -225,6 +267,12 @@ fn buffers_of_the_caller_are_checked() {
     resident.record_matmul(&mut encoder, &x, &y, 1).unwrap();
     let message = resident.record_dequant(&mut encoder, &short, Element::F16).unwrap_err();
     assert!(message.to_string().contains("40 elements"), "{message}");
+    // Kernels made by hand, without a bias and without a gather.
+    let epilogue = Epilogue { scale: 2.0, ..Epilogue::default() };
+    let message = resident.record_matvec_with(&mut encoder, &x, &y, epilogue).unwrap_err();
+    assert!(message.to_string().contains("has no epilogue in kernel"), "{message}");
+    let message = resident.record_gather(&mut encoder, &x, &y, 1, Element::F32).unwrap_err();
+    assert!(message.to_string().contains("has no WGSL kernel `gather_f32`"), "{message}");
 }
 
 #[test]

@@ -166,6 +166,8 @@ fn source(
             Role::Activations => format!("var<storage, read> {name}: array<vec4<f32>>"),
             Role::Output => format!("var<storage, read_write> {name}: array<{element}>"),
             Role::Shape => format!("var<uniform> {name}: Shape"),
+            Role::Bias => format!("var<storage, read> {name}: array<f32>"),
+            Role::Indices => format!("var<storage, read> {name}: array<u32>"),
         };
         text += &format!("@group(0) @binding({i}) {variable};\n");
     }

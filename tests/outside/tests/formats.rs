@@ -137,6 +137,10 @@ fn holds_every_kernel() {
                 (Kind::Dequant, Element::F16),
                 (Kind::Matvec, Element::F32),
                 (Kind::Matmul, Element::F32),
+                (Kind::Gather, Element::F32),
+                (Kind::Gather, Element::F16),
+                (Kind::MatvecExperts, Element::F32),
+                (Kind::MatmulExperts, Element::F32),
             ] {
                 let kernel = artifact.kernel(backend, kind, output);
                 let kernel = kernel.unwrap_or_else(|| panic!("{backend:?} {kind:?} {output:?}"));
@@ -149,7 +153,8 @@ fn holds_every_kernel() {
                     _ => None,
                 });
                 assert!(streams.eq(0..artifact.streams.len() as u32), "{}", kernel.name);
-                assert_eq!(matches!(kernel.grid, Grid::Strips { .. }), kind == Kind::Dequant);
+                let decodes = matches!(kind, Kind::Dequant | Kind::Gather);
+                assert_eq!(matches!(kernel.grid, Grid::Strips { .. }), decodes);
             }
         }
     }

@@ -188,13 +188,16 @@ fn a_wrong_kernel_is_found() {
             (Kind::Matvec, Element::F32, Operation::Matvec, 1),
             // Of one activation row even a matmul is a matvec.
             (Kind::Matmul, Element::F32, Operation::Matmul { m: 17 }, 5),
+            (Kind::Gather, Element::F32, Operation::Gather { rows: 4 }, 1),
+            (Kind::Gather, Element::F16, Operation::GatherF16 { rows: 1 }, 1),
         ] {
             for device in devices(&[name]) {
                 let format = tampered(backend, kind, output);
                 let found = difference(verify(&format, std::slice::from_ref(&device)));
                 assert_eq!((found.call.operation, found.call.n), (operation, n));
                 assert_eq!(found.call.device, device.name());
-                assert_eq!(matches!(found.fault, Fault::Weights { .. }), kind == Kind::Dequant);
+                let decodes = matches!(kind, Kind::Dequant | Kind::Gather);
+                assert_eq!(matches!(found.fault, Fault::Weights { .. }), decodes);
             }
         }
     }

@@ -10,7 +10,24 @@ use std::slice;
 
 pub fn trials() -> Vec<Trial> {
     let engines = ENGINES.iter().filter(|engine| engine.name != "cpu");
-    engines.flat_map(|engine| (0..8).map(move |number| random(engine, number))).collect()
+    let all = engines.flat_map(|engine| {
+        let random = (0..8).map(move |number| random(engine, number));
+        random.chain([6, 7].map(|weights| short(engine, weights)))
+    });
+    all.collect()
+}
+
+/// Blocks that are no whole quads: their rows begin anywhere.
+fn short(engine: &'static Engine, weights: u32) -> Trial {
+    let name = format!("compiled/{}/blocks_of_{weights}", engine.name);
+    trial(name, engine, move |device| {
+        let text = format!(
+            "format: short\ntitle: blocks that are no whole quads\nweights: {weights}\nblock:\n  d: f16\n  \
+             q: u8[{weights}]\nfields:\n  q: {{from: q, bias: 128}}\nvalue: d * q\n"
+        );
+        let format = Format::compile(&text, "short.yaml")?;
+        all_passed(verify_with_seed(&format, slice::from_ref(device), *SEED))
+    })
 }
 
 fn random(engine: &'static Engine, number: u32) -> Trial {

@@ -10,7 +10,7 @@ use libtest_mimic::{Completion, Trial};
 use quantloom::artifact::{Backend, Element, Kind};
 use quantloom::hip::{Compiler, Hip, View};
 use quantloom::verify::{Case, Output};
-use quantloom::{Device, f16};
+use quantloom::{Device, Epilogue, Experts, f16};
 use std::collections::HashSet;
 use std::thread;
 
@@ -173,6 +173,52 @@ fn streams_and_memory(vendor: &Vendor) -> Result<(), Failed> {
         one.read(&own, &mut bytes)?;
         let outputs = floats(&bytes, n);
         passed(case.compare("caller's memory, matvec", Output::Matvec(&outputs)))?;
+
+        // Added to what the matvec left; the bias begins where 4 floats could not.
+        let bias: Vec<f32> = (0..=n).map(|row| row as f32 / 64.0 - 0.25).collect();
+        let words: Vec<u8> = bias.iter().flat_map(|bias| bias.to_le_bytes()).collect();
+        let from = gpu.buffer(words.len() as u64)?;
+        from.write(&stream, &words)?;
+        let view = View::from(&from).slice(4..words.len() as u64);
+        let epilogue = Epilogue { scale: 0.5, bias: view, add: true };
+        weights.launch_matvec_with(&stream, x, &one, epilogue)?;
+        let mut bytes = vec![0; 4 * n];
+        one.read(&own, &mut bytes)?;
+        let y = &floats(&bytes, n)[..];
+        let epilogue = Epilogue { scale: 0.5, bias: Some(&bias[1..]), add: true };
+        let output = Output::Epilogue { m: 1, epilogue, before: &outputs, y };
+        passed(case.compare("caller's memory, epilogue", output))?;
+
+        // 37 matrices of a row each, some of which are not there; few outputs and many.
+        for used in [2, 61] {
+            let experts = Experts { m: m as u32, used, matrices: n as u32 };
+            let indices: Vec<u32> = (0..m as u32 * used).map(|output| output * 7 % 38).collect();
+            let words: Vec<u8> = indices.iter().flat_map(|index| index.to_le_bytes()).collect();
+            let named = gpu.buffer(words.len() as u64)?;
+            named.write(&stream, &words)?;
+            let y = gpu.buffer(4 * indices.len() as u64)?;
+            let epilogue = Epilogue { scale: 0.5, bias: view, add: false };
+            weights.launch_matmul_experts_with(&stream, all, &named, &y, experts, epilogue)?;
+            let mut bytes = vec![0; 4 * indices.len()];
+            y.read(&own, &mut bytes)?;
+            let (values, indices) = (floats(&bytes, indices.len()), &indices[..]);
+            let epilogue = Epilogue { scale: 0.5, bias: Some(&bias[1..]), add: false };
+            let (before, y) = (&[][..], &values[..]);
+            let output = Output::Experts { indices, experts, epilogue, before, y };
+            passed(case.compare("caller's memory, experts", output))?;
+        }
+
+        // Some rows are not there.
+        let rows = [36, 0, 37, 5, u32::MAX];
+        let indices: Vec<u8> = rows.iter().flat_map(|row| row.to_le_bytes()).collect();
+        let named = gpu.buffer(indices.len() as u64)?;
+        named.write(&stream, &indices)?;
+        let found = gpu.buffer(4 * (rows.len() * k) as u64)?;
+        weights.launch_gather(&stream, &named, &found, rows.len() as u32, Element::F32)?;
+        let mut bytes = vec![0; 4 * rows.len() * k];
+        found.read(&own, &mut bytes)?;
+        let values = floats(&bytes, rows.len() * k);
+        passed(case.compare("caller's memory, rows", Output::Rows(&rows, &values)))?;
 
         let decoded = gpu.buffer(4 * (n * k) as u64)?;
         weights.launch_dequant(&stream, &decoded, Element::F32)?;

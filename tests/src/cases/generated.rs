@@ -88,6 +88,10 @@ fn every_kernel() -> Result<(), Failed> {
         (Kind::Dequant, Element::F16),
         (Kind::Matvec, Element::F32),
         (Kind::Matmul, Element::F32),
+        (Kind::Gather, Element::F32),
+        (Kind::Gather, Element::F16),
+        (Kind::MatvecExperts, Element::F32),
+        (Kind::MatmulExperts, Element::F32),
     ];
     let artifacts = artifacts()?;
     if quantloom::formats().len() != artifacts.len() {

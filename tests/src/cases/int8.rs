@@ -107,6 +107,7 @@ fn every_shape(subject: &Subject, device: &Device) -> Result<(), Failed> {
             return Err(format!("activations are read as {read:?}, not {wanted:?}").into());
         }
         passed(case.check_products(device))?;
+        passed(case.check_epilogues(device))?;
     }
     Ok(())
 }

@@ -123,12 +123,13 @@ fn product(weights: &CpuWeights, x: &[f32], expected: &Expected) -> Result<(), S
     weights.matmul_into(x, m, &mut y).map_err(|error| error.to_string())?;
     expected.check(&kernel, &y, &expected.outputs)?;
     for matrices in [1, 3].into_iter().filter(|&matrices| n.is_multiple_of(matrices)) {
-        let picked: Vec<u32> = (0..m).map(|row| (row * 7 % matrices) as u32).collect();
+        let used = matrices.min(2);
+        let picked: Vec<u32> = (0..m * used).map(|output| (output * 7 % matrices) as u32).collect();
         let own = n / matrices;
-        let mut y = vec![f32::NAN; m * own];
+        let mut y = vec![f32::NAN; picked.len() * own];
         let computed = weights.matmul_experts_into(x, &picked, matrices, &mut y);
         computed.map_err(|error| error.to_string())?;
-        let columns = |(row, &expert): (usize, &u32)| row * n + expert as usize * own;
+        let columns = |(row, &expert): (usize, &u32)| row / used * n + expert as usize * own;
         let rows = picked.iter().enumerate().map(columns);
         let outputs = rows.flat_map(|at| &expected.outputs[at..at + own]).copied();
         let outputs: Vec<Rounded> = outputs.collect();
@@ -240,7 +241,9 @@ fn arguments() -> Result<(), Failed> {
         (experts(&x, &[0, 2], 2, &mut y[..6]), "matrix 2 of 2"),
         (experts(&x, &[0, 1], 4, &mut y), "multiple of their number"),
         (experts(&x, &[0, 1], 0, &mut y), "0 matrices"),
-        (experts(&x, &[0, 1], 2, &mut y), "[m, n / matrices] are 6"),
+        (experts(&x, &[0, 1], 2, &mut y), "[m, used, n / matrices] are 6"),
+        (experts(&x, &[0, 1, 1], 2, &mut y), "3 numbers; 2 activation rows need as many"),
+        (experts(&x, &[], 2, &mut []), "0 numbers; 2 activation rows need as many"),
         (experts(&[], &[], 2, &mut []), "m must be at least 1"),
     ];
     for (result, wanted) in calls {

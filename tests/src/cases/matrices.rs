@@ -131,5 +131,6 @@ fn product(
             return Err(format!("16 rows go to {few}, 17 to {many}").into());
         }
     }
-    passed(case.check_products(device))
+    passed(case.check_products(device))?;
+    passed(case.check_epilogues(device))
 }

@@ -5,6 +5,7 @@ mod compiled;
 mod cpu;
 mod decode;
 mod drivers;
+mod experts;
 mod facts;
 mod generated;
 mod gguf;
@@ -17,6 +18,7 @@ mod mutation;
 mod names;
 mod product;
 mod quantize;
+mod recorded;
 mod splitting;
 mod verifier;
 
@@ -39,6 +41,8 @@ pub fn all() -> Vec<Trial> {
         kernels::trials(),
         cpu::trials(),
         product::trials(),
+        recorded::trials(),
+        experts::trials(),
         int8::trials(),
         quantize::trials(),
         drivers::trials(),

@@ -46,7 +46,7 @@ fn small_limits(subject: &'static Subject, engine: &'static Engine) -> Trial {
         let row = streams.iter().map(|s| s.artifact().len(&one).unwrap_or(0) as u32 / 64);
         let n = (3 * limit / row.max().unwrap_or(1).max(1)).max(307) as usize;
         let m = 3;
-        let grid = n.isqrt() as u32 + 1; // two dimensions hold every kernel's launch, one does not
+        let grid = (2 * n).isqrt() as u32 + 1; // two dimensions hold every kernel's launch, one does not
 
         let case = subject.case(n, (blocks * block) as usize, m, &mut rng(&name))?;
         if subject.format.streams.iter().any(|stream| stream.units.order == Order::Columns) {

@@ -9,6 +9,10 @@ struct Shape {
     size_0: u32,
     size_1: u32,
     zero: u32,
+    scale: f32,
+    flags: u32,
+    used: u32,
+    matrices: u32,
 }
 
 @group(0) @binding(0) var<storage, read> words: array<vec4<u32>>;

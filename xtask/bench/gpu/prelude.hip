@@ -29,6 +29,8 @@ static inline __attribute__((device, always_inline)) void ql_barrier() {
 
 struct QlShape {
   ql_u32 n, k, m, first, stride, size_0, size_1, zero;
+  float scale;
+  ql_u32 flags, used, matrices;
 };
 
 struct alignas(16) Vector {

@@ -69,6 +69,12 @@ enum Show {
     Matvec,
     /// Any number of activation rows
     Matmul,
+    /// Single rows decoded
+    Gather,
+    /// Matrices picked by few activation rows
+    MatvecExperts,
+    /// Matrices picked by many activation rows
+    MatmulExperts,
 }
 
 /// Runs the command.
@@ -118,6 +124,9 @@ fn show(stage: Stage, kernel: Show, compiled: &Compiled, colours: bool) -> Outco
             Show::Dequant => Kind::Dequant,
             Show::Matvec => Kind::Matvec,
             Show::Matmul => Kind::Matmul,
+            Show::Gather => Kind::Gather,
+            Show::MatvecExperts => Kind::MatvecExperts,
+            Show::MatmulExperts => Kind::MatmulExperts,
         };
         let kernel = compiled.artifact.kernel(backend, kind, Element::F32);
         kernel

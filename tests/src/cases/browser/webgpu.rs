@@ -10,6 +10,7 @@ use half::f16;
 use libtest_mimic::Trial;
 use quantloom::verify::random::Rng;
 use quantloom::verify::{Case, Output};
+use quantloom::{Epilogue, Experts};
 use quantloom_codegen::artifact::{
     Activations, Backend, Binding, Dims, Element, Grid, Kernel, Kind, Role, Shape,
 };
@@ -22,6 +23,12 @@ const SCRIPT: &str = include_str!("../../../browser/kernels.js");
 /// What a browser wants to stand before a kernel's text. Kernels use nothing that WebGPU's core does
 /// not have.
 const HEADER: &str = "";
+
+/// Rows that are gathered, of five; one is not there.
+const ROWS: [u32; 4] = [4, 0, 5, 4];
+
+/// Matrices of a row each that three activation rows choose; one is not there.
+const CHOSEN: [u32; 6] = [4, 0, 0, 5, 2, 4];
 
 /// Workgroups per grid dimension, by the specification.
 const WORKGROUPS: u32 = 65_535;
@@ -59,7 +66,7 @@ impl Problem {
     /// The shape that a kernel is told, and how many elements it puts out.
     fn shape(&self, kernel: &Kernel) -> (Shape, u32) {
         let Problem { dims: Dims { n, sizes, .. }, k, m, .. } = *self;
-        let shape = Shape { n, k, m: 1, first: 0, stride: n, sizes, zero: 0 };
+        let shape = Shape { n, k, m: 1, stride: n, sizes, ..Shape::default() };
         match (kernel.kind, kernel.grid) {
             (Kind::Dequant, Grid::Strips { weights, .. }) => {
                 // Where blocks lie one after another rows do not matter.
@@ -70,6 +77,14 @@ impl Problem {
             (Kind::Dequant, _) => (shape, n * k),
             (Kind::Matvec, _) => (shape, n),
             (Kind::Batch | Kind::Matmul, _) => (Shape { m, ..shape }, m * n),
+            (Kind::Gather, _) => {
+                let m = ROWS.len() as u32;
+                (Shape { m, ..shape }, m * k)
+            }
+            (Kind::MatvecExperts | Kind::MatmulExperts, _) => {
+                let (matrices, used) = (n, CHOSEN.len() as u32 / m);
+                (Shape { m, used, matrices, stride: 1, ..shape }, m * used)
+            }
             (Kind::Quantize, _) => (Shape { m, ..shape }, self.quantized().len() as u32),
         }
     }
@@ -84,7 +99,14 @@ impl Problem {
         let (shape, outputs) = self.shape(kernel);
         let binding = |binding: &Binding| self.binding(binding.role, kernel, &shape, outputs);
         let bindings: Result<Vec<Value>, Failed> = kernel.bindings.iter().map(binding).collect();
-        let grid = kernel.grid.launch(shape.n.into(), shape.k.into(), shape.m.into(), WORKGROUPS);
+        let Shape { n, k, m, used, matrices, .. } = shape;
+        let [n, k, m] = match kernel.kind {
+            Kind::Gather => [m, k, 1],
+            Kind::MatvecExperts => [shape.stride, k, m * used],
+            Kind::MatmulExperts => [shape.stride, k, matrices + 1],
+            _ => [n, k, m],
+        };
+        let grid = kernel.grid.launch(n.into(), k.into(), m.into(), WORKGROUPS);
         Ok(json!({
             "name": kernel.name,
             "source": format!("{HEADER}{}", kernel.source),
@@ -127,6 +149,9 @@ impl Problem {
                 ("storage", json!(bytes / 4))
             }
             Role::Shape => ("uniform", json!(shape.words())),
+            Role::Bias => ("read-only-storage", json!([0])), // which is not read
+            Role::Indices if kernel.kind == Kind::Gather => ("read-only-storage", json!(ROWS)),
+            Role::Indices => ("read-only-storage", json!(CHOSEN)),
         };
         Ok(json!({"type": kind, "words": words}))
     }
@@ -146,6 +171,14 @@ impl Problem {
             (Kind::Dequant, Element::F32) => Output::Weights(&floats),
             (Kind::Dequant, Element::F16) => Output::Halves(&halves),
             (Kind::Matvec, _) => Output::Matvec(&floats),
+            (Kind::Gather, Element::F32) => Output::Rows(&ROWS, &floats),
+            (Kind::Gather, Element::F16) => Output::HalfRows(&ROWS, &halves),
+            (Kind::MatvecExperts | Kind::MatmulExperts, _) => {
+                let Shape { m, used, matrices, .. } = self.shape(kernel).0;
+                let (indices, experts) = (&CHOSEN[..], Experts { m, used, matrices });
+                let (epilogue, before) = (Epilogue::default(), &[][..]);
+                Output::Experts { indices, experts, epilogue, before, y: &floats }
+            }
             _ => Output::Matmul(&floats),
         };
         let compare = match kernel.activations {
@@ -161,7 +194,10 @@ fn check(test: &str, subject: &Subject, browser: &mut Browser) -> Result<(), Fai
     let mut rng = rng(test);
     let finite = Problem::new(subject, &mut rng, true)?;
     let decoded = Problem::new(subject, &mut rng, false)?;
-    let problem = |kernel: &Kernel| if kernel.kind == Kind::Dequant { &decoded } else { &finite };
+    let problem = |kernel: &Kernel| match kernel.kind {
+        Kind::Dequant | Kind::Gather => &decoded,
+        _ => &finite,
+    };
     let format = subject.built_in()?;
     // The quantizer comes with the first format. wgpu has no subgroups in browsers.
     let first = subjects().first().is_some_and(|first| first.name == subject.name);
