@@ -352,7 +352,7 @@ mod tests {
         run(&args).unwrap();
         run(&check).unwrap();
         let kernels = || fs::read_dir(out.join("wgsl")).unwrap().count();
-        assert_eq!(kernels(), 4);
+        assert_eq!(kernels(), 10);
 
         let kernel = out.join("hip/toy_matvec_f32.hip");
         fs::write(&kernel, "changed by hand").unwrap();
@@ -361,7 +361,7 @@ mod tests {
         assert!(matches!(run(&check), Err(Failure::Differs(_))));
         run(&args).unwrap();
         assert!(fs::read_to_string(&kernel).unwrap().contains(MARK));
-        assert_eq!(kernels(), 5);
+        assert_eq!(kernels(), 11);
         assert!(out.join("wgsl/mine.wgsl").exists());
         run(&check).unwrap();
     }
