@@ -81,17 +81,19 @@ impl StandIn {
         }
     }
 
-    fn run(&self, filter: &str, engine: &str) -> std::io::Result<Output> {
-        let libraries = [Some(self.folder.path().into()), std::env::var_os("LD_LIBRARY_PATH")];
-        let libraries = std::env::join_paths(libraries.into_iter().flatten());
-        Command::new(std::env::current_exe()?)
+    fn run(&self, filter: &str, engine: &str) -> Result<Output, Failed> {
+        let others = std::env::var_os("LD_LIBRARY_PATH").unwrap_or_default();
+        let own = std::iter::once(self.folder.path().to_owned());
+        let libraries = std::env::join_paths(own.chain(std::env::split_paths(&others)))?;
+        let output = Command::new(std::env::current_exe()?)
             .args(["--quiet", filter])
-            .env("LD_LIBRARY_PATH", libraries.unwrap_or_default())
+            .env("LD_LIBRARY_PATH", libraries)
             .env("QUANTLOOM_CACHE", self.cache())
             .env(MARK, self.list())
             .env("REQUIRE", engine)
             .env("SEED", (*crate::seed::SEED).to_string())
-            .output()
+            .output()?;
+        Ok(output)
     }
 
     fn list(&self) -> PathBuf {
