@@ -4,7 +4,9 @@
 use super::strips::Strips;
 use super::tables;
 use crate::format::Format;
-use crate::ir::{Binary, Decoder, Entries, Let, Op, Quad, Table, Type, Unary, Value};
+use crate::ir::{
+    Binary, Decoder, Entries, Let, Op, Quad, Table, Type, Unary, Value, Verified, VerifyError,
+};
 use std::collections::HashMap;
 
 /// A program in the making.
@@ -31,10 +33,25 @@ impl Builder {
         Builder { decoder, seen: HashMap::new(), lookups: strips.lookups }
     }
 
-    /// Begins a program with the tables and streams of another one.
-    pub fn like(decoder: &Decoder) -> Builder {
-        let decoder = Decoder { lets: Vec::new(), quads: Vec::new(), ..decoder.clone() };
-        Builder { decoder, seen: HashMap::new(), lookups: false }
+    /// The same program with other values for some: `replace` makes the value that takes the place of
+    /// one, from operands that it finds the new ones of, or leaves that one as it is.
+    pub fn rewritten(
+        decoder: &Verified<Decoder>,
+        replace: impl Fn(&mut Builder, Value, &dyn Fn(Value) -> Value) -> Option<Value>,
+    ) -> Result<Verified<Decoder>, VerifyError> {
+        let empty = Decoder { lets: Vec::new(), quads: Vec::new(), ..(**decoder).clone() };
+        let mut b = Builder { decoder: empty, seen: HashMap::new(), lookups: false };
+        let mut renumbered: Vec<Value> = Vec::new();
+        for (stated, index) in decoder.lets.iter().zip(0..) {
+            let number = |value: Value| renumbered[value.0 as usize];
+            let value = replace(&mut b, Value(index), &number)
+                .unwrap_or_else(|| b.push(stated.op.renumbered(number), stated.ty));
+            b.name(value, &stated.name);
+            renumbered.push(value);
+        }
+        let number = |value: Value| renumbered[value.0 as usize];
+        let quads = decoder.quads.iter().map(|quad| quad.clone().renumbered(number)).collect();
+        Verified::new(b.finish(quads))
     }
 
     /// The finished program, with only the values and tables its quads need.

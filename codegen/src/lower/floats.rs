@@ -11,40 +11,24 @@ const VALUE: f32 = 8_388_608.0;
 /// The same program without conversions of integers below 2^23: these bits are set in those of 2^23,
 /// which is subtracted again. Tables of integers that are converted become tables of floats.
 pub(super) fn converted(decoder: &Verified<Decoder>) -> Result<Verified<Decoder>, VerifyError> {
-    let mut b = Builder::like(decoder);
-    let mut renumbered: Vec<Value> = Vec::new();
-    for stated in &decoder.lets {
-        let number = |value: Value| renumbered[value.0 as usize];
-        let value = match stated.op {
-            Op::Unary(Unary::ToF32, operand) => match small(decoder, operand) {
-                Some(Small::Sum { integer, mask, flip, less }) => {
-                    let integer = b.with(Binary::And, number(integer), mask);
-                    let integer = b.with(Binary::Xor, integer, flip);
-                    let bits = b.with(Binary::Or, integer, BITS);
-                    let float = b.unary(Unary::F32FromBits, bits);
-                    let origin = b.f32(VALUE + less as f32);
-                    b.binary(Binary::Sub, float, origin)
-                }
-                Some(Small::Entry { table, index }) => {
-                    let stated = &decoder.tables[table as usize];
-                    match floats(&stated.entries) {
-                        Some(entries) => {
-                            let table = b.table(stated.name.clone(), entries);
-                            b.lookup(table, number(index))
-                        }
-                        None => b.unary(Unary::ToF32, number(operand)),
-                    }
-                }
-                None => b.unary(Unary::ToF32, number(operand)),
-            },
-            op => b.push(op.renumbered(number), stated.ty),
-        };
-        b.name(value, &stated.name);
-        renumbered.push(value);
-    }
-    let number = |value: Value| renumbered[value.0 as usize];
-    let quads = decoder.quads.iter().map(|quad| quad.clone().renumbered(number)).collect();
-    Verified::new(b.finish(quads))
+    Builder::rewritten(decoder, |b, value, number| {
+        let Op::Unary(Unary::ToF32, operand) = decoder.get(value).op else { return None };
+        match small(decoder, operand)? {
+            Small::Sum { integer, mask, flip, less } => {
+                let integer = b.with(Binary::And, number(integer), mask);
+                let integer = b.with(Binary::Xor, integer, flip);
+                let bits = b.with(Binary::Or, integer, BITS);
+                let float = b.unary(Unary::F32FromBits, bits);
+                let origin = b.f32(VALUE + less as f32);
+                Some(b.binary(Binary::Sub, float, origin))
+            }
+            Small::Entry { table, index } => {
+                let stated = &decoder.tables[table as usize];
+                let table = b.table(stated.name.clone(), floats(&stated.entries)?);
+                Some(b.lookup(table, number(index)))
+            }
+        }
+    })
 }
 
 /// What is converted.

@@ -1,7 +1,7 @@
 //! Loads of 4 bytes that lie in a row become one load of 16, which is what GPUs are fastest at.
 
 use super::build::Builder;
-use crate::ir::{Binary, Decoder, Op, Value, Verified, VerifyError, by_strip};
+use crate::ir::{Binary, Decoder, Op, Type, Value, Verified, VerifyError, by_strip};
 use std::collections::BTreeMap;
 
 /// Bytes of a wide load.
@@ -17,40 +17,29 @@ pub(super) fn joined(decoder: &Verified<Decoder>) -> Result<Verified<Decoder>, V
     if wide.is_empty() {
         return Ok(decoder.clone());
     }
-    let mut b = Builder::like(decoder);
-    let mut renumbered: Vec<Value> = Vec::new();
-    for (index, stated) in decoder.lets.iter().enumerate() {
-        let number = |value: Value| renumbered[value.0 as usize];
-        let value = match (stated.op, wide.get(&Value(index as u32))) {
-            (Op::Load { stream, unit, offset, .. }, Some(place)) => {
-                let (unit, offset) = (number(unit), number(offset));
-                let (offset, index) = match *place {
-                    Place::Word { moving, first, index, .. } => {
-                        let moving = moving.map_or_else(|| b.u32(0), number);
-                        (b.with(Binary::Add, moving, first), b.u32(index))
-                    }
-                    Place::Within { first } => {
-                        let index = match b.constant(offset) {
-                            Some(byte) => b.u32((byte - first) / 4),
-                            None => {
-                                let byte = b.with(Binary::Sub, offset, first);
-                                b.with(Binary::Shr, byte, 2)
-                            }
-                        };
-                        (b.u32(first), index)
+    Builder::rewritten(decoder, |b, value, number| {
+        let place = wide.get(&value)?;
+        let Op::Load { stream, unit, offset, .. } = decoder.get(value).op else { return None };
+        let (unit, offset) = (number(unit), number(offset));
+        let (offset, index) = match *place {
+            Place::Word { moving, first, index, .. } => {
+                let moving = moving.map_or_else(|| b.u32(0), number);
+                (b.with(Binary::Add, moving, first), b.u32(index))
+            }
+            Place::Within { first } => {
+                let index = match b.constant(offset) {
+                    Some(byte) => b.u32((byte - first) / 4),
+                    None => {
+                        let byte = b.with(Binary::Sub, offset, first);
+                        b.with(Binary::Shr, byte, 2)
                     }
                 };
-                let align = place.align();
-                b.push(Op::Word { stream, unit, offset, index, align }, stated.ty)
+                (b.u32(first), index)
             }
-            (op, _) => b.push(op.renumbered(number), stated.ty),
         };
-        b.name(value, &stated.name);
-        renumbered.push(value);
-    }
-    let number = |value: Value| renumbered[value.0 as usize];
-    let quads = decoder.quads.iter().map(|quad| quad.clone().renumbered(number)).collect();
-    Verified::new(b.finish(quads))
+        let word = Op::Word { stream, unit, offset, index, align: place.align() };
+        Some(b.push(word, Type::U32))
+    })
 }
 
 /// What takes the place of a load.
