@@ -1,6 +1,7 @@
 //! What becomes of the sums of a product before they are stored.
 
 use crate::artifact::{Kernel, Role, Shape};
+use crate::memory::zeros;
 use crate::{Error, Format, Result};
 
 /// Stores `scale · sum + bias`, or adds that to what the output holds. `B` is where the bias lies:
@@ -56,7 +57,7 @@ impl<B> Epilogue<B> {
         Shape { scale: self.scale.to_bits(), flags: bias | add, ..shape }
     }
 
-    /// The same, with the bias elsewhere.
+    /// The same, with the bias elsewhere, where that can be.
     pub(crate) fn try_map<C, E>(
         self,
         move_to: impl FnOnce(B) -> Result<C, E>,
@@ -64,17 +65,40 @@ impl<B> Epilogue<B> {
         let Epilogue { scale, bias, add } = self;
         Ok(Epilogue { scale, bias: bias.map(move_to).transpose()?, add })
     }
+
+    /// The same with another bias.
+    pub(crate) fn with_bias<C>(&self, bias: Option<C>) -> Epilogue<C> {
+        Epilogue { scale: self.scale, bias, add: self.add }
+    }
 }
 
-impl Epilogue<&[f32]> {
-    /// Stores sums `[m, n]`.
-    pub(crate) fn store(&self, sums: &[f32], n: usize, y: &mut [f32]) {
-        for (y, sums) in y.chunks_mut(n.max(1)).zip(sums.chunks(n.max(1))) {
-            for (column, (y, sum)) in y.iter_mut().zip(sums).enumerate() {
-                let bias = self.bias.and_then(|bias| bias.get(column)).copied();
-                let value = self.scale * sum + bias.unwrap_or_default();
+/// An epilogue whose bias lies in the host's memory.
+pub(crate) type OnHost<'a> = Epilogue<&'a [f32]>;
+
+impl OnHost<'_> {
+    /// Stores the sums that `compute` writes, `n` for each output row; `first` is where the bias of an
+    /// output row begins.
+    pub(crate) fn store(
+        &self,
+        y: &mut [f32],
+        n: usize,
+        first: impl Fn(usize) -> usize,
+        compute: impl FnOnce(&mut [f32]) -> Result<()>,
+    ) -> Result<()> {
+        if self.is_plain() {
+            return compute(y);
+        }
+        let mut sums = zeros(y.len(), "sums")?;
+        compute(&mut sums)?;
+        let rows = y.chunks_mut(n.max(1)).zip(sums.chunks(n.max(1))).enumerate();
+        for (row, (y, sums)) in rows {
+            let bias = self.bias.and_then(|bias| bias.get(first(row)..)).unwrap_or_default();
+            let biases = bias.iter().copied().chain(std::iter::repeat(0.0));
+            for ((y, sum), bias) in y.iter_mut().zip(sums).zip(biases) {
+                let value = self.scale * sum + bias;
                 *y = if self.add { *y + value } else { value };
             }
         }
+        Ok(())
     }
 }

@@ -1,7 +1,7 @@
 //! Mixtures of experts: a tensor `[n, k]` of several matrices, of which activation rows choose some.
 
+use crate::arguments::check_activations;
 use crate::artifact::Kind;
-use crate::device::check_activations;
 use crate::{Error, Result};
 
 /// How activation rows `[m, k]` choose among the matrices that a tensor `[n, k]` is made of, one after
@@ -104,6 +104,11 @@ impl<'a> Chosen<'a> {
         }
         let (used, n) = (experts.len() / m, n / matrices);
         Ok(Chosen { x, experts, m, used, matrices, n })
+    }
+
+    /// Where the bias of an output row begins, in one for all rows of the tensor.
+    pub fn first(&self, output: usize) -> usize {
+        self.experts.get(output).map_or(0, |&expert| expert as usize * self.n)
     }
 
     /// The same for kernels.

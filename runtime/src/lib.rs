@@ -33,12 +33,13 @@
 //! | `tune` | `tuning`: kernels with schedules that `cargo xtask tune` measured on the device |
 //! | `verify` | `verify`: checks that devices compute what a format means, for test suites |
 #![deny(unsafe_code)]
-// Without a backend nobody uses what backends share.
-#![cfg_attr(not(feature = "cpu"), allow(dead_code))]
+// Without some of the backends nobody uses some of what backends share.
+#![cfg_attr(not(all(feature = "cpu", feature = "wgpu")), allow(dead_code))]
 
 // Generated code names this crate from outside and from inside alike.
 extern crate self as quantloom;
 
+mod arguments;
 mod bytes;
 #[cfg(any(feature = "hip", feature = "hip-host", feature = "wgpu", feature = "web"))]
 mod choice;
@@ -71,9 +72,10 @@ mod tensor;
 pub mod tuning;
 #[cfg(feature = "verify")]
 pub mod verify;
+mod weights;
 
 pub use bytes::Bytes;
-pub use device::{Device, Weights};
+pub use device::Device;
 pub use epilogue::Epilogue;
 pub use error::{Error, Result};
 pub use experts::Experts;
@@ -86,6 +88,7 @@ pub use quantloom_macros::include_format;
 pub use tensor::Tensor;
 #[cfg(feature = "verify")]
 pub use verify::verify;
+pub use weights::Weights;
 /// The wgpu that module [`gpu`] works with.
 #[cfg(any(feature = "wgpu", feature = "web"))]
 pub use wgpu;

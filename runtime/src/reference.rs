@@ -8,6 +8,7 @@ use quantloom_codegen::ir::{Decoder, Verified, interpret};
 use rayon::prelude::*;
 
 use crate::device::{Backend, Resident};
+use crate::epilogue::OnHost;
 use crate::experts::Chosen;
 use crate::memory::{elements, zeros};
 use crate::{Device, Error, Format, Result, Tensor, descriptor, f16};
@@ -102,19 +103,6 @@ impl Resident for ReferenceWeights {
         Ok(weights)
     }
 
-    fn matmul_experts(&self, chosen: Chosen<'_>) -> Result<Vec<f32>> {
-        let (n, k) = (chosen.n, self.tensor.k());
-        let mut y = zeros(elements(chosen.experts.len(), n, "the output")?, "the output")?;
-        let outputs = y.par_chunks_mut(n).zip(chosen.experts).enumerate();
-        outputs.for_each(|(output, (y, &expert))| {
-            let x = chosen.x.chunks_exact(k).nth(output / chosen.used).unwrap_or_default();
-            for (row, sum) in y.chunks_mut(1).enumerate() {
-                self.row(expert as usize * n + row, x, sum);
-            }
-        });
-        Ok(y)
-    }
-
     fn gather(&self, rows: &[u32]) -> Result<Vec<f32>> {
         let k = self.tensor.k();
         let mut y = zeros(elements(rows.len(), k, "rows")?, "rows")?;
@@ -128,22 +116,46 @@ impl Resident for ReferenceWeights {
         Ok(self.gather(rows)?.into_iter().map(f16::from_f32).collect())
     }
 
-    fn matvec(&self, x: &[f32]) -> Result<Vec<f32>> {
-        self.matmul(x, 1)
+    fn multiply(&self, x: &[f32], m: usize, y: &mut [f32], epilogue: OnHost<'_>) -> Result<()> {
+        let n = self.tensor.n();
+        let mut columns = zeros(elements(m, n, "the output")?, "the output")?;
+        columns.par_chunks_mut(m).enumerate().for_each(|(row, column)| self.row(row, x, column));
+        epilogue.store(
+            y,
+            n,
+            |_| 0,
+            |y| {
+                for (row, column) in columns.chunks_exact(m).enumerate() {
+                    for (y, &sum) in y.iter_mut().skip(row).step_by(n).zip(column) {
+                        *y = sum;
+                    }
+                }
+                Ok(())
+            },
+        )
     }
 
-    fn matmul(&self, x: &[f32], m: usize) -> Result<Vec<f32>> {
-        let n = self.tensor.n();
-        let len = elements(m, n, "the output")?;
-        let mut columns = zeros(len, "the output")?;
-        columns.par_chunks_mut(m).enumerate().for_each(|(row, column)| self.row(row, x, column));
-        let mut y = zeros(len, "the output")?;
-        for (row, column) in columns.chunks_exact(m).enumerate() {
-            for (y, &sum) in y.iter_mut().skip(row).step_by(n).zip(column) {
-                *y = sum;
-            }
-        }
-        Ok(y)
+    fn multiply_chosen(
+        &self,
+        chosen: Chosen<'_>,
+        y: &mut [f32],
+        epilogue: OnHost<'_>,
+    ) -> Result<()> {
+        let (n, k) = (chosen.n, self.tensor.k());
+        epilogue.store(
+            y,
+            n,
+            |output| chosen.first(output),
+            |y| {
+                y.par_chunks_mut(n).enumerate().for_each(|(output, y)| {
+                    let x = chosen.x.chunks_exact(k).nth(output / chosen.used).unwrap_or_default();
+                    for (row, sum) in y.chunks_mut(1).enumerate() {
+                        self.row(chosen.first(output) + row, x, sum);
+                    }
+                });
+                Ok(())
+            },
+        )
     }
 }
 

@@ -14,7 +14,9 @@ use super::product::{Product, Rows};
 use super::rows::RowProduct;
 use super::stream;
 use super::{Activations, Cpu, Storage};
-use crate::device::{Resident, check_activations, check_rows};
+use crate::arguments::{check_activations, check_rows};
+use crate::device::Resident;
+use crate::epilogue::OnHost;
 use crate::experts::Chosen;
 use crate::memory::{elements, zeros};
 use crate::{Error, Result, Tensor, artifact, f16};
@@ -297,16 +299,6 @@ impl Resident for CpuWeights {
         Ok(y)
     }
 
-    fn matvec(&self, x: &[f32]) -> Result<Vec<f32>> {
-        self.matmul(x, 1)
-    }
-
-    fn matmul(&self, x: &[f32], m: usize) -> Result<Vec<f32>> {
-        let mut y = zeros(elements(m, self.tensor.n(), "the output")?, "the output")?;
-        self.matmul_into(x, m, &mut y)?;
-        Ok(y)
-    }
-
     fn gather(&self, rows: &[u32]) -> Result<Vec<f32>> {
         let mut y = zeros(elements(rows.len(), self.tensor.k(), "rows")?, "rows")?;
         self.gather_into(rows, &mut y)?;
@@ -319,11 +311,23 @@ impl Resident for CpuWeights {
         Ok(y)
     }
 
-    fn matmul_experts(&self, chosen: Chosen<'_>) -> Result<Vec<f32>> {
+    fn multiply(&self, x: &[f32], m: usize, y: &mut [f32], epilogue: OnHost<'_>) -> Result<()> {
+        epilogue.store(y, self.tensor.n(), |_| 0, |y| self.matmul_into(x, m, y))
+    }
+
+    fn multiply_chosen(
+        &self,
+        chosen: Chosen<'_>,
+        y: &mut [f32],
+        epilogue: OnHost<'_>,
+    ) -> Result<()> {
         let Chosen { x, experts, matrices, n, .. } = chosen;
-        let mut y = zeros(elements(experts.len(), n, "the output")?, "the output")?;
-        self.matmul_experts_into(x, experts, matrices, &mut y)?;
-        Ok(y)
+        epilogue.store(
+            y,
+            n,
+            |output| chosen.first(output),
+            |y| self.matmul_experts_into(x, experts, matrices, y),
+        )
     }
 
     fn activations(&self) -> Activations {

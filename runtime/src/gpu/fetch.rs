@@ -11,8 +11,9 @@ use super::gather::Gather;
 use super::groups::Groups;
 use super::record::Product;
 use super::{Gpu, GpuWeights, View, plan};
+use crate::arguments::{check_activations, check_rows};
 use crate::artifact::Element;
-use crate::device::{check_activations, check_rows};
+use crate::epilogue::OnHost;
 use crate::experts::Chosen;
 use crate::memory::{elements, zeros};
 use crate::{Epilogue, Experts, Result, choice, f16};
@@ -44,10 +45,7 @@ impl GpuWeights {
     /// # Errors
     /// Where `x` has not `k` values, memory is exhausted or the device fails.
     pub async fn matvec_async(&self, x: &[f32]) -> Result<Vec<f32>> {
-        check_activations(&self.name, x, 1, self.k as usize)?;
-        let mut y = zeros(self.n as usize, "the output")?;
-        self.product(x, &mut y, 1, Epilogue::default()).await?;
-        Ok(y)
+        self.matmul_async(x, 1).await
     }
 
     /// `y[m, n] = x[m, k] · weightsᵀ`, all row-major.
@@ -90,14 +88,22 @@ impl GpuWeights {
         matrices: usize,
     ) -> Result<Vec<f32>> {
         let sizes = [self.n as usize, self.k as usize];
-        self.chosen(Chosen::new(&self.name, sizes, x, experts, matrices)?).await
+        let chosen = Chosen::new(&self.name, sizes, x, experts, matrices)?;
+        let mut y = zeros(elements(experts.len(), chosen.n, "an output")?, "the output")?;
+        self.chosen(chosen, &mut y, Epilogue::default()).await?;
+        Ok(y)
     }
 
-    pub(super) async fn chosen(&self, chosen: Chosen<'_>) -> Result<Vec<f32>> {
+    /// Runs a product with chosen matrices, of any number of activation rows.
+    pub(super) async fn chosen(
+        &self,
+        chosen: Chosen<'_>,
+        y: &mut [f32],
+        epilogue: OnHost<'_>,
+    ) -> Result<()> {
         let Chosen { x, experts: ids, used, n, .. } = chosen;
         let (gpu, k) = (&self.gpu, self.k as usize);
         let told = chosen.told(&self.name)?;
-        let mut y = zeros(elements(ids.len(), n, "an output")?, "the output")?;
         // As many activation rows at a time as bindings hold.
         let widest = elements(used, n, "an output")?.max(k).next_multiple_of(4) as u64;
         let rows = plan::bindable(&gpu.limits) / 4 / widest;
@@ -106,18 +112,15 @@ impl GpuWeights {
             x.chunks(rows * k).zip(ids.chunks(rows * used)).zip(y.chunks_mut(rows * used * n));
         for ((x, ids), y) in pieces {
             let experts = Experts { m: (x.len() / k) as u32, ..told };
-            let storage = wgpu::BufferUsages::STORAGE;
-            let x = gpu.filled("activations", bytemuck::cast_slice(x), storage)?;
-            let indices = gpu.filled("indices", bytemuck::cast_slice(ids), storage)?;
-            let mut buffers = Fetch::new(gpu, plan::rounded(y.len() as u64) * 4)?;
-            let mut encoder = gpu.encoder()?;
-            let (x, indices, out) = (View::from(&x), View::from(&indices), View::from(&buffers.y));
-            let epilogue = Epilogue::default();
-            let mixture = Mixture { x, indices, y: out, experts, epilogue };
-            self.record_mixture(&mut encoder, &mixture, &Groups::default())?;
-            buffers.fetch(gpu, encoder, y).await?;
+            let ids = self.read("indices", ids)?;
+            let indices = View::from(&ids);
+            self.compute(x, y, epilogue, |encoder, x, y, epilogue| {
+                let mixture = Mixture { x, indices, y, experts, epilogue };
+                self.record_mixture(encoder, &mixture, &Groups::default())
+            })
+            .await?;
         }
-        Ok(y)
+        Ok(())
     }
 
     /// Runs a product of any number of activation rows.
@@ -136,7 +139,10 @@ impl GpuWeights {
         let rows = usize::try_from(rows).unwrap_or(usize::MAX).clamp(1, m);
         for (x, y) in x.chunks(rows * k).zip(y.chunks_mut(rows * n)) {
             let m = (x.len() / k) as u32;
-            self.product(x, y, m, epilogue).await?;
+            self.compute(x, y, epilogue, |encoder, x, y, epilogue| {
+                self.record_product(encoder, &Product { x, y, m, epilogue }, &Groups::default())
+            })
+            .await?;
         }
         Ok(())
     }
@@ -149,8 +155,7 @@ impl GpuWeights {
         let most = (room / self.k.next_multiple_of(4)).max(1) as usize;
         for (rows, y) in rows.chunks(most).zip(y.chunks_mut(most * k)) {
             let (gpu, count) = (&self.gpu, rows.len() as u32);
-            let indices = bytemuck::cast_slice(rows);
-            let indices = gpu.filled("indices", indices, wgpu::BufferUsages::STORAGE)?;
+            let indices = self.read("indices", rows)?;
             let size = plan::rounded(y.len() as u64) * element.bytes();
             let mut buffers = Fetch::new(gpu, size)?;
             let mut encoder = gpu.encoder()?;
@@ -186,32 +191,36 @@ impl GpuWeights {
         Ok(weights)
     }
 
-    /// Runs one product, whose activations and output fit a binding.
-    pub(super) async fn product(
+    /// Brings what a product reads to the GPU, records it, and waits for its output. Activations and
+    /// output fit a binding; the buffers do not come again.
+    async fn compute(
         &self,
         x: &[f32],
         y: &mut [f32],
-        m: u32,
-        epilogue: Epilogue<&[f32]>,
+        epilogue: OnHost<'_>,
+        record: impl FnOnce(
+            &mut wgpu::CommandEncoder,
+            View<'_>,
+            View<'_>,
+            Epilogue<View<'_>>,
+        ) -> Result<()>,
     ) -> Result<()> {
         let gpu = &self.gpu;
-        let read = |label, values| {
-            gpu.filled(label, bytemuck::cast_slice(values), wgpu::BufferUsages::STORAGE)
-        };
-        let x = read("activations", x)?;
-        let bias = epilogue.bias.map(|bias| read("bias", bias)).transpose()?;
+        let x = self.read("activations", x)?;
+        let bias = epilogue.bias.map(|bias| self.read("bias", bias)).transpose()?;
         let mut buffers = match epilogue.add {
             true => Fetch::of(gpu, gpu.filled("output", bytemuck::cast_slice(y), OUTPUT)?)?,
             false => Fetch::new(gpu, plan::rounded(y.len() as u64) * 4)?,
         };
         let mut encoder = gpu.encoder()?;
-        let (x, out) = (View::from(&x), View::from(&buffers.y));
-        let Epilogue { scale, add, .. } = epilogue;
-        let epilogue = Epilogue { scale, bias: bias.as_ref().map(View::from), add };
-        // The buffers do not come again.
-        let product = Product { x, y: out, m, epilogue };
-        self.record_product(&mut encoder, &product, &Groups::default())?;
+        let epilogue = epilogue.with_bias(bias.as_ref().map(View::from));
+        record(&mut encoder, View::from(&x), View::from(&buffers.y), epilogue)?;
         buffers.fetch(gpu, encoder, y).await
+    }
+
+    /// A buffer of these values.
+    fn read<T: Pod>(&self, label: &str, values: &[T]) -> Result<wgpu::Buffer> {
+        self.gpu.filled(label, bytemuck::cast_slice(values), wgpu::BufferUsages::STORAGE)
     }
 }
 

@@ -31,9 +31,10 @@ pub use self::view::{Recorder, View};
 use crate::artifact::{self, Activations, List};
 use crate::choice::Choice;
 use crate::device::{Backend, Resident};
+use crate::epilogue::OnHost;
 use crate::experts::Chosen;
 use crate::plan::{self, Limits};
-use crate::{Device, Epilogue, Error, Format, Result, Tensor, f16};
+use crate::{Device, Error, Format, Result, Tensor, f16};
 
 /// A wgpu device with its pipelines; cheap to clone.
 #[derive(Clone)]
@@ -258,14 +259,6 @@ impl Resident for GpuWeights {
         wait(self.dequantize_f16_async())
     }
 
-    fn matvec(&self, x: &[f32]) -> Result<Vec<f32>> {
-        wait(self.matvec_async(x))
-    }
-
-    fn matmul(&self, x: &[f32], m: usize) -> Result<Vec<f32>> {
-        wait(self.matmul_async(x, m))
-    }
-
     fn gather(&self, rows: &[u32]) -> Result<Vec<f32>> {
         wait(self.gather_async(rows))
     }
@@ -274,22 +267,17 @@ impl Resident for GpuWeights {
         wait(self.gather_f16_async(rows))
     }
 
-    fn matmul_experts(&self, chosen: Chosen<'_>) -> Result<Vec<f32>> {
-        wait(self.chosen(chosen))
-    }
-
-    fn matvec_with(&self, x: &[f32], y: &mut [f32], epilogue: Epilogue<&[f32]>) -> Result<()> {
-        wait(self.product(x, y, 1, epilogue))
-    }
-
-    fn matmul_with(
-        &self,
-        x: &[f32],
-        m: usize,
-        y: &mut [f32],
-        epilogue: Epilogue<&[f32]>,
-    ) -> Result<()> {
+    fn multiply(&self, x: &[f32], m: usize, y: &mut [f32], epilogue: OnHost<'_>) -> Result<()> {
         wait(self.products(x, m, y, epilogue))
+    }
+
+    fn multiply_chosen(
+        &self,
+        chosen: Chosen<'_>,
+        y: &mut [f32],
+        epilogue: OnHost<'_>,
+    ) -> Result<()> {
+        wait(self.chosen(chosen, y, epilogue))
     }
 
     fn activations(&self) -> Activations {

@@ -5,6 +5,7 @@ use bytemuck::{Pod, cast_slice, cast_slice_mut};
 use super::{Buffer, HipWeights, Stream, View};
 use crate::artifact::{Activations, Element};
 use crate::device::Resident;
+use crate::epilogue::OnHost;
 use crate::experts::Chosen;
 use crate::memory::{elements, zeros};
 use crate::{Epilogue, Result, f16, plan};
@@ -21,49 +22,26 @@ impl Resident for HipWeights {
         self.decode(Element::F16)
     }
 
-    fn matvec(&self, x: &[f32]) -> Result<Vec<f32>> {
-        let mut y = zeros(self.n as usize, "the output")?;
-        self.matvec_with(x, &mut y, Epilogue::default())?;
-        Ok(y)
-    }
-
-    fn matmul(&self, x: &[f32], m: usize) -> Result<Vec<f32>> {
-        let mut y = zeros(elements(m, self.n as usize, "an output")?, "the output")?;
-        self.matmul_with(x, m, &mut y, Epilogue::default())?;
-        Ok(y)
-    }
-
-    fn matvec_with(&self, x: &[f32], y: &mut [f32], epilogue: Epilogue<&[f32]>) -> Result<()> {
-        self.product(x, y, epilogue, |stream, x, y, epilogue| {
-            self.launch_matvec_with(stream, x, y, epilogue)
-        })
-    }
-
-    fn matmul_with(
-        &self,
-        x: &[f32],
-        m: usize,
-        y: &mut [f32],
-        epilogue: Epilogue<&[f32]>,
-    ) -> Result<()> {
+    fn multiply(&self, x: &[f32], m: usize, y: &mut [f32], epilogue: OnHost<'_>) -> Result<()> {
         let m = self.count("activations", m)?;
-        self.product(x, y, epilogue, |stream, x, y, epilogue| {
-            self.launch_matmul_with(stream, x, y, m, epilogue)
+        let stream = self.hip.stream()?;
+        self.product(&stream, x, y, epilogue, |x, y, epilogue| {
+            self.launch_matmul_with(&stream, x, y, m, epilogue)
         })
     }
 
-    fn matmul_experts(&self, chosen: Chosen<'_>) -> Result<Vec<f32>> {
+    fn multiply_chosen(
+        &self,
+        chosen: Chosen<'_>,
+        y: &mut [f32],
+        epilogue: OnHost<'_>,
+    ) -> Result<()> {
         let experts = chosen.told(&self.name)?;
         let stream = self.hip.stream()?;
-        let mut output =
-            zeros(elements(chosen.experts.len(), chosen.n, "an output")?, "the output")?;
-        let x = self.hip.buffer(plan::rounded(chosen.x.len() as u64) * Element::F32.bytes())?;
-        x.write(&stream, cast_slice(chosen.x))?;
         let indices = self.written(&stream, cast_slice(chosen.experts))?;
-        let y = self.hip.buffer(plan::rounded(output.len() as u64) * Element::F32.bytes())?;
-        self.launch_matmul_experts(&stream, &x, &indices, &y, experts)?;
-        y.read(&stream, cast_slice_mut(&mut output))?;
-        Ok(output)
+        self.product(&stream, chosen.x, y, epilogue, |x, y, epilogue| {
+            self.launch_matmul_experts_with(&stream, x, &indices, y, experts, epilogue)
+        })
     }
 
     fn gather(&self, rows: &[u32]) -> Result<Vec<f32>> {
@@ -84,26 +62,25 @@ impl Resident for HipWeights {
 }
 
 impl HipWeights {
-    /// Runs one product.
+    /// Brings what a product reads to the device, launches it, and waits for its output.
     fn product(
         &self,
+        stream: &Stream,
         x: &[f32],
         output: &mut [f32],
-        epilogue: Epilogue<&[f32]>,
-        launch: impl FnOnce(&Stream, View<'_>, View<'_>, Epilogue<View<'_>>) -> Result<()>,
+        epilogue: OnHost<'_>,
+        launch: impl FnOnce(View<'_>, View<'_>, Epilogue<View<'_>>) -> Result<()>,
     ) -> Result<()> {
-        let stream = self.hip.stream()?;
         let values = self.hip.buffer(plan::rounded(x.len() as u64) * Element::F32.bytes())?;
-        values.write(&stream, cast_slice(x))?;
-        let bias = epilogue.bias.map(|bias| self.written(&stream, cast_slice(bias))).transpose()?;
+        values.write(stream, cast_slice(x))?;
+        let bias = epilogue.bias.map(|bias| self.written(stream, cast_slice(bias))).transpose()?;
         let y = self.hip.buffer(plan::rounded(output.len() as u64) * Element::F32.bytes())?;
         if epilogue.add {
-            y.write(&stream, cast_slice(output))?;
+            y.write(stream, cast_slice(output))?;
         }
-        let Epilogue { scale, add, .. } = epilogue;
-        let epilogue = Epilogue { scale, bias: bias.as_ref().map(View::from), add };
-        launch(&stream, View::from(&values), View::from(&y), epilogue)?;
-        y.read(&stream, cast_slice_mut(output))
+        let epilogue = epilogue.with_bias(bias.as_ref().map(View::from));
+        launch(View::from(&values), View::from(&y), epilogue)?;
+        y.read(stream, cast_slice_mut(output))
     }
 
     fn rows<T: Pod + Default>(&self, rows: &[u32], element: Element) -> Result<Vec<T>> {

@@ -27,13 +27,15 @@
 
 pub mod compare;
 pub mod meaning;
+mod output;
 pub mod random;
 pub mod report;
 pub mod rounded;
 
 mod case;
 
-pub use case::{Case, Output};
+pub use case::Case;
+pub use output::Output;
 pub use report::{Call, Checks, Difference, Fault, Flushed, Operation, Origin, Report};
 
 use crate::artifact::Size;
