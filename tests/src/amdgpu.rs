@@ -3,12 +3,10 @@
 
 use std::fs;
 use std::io;
-use std::num::NonZero;
 use std::process::Command;
-use std::thread;
 
-/// One of each generation: CDNA 2 and 3 (waves of 64), RDNA 2, 3 and 4 (waves of 32).
-pub const TARGETS: [&str; 5] = ["gfx90a", "gfx942", "gfx1030", "gfx1100", "gfx1201"];
+/// One of each generation: CDNA 3 (waves of 64) and RDNA 3 (waves of 32), then CDNA 2, RDNA 2 and 4.
+pub const TARGETS: [&str; 5] = ["gfx942", "gfx1100", "gfx90a", "gfx1030", "gfx1201"];
 
 /// A clang that compiles for AMD GPUs.
 #[derive(Clone, Debug)]
@@ -28,17 +26,6 @@ pub struct CodeObject {
     pub shared: u32,
     /// Bytes per thread that did not fit into registers.
     pub scratch: u32,
-}
-
-/// A kernel text, compiled for a target.
-#[derive(Clone, Debug)]
-pub struct Compiled<'a> {
-    /// The kernel.
-    pub kernel: &'a str,
-    /// The target, as in [`TARGETS`].
-    pub target: &'a str,
-    /// The code object, or the compiler's diagnostics.
-    pub result: Result<CodeObject, String>,
 }
 
 /// What every compilation is told. Nothing of a HIP installation is used, warnings are errors, and
@@ -126,29 +113,6 @@ impl Clang {
             return Err(diagnostics(&messages));
         }
         Ok((fs::read(directory.path().join("output")).map_err(failed)?, messages))
-    }
-
-    /// Compiles kernels, given as name and text, for every target, on all cores: 0.1 s each. In the
-    /// result the targets of a kernel stand together, in order.
-    pub fn compile_all<'a>(
-        &self,
-        kernels: &[(&'a str, &'a str)],
-        targets: &[&'a str],
-    ) -> Vec<Compiled<'a>> {
-        let of_kernel = |kernel| targets.iter().map(move |target| (kernel, *target));
-        let jobs: Vec<_> = kernels.iter().copied().flat_map(of_kernel).collect();
-        let threads = thread::available_parallelism().map_or(1, NonZero::get);
-        let compile = |&((kernel, text), target): &((&'a str, &'a str), &'a str)| Compiled {
-            kernel,
-            target,
-            result: self.compile(kernel, text, target),
-        };
-        let part = |jobs: &[_]| jobs.iter().map(compile).collect::<Vec<_>>();
-        thread::scope(|scope| {
-            let parts = jobs.chunks(jobs.len().div_ceil(threads).max(1));
-            let parts: Vec<_> = parts.map(|jobs| scope.spawn(move || part(jobs))).collect();
-            parts.into_iter().flat_map(|part| part.join().unwrap_or_default()).collect()
-        })
     }
 }
 
