@@ -24,6 +24,7 @@ mod coded;
 mod columns;
 mod decoded;
 mod exact;
+mod fetch;
 mod interleave;
 mod isa;
 mod native;

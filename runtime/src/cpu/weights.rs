@@ -15,10 +15,8 @@ use super::rows::RowProduct;
 use super::stream;
 use super::{Activations, Cpu, Storage};
 use crate::arguments::{check_activations, check_rows};
-use crate::device::Resident;
-use crate::epilogue::OnHost;
 use crate::experts::Chosen;
-use crate::memory::{elements, zeros};
+use crate::memory::elements;
 use crate::{Error, Result, Tensor, artifact, f16};
 
 /// Weights `[n, k]` on the CPU.
@@ -29,7 +27,7 @@ use crate::{Error, Result, Tensor, artifact, f16};
 pub struct CpuWeights {
     isa: Isa,
     activations: Activations,
-    tensor: Tensor,
+    pub(super) tensor: Tensor,
     functions: artifact::Cpu,
     coded: Option<Coded>,
     interleaved: Option<Interleaved>,
@@ -222,7 +220,7 @@ impl CpuWeights {
     }
 
     /// The codes, where products are computed with 8-bit activations.
-    fn int8(&self) -> Option<&Coded> {
+    pub(super) fn int8(&self) -> Option<&Coded> {
         let wanted = self.activations == Activations::Int8;
         self.coded.as_ref().filter(|_| wanted)
     }
@@ -283,58 +281,5 @@ impl CpuWeights {
 
     fn argument(&self, what: &'static str, problem: String) -> Error {
         Error::Argument { what, tensor: self.tensor.name().to_owned(), problem }
-    }
-}
-
-impl Resident for CpuWeights {
-    fn dequantize(&self) -> Result<Vec<f32>> {
-        let mut y = zeros(self.tensor.n() * self.tensor.k(), "decoded weights")?;
-        self.dequantize_into(&mut y)?;
-        Ok(y)
-    }
-
-    fn dequantize_f16(&self) -> Result<Vec<f16>> {
-        let mut y = zeros(self.tensor.n() * self.tensor.k(), "decoded weights")?;
-        self.dequantize_f16_into(&mut y)?;
-        Ok(y)
-    }
-
-    fn gather(&self, rows: &[u32]) -> Result<Vec<f32>> {
-        let mut y = zeros(elements(rows.len(), self.tensor.k(), "rows")?, "rows")?;
-        self.gather_into(rows, &mut y)?;
-        Ok(y)
-    }
-
-    fn gather_f16(&self, rows: &[u32]) -> Result<Vec<f16>> {
-        let mut y = zeros(elements(rows.len(), self.tensor.k(), "rows")?, "rows")?;
-        self.gather_f16_into(rows, &mut y)?;
-        Ok(y)
-    }
-
-    fn multiply(&self, x: &[f32], m: usize, y: &mut [f32], epilogue: OnHost<'_>) -> Result<()> {
-        epilogue.store(y, self.tensor.n(), |_| 0, |y| self.matmul_into(x, m, y))
-    }
-
-    fn multiply_chosen(
-        &self,
-        chosen: Chosen<'_>,
-        y: &mut [f32],
-        epilogue: OnHost<'_>,
-    ) -> Result<()> {
-        let Chosen { x, experts, matrices, n, .. } = chosen;
-        epilogue.store(
-            y,
-            n,
-            |output| chosen.first(output),
-            |y| self.matmul_experts_into(x, experts, matrices, y),
-        )
-    }
-
-    fn activations(&self) -> Activations {
-        if self.int8().is_some() { Activations::Int8 } else { Activations::F32 }
-    }
-
-    fn on_cpu(&self) -> Option<&CpuWeights> {
-        Some(self)
     }
 }

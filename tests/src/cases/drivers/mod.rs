@@ -1,16 +1,19 @@
 //! What only real devices have: streams and memory of the caller's, kernels kept on disk, code from
 //! elsewhere. On the devices that are there, and on libraries that stand in for them.
 
+mod memory;
+mod stand_in;
+
 use crate::engine::skip;
 use crate::seed::rng;
-use crate::stand_in::{StandIn, damage, stands_in};
+use crate::stand_in::stands_in;
 use crate::subject::{Subject, subjects};
 use crate::{Failed, passed, test};
 use libtest_mimic::{Completion, Trial};
+use quantloom::Device;
 use quantloom::artifact::{Backend, Element, Kind};
 use quantloom::hip::{Compiler, Hip, View};
-use quantloom::verify::{Case, Output};
-use quantloom::{Device, Epilogue, Experts, f16};
+use quantloom::verify::Case;
 use std::collections::HashSet;
 use std::thread;
 
@@ -52,7 +55,7 @@ pub fn trials() -> Vec<Trial> {
         let name = format!("drivers/says_what_is_missing_{}", vendor.name);
         trials.push(test(name, || says_what_is_missing(vendor)));
         let tests: [(&str, Test); 6] = [
-            ("streams_and_memory", streams_and_memory),
+            ("streams_and_memory", memory::streams_and_memory),
             ("events", events),
             ("arguments", arguments),
             ("small_limits", small_limits),
@@ -66,7 +69,7 @@ pub fn trials() -> Vec<Trial> {
             }));
         }
         let name = format!("drivers/stand_in_{}", vendor.name);
-        trials.push(Trial::ignorable_test(name, || stand_in(vendor)));
+        trials.push(Trial::ignorable_test(name, || stand_in::stand_in(vendor)));
     }
     trials
 }
@@ -82,51 +85,6 @@ fn various() -> impl Iterator<Item = &'static Subject> {
             known.insert((streams, block, artifact.is_plain(), artifact.tables.is_empty()))
         })
     })
-}
-
-/// The tests that a machine with a device runs, with the libraries that stand in for it.
-fn stand_in(vendor: &Vendor) -> Result<Completion, Failed> {
-    let stand_in = match StandIn::make()? {
-        Ok(stand_in) => stand_in,
-        Err(reason) => return skip("hip", &reason),
-    };
-    stand_in.test(&format!("drivers/{}/", vendor.name), vendor.name)?;
-    stand_in.test(&format!("int8/activations/{}", vendor.name), vendor.name)?;
-    for subject in various() {
-        stand_in
-            .test(&format!("{}/{}/{}", vendor.group, subject.name, vendor.name), vendor.name)?;
-    }
-    if stand_in.compiled() == 0 {
-        return Err("no kernel was compiled".into());
-    }
-    kept(&stand_in, vendor).map(|()| Completion::Completed)
-}
-
-/// Kernels are compiled again where their files are damaged, and only there.
-fn kept(stand_in: &StandIn, vendor: &Vendor) -> Result<(), Failed> {
-    let subject = various().next().ok_or("no format")?;
-    let run = || stand_in.test(&format!("verify/{}/{}", subject.name, vendor.name), vendor.name);
-    run()?;
-    match stand_in.compiled() {
-        0 => {}
-        compiled => return Err(format!("{compiled} kernels of the disk were compiled").into()),
-    }
-    std::fs::remove_dir_all(stand_in.cache())?;
-    run()?;
-    let fresh = stand_in.compiled();
-    let damaged = damage(&stand_in.cache())?;
-    run()?;
-    let again = stand_in.compiled();
-    run()?;
-    let last = stand_in.compiled();
-    match fresh > 0 && (fresh, fresh, 0) == (damaged, again, last) {
-        true => Ok(()),
-        false => Err(format!(
-            "{fresh} kernels were compiled and {damaged} kept; when those were damaged {again} were compiled again, \
-             then {last}"
-        )
-        .into()),
-    }
 }
 
 fn says_what_is_missing(vendor: &Vendor) -> Result<(), Failed> {
@@ -152,104 +110,6 @@ fn says_what_is_missing(vendor: &Vendor) -> Result<(), Failed> {
 fn case(subject: &Subject, purpose: &str, n: usize, m: usize) -> Result<Case, Failed> {
     let block = subject.format.weights as usize;
     subject.case(n, 300usize.div_ceil(block) * block, m, &mut rng(purpose))
-}
-
-/// The caller's stream, activations and outputs, as raw handles and addresses.
-#[allow(unsafe_code)]
-fn streams_and_memory(vendor: &Vendor) -> Result<(), Failed> {
-    let gpu = (vendor.open)(0)?;
-    for subject in various() {
-        let (n, m) = (37, 3);
-        let case = case(subject, "streams_and_memory", n, m)?;
-        let weights = gpu.upload(case.tensor())?;
-        let k = case.tensor().k();
-        let own = gpu.stream()?;
-        // SAFETY: `own` outlives both, and buffers outlive the work on them, which is waited for.
-        let stream = unsafe { gpu.stream_from_raw(own.as_raw()) };
-        let whole = gpu.buffer(4 * (m * (n + k) + 8) as u64)?;
-        let x: Vec<u8> = case.activations().iter().flat_map(|x| x.to_le_bytes()).collect();
-        whole.write(&stream, &x)?;
-        // SAFETY: as above.
-        let all = unsafe { View::from_raw(whole.address(), whole.bytes()) };
-        let after = (x.len() as u64).next_multiple_of(16);
-        let x = all.slice(0..after).ok_or("no activations")?;
-        let y = all.slice(after..whole.bytes()).ok_or("no output")?;
-        weights.launch_matmul(&stream, x, y, m as u32)?;
-        own.synchronize()?;
-        let mut bytes = vec![0; whole.bytes() as usize];
-        whole.read(&own, &mut bytes)?;
-        let outputs = floats(&bytes[after as usize..], m * n);
-        passed(case.compare("caller's memory, matmul", Output::Matmul(&outputs)))?;
-
-        let one = gpu.buffer(4 * n as u64)?;
-        weights.prepare(Kind::Matvec, Element::F32)?;
-        weights.launch_matvec(&stream, x, &one)?;
-        let mut bytes = vec![0; 4 * n];
-        one.read(&own, &mut bytes)?;
-        let outputs = floats(&bytes, n);
-        passed(case.compare("caller's memory, matvec", Output::Matvec(&outputs)))?;
-
-        // Added to what the matvec left; the bias begins where 4 floats could not.
-        let bias: Vec<f32> = (0..=n).map(|row| row as f32 / 64.0 - 0.25).collect();
-        let words: Vec<u8> = bias.iter().flat_map(|bias| bias.to_le_bytes()).collect();
-        let from = gpu.buffer(words.len() as u64)?;
-        from.write(&stream, &words)?;
-        let view = View::from(&from).slice(4..words.len() as u64);
-        let epilogue = Epilogue { scale: 0.5, bias: view, add: true };
-        weights.launch_matvec_with(&stream, x, &one, epilogue)?;
-        let mut bytes = vec![0; 4 * n];
-        one.read(&own, &mut bytes)?;
-        let y = &floats(&bytes, n)[..];
-        let epilogue = Epilogue { scale: 0.5, bias: Some(&bias[1..]), add: true };
-        let output = Output::Epilogue { m: 1, epilogue, before: &outputs, y };
-        passed(case.compare("caller's memory, epilogue", output))?;
-
-        // 37 matrices of a row each, some of which are not there; few outputs and many.
-        for used in [2, 61] {
-            let experts = Experts { m: m as u32, used, matrices: n as u32 };
-            let indices: Vec<u32> = (0..m as u32 * used).map(|output| output * 7 % 38).collect();
-            let words: Vec<u8> = indices.iter().flat_map(|index| index.to_le_bytes()).collect();
-            let named = gpu.buffer(words.len() as u64)?;
-            named.write(&stream, &words)?;
-            let y = gpu.buffer(4 * indices.len() as u64)?;
-            let epilogue = Epilogue { scale: 0.5, bias: view, add: false };
-            weights.launch_matmul_experts_with(&stream, all, &named, &y, experts, epilogue)?;
-            let mut bytes = vec![0; 4 * indices.len()];
-            y.read(&own, &mut bytes)?;
-            let (values, indices) = (floats(&bytes, indices.len()), &indices[..]);
-            let epilogue = Epilogue { scale: 0.5, bias: Some(&bias[1..]), add: false };
-            let (before, y) = (&[][..], &values[..]);
-            let output = Output::Experts { indices, experts, epilogue, before, y };
-            passed(case.compare("caller's memory, experts", output))?;
-        }
-
-        // Some rows are not there.
-        let rows = [36, 0, 37, 5, u32::MAX];
-        let indices: Vec<u8> = rows.iter().flat_map(|row| row.to_le_bytes()).collect();
-        let named = gpu.buffer(indices.len() as u64)?;
-        named.write(&stream, &indices)?;
-        let found = gpu.buffer(4 * (rows.len() * k) as u64)?;
-        weights.launch_gather(&stream, &named, &found, rows.len() as u32, Element::F32)?;
-        let mut bytes = vec![0; 4 * rows.len() * k];
-        found.read(&own, &mut bytes)?;
-        let values = floats(&bytes, rows.len() * k);
-        passed(case.compare("caller's memory, rows", Output::Rows(&rows, &values)))?;
-
-        let decoded = gpu.buffer(4 * (n * k) as u64)?;
-        weights.launch_dequant(&stream, &decoded, Element::F32)?;
-        let mut bytes = vec![0; 4 * n * k];
-        decoded.read(&own, &mut bytes)?;
-        let values = floats(&bytes, n * k);
-        passed(case.compare("caller's memory, f32", Output::Weights(&values)))?;
-        weights.launch_dequant(&stream, &decoded, Element::F16)?;
-        drop(weights); // which waits for the work that reads them
-        let mut bytes = vec![0; 2 * n * k];
-        decoded.read(&own, &mut bytes)?;
-        let values: Vec<f16> =
-            bytes.as_chunks().0.iter().map(|two| f16::from_le_bytes(*two)).collect();
-        passed(case.compare("caller's memory, f16", Output::Halves(&values)))?;
-    }
-    Ok(())
 }
 
 /// Times by the device's clock: more work takes longer, and what has not happened has no time.
@@ -282,10 +142,6 @@ fn events(vendor: &Vendor) -> Result<(), Failed> {
         Some(number) => Err(format!("call {number} is no error").into()),
         None => Ok(()),
     }
-}
-
-fn floats(bytes: &[u8], count: usize) -> Vec<f32> {
-    bytes.as_chunks().0.iter().take(count).map(|four| f32::from_le_bytes(*four)).collect()
 }
 
 /// Everything that is wrong is told of, and nothing is launched.
