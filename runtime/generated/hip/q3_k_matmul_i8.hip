@@ -18,6 +18,7 @@ typedef unsigned long long ql_u64;
 #define QL_CONSTANT static __attribute__((device, constant)) const
 #define QL_SHARED static __attribute__((shared))
 #define QL_UNROLL _Pragma("unroll")
+#define QL_UNROLL_1 _Pragma("unroll 1")
 #define QL_UNROLL_2 _Pragma("unroll 2")
 #define ql_thread() __builtin_amdgcn_workitem_id_x()
 #define ql_group_x() __builtin_amdgcn_workgroup_id_x()
@@ -31,6 +32,7 @@ typedef unsigned long long ql_u64;
 #define QL_CONSTANT static __constant__ const
 #define QL_SHARED __shared__
 #define QL_UNROLL _Pragma("unroll")
+#define QL_UNROLL_1 _Pragma("unroll 1")
 #define QL_UNROLL_2 _Pragma("unroll 2")
 #define ql_thread() threadIdx.x
 #define ql_group_x() blockIdx.x
@@ -324,14 +326,6 @@ QL_DEVICE Activations activations(const Word* x, ql_u64 first, const Places& at)
   return result;
 }
 
-// Products of the codes of a run, less ZERO, and its activations.
-QL_DEVICE int dot_run(const RunWords& w, const RunWords& x, Share share) {
-  int sum = -ZERO * share.sum;
-  QL_UNROLL
-  for (ql_u32 i = 0; i < RUN_WORDS; ++i) sum = dot_word(w.word[i], x.word[i], sum);
-  return sum;
-}
-
 constexpr ql_u32 TILE_N = 64;
 constexpr ql_u32 TILE_M = 64;
 constexpr ql_u32 THREADS_N = 16;
@@ -370,7 +364,10 @@ QL_KERNEL(WORKGROUP) q3_k_matmul_i8(
   float sums[EACH_M][EACH_N] = {};
   for (ql_u32 step = 0; step < strips; step += CHUNK) {
     // Rows past the end are the last one again, strips past the end are zero.
-    for (ql_u32 i = ql_thread(); i < TILE_N * CHUNK; i += WORKGROUP) {
+    QL_UNROLL
+    for (ql_u32 first = 0; first < TILE_N * CHUNK; first += WORKGROUP) {
+      const ql_u32 i = first + ql_thread();
+      if (i >= TILE_N * CHUNK) break;
       const ql_u64 row = first_n + i / CHUNK < shape.n ? first_n + i / CHUNK : shape.n - 1;
       const ql_u32 t = step + i % CHUNK;
       Strip own = {};
@@ -386,7 +383,10 @@ QL_KERNEL(WORKGROUP) q3_k_matmul_i8(
       }
     }
     // From the other end: first come threads that had no weights to decode.
-    for (ql_u32 i = WORKGROUP - 1 - ql_thread(); i < TILE_M * CHUNK; i += WORKGROUP) {
+    QL_UNROLL
+    for (ql_u32 first = 0; first < TILE_M * CHUNK; first += WORKGROUP) {
+      const ql_u32 i = first + WORKGROUP - 1 - ql_thread();
+      if (i >= TILE_M * CHUNK) break;
       const ql_u64 row = first_m + i / CHUNK < shape.m ? first_m + i / CHUNK : shape.m - 1;
       const ql_u32 t = step + i % CHUNK;
       Activations own = {};
@@ -405,28 +405,35 @@ QL_KERNEL(WORKGROUP) q3_k_matmul_i8(
     }
     ql_barrier();
 
+    QL_UNROLL_1  // the next run's words would take up registers
     for (ql_u32 run = 0; run < CHUNK * RUNS; ++run) {
-      RunWords words[EACH_N];
-      Run runs[EACH_N];
-      QL_UNROLL
-      for (ql_u32 j = 0; j < EACH_N; ++j) {
-        const ql_u32 row = thread_n + j * THREADS_N;
-        QL_UNROLL
-        for (ql_u32 w = 0; w < RUN_WORDS; ++w) words[j].word[w] = weight_tile[row][run * RUN_WORDS + w];
-        runs[j] = weight_runs[row][run];
-      }
+      Share shares[EACH_M];
+      int codes[EACH_M][EACH_N];
       QL_UNROLL
       for (ql_u32 i = 0; i < EACH_M; ++i) {
-        if (i == FEW && few) break;  // all others lie past the end
-        const ql_u32 row = thread_m + i * THREADS_M;
-        RunWords own;
-        QL_UNROLL
-        for (ql_u32 w = 0; w < RUN_WORDS; ++w) own.word[w] = activation_tile[row][run * RUN_WORDS + w];
-        const Share share = activation_shares[row][run];
+        shares[i] = activation_shares[thread_m + i * THREADS_M][run];
+        for (int& sum : codes[i]) sum = -ZERO * shares[i].sum;
+      }
+      QL_UNROLL
+      for (ql_u32 word = 0; word < RUN_WORDS; ++word) {
+        Word weights[EACH_N];
         QL_UNROLL
         for (ql_u32 j = 0; j < EACH_N; ++j) {
-          sums[i][j] = add_term(sums[i][j], runs[j], dot_run(words[j], own, share), share);
+          weights[j] = weight_tile[thread_n + j * THREADS_N][run * RUN_WORDS + word];
         }
+        QL_UNROLL
+        for (ql_u32 i = 0; i < EACH_M; ++i) {
+          if (i == FEW && few) break;  // all others lie past the end
+          const Word own = activation_tile[thread_m + i * THREADS_M][run * RUN_WORDS + word];
+          QL_UNROLL
+          for (ql_u32 j = 0; j < EACH_N; ++j) codes[i][j] = dot_word(weights[j], own, codes[i][j]);
+        }
+      }
+      QL_UNROLL
+      for (ql_u32 j = 0; j < EACH_N; ++j) {
+        const Run own = weight_runs[thread_n + j * THREADS_N][run];
+        QL_UNROLL
+        for (ql_u32 i = 0; i < EACH_M; ++i) sums[i][j] = add_term(sums[i][j], own, codes[i][j], shares[i]);
       }
     }
     ql_barrier();

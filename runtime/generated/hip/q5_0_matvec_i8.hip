@@ -18,6 +18,7 @@ typedef unsigned long long ql_u64;
 #define QL_CONSTANT static __attribute__((device, constant)) const
 #define QL_SHARED static __attribute__((shared))
 #define QL_UNROLL _Pragma("unroll")
+#define QL_UNROLL_1 _Pragma("unroll 1")
 #define QL_UNROLL_2 _Pragma("unroll 2")
 #define ql_thread() __builtin_amdgcn_workitem_id_x()
 #define ql_group_x() __builtin_amdgcn_workgroup_id_x()
@@ -31,6 +32,7 @@ typedef unsigned long long ql_u64;
 #define QL_CONSTANT static __constant__ const
 #define QL_SHARED __shared__
 #define QL_UNROLL _Pragma("unroll")
+#define QL_UNROLL_1 _Pragma("unroll 1")
 #define QL_UNROLL_2 _Pragma("unroll 2")
 #define ql_thread() threadIdx.x
 #define ql_group_x() blockIdx.x
@@ -334,6 +336,9 @@ QL_DEVICE Activations activations(const Word* x, ql_u64 first, const Places& at)
   return result;
 }
 
+constexpr ql_u32 ROWS = 4;
+constexpr ql_u32 COLUMNS = 1;
+
 // Products of the codes of a run, less ZERO, and its activations.
 QL_DEVICE int dot_run(const RunWords& w, const RunWords& x, Share share) {
   int sum = -ZERO * share.sum;
@@ -341,9 +346,6 @@ QL_DEVICE int dot_run(const RunWords& w, const RunWords& x, Share share) {
   for (ql_u32 i = 0; i < RUN_WORDS; ++i) sum = dot_word(w.word[i], x.word[i], sum);
   return sum;
 }
-
-constexpr ql_u32 ROWS = 4;
-constexpr ql_u32 COLUMNS = 1;
 
 QL_DEVICE float dot_strip(const Strip& w, const Activations& x, float sum) {
   QL_UNROLL

@@ -189,14 +189,6 @@ fn activations(first: u32, at: Places) -> Activations {
     ));
 }
 
-// Products of the codes of a run, less ZERO, and its activations.
-fn dot_run(w: RunWords, x: RunWords, share: Share) -> i32 {
-    var sum = -ZERO * share.sum;
-    sum += dot_word(w[0], x[0]);
-    sum += dot_word(w[1], x[1]);
-    return sum;
-}
-
 fn keep_weights(row: u32, strip: u32, own: Strip) {
     let word = row * PITCH + strip * RUNS * RUN_WORDS;
     let run = row * RUN_PITCH + strip * RUNS;
@@ -213,39 +205,37 @@ fn keep_activations(row: u32, strip: u32, own: Activations) {
     activation_shares[run + 0u] = own.shares[0];
 }
 
-fn weight_words(row: u32, run: u32) -> RunWords {
-    let word = row * PITCH + run * RUN_WORDS;
-    return RunWords(
-        weight_tile[word + 0u],
-        weight_tile[word + 1u],
-    );
-}
-
-fn activation_words(row: u32, run: u32) -> RunWords {
-    let word = row * PITCH + run * RUN_WORDS;
-    return RunWords(
-        activation_tile[word + 0u],
-        activation_tile[word + 1u],
-    );
-}
-
-// A run of every weight row of an invocation.
-struct Weights {
-    words: array<RunWords, EACH_N>,
-    runs: array<Run, EACH_N>,
-}
-
-// A sum for each weight row.
+// Of an invocation's weight rows: a word, a run, and an activation row's sums.
+alias Words = array<Word, EACH_N>;
+alias Runs = array<Run, EACH_N>;
+alias Codes = array<i32, EACH_N>;
 alias Sums = array<f32, EACH_N>;
 
-fn add_row(sums: Sums, w: Weights, row: u32, run: u32) -> Sums {
-    let words = activation_words(row, run);
-    let share = activation_shares[row * RUN_PITCH + run];
+fn less_zero(share: Share) -> Codes {
+    let sum = -ZERO * share.sum;
+    return Codes(
+        sum,
+        sum,
+        sum,
+        sum,
+    );
+}
+
+fn add_dots(sums: Codes, w: Words, x: Word) -> Codes {
+    return Codes(
+        sums[0] + dot_word(w[0], x),
+        sums[1] + dot_word(w[1], x),
+        sums[2] + dot_word(w[2], x),
+        sums[3] + dot_word(w[3], x),
+    );
+}
+
+fn add_terms(sums: Sums, runs: Runs, codes: Codes, share: Share) -> Sums {
     return Sums(
-        add_term(sums[0], w.runs[0], dot_run(w.words[0], words, share), share),
-        add_term(sums[1], w.runs[1], dot_run(w.words[1], words, share), share),
-        add_term(sums[2], w.runs[2], dot_run(w.words[2], words, share), share),
-        add_term(sums[3], w.runs[3], dot_run(w.words[3], words, share), share),
+        add_term(sums[0], runs[0], codes[0], share),
+        add_term(sums[1], runs[1], codes[1], share),
+        add_term(sums[2], runs[2], codes[2], share),
+        add_term(sums[3], runs[3], codes[3], share),
     );
 }
 
@@ -296,24 +286,39 @@ fn q4_0_f32_matmul_i8(
         workgroupBarrier();
 
         for (var run = 0u; run < CHUNK * RUNS; run++) {
-            let w = Weights(array(
-                weight_words(lane_n + 0u * THREADS_N, run),
-                weight_words(lane_n + 1u * THREADS_N, run),
-                weight_words(lane_n + 2u * THREADS_N, run),
-                weight_words(lane_n + 3u * THREADS_N, run),
-            ), array(
+            let share_0 = activation_shares[(lane_m + 0u * THREADS_M) * RUN_PITCH + run];
+            var codes_0 = less_zero(share_0);
+            let share_1 = activation_shares[(lane_m + 1u * THREADS_M) * RUN_PITCH + run];
+            var codes_1 = less_zero(share_1);
+            let share_2 = activation_shares[(lane_m + 2u * THREADS_M) * RUN_PITCH + run];
+            var codes_2 = less_zero(share_2);
+            let share_3 = activation_shares[(lane_m + 3u * THREADS_M) * RUN_PITCH + run];
+            var codes_3 = less_zero(share_3);
+            for (var word = run * RUN_WORDS; word < (run + 1u) * RUN_WORDS; word++) {
+                let w = Words(
+                    weight_tile[(lane_n + 0u * THREADS_N) * PITCH + word],
+                    weight_tile[(lane_n + 1u * THREADS_N) * PITCH + word],
+                    weight_tile[(lane_n + 2u * THREADS_N) * PITCH + word],
+                    weight_tile[(lane_n + 3u * THREADS_N) * PITCH + word],
+                );
+                codes_0 = add_dots(codes_0, w, activation_tile[(lane_m + 0u * THREADS_M) * PITCH + word]);
+                codes_1 = add_dots(codes_1, w, activation_tile[(lane_m + 1u * THREADS_M) * PITCH + word]);
+                if few {
+                    continue; // all others lie past the end
+                }
+                codes_2 = add_dots(codes_2, w, activation_tile[(lane_m + 2u * THREADS_M) * PITCH + word]);
+                codes_3 = add_dots(codes_3, w, activation_tile[(lane_m + 3u * THREADS_M) * PITCH + word]);
+            }
+            let runs = Runs(
                 weight_runs[(lane_n + 0u * THREADS_N) * RUN_PITCH + run],
                 weight_runs[(lane_n + 1u * THREADS_N) * RUN_PITCH + run],
                 weight_runs[(lane_n + 2u * THREADS_N) * RUN_PITCH + run],
                 weight_runs[(lane_n + 3u * THREADS_N) * RUN_PITCH + run],
-            ));
-            sums_0 = add_row(sums_0, w, lane_m + 0u * THREADS_M, run);
-            sums_1 = add_row(sums_1, w, lane_m + 1u * THREADS_M, run);
-            if few {
-                continue; // all others lie past the end
-            }
-            sums_2 = add_row(sums_2, w, lane_m + 2u * THREADS_M, run);
-            sums_3 = add_row(sums_3, w, lane_m + 3u * THREADS_M, run);
+            );
+            sums_0 = add_terms(sums_0, runs, codes_0, share_0);
+            sums_1 = add_terms(sums_1, runs, codes_1, share_1);
+            sums_2 = add_terms(sums_2, runs, codes_2, share_2);
+            sums_3 = add_terms(sums_3, runs, codes_3, share_3);
         }
         workgroupBarrier();
     }
