@@ -17,7 +17,10 @@ pub(super) fn kernels(format: &Format, dots: &Dots) -> Result<Vec<Kernel>, Error
     // The scale of a run is multiplied in once for all its dot products: longer runs pay.
     let longer = |long: &&Dots| Runs::of(&long.program).quads > Runs::of(&dots.program).quads;
     let dots = long.as_ref().filter(longer).unwrap_or(dots);
-    let Some(tiles) = Tiles::new(dots) else { return Ok(Vec::new()) };
+    let runs = Runs::of(&dots.program);
+    let Some(tiles) = Tiles::new(&runs, dots.offset, table_bytes(&dots.program)) else {
+        return Ok(Vec::new());
+    };
     let plan = Plan {
         kind: Kind::Matmul,
         template: "matmul.i8",
@@ -61,19 +64,16 @@ struct Tiles {
 }
 
 impl Tiles {
-    /// The largest tiles that fit, steps as long as can be.
-    fn new(dots: &Dots) -> Option<Tiles> {
-        let runs = Runs::of(&dots.program);
-        let tables = table_bytes(&dots.program);
+    /// The largest tiles that fit beside so many bytes of tables, in steps as long as can be.
+    fn new(runs: &Runs, offset: bool, tables: u32) -> Option<Tiles> {
         let sizes = (1..=EACH_M).rev().flat_map(|each_m| [(each_m, STEP), (each_m, STEP / 2)]);
-        sizes.map(|(each_m, step)| Tiles::cut(&runs, each_m, step)).find(|tiles| {
+        sizes.map(|(each_m, step)| Tiles::cut(runs, each_m, step)).find(|tiles| {
             let Tiles { tile_n, tile_m, pitch, run_pitch, .. } = *tiles;
-            let word_bytes = 4 * runs.word as u32;
-            let run_bytes = if dots.offset { 8 } else { 4 };
-            let share_bytes = 8;
-            let row_bytes = |other: u32| pitch * word_bytes + run_pitch * other;
-            let bytes = tile_n * row_bytes(run_bytes) + tile_m * row_bytes(share_bytes);
-            bytes + tables <= WORKGROUP_BYTES
+            let words = pitch * 4 * runs.word as u32;
+            let (run_bytes, share_bytes) = (if offset { 8 } else { 4 }, 8);
+            let weights = tile_n * (words + run_pitch * run_bytes);
+            let activations = tile_m * (words + run_pitch * share_bytes);
+            weights + activations + tables <= WORKGROUP_BYTES
         })
     }
 
@@ -99,4 +99,36 @@ impl Tiles {
 fn table_bytes(decoder: &Decoder) -> u32 {
     let texts = decoder.tables.iter().filter(|table| table.at.is_none());
     texts.map(|table| (4 * table.entries.len() as u32).next_multiple_of(16)).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::runs::Sum;
+    use super::*;
+
+    fn tiles(quads: usize, run: usize, word: usize, tables: u32) -> Option<Tiles> {
+        let runs = Runs { order: (0..quads).collect(), quads: run, word, sum: Sum::Words };
+        Tiles::new(&runs, true, tables)
+    }
+
+    #[test]
+    fn tiles_are_as_large_as_fit() {
+        let sizes = |tiles: Tiles| [tiles.tile_n, tiles.tile_m, tiles.chunk, tiles.few];
+        assert_eq!(tiles(16, 8, 4, 0).map(sizes), Some([64, 64, 1, 2]));
+        assert_eq!(tiles(8, 8, 4, 0).map(sizes), Some([64, 64, 2, 2]));
+        // Scales of short runs take much memory: shorter steps, else fewer rows.
+        assert_eq!(tiles(1, 1, 1, 0).map(sizes), Some([64, 64, 8, 2]));
+        assert_eq!(tiles(16, 2, 1, 0).map(sizes), Some([64, 48, 1, 2]));
+        assert_eq!(tiles(16, 2, 1, 4096).map(sizes), Some([64, 16, 1, 1]));
+        assert_eq!(tiles(16, 2, 1, 16384).map(sizes), None);
+    }
+
+    #[test]
+    fn rows_of_tiles_start_in_different_banks() {
+        for (quads, run, word) in [(16, 8, 4), (8, 4, 4), (4, 4, 4), (1, 1, 1), (2, 2, 1)] {
+            let tiles = tiles(quads, run, word, 0).unwrap();
+            assert_eq!((tiles.pitch % 2, tiles.run_pitch % 2), (1, 1));
+            assert!(tiles.pitch as usize * word >= tiles.chunk as usize * quads);
+        }
+    }
 }
