@@ -4,6 +4,7 @@
 mod constant;
 pub mod cpu;
 mod dialect;
+mod dot_tiles;
 mod dots;
 pub mod items;
 mod manifest;
@@ -12,6 +13,7 @@ mod names;
 mod quantize;
 mod runs;
 mod schedule;
+mod strips;
 mod templates;
 
 pub use manifest::{manifest, tables};

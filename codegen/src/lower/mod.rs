@@ -79,12 +79,20 @@ const QUADS: usize = 16;
 /// Lowers a format to the program that hands out signed bytes, with as much of a row in a strip as
 /// registers hold well. `None` where [`Format::coding`] is, or its codes are no 8-bit numbers.
 pub fn dots(format: &Format) -> Option<Result<Dots, VerifyError>> {
+    dots_of(format, strips::wide(format, QUADS))
+}
+
+/// Like [`dots`], with strips of up to 32 bytes, in which more weights may share a scale.
+pub fn long_dots(format: &Format) -> Option<Result<Dots, VerifyError>> {
+    dots_of(format, strips::long(format, QUADS))
+}
+
+fn dots_of(format: &Format, candidates: Vec<Strips>) -> Option<Result<Dots, VerifyError>> {
     let coding = format.coding()?;
     let signed = coding.signed()?;
     let offset = coding.affine.offset != Formula::Number(0.0);
-    let program = first(format, strips::wide(format, QUADS), |format, strips| {
-        dots::lower(format, strips, &coding, &signed)
-    });
+    let program =
+        first(format, candidates, |format, strips| dots::lower(format, strips, &coding, &signed));
     let program = program.and_then(|program| for_gpus(&program));
     Some(program.map(|program| Dots { signed, offset, program }))
 }
