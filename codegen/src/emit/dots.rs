@@ -2,25 +2,39 @@
 
 use super::dialect::{self, Body, Dialect, FirstWord, TableText, Variable};
 use super::runs::{Runs, Sum, dot};
+use super::schedule::{Rows, Schedules};
 use super::templates::{self, Filling, Nothing, Sizes};
-use super::{Buffer, WIDEST, bindings, buffers, functions, loads};
+use super::widths::Widths;
+use super::{Buffer, WIDEST, bindings, buffers, functions, loads, table_bytes};
 use crate::Error;
 use crate::artifact::{Activations, Backend, Element, Grid, Kernel, Kind, kernel_name};
 use crate::format::Format;
 use crate::ir::Value;
-use crate::lower::Dots;
+use crate::lower::{self, Dots};
 use serde::Serialize;
 
-const WORKGROUP: u32 = 64;
-
-/// All kernels with 8-bit activations of a format.
-pub(super) fn kernels(format: &Format, dots: &Dots) -> Result<Vec<Kernel>, Error> {
+/// All kernels with 8-bit activations of a format, which is lowered by `programs`; none where it has no
+/// 8-bit codes.
+pub(super) fn kernels(
+    format: &Format,
+    programs: &mut Widths<Option<Dots>, impl Fn(u32) -> Result<Option<Dots>, Error>>,
+    schedules: &Schedules,
+) -> Result<Vec<Kernel>, Error> {
     let mut kernels = Vec::new();
     for (dialect, subgroups) in
         [(&dialect::WGSL, false), (&dialect::WGSL, true), (&dialect::HIP, false)]
     {
-        for (kind, rows, columns) in [(Kind::Matvec, 4, 1), (Kind::Batch, 2, 16)] {
-            kernels.push(kernel(format, dots, dialect, kind, subgroups, [rows, columns])?);
+        for kind in [Kind::Matvec, Kind::Batch] {
+            let numbers = schedules.numbers(dialect.backend, kind, Activations::Int8);
+            if subgroups && numbers.subgroups == Some(false) {
+                continue;
+            }
+            let Some(dots) = programs.of(numbers.quads.unwrap_or(lower::DOT_QUADS))? else {
+                continue;
+            };
+            let tables = table_bytes(&dots.program);
+            let rows = Rows::new(dialect.backend, kind, tables, &numbers)?;
+            kernels.push(kernel(format, dots, dialect, kind, subgroups, rows)?);
         }
     }
     Ok(kernels)
@@ -80,7 +94,7 @@ fn kernel(
     dialect: &Dialect,
     kind: Kind,
     subgroups: bool,
-    [rows, columns]: [u32; 2],
+    Rows { workgroup, rows, columns }: Rows,
 ) -> Result<Kernel, Error> {
     let (decoder, backend) = (&dots.program, dialect.backend);
     let runs = Runs::of(decoder);
@@ -126,7 +140,7 @@ fn kernel(
         weights: decoder.weights,
         strips: decoder.strips,
         zero: dots.signed.zero,
-        workgroup: WORKGROUP,
+        workgroup,
         rows,
         columns,
         buffers: buffers(decoder, &loads),
@@ -165,7 +179,7 @@ fn kernel(
         activations: Activations::Int8,
         subgroups,
         matrix: 0,
-        workgroup: [WORKGROUP, 1, 1],
+        workgroup: [workgroup, 1, 1],
         bindings: bindings.into(),
         grid: Grid::Tiles { n: rows, m: columns },
         padding: decoder.streams.iter().map(|s| s.bytes).max().unwrap_or(0) + WIDEST,

@@ -32,7 +32,7 @@ pub fn weights(format: &Format, word: u32) -> Result<Verified<Decoder>, VerifyEr
 
 /// Like [`weights`], with up to `quads` quads in a strip: the more, the less often what they share is
 /// computed, as far as registers hold them.
-pub fn wide_weights(format: &Format, quads: usize) -> Result<Verified<Decoder>, VerifyError> {
+pub fn wide_weights(format: &Format, quads: u32) -> Result<Verified<Decoder>, VerifyError> {
     first(format, strips::wide(format, quads), weights::lower)
 }
 
@@ -74,15 +74,20 @@ pub struct Dots {
 }
 
 /// Quads of signed bytes in a strip, at most: they and their activations stay in registers.
-const QUADS: usize = 16;
+pub(crate) const DOT_QUADS: u32 = 16;
 
 /// Lowers a format to the program that hands out signed bytes, with as much of a row in a strip as
 /// registers hold well. `None` where [`Format::coding`] is, or its codes are no 8-bit numbers.
 pub fn dots(format: &Format) -> Option<Result<Dots, VerifyError>> {
+    wide_dots(format, DOT_QUADS)
+}
+
+/// Like [`dots`], with up to `quads` quads in a strip.
+pub fn wide_dots(format: &Format, quads: u32) -> Option<Result<Dots, VerifyError>> {
     let coding = format.coding()?;
     let signed = coding.signed()?;
     let offset = coding.affine.offset != Formula::Number(0.0);
-    let program = first(format, strips::wide(format, QUADS), |format, strips| {
+    let program = first(format, strips::wide(format, quads), |format, strips| {
         dots::lower(format, strips, &coding, &signed)
     });
     let program = program.and_then(|program| for_gpus(&program));
