@@ -47,6 +47,7 @@ pub(crate) fn kernels(
     row: &Verified<Decoder>,
     schedules: &Schedules,
 ) -> Result<Vec<Kernel>, Error> {
+    schedules.check()?;
     // Dequantized weights are stored in fours: take as many blocks at once as make a four.
     let unit = format.repeated(4 / gcd(format.weights, 4));
     // Of longer units the last may end beyond the output, however that is rounded up.

@@ -89,6 +89,18 @@ impl Schedules {
         self.0.is_empty()
     }
 
+    /// Refuses numbers for kernels that no format has.
+    pub(in crate::emit) fn check(&self) -> Result<(), Error> {
+        let unknown =
+            |(_, kind, activations): &Kernels| Numbers::of(*kind, *activations).is_empty();
+        match self.0.iter().find(|(kernels, _)| unknown(kernels)) {
+            None => Ok(()),
+            Some(((_, kind, activations), _)) => {
+                Err(refused(*kind, *activations, "there are no such kernels".to_owned()))
+            }
+        }
+    }
+
     /// The numbers for a backend's kernels of this kind that read activations so.
     pub fn numbers(&self, backend: Backend, kind: Kind, activations: Activations) -> Numbers {
         let own = self.0.iter().find(|(own, _)| *own == (backend, kind, activations));
@@ -218,7 +230,10 @@ mod tests {
         assert_eq!(both.numbers(of.0, of.1, Activations::Int8), rows(8));
         assert_eq!(both.numbers(Backend::Wgsl, of.1, Activations::F32), Numbers::default());
         let one = both.with(of.0, of.1, Activations::F32, Numbers::default());
-        assert!(!one.is_empty());
+        assert!(!one.is_empty() && one.check().is_ok());
+        let none = one.clone().with(of.0, Kind::Quantize, Activations::F32, rows(2));
+        let error = none.check().unwrap_err().to_string();
+        assert!(error.contains("quantize") && error.contains("no such kernels"), "{error}");
         assert!(one.with(of.0, of.1, Activations::Int8, Numbers::default()).is_empty());
     }
 }
