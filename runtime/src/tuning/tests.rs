@@ -52,7 +52,7 @@ fn rows(tuning: &Tuning, device: &str, backend: Backend, n: usize) -> Option<u32
 
 #[test]
 fn kernels_are_those_of_the_table() {
-    let numbers = Numbers { rows: Some(8), ..Numbers::default() };
+    let numbers = Numbers { rows: Some(8), ..Numbers::NONE };
     let tuning = tuning(&[(Kind::Matvec, Precision::Exact, numbers)]);
     let own = rows(&Tuning::default(), "Made Up", Backend::Wgsl, 5);
     assert!(own.is_some_and(|own| own != 8));
@@ -75,19 +75,19 @@ fn kernels_of_every_precision_are_those_of_the_table() {
         (
             Kind::Dequant,
             Precision::Exact,
-            Numbers { workgroup: Some(32), quads: Some(1), ..Numbers::default() },
+            Numbers { workgroup: Some(32), quads: Some(1), ..Numbers::NONE },
         ),
         (
             Kind::Matvec,
             Precision::Int8,
-            Numbers { workgroup: Some(128), rows: Some(2), ..Numbers::default() },
+            Numbers { workgroup: Some(128), rows: Some(2), ..Numbers::NONE },
         ),
         (
             Kind::Batch,
             Precision::Int8,
-            Numbers { columns: Some(4), quads: Some(2), ..Numbers::default() },
+            Numbers { columns: Some(4), quads: Some(2), ..Numbers::NONE },
         ),
-        (Kind::Matmul, Precision::F16, Numbers { subgroups_n: Some(1), ..Numbers::default() }),
+        (Kind::Matmul, Precision::F16, Numbers { subgroups_n: Some(1), ..Numbers::NONE }),
     ];
     let backend = Backend::Wgsl;
     let own = format(&Tuning::default(), "Made Up", backend, 5).unwrap();
@@ -112,7 +112,7 @@ fn kernels_of_every_precision_are_those_of_the_table() {
 
 #[test]
 fn subgroups_may_be_left_alone() {
-    let without = Numbers { subgroups: Some(false), ..Numbers::default() };
+    let without = Numbers { subgroups: Some(false), ..Numbers::NONE };
     let tuning = tuning(&[(Kind::Matvec, Precision::Int8, without)]);
     let tuned = format(&tuning, "Made Up", Backend::Wgsl, 5).unwrap();
     let subgroups = |kind| tuned.int8_kernel(Backend::Wgsl, kind, true).map(|own| own.subgroups);
@@ -122,7 +122,7 @@ fn subgroups_may_be_left_alone() {
 #[test]
 fn numbers_that_kernels_cannot_have_are_for_others() {
     let own = format(&Tuning::default(), "Made Up", Backend::Wgsl, 5).unwrap();
-    let numbers = |rows| Numbers { rows: Some(rows), ..Numbers::default() };
+    let numbers = |rows| Numbers { rows: Some(rows), ..Numbers::NONE };
     let tuning = tuning(&[
         (Kind::Matvec, Precision::Exact, numbers(1000)),
         (Kind::Matvec, Precision::Int8, numbers(2)),

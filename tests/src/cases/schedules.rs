@@ -1,7 +1,9 @@
 //! Kernels with other schedules than the compiler's: small ones and large ones, with numbers that divide
 //! nothing.
 
+use crate::amdgpu::Clang;
 use crate::engine::{HIP_HOST, skip};
+use crate::nvptx;
 use crate::seed::{SEED, rng, with_seed};
 use crate::subject::{Subject, dims, interpreted, subjects};
 use crate::{Failed, passed, test};
@@ -69,11 +71,19 @@ pub fn trials() -> Vec<Trial> {
         test("schedules/refused", refused),
         test("schedules/strips_are_as_wide_as_asked", strips_are_as_wide_as_asked),
     ];
+    for (size, numbers) in SIZES {
+        trials.push(Trial::ignorable_test(format!("schedules/{size}/amdgpu"), move || {
+            match Clang::find() {
+                Ok(clang) => compiles(&clang, numbers).map(|()| Completion::Completed),
+                Err(reason) => skip("amdgpu", &reason),
+            }
+        }));
+    }
     // A host compiler takes a while for all kernels of a format.
     let families = || subjects().iter().filter(|subject| subject.leads_family());
     let (some, few) = (families().step_by(5), families().step_by(12));
     for (backend, subject) in some.map(|s| ("wgsl", s)).chain(few.map(|s| ("hip", s))) {
-        for (size, numbers) in [("small", SMALL), ("large", LARGE)] {
+        for (size, numbers) in SIZES {
             for way in WAYS.iter().filter(|way| way.name.starts_with(backend)) {
                 let name = format!("schedules/{}/{size}/{}", subject.name, way.name);
                 trials.push(Trial::ignorable_test(name.clone(), move || match &*way.device {
@@ -92,22 +102,7 @@ pub fn trials() -> Vec<Trial> {
 
 type Chosen = [(Kind, Activations, Numbers); 8];
 
-const NONE: Numbers = Numbers {
-    workgroup: None,
-    rows: None,
-    columns: None,
-    quads: None,
-    subgroups: None,
-    threads_n: None,
-    threads_m: None,
-    each_n: None,
-    each_m: None,
-    subgroups_n: None,
-    subgroups_m: None,
-    matrices_n: None,
-    matrices_m: None,
-    step: None,
-};
+const NONE: Numbers = Numbers::NONE;
 
 const fn by_rows(workgroup: u32, quads: u32) -> Numbers {
     Numbers { workgroup: Some(workgroup), quads: Some(quads), ..NONE }
@@ -160,6 +155,8 @@ const LARGE: Chosen = [
     ),
     (Kind::Matmul, Activations::F16, matrices([4, 2], [1, 2], 64)),
 ];
+
+const SIZES: [(&str, Chosen); 2] = [("small", SMALL), ("large", LARGE)];
 
 fn schedules(chosen: Chosen) -> Schedules {
     let both = [Backend::Wgsl, Backend::Hip];
@@ -220,6 +217,25 @@ fn coded() -> Result<Format, Failed> {
     Ok(coded.next().ok_or("no such format")?.into())
 }
 
+/// HIP kernels become code for subgroups of 64 and of 32, and for NVIDIA's.
+fn compiles(clang: &Clang, chosen: Chosen) -> Result<(), Failed> {
+    let (own, format) = (coded()?, coded()?.scheduled(&schedules(chosen))?);
+    let others = format.kernels.iter().filter(|kernel| !own.kernels.contains(kernel));
+    let hip: Vec<_> = others.filter(|kernel| kernel.backend == Backend::Hip).collect();
+    let texts: Vec<(&str, &str)> = hip.iter().map(|own| (&*own.name, &*own.source)).collect();
+    if texts.len() <= chosen.len() {
+        return Err(format!("{} kernels have other schedules", texts.len()).into());
+    }
+    for compiled in clang.compile_all(&texts, &["gfx942", "gfx1100"]) {
+        let place = format!("{} for {}", compiled.kernel, compiled.target);
+        compiled.result.map_err(|message| format!("{place}: {message}"))?;
+    }
+    for (name, text) in texts {
+        nvptx::compile(clang, name, text)?;
+    }
+    Ok(())
+}
+
 /// What needs more than devices have is told of, by the kernels it is for.
 fn refused() -> Result<(), Failed> {
     let (format, wgsl) = (coded()?, Backend::Wgsl);
@@ -258,8 +274,9 @@ fn strips_are_as_wide_as_asked() -> Result<(), Failed> {
     };
     let weights = format.weights;
     for quads in [1, 2, 3, 4, 7, 8, 64] {
-        let own = weights / 4 / strips(quads)?;
-        if own > quads || weights != strips(quads)? * own * 4 {
+        let count = strips(quads)?;
+        let own = weights / 4 / count;
+        if own > quads || weights != count * own * 4 {
             return Err(format!("{own} quads in a strip, at most {quads} were asked for").into());
         }
     }

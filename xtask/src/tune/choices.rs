@@ -43,11 +43,7 @@ fn decoding() -> Vec<Numbers> {
     let mut all = Vec::new();
     for quads in [2, 4, 8] {
         for workgroup in WORKGROUPS {
-            all.push(Numbers {
-                workgroup: Some(workgroup),
-                quads: Some(quads),
-                ..Numbers::default()
-            });
+            all.push(Numbers { workgroup: Some(workgroup), quads: Some(quads), ..Numbers::NONE });
         }
     }
     all
@@ -62,7 +58,7 @@ fn rows(rows: &[u32], widths: &[u32]) -> Vec<Numbers> {
                     workgroup: Some(workgroup),
                     rows: Some(rows),
                     quads: Some(quads),
-                    ..Numbers::default()
+                    ..Numbers::NONE
                 });
             }
         }
@@ -117,7 +113,7 @@ fn tiles() -> Vec<Numbers> {
                         each_n: Some(each_n),
                         each_m: Some(each_m),
                         step: Some(step),
-                        ..Numbers::default()
+                        ..Numbers::NONE
                     });
                 }
             }
@@ -151,7 +147,7 @@ fn matrices(backend: Backend) -> Vec<Numbers> {
                         matrices_n: Some(matrices_n),
                         matrices_m: Some(matrices_m),
                         step: Some(step),
-                        ..Numbers::default()
+                        ..Numbers::NONE
                     });
                 }
             }

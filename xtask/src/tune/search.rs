@@ -220,7 +220,7 @@ fn fresh<M: Machine>(turn: &Turn<'_, M>, kernels: Kernels, shape: Shape) -> Entr
         precision: kernels.precision,
         rows: Rows::of(shape.n),
         columns: Columns::of(shape.k),
-        numbers: Numbers::default(),
+        numbers: Numbers::NONE,
         gain: 1.0,
         tried: 0,
         choices: kernels.choices(turn.backend).len(),

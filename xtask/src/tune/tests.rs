@@ -225,7 +225,7 @@ fn every_choice_is_one_that_kernels_can_have() -> Result<()> {
             let schedules = all(backend).fold(Schedules::default(), |schedules, (own, choices)| {
                 let numbers = choices[number % choices.len()];
                 let (kind, activations) = (own.kind.kernel(), own.precision.activations());
-                assert_ne!(numbers, Numbers::default());
+                assert_ne!(numbers, Numbers::NONE);
                 schedules.with(backend, kind, activations, numbers)
             });
             coded()?.scheduled(&schedules)?;

@@ -152,7 +152,7 @@ mod tests {
 
     #[test]
     fn numbers_replace_the_compilers() {
-        let none = Numbers::default();
+        let none = Numbers::NONE;
         let own = Matrices::new(&of(Backend::Wgsl, 2), &none).unwrap();
         assert_eq!((own.tile_n, own.tile_m, own.workgroup, own.chunk), (128, 128, 256, 4));
         assert_eq!((own.each_weights, own.weights_end, own.activations_first), (2, 256, 0));
@@ -184,7 +184,7 @@ mod tests {
             matrices_n: Some(1 + i / 16 % 4),
             matrices_m: Some(1 + i / 64 % 4),
             step: Some(16 << (i / 256)),
-            ..Numbers::default()
+            ..Numbers::NONE
         };
         let mut made = 0;
         for quads in 1..=16 {
@@ -206,7 +206,7 @@ mod tests {
 
     #[test]
     fn what_no_device_takes_is_refused() {
-        let none = Numbers::default();
+        let none = Numbers::NONE;
         let odd = Numbers { subgroups_m: Some(1), ..none };
         let refusals = [
             (Backend::Wgsl, 2, Numbers { subgroups_n: Some(3), ..none }, "is 12"),

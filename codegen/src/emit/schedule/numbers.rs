@@ -78,7 +78,7 @@ impl Schedules {
     ) -> Schedules {
         let kernels = (backend, kind, activations);
         self.0.retain(|(own, _)| *own != kernels);
-        if numbers != Numbers::default() {
+        if numbers != Numbers::NONE {
             self.0.push((kernels, numbers));
         }
         self
@@ -109,6 +109,24 @@ impl Schedules {
 }
 
 impl Numbers {
+    /// None given.
+    pub const NONE: Numbers = Numbers {
+        workgroup: None,
+        rows: None,
+        columns: None,
+        quads: None,
+        subgroups: None,
+        threads_n: None,
+        threads_m: None,
+        each_n: None,
+        each_m: None,
+        subgroups_n: None,
+        subgroups_m: None,
+        matrices_n: None,
+        matrices_m: None,
+        step: None,
+    };
+
     /// Names of the numbers that kernels of this kind have which read activations so; none where there
     /// are no such kernels.
     pub fn of(kind: Kind, activations: Activations) -> &'static [&'static str] {
@@ -186,7 +204,7 @@ mod tests {
 
     #[test]
     fn numbers_are_those_of_a_kind_or_refused() {
-        let none = Numbers::default();
+        let none = Numbers::NONE;
         let (f32, int8, f16) = (Activations::F32, Activations::Int8, Activations::F16);
         let refusals = [
             (Kind::Matvec, f32, Numbers { workgroup: Some(48), ..none }, "power of two"),
@@ -208,17 +226,17 @@ mod tests {
     fn every_number_belongs_to_a_kind() {
         let kinds = [Kind::Dequant, Kind::Matvec, Kind::Batch, Kind::Matmul];
         let activations = [Activations::F32, Activations::Int8, Activations::F16];
-        for (name, ..) in Numbers::default().ranges() {
+        for (name, ..) in Numbers::NONE.ranges() {
             let of = |kind| activations.iter().any(|own| Numbers::of(kind, *own).contains(&name));
             assert!(kinds.into_iter().any(of), "{name}");
         }
-        let given = Numbers { rows: Some(2), subgroups: Some(false), ..Numbers::default() };
+        let given = Numbers { rows: Some(2), subgroups: Some(false), ..Numbers::NONE };
         assert_eq!(given.given().collect::<Vec<_>>(), [("rows", 2), ("subgroups", 0)]);
     }
 
     #[test]
     fn schedules_keep_kernels_apart() {
-        let rows = |rows| Numbers { rows: Some(rows), ..Numbers::default() };
+        let rows = |rows| Numbers { rows: Some(rows), ..Numbers::NONE };
         let of = (Backend::Hip, Kind::Matvec);
         let both = Schedules::default().with(of.0, of.1, Activations::F32, rows(2)).with(
             of.0,
@@ -228,12 +246,12 @@ mod tests {
         );
         assert_eq!(both.numbers(of.0, of.1, Activations::F32), rows(2));
         assert_eq!(both.numbers(of.0, of.1, Activations::Int8), rows(8));
-        assert_eq!(both.numbers(Backend::Wgsl, of.1, Activations::F32), Numbers::default());
-        let one = both.with(of.0, of.1, Activations::F32, Numbers::default());
+        assert_eq!(both.numbers(Backend::Wgsl, of.1, Activations::F32), Numbers::NONE);
+        let one = both.with(of.0, of.1, Activations::F32, Numbers::NONE);
         assert!(!one.is_empty() && one.check().is_ok());
         let none = one.clone().with(of.0, Kind::Quantize, Activations::F32, rows(2));
         let error = none.check().unwrap_err().to_string();
         assert!(error.contains("quantize") && error.contains("no such kernels"), "{error}");
-        assert!(one.with(of.0, of.1, Activations::Int8, Numbers::default()).is_empty());
+        assert!(one.with(of.0, of.1, Activations::Int8, Numbers::NONE).is_empty());
     }
 }

@@ -63,16 +63,16 @@ mod tests {
 
     #[test]
     fn numbers_replace_the_compilers() {
-        let numbers = Numbers { rows: Some(3), workgroup: Some(128), ..Numbers::default() };
+        let numbers = Numbers { rows: Some(3), workgroup: Some(128), ..Numbers::NONE };
         let with = |numbers: &Numbers| Rows::new(Backend::Wgsl, Kind::Batch, 0, numbers).unwrap();
-        assert_eq!(with(&Numbers::default()), Rows { workgroup: 64, rows: 2, columns: 16 });
+        assert_eq!(with(&Numbers::NONE), Rows { workgroup: 64, rows: 2, columns: 16 });
         let numbers = Numbers { columns: Some(8), ..numbers };
         assert_eq!(with(&numbers), Rows { workgroup: 128, rows: 3, columns: 8 });
     }
 
     #[test]
     fn what_no_device_takes_is_refused() {
-        let none = Numbers::default();
+        let none = Numbers::NONE;
         let wide = Numbers { workgroup: Some(128), ..none };
         let many = Numbers { rows: Some(16), ..none };
         let refusals = [

@@ -125,22 +125,7 @@ impl Schedule {
 mod tests {
     use super::*;
 
-    const NONE: Numbers = Numbers {
-        workgroup: None,
-        rows: None,
-        columns: None,
-        quads: None,
-        subgroups: None,
-        threads_n: None,
-        threads_m: None,
-        each_n: None,
-        each_m: None,
-        subgroups_n: None,
-        subgroups_m: None,
-        matrices_n: None,
-        matrices_m: None,
-        step: None,
-    };
+    const NONE: Numbers = Numbers::NONE;
     const TILES: Numbers = Numbers {
         threads_n: Some(16),
         threads_m: Some(16),
