@@ -103,10 +103,12 @@ pub enum Error {
     #[error(transparent)]
     Problems(#[from] Problems),
     /// Numbers of a schedule that kernels cannot have.
-    #[error("schedule of {kind} kernels: {problem}")]
+    #[error("schedule of {kind} kernels with {activations} activations: {problem}")]
     Schedule {
         /// The kind of kernel.
         kind: &'static str,
+        /// How they read activations.
+        activations: &'static str,
         /// What is wrong, and what would be right.
         problem: String,
     },

@@ -1,6 +1,8 @@
-//! Every WGSL kernel is parsed and validated by naga, with the capabilities the runtime asks for.
+//! Every WGSL kernel is parsed and validated by naga, with the capabilities the runtime asks for and the
+//! workgroup memory that devices grant.
 
 use crate::artifact::{Activations, Backend, Kernel};
+use naga::proc::{LayoutError, Layouter};
 use naga::valid::{Capabilities, ShaderStages, SubgroupOperationSet, ValidationFlags, Validator};
 use std::fmt;
 
@@ -48,6 +50,57 @@ pub fn kernels(kernels: &[Kernel]) -> Result<(), KernelError> {
         validator
             .validate(&module)
             .map_err(|error| refuse(error.emit_to_string(&kernel.source)))?;
+        let bytes = workgroup_bytes(&module).map_err(|error| refuse(error.to_string()))?;
+        // WebGPU's default, and what no device with cooperative matrices lacks.
+        let granted = if kernel.matrix > 0 { 32768 } else { 16384 };
+        if bytes > granted {
+            let message = format!("{bytes} bytes of workgroup memory; devices grant {granted}");
+            return Err(refuse(message));
+        }
     }
     Ok(())
+}
+
+/// Workgroup memory of all variables, each of which begins at a multiple of 16 bytes.
+fn workgroup_bytes(module: &naga::Module) -> Result<u32, LayoutError> {
+    let mut layouter = Layouter::default();
+    layouter.update(module.to_ctx())?;
+    let variables = module.global_variables.iter().map(|(_, variable)| variable);
+    let shared = variables.filter(|variable| variable.space == naga::AddressSpace::WorkGroup);
+    Ok(shared.map(|variable| layouter[variable.ty].size.next_multiple_of(16)).sum())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::artifact::{Element, Grid, Kind};
+
+    #[test]
+    fn workgroup_memory_is_counted() {
+        let text = |words: u32| {
+            format!(
+                "var<workgroup> a: array<vec3<f32>, {words}>; var<workgroup> b: u32;\n\
+                 @compute @workgroup_size(1) fn main() {{ b = u32(a[0].x); }}"
+            )
+        };
+        let kernel = |words, matrix| Kernel {
+            name: "main".into(),
+            backend: Backend::Wgsl,
+            kind: Kind::Quantize,
+            output: Element::F32,
+            activations: Activations::F32,
+            subgroups: false,
+            matrix,
+            workgroup: [1; 3],
+            bindings: Vec::new().into(),
+            grid: Grid::Chunks { per_workgroup: 1 },
+            padding: 0,
+            source: text(words).into(),
+        };
+        assert!(kernels(&[kernel(1023, 0), kernel(2047, 16)]).is_ok());
+        for (words, matrix, says) in [(1024, 0, "16400 bytes"), (2048, 16, "32784 bytes")] {
+            let error = kernels(&[kernel(words, matrix)]).unwrap_err().to_string();
+            assert!(error.contains(says) && error.contains("main"), "{error}");
+        }
+    }
 }

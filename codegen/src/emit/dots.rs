@@ -2,33 +2,49 @@
 
 use super::dialect::{self, Dialect};
 use super::dot_tiles;
+use super::schedule::{Rows, Schedules};
 use super::strips::{self, Plan};
-use super::templates;
+use super::widths::Widths;
+use super::{table_bytes, templates};
 use crate::Error;
-use crate::artifact::{Backend, Kernel, Kind};
+use crate::artifact::{Activations, Backend, Kernel, Kind};
 use crate::format::Format;
-use crate::lower::Dots;
+use crate::lower::{self, Dots};
 use serde::Serialize;
 
-const WORKGROUP: u32 = 64;
-
-/// All kernels with 8-bit activations of a format.
-pub(super) fn kernels(format: &Format, dots: &Dots) -> Result<Vec<Kernel>, Error> {
+/// All kernels with 8-bit activations of a format, which is lowered by `programs`; none where it has no
+/// 8-bit codes.
+pub(super) fn kernels(
+    format: &Format,
+    programs: &mut Widths<Option<Dots>, impl Fn(u32) -> Result<Option<Dots>, Error>>,
+    schedules: &Schedules,
+) -> Result<Vec<Kernel>, Error> {
     let mut kernels = Vec::new();
     for (dialect, subgroups) in
         [(&dialect::WGSL, false), (&dialect::WGSL, true), (&dialect::HIP, false)]
     {
-        for (kind, rows, columns) in [(Kind::Matvec, 4, 1), (Kind::Batch, 2, 16)] {
-            kernels.push(kernel(format, dots, dialect, kind, subgroups, [rows, columns])?);
+        for kind in [Kind::Matvec, Kind::Batch] {
+            let numbers = schedules.numbers(dialect.backend, kind, Activations::Int8);
+            if subgroups && numbers.subgroups == Some(false) {
+                continue;
+            }
+            let Some(dots) = programs.of(numbers.quads.unwrap_or(lower::DOT_QUADS))? else {
+                continue;
+            };
+            let tables = table_bytes(&dots.program);
+            let rows = Rows::new(dialect.backend, kind, tables, &numbers)?;
+            kernels.push(kernel(format, dots, dialect, kind, subgroups, rows)?);
         }
     }
-    kernels.extend(dot_tiles::kernels(format, dots)?);
+    if let Some(dots) = programs.of(lower::DOT_QUADS)? {
+        kernels.extend(dot_tiles::kernels(format, dots, schedules)?);
+    }
     Ok(kernels)
 }
 
 /// Numbers that the template of rows draws from.
 #[derive(Serialize)]
-struct Rows {
+struct Context {
     /// Weight rows and activation rows per workgroup.
     rows: u32,
     columns: u32,
@@ -44,9 +60,9 @@ fn kernel(
     dialect: &Dialect,
     kind: Kind,
     subgroups: bool,
-    [rows, columns]: [u32; 2],
+    Rows { workgroup, rows, columns }: Rows,
 ) -> Result<Kernel, Error> {
-    let mut schedule = Rows { rows, columns, arguments: String::new(), total: String::new() };
+    let mut schedule = Context { rows, columns, arguments: String::new(), total: String::new() };
     if dialect.backend == Backend::Wgsl {
         let variant = if subgroups { "subgroups" } else { "workgroup" };
         let part = |name: &str| -> Result<String, Error> {
@@ -54,19 +70,12 @@ fn kernel(
             Ok(text.trim_end().to_owned())
         };
         let (arguments, total) = (part("arguments")?, part("total")?);
-        schedule = Rows { arguments, total, ..schedule };
+        schedule = Context { arguments, total, ..schedule };
     }
     strips::kernel(
         format,
         dots,
         dialect,
-        &Plan {
-            kind,
-            template: "rows.i8",
-            subgroups,
-            workgroup: WORKGROUP,
-            tile: [rows, columns],
-            schedule,
-        },
+        &Plan { kind, template: "rows.i8", subgroups, workgroup, tile: [rows, columns], schedule },
     )
 }

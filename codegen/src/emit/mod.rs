@@ -6,6 +6,7 @@ pub mod cpu;
 mod dialect;
 mod dot_tiles;
 mod dots;
+mod facts;
 pub mod items;
 mod manifest;
 mod matrices;
@@ -15,22 +16,23 @@ mod runs;
 mod schedule;
 mod strips;
 mod templates;
+mod widths;
 
 pub use manifest::{manifest, tables};
 pub(crate) use quantize::kernels as quantizers;
 
 use crate::Error;
-use crate::artifact::{
-    Activations, Backend, Binding, Element, Grid, Kernel, Kind, Role, Stream, kernel_name,
-};
+use crate::artifact::{Activations, Backend, Element, Grid, Kernel, Kind, kernel_name};
 use crate::format::{Format, gcd};
-use crate::ir::{Binary, Decoder, Lanes, Let, Op, Quad, Unary, Value, Verified};
+use crate::ir::{Decoder, Value, Verified};
 use crate::lower;
-use dialect::{Body, Dialect, FirstWord, LoadText, TableText, Variable};
-use schedule::Schedule;
+use dialect::{Body, Dialect, FirstWord, TableText, Variable};
+use facts::{Buffer, bindings, buffers, functions, lanes, loads, table_bytes, weights};
 pub use schedule::{Numbers, Schedules};
+use schedule::{Program, Schedule};
 use serde::Serialize;
 use templates::{Parts, Variant};
+use widths::Widths;
 
 /// Bytes of the primary plane that one invocation decodes.
 pub(crate) const STRIP_BYTES: u32 = 4;
@@ -39,9 +41,7 @@ pub(crate) const STRIP_BYTES: u32 = 4;
 const WIDEST: u32 = 16;
 /// Quads of weights in a strip of a matvec, at most: they and their activations stay in registers.
 /// Dequantization takes half, so that neighbours store next to each other.
-const QUADS: usize = 8;
-/// WebGPU grants every device so many storage buffers; where a bias would be one more there is no epilogue.
-const STORAGE_BUFFERS: usize = 8;
+const QUADS: u32 = 8;
 
 /// All kernels of a format, whose program is `row`, in the order of the manifest.
 pub(crate) fn kernels(
@@ -49,34 +49,41 @@ pub(crate) fn kernels(
     row: &Verified<Decoder>,
     schedules: &Schedules,
 ) -> Result<Vec<Kernel>, Error> {
+    schedules.check()?;
     // Dequantized weights are stored in fours: take as many blocks at once as make a four.
     let unit = format.repeated(4 / gcd(format.weights, 4));
-    let flat = lower::for_gpus(&lower::wide_weights(&unit, QUADS / 2)?)?;
-    let row = lower::for_gpus(row)?;
-    let long = lower::for_gpus(&lower::wide_weights(format, QUADS)?)?;
     // Of longer units the last may end beyond the output, however that is rounded up.
-    let whole = !format.is_plain() || flat.weights == 4 || flat.weights == format.weights;
-    let flat = if whole { &flat } else { &row };
+    let whole = !format.is_plain() || unit.weights == 4 || unit.weights == format.weights;
+    let row = lower::for_gpus(row)?;
+    let wide = |format: &Format, quads| -> Result<_, Error> {
+        Ok(lower::for_gpus(&lower::wide_weights(format, quads)?)?)
+    };
+    let mut flat = Widths::new(|quads| if whole { wide(&unit, quads) } else { Ok(row.clone()) });
+    let mut long = Widths::new(|quads| wide(format, quads));
+    let mut dots = Widths::new(|quads| Ok(lower::wide_dots(format, quads).transpose()?));
     let mut kernels = Vec::new();
     for dialect in [&dialect::WGSL, &dialect::HIP] {
-        for (kind, output, decoder) in [
-            (Kind::Dequant, Element::F32, flat),
-            (Kind::Dequant, Element::F16, flat),
-            (Kind::Matvec, Element::F32, &long),
-            (Kind::Matmul, Element::F32, &row),
-            (Kind::Gather, Element::F32, &row),
-            (Kind::Gather, Element::F16, &row),
-            (Kind::MatvecExperts, Element::F32, &long),
-            (Kind::MatmulExperts, Element::F32, &row),
+        for (kind, output) in [
+            (Kind::Dequant, Element::F32),
+            (Kind::Dequant, Element::F16),
+            (Kind::Matvec, Element::F32),
+            (Kind::Matmul, Element::F32),
+            (Kind::Gather, Element::F32),
+            (Kind::Gather, Element::F16),
+            (Kind::MatvecExperts, Element::F32),
+            (Kind::MatmulExperts, Element::F32),
         ] {
-            let numbers = schedules.numbers(dialect.backend, kind);
+            let numbers = schedules.numbers(dialect.backend, kind, Activations::F32);
+            let decoder = match kind {
+                Kind::Dequant => flat.of(numbers.quads.unwrap_or(QUADS / 2))?,
+                Kind::Matvec | Kind::MatvecExperts => long.of(numbers.quads.unwrap_or(QUADS))?,
+                _ => &row,
+            };
             kernels.push(kernel(format, decoder, dialect, kind, output, &numbers)?);
         }
     }
-    kernels.extend(matrices::kernels(format, &row)?);
-    if let Some(dots) = lower::dots(format) {
-        kernels.extend(dots::kernels(format, &dots?)?);
-    }
+    kernels.extend(matrices::kernels(format, &row, schedules)?);
+    kernels.extend(dots::kernels(format, &mut dots, schedules)?);
     Ok(kernels)
 }
 
@@ -124,17 +131,6 @@ struct Context<'a, S> {
     schedule: S,
 }
 
-/// A buffer that is only read.
-#[derive(Clone, Serialize)]
-struct Buffer {
-    name: String,
-    /// Element of the buffer in WGSL.
-    element: &'static str,
-    /// What a pointer to it points to in HIP.
-    #[serde(rename = "type")]
-    ty: &'static str,
-}
-
 #[derive(Serialize)]
 struct QuadText {
     start: String,
@@ -149,7 +145,13 @@ fn kernel(
     output: Element,
     numbers: &Numbers,
 ) -> Result<Kernel, Error> {
-    let schedule = Schedule::new(kind, decoder.quads.len() as u32, lanes(decoder), numbers)?;
+    let program = Program {
+        kind,
+        quads: decoder.quads.len() as u32,
+        lanes: lanes(decoder),
+        tables: table_bytes(decoder),
+    };
+    let schedule = Schedule::new(&program, numbers)?;
     let workgroup = schedule.workgroup;
     // Where quads are single weights, so are strips, and rows, or the end, need not be where four begin.
     let single = matches!(kind, Kind::Dequant | Kind::Gather) && lanes(decoder) != 4;
@@ -264,118 +266,5 @@ fn render<S: Serialize>(
         // A unit may reach past the last block, and a load past the last byte.
         padding: decoder.streams.iter().map(|s| unit_bytes(s.bytes)).max().unwrap_or(0) + WIDEST,
         name: name.clone().into(),
-    })
-}
-
-/// Weights per quad.
-fn lanes(decoder: &Decoder) -> u32 {
-    decoder.quads.iter().map(|quad| weights(quad).len()).max().unwrap_or(1) as u32
-}
-
-fn weights(quad: &Quad) -> &[Value] {
-    match &quad.lanes {
-        Lanes::Weights(weights) => weights,
-        Lanes::Codes(_) | Lanes::Code(_) | Lanes::Dot { .. } | Lanes::Scale { .. } => &[],
-    }
-}
-
-fn bindings(decoder: &Decoder, backend: Backend, kind: Kind, tables: bool) -> Vec<Binding> {
-    let streams = decoder.streams.iter().enumerate();
-    let streams = streams.map(|(i, own)| (names::stream(&own.name), Role::Weights(i as u32)));
-    let tables = tables.then_some(("tables", Role::Tables));
-    let x = Some(("x", Role::Activations));
-    let bias = Some(("bias", Role::Bias));
-    let indices = Some(("indices", Role::Indices));
-    let (before, after) = match kind {
-        Kind::Dequant => (None, [None, None]),
-        Kind::Gather => (None, [indices, None]),
-        Kind::Quantize => (x, [None, None]),
-        Kind::Matvec | Kind::Batch | Kind::Matmul => (x, [bias, None]),
-        Kind::MatvecExperts | Kind::MatmulExperts => (x, [indices, bias]),
-    };
-    let own = [tables, before, Some(("y", Role::Output)), Some(("shape", Role::Shape))];
-    let named = own.into_iter().chain(after).flatten();
-    let named = named.map(|(name, role)| (name.to_owned(), role));
-    let binding = |(name, role): (String, Role)| Binding { name: name.into(), role };
-    let mut bindings: Vec<Binding> = streams.chain(named).map(binding).collect();
-    let granted = backend == Backend::Hip || bindings.len() <= STORAGE_BUFFERS + 1;
-    bindings.retain(|binding| granted || binding.role != Role::Bias);
-    bindings
-}
-
-/// The streams, and the buffer of tables where there is one.
-fn buffers(decoder: &Decoder, loads: &[LoadText]) -> Vec<Buffer> {
-    let stream = |stream: &Stream| {
-        let name = names::stream(&stream.name);
-        let wide = loads.iter().any(|load| load.stream == name && load.wide);
-        Buffer { name, element: if wide { "vec4<u32>" } else { "u32" }, ty: "ql_u8" }
-    };
-    let mut buffers: Vec<Buffer> = decoder.streams.iter().map(stream).collect();
-    if !dialect::first_words(decoder).is_empty() {
-        buffers.push(Buffer { name: "tables".into(), element: "u32", ty: "ql_u32" });
-    }
-    buffers
-}
-
-/// The distinct loads of a program.
-fn loads(decoder: &Decoder) -> Vec<LoadText> {
-    let load = |stated: &Let| match stated.op {
-        Op::Load { stream, bits, align, .. } => Some((stream, bits, align)),
-        Op::Word { stream, align, .. } => Some((stream, 128, align)),
-        _ => None,
-    };
-    let all: Vec<_> = decoder.lets.iter().filter_map(load).collect();
-    // Four loads are as good as a wide one whose address is no multiple of 16, where they are aligned.
-    let wide =
-        |stream| all.iter().any(|&(own, bits, align)| own == stream && bits == 128 && align != 4);
-    let text = |&(stream, width, align): &(u32, u32, u32)| LoadText {
-        stream: names::stream(&decoder.streams[stream as usize].name),
-        width,
-        align,
-        wide: wide(stream),
-    };
-    let mut loads: Vec<LoadText> = all.iter().map(text).collect();
-    loads.sort();
-    loads.dedup();
-    loads
-}
-
-/// Names of the conversion functions a program calls and the backend does not have built in.
-fn functions(decoder: &Decoder, backend: Backend) -> Vec<&'static str> {
-    let calls = |wanted: Unary| {
-        decoder.lets.iter().any(|stated| matches!(stated.op, Op::Unary(op, _) if op == wanted))
-    };
-    let hip = backend == Backend::Hip;
-    [
-        ("f16_to_f32", calls(Unary::F32FromF16)),
-        ("f32_to_f16", calls(Unary::F16FromF32)),
-        ("rounded", calls(Unary::Rounded)),
-        ("bits_to_f32", hip && calls(Unary::F32FromBits)),
-        ("min", hip && minimum(decoder)),
-        ("word", hip && picks(decoder)),
-        ("quotient", divides(decoder)),
-    ]
-    .into_iter()
-    .filter_map(|(name, called)| called.then_some(name))
-    .collect()
-}
-
-fn minimum(decoder: &Decoder) -> bool {
-    decoder.lets.iter().any(|stated| matches!(stated.op, Op::Binary(Binary::Min, ..)))
-}
-
-/// Whether a program divides by a number that is not known before it runs.
-fn divides(decoder: &Decoder) -> bool {
-    decoder.lets.iter().any(|stated| match stated.op {
-        Op::Binary(Binary::Div, _, by) => !matches!(decoder.get(by).op, Op::U32(_)),
-        _ => false,
-    })
-}
-
-/// Whether a program picks one of the words of a wide load by a number that is not known before.
-fn picks(decoder: &Decoder) -> bool {
-    decoder.lets.iter().any(|stated| match stated.op {
-        Op::Word { index, .. } => !matches!(decoder.get(index).op, Op::U32(_)),
-        _ => false,
     })
 }

@@ -32,7 +32,7 @@ pub fn weights(format: &Format, word: u32) -> Result<Verified<Decoder>, VerifyEr
 
 /// Like [`weights`], with up to `quads` quads in a strip: the more, the less often what they share is
 /// computed, as far as registers hold them.
-pub fn wide_weights(format: &Format, quads: usize) -> Result<Verified<Decoder>, VerifyError> {
+pub fn wide_weights(format: &Format, quads: u32) -> Result<Verified<Decoder>, VerifyError> {
     first(format, strips::wide(format, quads), weights::lower)
 }
 
@@ -74,17 +74,22 @@ pub struct Dots {
 }
 
 /// Quads of signed bytes in a strip, at most: they and their activations stay in registers.
-const QUADS: usize = 16;
+pub(crate) const DOT_QUADS: u32 = 16;
 
 /// Lowers a format to the program that hands out signed bytes, with as much of a row in a strip as
 /// registers hold well. `None` where [`Format::coding`] is, or its codes are no 8-bit numbers.
 pub fn dots(format: &Format) -> Option<Result<Dots, VerifyError>> {
-    dots_of(format, strips::wide(format, QUADS))
+    wide_dots(format, DOT_QUADS)
+}
+
+/// Like [`dots`], with up to `quads` quads in a strip.
+pub fn wide_dots(format: &Format, quads: u32) -> Option<Result<Dots, VerifyError>> {
+    dots_of(format, strips::wide(format, quads))
 }
 
 /// Like [`dots`], with strips of up to 32 bytes, in which more weights may share a scale.
 pub fn long_dots(format: &Format) -> Option<Result<Dots, VerifyError>> {
-    dots_of(format, strips::long(format, QUADS))
+    dots_of(format, strips::long(format, DOT_QUADS))
 }
 
 fn dots_of(format: &Format, candidates: Vec<Strips>) -> Option<Result<Dots, VerifyError>> {

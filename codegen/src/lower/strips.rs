@@ -43,16 +43,17 @@ pub(super) fn candidates(format: &Format, word: u32) -> Vec<Strips> {
 
 /// Ways to cut the block into strips as wide as can be, of up to `quads` quads. The last always
 /// lowers.
-pub(super) fn wide(format: &Format, quads: usize) -> Vec<Strips> {
+pub(super) fn wide(format: &Format, quads: u32) -> Vec<Strips> {
     let words = [16, 8, 4].into_iter().filter_map(|bytes| by_words(format, bytes));
-    let mut found: Vec<Strips> = words.filter(|strips| strips.starts.len() <= quads).collect();
+    let mut found: Vec<Strips> =
+        words.filter(|strips| strips.starts.len() <= quads as usize).collect();
     found.extend(candidates(format, u32::MAX));
     found
 }
 
 /// Like [`wide`], with strips of twice as many bytes where they have no more quads either.
-pub(super) fn long(format: &Format, quads: usize) -> Vec<Strips> {
-    let twice = by_words(format, 32).filter(|strips| strips.starts.len() <= quads);
+pub(super) fn long(format: &Format, quads: u32) -> Vec<Strips> {
+    let twice = by_words(format, 32).filter(|strips| strips.starts.len() <= quads as usize);
     twice.into_iter().chain(wide(format, quads)).collect()
 }
 

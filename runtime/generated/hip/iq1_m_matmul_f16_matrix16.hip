@@ -427,7 +427,8 @@ constexpr ql_u32 CHUNK = 1;  // strips of a row in one step along k
 constexpr ql_u32 LANES = 4;  // weights in a quad
 constexpr ql_u32 STEP = CHUNK * QUADS * LANES;  // weights of a row in one step
 constexpr ql_u32 PITCH = 10;  // quads from row to row, so that rows start in different banks
-constexpr ql_u32 EACH = 1;  // strips of a tile that a thread brings in one step
+constexpr ql_u32 EACH_WEIGHTS = 1;  // strips of a tile that a thread brings in one step
+constexpr ql_u32 EACH_ACTIVATIONS = 1;
 
 struct alignas(16) WeightTile {
   Half quads[TILE_N * PITCH];
@@ -480,7 +481,7 @@ QL_DEVICE Halves activation_strip(
 
 // The strips that a thread brings of a step.
 struct Brought {
-  Halves weights[EACH], activations[EACH];
+  Halves weights[EACH_WEIGHTS], activations[EACH_ACTIVATIONS];
 };
 
 QL_DEVICE Brought bring(
@@ -495,14 +496,14 @@ QL_DEVICE Brought bring(
   Brought brought;
   if (lane < 128u) {
     QL_UNROLL
-    for (ql_u32 j = 0; j < EACH; ++j) {
+    for (ql_u32 j = 0; j < EACH_WEIGHTS; ++j) {
       brought.weights[j] = weight_strip(
           blocks, tables, shape, first_n, step, lane + j * WORKGROUP);
     }
   }
   if (lane >= 128u) {
     QL_UNROLL
-    for (ql_u32 j = 0; j < EACH; ++j) {
+    for (ql_u32 j = 0; j < EACH_ACTIVATIONS; ++j) {
       brought.activations[j] = activation_strip(x, shape, first_m, step, lane - 128u + j * WORKGROUP);
     }
   }
@@ -520,11 +521,11 @@ QL_DEVICE void keep(Half* weights, Half* activations, const Brought& brought) {
   const ql_u32 lane = ql_thread();
   if (lane < 128u) {
     QL_UNROLL
-    for (ql_u32 j = 0; j < EACH; ++j) keep(weights, lane + j * WORKGROUP, brought.weights[j]);
+    for (ql_u32 j = 0; j < EACH_WEIGHTS; ++j) keep(weights, lane + j * WORKGROUP, brought.weights[j]);
   }
   if (lane >= 128u) {
     QL_UNROLL
-    for (ql_u32 j = 0; j < EACH; ++j) keep(activations, lane - 128u + j * WORKGROUP, brought.activations[j]);
+    for (ql_u32 j = 0; j < EACH_ACTIVATIONS; ++j) keep(activations, lane - 128u + j * WORKGROUP, brought.activations[j]);
   }
 }
 

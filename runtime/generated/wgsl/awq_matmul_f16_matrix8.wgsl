@@ -235,8 +235,8 @@ fn awq_matmul_f16_matrix8(
     var sum_1_2 = coop_mat8x8<f32, C>();
     var sum_1_3 = coop_mat8x8<f32, C>();
     var weights_0 = Halves();
-    var activations_0 = Halves();
     var weights_1 = Halves();
+    var activations_0 = Halves();
     var activations_1 = Halves();
     {
         weights_0 = weight_strip(first_n, 0u, lane + 0u);

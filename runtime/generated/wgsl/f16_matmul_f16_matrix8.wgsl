@@ -181,20 +181,20 @@ fn f16_matmul_f16_matrix8(
     var sum_1_2 = coop_mat8x8<f32, C>();
     var sum_1_3 = coop_mat8x8<f32, C>();
     var weights_0 = Halves();
-    var activations_0 = Halves();
     var weights_1 = Halves();
-    var activations_1 = Halves();
     var weights_2 = Halves();
-    var activations_2 = Halves();
     var weights_3 = Halves();
-    var activations_3 = Halves();
     var weights_4 = Halves();
-    var activations_4 = Halves();
     var weights_5 = Halves();
-    var activations_5 = Halves();
     var weights_6 = Halves();
-    var activations_6 = Halves();
     var weights_7 = Halves();
+    var activations_0 = Halves();
+    var activations_1 = Halves();
+    var activations_2 = Halves();
+    var activations_3 = Halves();
+    var activations_4 = Halves();
+    var activations_5 = Halves();
+    var activations_6 = Halves();
     var activations_7 = Halves();
     {
         weights_0 = weight_strip(first_n, 0u, lane + 0u);

@@ -279,12 +279,12 @@ fn gptq_act_order_b3_matmul_f16_matrix16(
     var sum_1_2 = coop_mat16x16<f32, C>();
     var sum_1_3 = coop_mat16x16<f32, C>();
     var weights_0 = Halves();
-    var activations_0 = Halves();
     var weights_1 = Halves();
-    var activations_1 = Halves();
     var weights_2 = Halves();
-    var activations_2 = Halves();
     var weights_3 = Halves();
+    var activations_0 = Halves();
+    var activations_1 = Halves();
+    var activations_2 = Halves();
     var activations_3 = Halves();
     {
         weights_0 = weight_strip(first_n, 0u, lane + 0u);

@@ -8,6 +8,7 @@
 //! file that the environment variable `QUANTLOOM_TUNING` names, else `quantloom/tuning.yaml` in the user's
 //! own folder for configuration (`$XDG_CONFIG_HOME` or `~/.config`); `off` takes none at all.
 
+mod class;
 mod table;
 
 use std::path::PathBuf;
@@ -15,8 +16,9 @@ use std::sync::{Mutex, PoisonError};
 
 pub use quantloom_codegen::{Numbers, Schedules};
 
-pub use self::table::{Columns, Entry, Precision, Rows, Table};
-use crate::artifact::{Backend, Kind};
+pub use self::class::{Columns, Precision, Rows, TUNED};
+pub use self::table::{Entry, Table};
+use crate::artifact::Backend;
 use crate::{Format, Result, Tensor};
 
 /// The variable that names the user's table, or says `off`.
@@ -66,11 +68,15 @@ impl Tuning {
     /// The format that a tensor is computed with on a device of this name.
     pub(crate) fn format(&self, device: &str, backend: Backend, tensor: &Tensor) -> Result<Format> {
         let format = tensor.format();
-        let kinds = [Kind::Dequant, Kind::Matvec, Kind::Matmul];
-        let schedules = kinds.into_iter().fold(Schedules::default(), |schedules, kind| {
-            let numbers = self.table.numbers(device, backend, kind, tensor.n(), tensor.k());
-            schedules.with(backend, kind, numbers.unwrap_or_default())
-        });
+        let mut schedules = Schedules::default();
+        for (kind, precision) in TUNED {
+            let kernels = (kind, precision);
+            let entry = self.table.entry(device, backend, kernels, tensor.n(), tensor.k());
+            if let Some(entry) = entry {
+                let activations = precision.activations();
+                schedules = schedules.with(backend, kind, activations, entry.numbers);
+            }
+        }
         // A text written by hand has no other schedule, and a descriptor may be left out.
         if schedules.is_empty() || !format.is_proven() || format.descriptor.is_empty() {
             return Ok(format.clone());
@@ -84,8 +90,11 @@ impl Tuning {
         if let Some(known) = known {
             return Ok(known.format.sized_like(format));
         }
-        // Numbers that this format's kernels cannot have are for others.
-        let scheduled = format.scheduled(&fitting(format, backend, &schedules))?;
+        let scheduled = match format.scheduled(&schedules) {
+            Ok(scheduled) => scheduled,
+            // Numbers that this format's kernels cannot have are for others.
+            Err(_) => format.scheduled(&fitting(format, backend, &schedules))?,
+        };
         compiled.push(Compiled {
             name: format.name.to_string(),
             descriptor: format.descriptor.to_string(),
@@ -98,11 +107,12 @@ impl Tuning {
 
 /// The numbers that kernels of a format can have.
 fn fitting(format: &Format, backend: Backend, schedules: &Schedules) -> Schedules {
-    let kinds = [Kind::Dequant, Kind::Matvec, Kind::Matmul];
-    kinds.into_iter().fold(Schedules::default(), |fitting, kind| {
-        let numbers: Numbers = schedules.numbers(backend, kind);
-        let with = fitting.clone().with(backend, kind, numbers);
-        if format.scheduled(&with).is_ok() { with } else { fitting }
+    TUNED.into_iter().fold(Schedules::default(), |fitting, (kind, precision)| {
+        let activations = precision.activations();
+        let numbers: Numbers = schedules.numbers(backend, kind, activations);
+        let with = fitting.clone().with(backend, kind, activations, numbers);
+        let known = with == fitting;
+        if !known && format.scheduled(&with).is_ok() { with } else { fitting }
     })
 }
 
@@ -122,64 +132,4 @@ pub fn user_file() -> Option<PathBuf> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::artifact::{Element, Grid};
-
-    fn tuning(numbers: Numbers) -> Tuning {
-        let entry = Entry {
-            device: "Made Up".to_owned(),
-            backend: Backend::Wgsl.word().to_owned(),
-            kind: Kind::Matvec.word().to_owned(),
-            precision: Precision::Exact,
-            rows: Rows::Few,
-            columns: Columns::Short,
-            numbers,
-            gain: 2.0,
-            tried: 1,
-            choices: 1,
-        };
-        Tuning::new(Table { schedules: vec![entry] })
-    }
-
-    /// Rows per workgroup of the kernels that a tensor gets.
-    fn rows(tuning: &Tuning, device: &str, backend: Backend, n: usize) -> Option<u32> {
-        let format = Format::from(
-            crate::formats()
-                .iter()
-                .find(|format| format.weights == 32 && format.streams.len() == 1)?,
-        );
-        let stream = format.streams.first()?.bytes as usize;
-        let tensor = Tensor::new("w", &format, n, 32, [vec![0; n * stream]]).ok()?;
-        let format = tuning.format(device, backend, &tensor).ok()?;
-        assert!(format.is_proven());
-        match format.kernel(backend, Kind::Matvec, Element::F32)?.grid {
-            Grid::Rows { per_workgroup } => Some(per_workgroup),
-            _ => None,
-        }
-    }
-
-    #[test]
-    fn kernels_are_those_of_the_table() {
-        let tuning = tuning(Numbers { rows: Some(8), ..Numbers::default() });
-        let own = rows(&Tuning::default(), "Made Up", Backend::Wgsl, 5);
-        assert!(own.is_some_and(|own| own != 8));
-        for _ in 0..2 {
-            assert_eq!(rows(&tuning, "Made Up", Backend::Wgsl, 5), Some(8));
-        }
-        assert_eq!(tuning.compiled.lock().unwrap().len(), 1);
-        assert_eq!(rows(&tuning, "Made Up", Backend::Wgsl, 2048), own);
-        assert_eq!(rows(&tuning, "Another", Backend::Wgsl, 5), own);
-        assert_eq!(
-            rows(&tuning, "Made Up", Backend::Hip, 5),
-            rows(&Tuning::default(), "", Backend::Hip, 5)
-        );
-    }
-
-    #[test]
-    fn numbers_that_kernels_cannot_have_are_for_others() {
-        let own = rows(&Tuning::default(), "Made Up", Backend::Wgsl, 5);
-        let many = Numbers { rows: Some(1000), ..Numbers::default() };
-        assert_eq!(rows(&tuning(many), "Made Up", Backend::Wgsl, 5), own);
-    }
-}
+mod tests;

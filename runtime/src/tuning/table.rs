@@ -5,6 +5,7 @@ use std::path::Path;
 use quantloom_codegen::Numbers;
 use serde::{Deserialize, Serialize};
 
+use super::class::{Columns, Precision, Rows, TUNED};
 use crate::artifact::{Backend, Kind};
 use crate::{Error, Result};
 
@@ -24,7 +25,7 @@ pub struct Entry {
     pub device: String,
     /// `wgsl` or `hip`.
     pub backend: String,
-    /// `dequant`, `matvec` or `matmul`.
+    /// `dequant`, `matvec`, `batch` or `matmul`.
     pub kind: String,
     /// How activations are taken.
     pub precision: Precision,
@@ -40,54 +41,6 @@ pub struct Entry {
     pub tried: usize,
     /// All that there were to try: fewer were tried where the search was ended.
     pub choices: usize,
-}
-
-/// How kernels take activations.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Precision {
-    /// As f32.
-    Exact,
-}
-
-/// Classes of weight rows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Rows {
-    /// Below 2048.
-    Few,
-    /// Below 8192.
-    Some,
-    /// More.
-    Many,
-}
-
-/// Classes of weights per row.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Columns {
-    /// Below 8192.
-    Short,
-    /// More.
-    Long,
-}
-
-impl Rows {
-    /// The class of so many.
-    pub fn of(n: usize) -> Rows {
-        match n {
-            0..2048 => Rows::Few,
-            2048..8192 => Rows::Some,
-            _ => Rows::Many,
-        }
-    }
-}
-
-impl Columns {
-    /// The class of so many.
-    pub fn of(k: usize) -> Columns {
-        if k < 8192 { Columns::Short } else { Columns::Long }
-    }
 }
 
 impl Table {
@@ -113,7 +66,8 @@ impl Table {
     /// The table of a text; `file` is only named in errors.
     ///
     /// # Errors
-    /// [`Error::Tuning`] where it is no such table, or an entry has a kind or a backend that does not exist.
+    /// [`Error::Tuning`] where it is no such table, or an entry has a backend, or a kind in its precision, that
+    /// does not exist.
     pub fn parse(text: &str, file: &str) -> Result<Table> {
         let error = |problem: String| Error::Tuning { file: file.to_owned(), problem };
         let table: Table = serde_yaml::from_str(text).map_err(|e| error(e.to_string()))?;
@@ -125,8 +79,11 @@ impl Table {
                 return Err(problem(&format!("backend `{}`", entry.backend), "wgsl, hip"));
             }
             if entry.kind().is_none() {
-                let what = format!("kind `{}`", entry.kind);
-                return Err(problem(&what, "dequant, matvec, matmul"));
+                let Entry { kind, precision, .. } = entry;
+                let what = format!("kind `{kind}` in precision {precision:?}").to_lowercase();
+                let of_precision = TUNED.into_iter().filter(|(_, own)| own == precision);
+                let known: Vec<&str> = of_precision.map(|(kind, _)| kind.word()).collect();
+                return Err(problem(&what, &known.join(", ")));
             }
             if entry.device.is_empty() {
                 return Err(error(format!("entry {number} names no device")));
@@ -152,26 +109,17 @@ impl Table {
         &self,
         device: &str,
         backend: Backend,
-        kind: Kind,
+        (kind, precision): (Kind, Precision),
         n: usize,
         k: usize,
     ) -> Option<&Entry> {
-        let wanted = (Some(backend), Some(kind), Rows::of(n), Columns::of(k));
+        let kernels = (Some(backend), Some(kind), precision);
+        let class = (Rows::of(n), Columns::of(k));
         self.schedules.iter().rev().find(|entry| {
-            (entry.backend(), entry.kind(), entry.rows, entry.columns) == wanted
+            (entry.backend(), entry.kind(), entry.precision) == kernels
+                && (entry.rows, entry.columns) == class
                 && device.contains(&entry.device)
         })
-    }
-
-    pub(super) fn numbers(
-        &self,
-        device: &str,
-        backend: Backend,
-        kind: Kind,
-        n: usize,
-        k: usize,
-    ) -> Option<Numbers> {
-        self.entry(device, backend, kind, n, k).map(|entry| entry.numbers)
     }
 }
 
@@ -186,8 +134,10 @@ impl Entry {
     }
 
     fn kind(&self) -> Option<Kind> {
-        let kinds = [Kind::Dequant, Kind::Matvec, Kind::Matmul];
-        kinds.into_iter().find(|kind| kind.word() == self.kind)
+        let own = |(kind, precision): &(Kind, Precision)| {
+            kind.word() == self.kind && *precision == self.precision
+        };
+        TUNED.iter().find(|kernels| own(kernels)).map(|(kind, _)| *kind)
     }
 }
 
@@ -214,11 +164,14 @@ mod tests {
     fn the_last_entry_of_a_device_counts() {
         let table =
             Table { schedules: vec![entry("Made", 4), entry("Made Up", 8), entry("Other", 1)] };
-        let rows = |device, n| table.numbers(device, Backend::Wgsl, Kind::Matvec, n, 512)?.rows;
+        let matvec = (Kind::Matvec, Precision::Exact);
+        let rows = |device, n| table.entry(device, Backend::Wgsl, matvec, n, 512)?.numbers.rows;
         assert_eq!(rows("Made Up 3000 (Vulkan)", 100), Some(8));
         assert_eq!(rows("Made Down (Vulkan)", 100), Some(4));
         assert_eq!(rows("Made Down (Vulkan)", 2048), None);
         assert_eq!(rows("Nobody's", 100), None);
+        let int8 = (Kind::Matvec, Precision::Int8);
+        assert!(table.entry("Made Up", Backend::Wgsl, int8, 100, 512).is_none());
         assert_eq!(Table::parse(&table.text().unwrap(), "it").unwrap(), table);
     }
 
@@ -227,6 +180,8 @@ mod tests {
         let text = Table { schedules: vec![entry("Made", 4)] }.text().unwrap();
         let damaged = [
             (text.replace("matvec", "matvek"), "kind `matvek`"),
+            (text.replace("matvec", "batch"), "kind `batch` in precision exact"),
+            (text.replace("exact", "f16"), "known are matmul"),
             (text.replace("wgsl", "glsl"), "backend `glsl`"),
             (text.replace("rows: few", "rows: none"), "unknown variant"),
             (text.replace("gain", "again"), "unknown field"),
@@ -242,6 +197,26 @@ mod tests {
         }
         for end in 0..text.len() {
             let _ = text.get(..end).map(|text| Table::parse(text, "it"));
+        }
+    }
+
+    /// A table that was written before there were other precisions than one.
+    #[test]
+    fn what_a_user_has_is_read() {
+        let text = "schedules:\n- {device: Made Up, backend: hip, kind: matmul, precision: exact, rows: some, \
+                    columns: long, numbers: {threads_n: 8, each_n: 4, step: 64}, gain: 1.5, tried: 3, choices: 80}";
+        let table = Table::parse(text, "it").unwrap();
+        let matmul = (Kind::Matmul, Precision::Exact);
+        let entry = table.entry("Made Up", Backend::Hip, matmul, 4096, 8192).unwrap();
+        let wanted = [("threads_n", 8), ("each_n", 4), ("step", 64)];
+        assert_eq!(entry.numbers.given().collect::<Vec<_>>(), wanted);
+    }
+
+    #[test]
+    fn every_kernel_that_is_tuned_has_numbers() {
+        for (kind, precision) in TUNED {
+            let numbers = Numbers::of(kind, precision.activations());
+            assert!(!numbers.is_empty(), "{} {precision:?}", kind.word());
         }
     }
 

@@ -19,6 +19,7 @@ mod names;
 mod product;
 mod quantize;
 mod recorded;
+mod schedules;
 mod splitting;
 mod verifier;
 
@@ -47,6 +48,7 @@ pub fn all() -> Vec<Trial> {
         quantize::trials(),
         drivers::trials(),
         matrices::trials(),
+        schedules::trials(),
         splitting::trials(),
         compiled::trials(),
         browser::trials(),

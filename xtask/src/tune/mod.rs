@@ -3,11 +3,17 @@
 #[cfg(feature = "engines")]
 mod choices;
 #[cfg(feature = "engines")]
+mod compare;
+#[cfg(feature = "engines")]
+mod plan;
+#[cfg(feature = "engines")]
+mod report;
+#[cfg(feature = "engines")]
 mod search;
 #[cfg(all(test, feature = "engines"))]
 mod tests;
 
-use crate::bench::gpu::options::Api;
+use crate::bench::gpu::options::{Api, Precision};
 use crate::bench::options::Shape;
 use crate::failure::Outcome;
 use clap::ValueEnum;
@@ -15,15 +21,15 @@ use std::path::PathBuf;
 
 /// Search the schedules of kernels that are fastest on this device
 ///
-/// Kernels are compiled with other numbers (invocations and rows of a workgroup, tiles, steps along k),
-/// compared with an f64 reference and timed beside those that are built in, in turn. Numbers that are
-/// faster by more than the noise are kept in a table, by kind of kernel and class of shapes, which
-/// devices opened with `tuned` read. What was tried is kept with them: an ended search goes on where it
+/// Kernels are compiled with other numbers (invocations and rows of a workgroup, widths of strips, tiles,
+/// matrices, steps along k), compared with an f64 reference and timed beside those that are built in, in
+/// turn. Numbers that are faster by more than the noise are kept in a table, by kind and precision of
+/// kernels and class of shapes, which devices opened with `tuned` read. What was tried is kept with them: an ended search goes on where it
 /// ended. Exit code 1 where a kernel computes something wrong.
 ///
 /// Examples:
 ///   cargo xtask tune                          five minutes on every GPU that is found
-///   cargo xtask tune --device cuda --kind matvec --seconds 60
+///   cargo xtask tune --device cuda --kind matvec --precision int8 --seconds 60
 ///   cargo xtask tune --quick --file tuning.yaml
 #[derive(Clone, Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
@@ -43,7 +49,10 @@ pub struct Args {
     /// Kinds of kernels, separated by commas [default: all]
     #[arg(long, value_enum, value_delimiter = ',', value_name = "KIND")]
     kind: Vec<Kind>,
-    /// Activation rows of a matmul
+    /// How activations are taken, separated by commas [default: all that a device has]
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "PRECISION")]
+    precision: Vec<Precision>,
+    /// Activation rows of a matmul; matrix units take more than 16
     #[arg(long, default_value_t = 512, value_name = "NUMBER",
         value_parser = clap::value_parser!(u32).range(2..))]
     m: u32,
@@ -70,6 +79,8 @@ pub enum Kind {
     Dequant,
     /// One activation row
     Matvec,
+    /// Up to 16 activation rows, in 8 bits
+    Batch,
     /// Several activation rows
     Matmul,
 }
@@ -90,7 +101,7 @@ pub fn run(args: &Args) -> Outcome {
     let path =
         path.ok_or_else(|| Failure::input("no place for the table; name one with --file"))?;
     let found = search::run(args, &path)?;
-    print::out(search::text(&found))?;
+    print::out(report::text(&found))?;
     print::out(format!("\nwritten: {}\n", files::shown(&path)))?;
     match found.wrong.is_empty() {
         true => Ok(()),

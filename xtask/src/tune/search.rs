@@ -1,28 +1,24 @@
 //! The search: every choice of numbers in turn with the compiler's own, until time is up.
 
-use super::{Args, Kind};
+use super::Args;
+use super::compare::{Cases, Held, Verdict};
+use super::plan::{Kernels, Plan};
+use super::report::shown;
 use crate::bench::Result;
-use crate::bench::gpu::case::Case;
 use crate::bench::gpu::hip::HipMachine;
-use crate::bench::gpu::machine::{Machine, What};
-use crate::bench::gpu::options::{Api, Precision};
-use crate::bench::gpu::run::formats;
+use crate::bench::gpu::machine::Machine;
+use crate::bench::gpu::options::Api;
 use crate::bench::gpu::wgpu::WgpuMachine;
 use crate::bench::options::Shape;
-use crate::bench::spread::Spread;
-use crate::bench::timing::{Call, Plan, measure};
-use crate::bench::weights::Weights;
 use crate::failure::{Failure, Outcome};
 use crate::files;
 use crate::progress::Progress;
 use clap::ValueEnum;
-use quantloom::artifact::{Backend, Element};
+use quantloom::artifact::Backend;
 use quantloom::hip::Hip;
-use quantloom::tuning::{self, Columns, Entry, Numbers, Rows, Schedules, Table};
-use quantloom::{Format, Tensor};
-use std::fmt::Write;
+use quantloom::tuning::{Columns, Entry, Numbers, Rows, Schedules, Table};
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// What was found.
 pub struct Found {
@@ -35,20 +31,10 @@ pub struct Found {
     pub wrong: Vec<String>,
 }
 
-/// How much faster numbers must be to replace the compiler's, beyond the noise.
-const GAIN: f64 = 1.02;
-/// Time of one choice with one format, after preparation.
-const BUDGET: Duration = Duration::from_millis(60);
-
 /// Searches on every device that is asked for and there. The table is written after every choice.
 pub fn run(args: &Args, path: &Path) -> Outcome<Found> {
     let table = if path.is_file() { Table::read(path)? } else { Table::default() };
-    let mut search = Search {
-        args,
-        path,
-        formats: chosen(&args.format).map_err(Failure::input)?,
-        found: Found { table, devices: vec![], missing: vec![], wrong: vec![] },
-    };
+    let mut search = Search::new(Plan::new(args).map_err(Failure::input)?, path, table);
     let wanted = if args.device.is_empty() { Api::value_variants() } else { &args.device };
     for &api in wanted {
         let searched = match api {
@@ -75,86 +61,124 @@ pub fn run(args: &Args, path: &Path) -> Outcome<Found> {
     }
 }
 
-/// The formats of these names; without any, a few that differ.
-fn chosen(names: &[String]) -> Result<Vec<Format>> {
-    let mut formats = formats(names)?;
-    if names.is_empty() {
-        formats.truncate(3);
-    }
-    Ok(formats)
-}
-
-struct Search<'a> {
-    args: &'a Args,
+/// A search that goes on with a table.
+pub struct Search<'a> {
+    plan: Plan,
     path: &'a Path,
-    formats: Vec<Format>,
-    found: Found,
+    pub found: Found,
 }
 
-/// A tensor with copies that have the compiler's own schedules.
-struct Held<M: Machine> {
-    weights: Weights,
-    tensor: Tensor,
-    copies: Vec<M::Weights>,
+/// A device that is searched, and until when.
+struct Turn<'a, M> {
+    backend: Backend,
+    machine: &'a M,
+    end: Instant,
+    /// Preparation may take all the time there is: one choice is tried in any case.
+    begun: bool,
+    progress: Progress,
+}
+
+impl<M> Turn<'_, M> {
+    fn is_over(&self) -> bool {
+        self.begun && Instant::now() >= self.end
+    }
 }
 
 impl Search<'_> {
+    /// Of what is asked for, in a file.
+    pub fn new(plan: Plan, path: &Path, table: Table) -> Search<'_> {
+        let found = Found { table, devices: vec![], missing: vec![], wrong: vec![] };
+        Search { plan, path, found }
+    }
+
     /// Searches until time is up.
-    fn device<M: Machine>(&mut self, backend: Backend, machine: &M) -> Result<()> {
-        let args = self.args;
+    pub fn device<M: Machine>(&mut self, backend: Backend, machine: &M) -> Result<()> {
         self.found.devices.push(machine.name());
-        let seconds = args.seconds.unwrap_or(if args.quick { 60.0 } else { 300.0 });
-        let end = Instant::now() + Duration::try_from_secs_f64(seconds)?;
-        let shapes = [(1024, 4096), (4096, 4096), (4096, 14336), (16384, 14336)];
-        let shapes = shapes.map(|(n, k)| Shape { n, k });
-        let shapes = match args.shape.as_slice() {
-            [] if args.quick => &shapes[..1],
-            [] => &shapes[..],
-            given => given,
+        let end = Instant::now() + self.plan.time;
+        let kernels = self.plan.kernels(&machine.precisions());
+        if kernels.is_empty() {
+            return Err(format!("{} has no kernels in these precisions", machine.name()).into());
+        }
+        let mut turn = Turn { backend, machine, end, begun: false, progress: Progress::new(0) };
+        let shapes = self.plan.shapes.clone();
+        let of_shape = |&shape: &Shape| -> usize {
+            kernels.iter().map(|&kernels| self.left(&turn, kernels, shape).len()).sum()
         };
-        let kinds = if args.kind.is_empty() { Kind::value_variants() } else { &args.kind };
-        let all: usize = kinds.iter().map(|kind| kind.choices().len()).sum();
-        // Preparation may take all the time there is: one choice is tried in any case.
-        let mut begun = false;
-        let progress = Progress::new((all * shapes.len()) as u64);
-        for &shape in shapes {
-            let left =
-                kinds.iter().any(|&kind| self.place(machine, backend, kind, shape).1.is_some());
-            if !left || begun && Instant::now() >= end {
-                progress.advance(all as u64);
+        turn.progress = Progress::new(shapes.iter().map(of_shape).sum::<usize>() as u64);
+        shapes.into_iter().try_for_each(|shape| self.shape(&mut turn, &kernels, shape))
+    }
+
+    /// Searches what is left of a class of shapes.
+    fn shape<M: Machine>(
+        &mut self,
+        turn: &mut Turn<'_, M>,
+        kernels: &[Kernels],
+        shape: Shape,
+    ) -> Result<()> {
+        let mut held: Vec<Held<M>> = vec![];
+        for way in turn.machine.precisions() {
+            let own = kernels
+                .iter()
+                .copied()
+                .filter(|&own| own.way() == way && !self.left(turn, own, shape).is_empty());
+            let own: Vec<Kernels> = own.collect();
+            if own.is_empty() || turn.is_over() {
                 continue;
             }
-            progress.at(&format!("{shape}: preparing"));
-            let rotate = u64::from(args.rotate.unwrap_or(if args.quick { 64 } else { 512 })) << 20;
-            let held = self.formats.iter().map(|format| held(machine, format, shape, rotate));
-            let held = held.collect::<Result<Vec<_>>>()?;
-            for &kind in kinds {
-                let what = match kind {
-                    Kind::Dequant => What::Dequantize(Element::F32),
-                    Kind::Matvec => What::Matvec,
-                    Kind::Matmul => What::Matmul(args.m),
-                };
-                let cases = held.iter().map(|held| Case::new(machine, &held.weights, what, rotate));
-                let cases = cases.collect::<Result<Vec<_>>>()?;
-                let both: Vec<_> = held.iter().zip(&cases).collect();
-                while (!begun || Instant::now() < end)
-                    && let (entry, Some(numbers)) = self.place(machine, backend, kind, shape)
-                {
-                    begun = true;
-                    progress.at(&format!("{shape} {}", kind.kernel().word()));
-                    let schedules = Schedules::default().with(backend, kind.kernel(), numbers);
-                    let gain = self.gain(machine, &schedules, &both)?;
-                    let entry = &mut self.found.table.schedules[entry];
-                    entry.tried += 1;
-                    if let Some(gain) = gain
-                        && gain > entry.gain
-                    {
-                        (entry.gain, entry.numbers) = ((gain * 1e3).round() / 1e3, numbers);
-                    }
-                    self.write()?;
-                    progress.advance(1);
+            turn.progress.at(&format!("{shape}: preparing"));
+            if held.is_empty() {
+                let all = self.plan.formats.iter().map(|format| Held::new(format, shape));
+                held = all.collect::<Result<_>>()?;
+            }
+            for held in &mut held {
+                held.upload(turn.machine, way, self.plan.rotate)?;
+            }
+            for kernels in own {
+                self.kernels(turn, kernels, shape, &held)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Tries what is left of one kind and precision.
+    fn kernels<M: Machine>(
+        &mut self,
+        turn: &mut Turn<'_, M>,
+        kernels: Kernels,
+        shape: Shape,
+        held: &[Held<M>],
+    ) -> Result<()> {
+        let Turn { backend, machine, .. } = *turn;
+        if turn.is_over() {
+            return Ok(());
+        }
+        let of = held.iter().filter(|held| kernels.are_of(held.format(), backend));
+        let cases = Cases::new(machine, of, &self.plan.cases(kernels), self.plan.rotate)?;
+        let place = self.place(turn, kernels, shape);
+        for numbers in self.left(turn, kernels, shape) {
+            if turn.is_over() {
+                break;
+            }
+            turn.begun = true;
+            turn.progress.at(&format!("{shape} {}", kernels.name()));
+            let activations = kernels.precision.activations();
+            let kind = kernels.kind.kernel();
+            let schedules = Schedules::default().with(backend, kind, activations, numbers);
+            let verdict = cases.compare(machine, kernels, &schedules)?;
+            let entry = &mut self.found.table.schedules[place];
+            entry.tried += 1;
+            match verdict {
+                Verdict::Faster(gain) if gain > entry.gain => {
+                    (entry.gain, entry.numbers) = ((gain * 1e3).round() / 1e3, numbers);
+                }
+                Verdict::Faster(_) | Verdict::Not => {}
+                Verdict::Wrong(problem) => {
+                    let (name, numbers) = (kernels.name(), shown(&numbers));
+                    self.found.wrong.push(format!("{name} with {numbers}, {problem}"));
                 }
             }
+            self.write()?;
+            turn.progress.advance(1);
         }
         Ok(())
     }
@@ -165,131 +189,46 @@ impl Search<'_> {
         Ok(written.map_err(|failure| failure.text(false).unwrap_or_default())?)
     }
 
-    /// The entry of a class, made where there is none, and what is to be tried next.
-    fn place<M: Machine>(
-        &mut self,
-        machine: &M,
-        backend: Backend,
-        kind: Kind,
-        shape: Shape,
-    ) -> (usize, Option<Numbers>) {
-        let choices = kind.choices();
-        let fresh = Entry {
-            device: machine.name(),
-            backend: backend.word().to_owned(),
-            kind: kind.kernel().word().to_owned(),
-            precision: tuning::Precision::Exact,
-            rows: Rows::of(shape.n),
-            columns: Columns::of(shape.k),
-            numbers: Numbers::default(),
-            gain: 1.0,
-            tried: 0,
-            choices: choices.len(),
-        };
+    /// What is left to be tried of a class.
+    fn left<M: Machine>(&self, turn: &Turn<'_, M>, kernels: Kernels, shape: Shape) -> Vec<Numbers> {
+        let fresh = fresh(turn, kernels, shape);
+        let known = self.found.table.schedules.iter().find(|entry| is_of(entry, &fresh));
+        let tried = known.map_or(0, |entry| entry.tried);
+        kernels.choices(turn.backend).into_iter().skip(tried).collect()
+    }
+
+    /// The entry of a class, made where there is none.
+    fn place<M: Machine>(&mut self, turn: &Turn<'_, M>, kernels: Kernels, shape: Shape) -> usize {
+        let fresh = fresh(turn, kernels, shape);
         let entries = &mut self.found.table.schedules;
-        let class = |entry: &Entry| Entry {
-            numbers: Numbers::default(),
-            gain: 1.0,
-            tried: 0,
-            choices: choices.len(),
-            ..entry.clone()
-        };
-        let known = entries.iter().position(|entry| class(entry) == fresh);
-        let place = known.unwrap_or_else(|| {
-            entries.push(fresh.clone());
-            entries.len() - 1
-        });
-        if entries[place].choices != choices.len() {
-            // There was something else to try then.
-            entries[place] = fresh;
+        if let Some(place) = entries.iter().position(|entry| is_of(entry, &fresh)) {
+            return place;
         }
-        (place, choices.get(entries[place].tried).copied())
-    }
-
-    /// By how much these schedules are faster, as a mean over formats; none where it may be noise, or no
-    /// format has kernels of such schedules.
-    fn gain<M: Machine>(
-        &mut self,
-        machine: &M,
-        schedules: &Schedules,
-        held: &[(&Held<M>, &Case<'_, M>)],
-    ) -> Result<Option<f64>> {
-        let (mut gains, mut least) = (vec![], vec![]);
-        for (held, case) in held {
-            let Ok(format) = held.tensor.format().scheduled(schedules) else { continue };
-            let (n, k) = (held.tensor.n(), held.tensor.k());
-            let tensor = Tensor::new("weights", &format, n, k, held.tensor.streams().to_vec())?;
-            let copies = held.copies.iter().map(|_| machine.upload(&tensor, Precision::Exact));
-            let copies = copies.collect::<Result<Vec<_>>>()?;
-            let mut call = case.call(&copies, false);
-            if let Some(problem) = case.check(&mut call, Precision::Exact).problem {
-                self.found.wrong.push(format!("{} with {schedules:?}: {problem}", format.name));
-                return Ok(None);
-            }
-            let own = case.call(&held.copies, false);
-            let mut timed: [Box<dyn Call + '_>; 2] = [Box::new(own), Box::new(call)];
-            let plan = Plan {
-                budget: BUDGET,
-                warm: Duration::ZERO,
-                copies: case.turns(copies.len()),
-                behind: 2.0,
-            };
-            let samples = measure(&mut timed, &plan)?;
-            let ratios = samples[0].iter().zip(&samples[1]).map(|(own, other)| own / other);
-            let ratio = Spread::of(ratios).ok_or("no samples")?;
-            gains.push(ratio.median);
-            least.push(ratio.lower_quartile);
-        }
-        let mean = |ratios: &[f64]| {
-            (ratios.iter().map(|ratio| ratio.ln()).sum::<f64>() / ratios.len() as f64).exp()
-        };
-        Ok((!gains.is_empty() && mean(&least) > GAIN).then(|| mean(&gains)))
+        // What was found when there was something else to try is worth nothing.
+        entries.retain(|entry| !is_of(&Entry { choices: fresh.choices, ..entry.clone() }, &fresh));
+        entries.push(fresh);
+        entries.len() - 1
     }
 }
 
-fn held<M: Machine>(machine: &M, format: &Format, shape: Shape, rotate: u64) -> Result<Held<M>> {
-    let weights = Weights::random(format, shape)?;
-    let tensor = weights.tensor()?;
-    let copies = 0..rotate.div_ceil(weights.bytes() as u64).max(2);
-    let copies = copies.map(|_| machine.upload(&tensor, Precision::Exact));
-    Ok(Held { copies: copies.collect::<Result<_>>()?, tensor, weights })
+/// An entry of which nothing is tried.
+fn fresh<M: Machine>(turn: &Turn<'_, M>, kernels: Kernels, shape: Shape) -> Entry {
+    Entry {
+        device: turn.machine.name(),
+        backend: turn.backend.word().to_owned(),
+        kind: kernels.kind.kernel().word().to_owned(),
+        precision: kernels.precision,
+        rows: Rows::of(shape.n),
+        columns: Columns::of(shape.k),
+        numbers: Numbers::NONE,
+        gain: 1.0,
+        tried: 0,
+        choices: kernels.choices(turn.backend).len(),
+    }
 }
 
-/// What the table has for the devices that were searched.
-pub fn text(found: &Found) -> String {
-    let mut text = String::new();
-    for missing in &found.missing {
-        let _ = writeln!(text, "{missing}");
-    }
-    for device in &found.devices {
-        let _ = writeln!(text, "\n== {device}");
-        for entry in found.table.schedules.iter().filter(|entry| entry.device == *device) {
-            let class = format!("{:?} rows, {:?} columns", entry.rows, entry.columns);
-            let numbers = match entry.numbers == Numbers::default() {
-                true => "the compiler's numbers".to_owned(),
-                false => format!("{:.2} times as fast with {}", entry.gain, shown(&entry.numbers)),
-            };
-            let Entry { backend, kind, tried, choices, .. } = entry;
-            let _ = writeln!(
-                text,
-                "{backend} {kind}, {}: {numbers}; {tried} of {choices} tried",
-                class.to_lowercase()
-            );
-        }
-    }
-    text
-}
-
-fn shown(numbers: &Numbers) -> String {
-    let all = [
-        ("workgroup", numbers.workgroup),
-        ("rows", numbers.rows),
-        ("threads_n", numbers.threads_n),
-        ("threads_m", numbers.threads_m),
-        ("each_n", numbers.each_n),
-        ("each_m", numbers.each_m),
-        ("step", numbers.step),
-    ];
-    let given = all.iter().filter_map(|(name, number)| Some(format!("{name} {}", (*number)?)));
-    given.collect::<Vec<_>>().join(", ")
+/// Whether an entry is for the class that a fresh one is for, with as much to try.
+fn is_of(entry: &Entry, fresh: &Entry) -> bool {
+    let Entry { numbers, gain, tried, .. } = fresh.clone();
+    Entry { numbers, gain, tried, ..entry.clone() } == *fresh
 }
