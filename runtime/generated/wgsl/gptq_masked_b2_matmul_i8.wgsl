@@ -93,9 +93,10 @@ fn scales_u16_a2(byte: u32) -> u32 {
 fn f16_to_f32(half: u32) -> f32 {
     let sign = (half & 0x8000u) << 16u;
     let magnitude = half & 0x7fffu;
-    let subnormal = bitcast<u32>(f32(magnitude) * 0x1p-24f);
-    let normal = (magnitude << 13u) + 0x38000000u;
-    let special = (magnitude << 13u) | 0x7f800000u;
+    let bits = magnitude << 13u;
+    let subnormal = bitcast<u32>(bitcast<f32>(bits + 0x38800000u) - 0x1p-14f);
+    let normal = bits + 0x38000000u;
+    let special = bits | 0x7f800000u;
     let finite = select(normal, subnormal, magnitude < 0x400u);
     return bitcast<f32>(sign | select(finite, special, magnitude >= 0x7c00u));
 }
