@@ -1213,6 +1213,96 @@ pub static FORMATS: &[Artifact] = &[
                     padding: 20,
                     source: Cow::Borrowed(include_str!("hip/awq_batch_i8.hip")),
                 },
+                Kernel {
+                    name: Cow::Borrowed("awq_matmul_i8"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::Int8,
+                    subgroups: false,
+                    matrix: 0,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 64 },
+                    padding: 20,
+                    source: Cow::Borrowed(include_str!("wgsl/awq_matmul_i8.wgsl")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("awq_matmul_i8"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::Int8,
+                    subgroups: false,
+                    matrix: 0,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 64 },
+                    padding: 20,
+                    source: Cow::Borrowed(include_str!("hip/awq_matmul_i8.hip")),
+                },
             ],
         ),
         cpu: cpu!("../formats/awq.yaml"),
@@ -3034,6 +3124,88 @@ pub static FORMATS: &[Artifact] = &[
                     grid: Grid::Tiles { n: 2, m: 16 },
                     padding: 20,
                     source: Cow::Borrowed(include_str!("hip/bnb_int8_batch_i8.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("bnb_int8_matmul_i8"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::Int8,
+                    subgroups: false,
+                    matrix: 0,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("weight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scb"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 64 },
+                    padding: 20,
+                    source: Cow::Borrowed(include_str!("wgsl/bnb_int8_matmul_i8.wgsl")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("bnb_int8_matmul_i8"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::Int8,
+                    subgroups: false,
+                    matrix: 0,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("weight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scb"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 64 },
+                    padding: 20,
+                    source: Cow::Borrowed(include_str!("hip/bnb_int8_matmul_i8.hip")),
                 },
             ],
         ),
@@ -5599,6 +5771,88 @@ pub static FORMATS: &[Artifact] = &[
                     padding: 20,
                     source: Cow::Borrowed(include_str!("hip/fp4_batch_i8.hip")),
                 },
+                Kernel {
+                    name: Cow::Borrowed("fp4_matmul_i8"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::Int8,
+                    subgroups: false,
+                    matrix: 0,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("packed"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("absmax"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 64 },
+                    padding: 20,
+                    source: Cow::Borrowed(include_str!("wgsl/fp4_matmul_i8.wgsl")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("fp4_matmul_i8"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::Int8,
+                    subgroups: false,
+                    matrix: 0,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("packed"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("absmax"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 64 },
+                    padding: 20,
+                    source: Cow::Borrowed(include_str!("hip/fp4_matmul_i8.hip")),
+                },
             ],
         ),
         cpu: cpu!("../formats/fp4.yaml"),
@@ -7027,6 +7281,112 @@ pub static FORMATS: &[Artifact] = &[
                     grid: Grid::Tiles { n: 2, m: 16 },
                     padding: 1040,
                     source: Cow::Borrowed(include_str!("hip/fp4_nested_batch_i8.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("fp4_nested_matmul_i8"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::Int8,
+                    subgroups: false,
+                    matrix: 0,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("packed"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("absmax"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("nested_absmax"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("nested_quant_map"),
+                                role: Role::Weights(3),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("nested_offset"),
+                                role: Role::Weights(4),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 64 },
+                    padding: 1040,
+                    source: Cow::Borrowed(include_str!("wgsl/fp4_nested_matmul_i8.wgsl")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("fp4_nested_matmul_i8"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::Int8,
+                    subgroups: false,
+                    matrix: 0,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("packed"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("absmax"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("nested_absmax"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("nested_quant_map"),
+                                role: Role::Weights(3),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("nested_offset"),
+                                role: Role::Weights(4),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 64 },
+                    padding: 1040,
+                    source: Cow::Borrowed(include_str!("hip/fp4_nested_matmul_i8.hip")),
                 },
             ],
         ),
@@ -16603,6 +16963,96 @@ pub static FORMATS: &[Artifact] = &[
                     padding: 24,
                     source: Cow::Borrowed(include_str!("hip/gptq_b2_batch_i8.hip")),
                 },
+                Kernel {
+                    name: Cow::Borrowed("gptq_b2_matmul_i8"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::Int8,
+                    subgroups: false,
+                    matrix: 0,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 64 },
+                    padding: 24,
+                    source: Cow::Borrowed(include_str!("wgsl/gptq_b2_matmul_i8.wgsl")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_b2_matmul_i8"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::Int8,
+                    subgroups: false,
+                    matrix: 0,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 64 },
+                    padding: 24,
+                    source: Cow::Borrowed(include_str!("hip/gptq_b2_matmul_i8.hip")),
+                },
             ],
         ),
         cpu: cpu!("../formats/gptq.yaml", b = 2),
@@ -17809,6 +18259,96 @@ pub static FORMATS: &[Artifact] = &[
                     grid: Grid::Tiles { n: 2, m: 16 },
                     padding: 28,
                     source: Cow::Borrowed(include_str!("hip/gptq_b3_batch_i8.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_b3_matmul_i8"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::Int8,
+                    subgroups: false,
+                    matrix: 0,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 64 },
+                    padding: 28,
+                    source: Cow::Borrowed(include_str!("wgsl/gptq_b3_matmul_i8.wgsl")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_b3_matmul_i8"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::Int8,
+                    subgroups: false,
+                    matrix: 0,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 64 },
+                    padding: 28,
+                    source: Cow::Borrowed(include_str!("hip/gptq_b3_matmul_i8.hip")),
                 },
             ],
         ),
@@ -19017,6 +19557,96 @@ pub static FORMATS: &[Artifact] = &[
                     padding: 32,
                     source: Cow::Borrowed(include_str!("hip/gptq_b4_batch_i8.hip")),
                 },
+                Kernel {
+                    name: Cow::Borrowed("gptq_b4_matmul_i8"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::Int8,
+                    subgroups: false,
+                    matrix: 0,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 64 },
+                    padding: 32,
+                    source: Cow::Borrowed(include_str!("wgsl/gptq_b4_matmul_i8.wgsl")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_b4_matmul_i8"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::Int8,
+                    subgroups: false,
+                    matrix: 0,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 64 },
+                    padding: 32,
+                    source: Cow::Borrowed(include_str!("hip/gptq_b4_matmul_i8.hip")),
+                },
             ],
         ),
         cpu: cpu!("../formats/gptq.yaml", b = 4),
@@ -20223,6 +20853,96 @@ pub static FORMATS: &[Artifact] = &[
                     grid: Grid::Tiles { n: 2, m: 16 },
                     padding: 48,
                     source: Cow::Borrowed(include_str!("hip/gptq_b8_batch_i8.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_b8_matmul_i8"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::Int8,
+                    subgroups: false,
+                    matrix: 0,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 64 },
+                    padding: 48,
+                    source: Cow::Borrowed(include_str!("wgsl/gptq_b8_matmul_i8.wgsl")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_b8_matmul_i8"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::Int8,
+                    subgroups: false,
+                    matrix: 0,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 64 },
+                    padding: 48,
+                    source: Cow::Borrowed(include_str!("hip/gptq_b8_matmul_i8.hip")),
                 },
             ],
         ),
@@ -21463,6 +22183,100 @@ pub static FORMATS: &[Artifact] = &[
                     padding: 24,
                     source: Cow::Borrowed(
                         include_str!("hip/gptq_masked_b2_batch_i8.hip"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_masked_b2_matmul_i8"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::Int8,
+                    subgroups: false,
+                    matrix: 0,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 64 },
+                    padding: 24,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/gptq_masked_b2_matmul_i8.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_masked_b2_matmul_i8"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::Int8,
+                    subgroups: false,
+                    matrix: 0,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 64 },
+                    padding: 24,
+                    source: Cow::Borrowed(
+                        include_str!("hip/gptq_masked_b2_matmul_i8.hip"),
                     ),
                 },
             ],
@@ -22706,6 +23520,100 @@ pub static FORMATS: &[Artifact] = &[
                         include_str!("hip/gptq_masked_b3_batch_i8.hip"),
                     ),
                 },
+                Kernel {
+                    name: Cow::Borrowed("gptq_masked_b3_matmul_i8"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::Int8,
+                    subgroups: false,
+                    matrix: 0,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 64 },
+                    padding: 28,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/gptq_masked_b3_matmul_i8.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_masked_b3_matmul_i8"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::Int8,
+                    subgroups: false,
+                    matrix: 0,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 64 },
+                    padding: 28,
+                    source: Cow::Borrowed(
+                        include_str!("hip/gptq_masked_b3_matmul_i8.hip"),
+                    ),
+                },
             ],
         ),
         cpu: cpu!("../formats/gptq_masked.yaml", b = 3),
@@ -23945,6 +24853,100 @@ pub static FORMATS: &[Artifact] = &[
                     padding: 32,
                     source: Cow::Borrowed(
                         include_str!("hip/gptq_masked_b4_batch_i8.hip"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_masked_b4_matmul_i8"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::Int8,
+                    subgroups: false,
+                    matrix: 0,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 64 },
+                    padding: 32,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/gptq_masked_b4_matmul_i8.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_masked_b4_matmul_i8"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::Int8,
+                    subgroups: false,
+                    matrix: 0,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 64 },
+                    padding: 32,
+                    source: Cow::Borrowed(
+                        include_str!("hip/gptq_masked_b4_matmul_i8.hip"),
                     ),
                 },
             ],
@@ -25188,6 +26190,100 @@ pub static FORMATS: &[Artifact] = &[
                         include_str!("hip/gptq_masked_b8_batch_i8.hip"),
                     ),
                 },
+                Kernel {
+                    name: Cow::Borrowed("gptq_masked_b8_matmul_i8"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::Int8,
+                    subgroups: false,
+                    matrix: 0,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 64 },
+                    padding: 48,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/gptq_masked_b8_matmul_i8.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_masked_b8_matmul_i8"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::Int8,
+                    subgroups: false,
+                    matrix: 0,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 64 },
+                    padding: 48,
+                    source: Cow::Borrowed(
+                        include_str!("hip/gptq_masked_b8_matmul_i8.hip"),
+                    ),
+                },
             ],
         ),
         cpu: cpu!("../formats/gptq_masked.yaml", b = 8),
@@ -26406,6 +27502,96 @@ pub static FORMATS: &[Artifact] = &[
                     grid: Grid::Tiles { n: 2, m: 16 },
                     padding: 24,
                     source: Cow::Borrowed(include_str!("hip/gptq_v2_b2_batch_i8.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_v2_b2_matmul_i8"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::Int8,
+                    subgroups: false,
+                    matrix: 0,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 64 },
+                    padding: 24,
+                    source: Cow::Borrowed(include_str!("wgsl/gptq_v2_b2_matmul_i8.wgsl")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_v2_b2_matmul_i8"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::Int8,
+                    subgroups: false,
+                    matrix: 0,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 64 },
+                    padding: 24,
+                    source: Cow::Borrowed(include_str!("hip/gptq_v2_b2_matmul_i8.hip")),
                 },
             ],
         ),
@@ -27626,6 +28812,96 @@ pub static FORMATS: &[Artifact] = &[
                     padding: 28,
                     source: Cow::Borrowed(include_str!("hip/gptq_v2_b3_batch_i8.hip")),
                 },
+                Kernel {
+                    name: Cow::Borrowed("gptq_v2_b3_matmul_i8"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::Int8,
+                    subgroups: false,
+                    matrix: 0,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 64 },
+                    padding: 28,
+                    source: Cow::Borrowed(include_str!("wgsl/gptq_v2_b3_matmul_i8.wgsl")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_v2_b3_matmul_i8"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::Int8,
+                    subgroups: false,
+                    matrix: 0,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 64 },
+                    padding: 28,
+                    source: Cow::Borrowed(include_str!("hip/gptq_v2_b3_matmul_i8.hip")),
+                },
             ],
         ),
         cpu: cpu!("../formats/gptq_v2.yaml", b = 3),
@@ -28844,6 +30120,96 @@ pub static FORMATS: &[Artifact] = &[
                     grid: Grid::Tiles { n: 2, m: 16 },
                     padding: 32,
                     source: Cow::Borrowed(include_str!("hip/gptq_v2_b4_batch_i8.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_v2_b4_matmul_i8"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::Int8,
+                    subgroups: false,
+                    matrix: 0,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 64 },
+                    padding: 32,
+                    source: Cow::Borrowed(include_str!("wgsl/gptq_v2_b4_matmul_i8.wgsl")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_v2_b4_matmul_i8"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::Int8,
+                    subgroups: false,
+                    matrix: 0,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 64 },
+                    padding: 32,
+                    source: Cow::Borrowed(include_str!("hip/gptq_v2_b4_matmul_i8.hip")),
                 },
             ],
         ),
@@ -30064,6 +31430,96 @@ pub static FORMATS: &[Artifact] = &[
                     padding: 48,
                     source: Cow::Borrowed(include_str!("hip/gptq_v2_b8_batch_i8.hip")),
                 },
+                Kernel {
+                    name: Cow::Borrowed("gptq_v2_b8_matmul_i8"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::Int8,
+                    subgroups: false,
+                    matrix: 0,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 64 },
+                    padding: 48,
+                    source: Cow::Borrowed(include_str!("wgsl/gptq_v2_b8_matmul_i8.wgsl")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("gptq_v2_b8_matmul_i8"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::Int8,
+                    subgroups: false,
+                    matrix: 0,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("qweight"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("qzeros"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("scales"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 64 },
+                    padding: 48,
+                    source: Cow::Borrowed(include_str!("hip/gptq_v2_b8_matmul_i8.hip")),
+                },
             ],
         ),
         cpu: cpu!("../formats/gptq_v2.yaml", b = 8),
@@ -31133,6 +32589,88 @@ pub static FORMATS: &[Artifact] = &[
                     grid: Grid::Tiles { n: 2, m: 16 },
                     padding: 72,
                     source: Cow::Borrowed(include_str!("hip/iq1_m_batch_i8.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("iq1_m_matmul_i8"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::Int8,
+                    subgroups: false,
+                    matrix: 0,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("tables"),
+                                role: Role::Tables,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 48 },
+                    padding: 72,
+                    source: Cow::Borrowed(include_str!("wgsl/iq1_m_matmul_i8.wgsl")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("iq1_m_matmul_i8"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::Int8,
+                    subgroups: false,
+                    matrix: 0,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("tables"),
+                                role: Role::Tables,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 48 },
+                    padding: 72,
+                    source: Cow::Borrowed(include_str!("hip/iq1_m_matmul_i8.hip")),
                 },
             ],
         ),
@@ -32204,6 +33742,88 @@ pub static FORMATS: &[Artifact] = &[
                     padding: 66,
                     source: Cow::Borrowed(include_str!("hip/iq1_s_batch_i8.hip")),
                 },
+                Kernel {
+                    name: Cow::Borrowed("iq1_s_matmul_i8"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::Int8,
+                    subgroups: false,
+                    matrix: 0,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("tables"),
+                                role: Role::Tables,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 64 },
+                    padding: 66,
+                    source: Cow::Borrowed(include_str!("wgsl/iq1_s_matmul_i8.wgsl")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("iq1_s_matmul_i8"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::Int8,
+                    subgroups: false,
+                    matrix: 0,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("tables"),
+                                role: Role::Tables,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 64 },
+                    padding: 66,
+                    source: Cow::Borrowed(include_str!("hip/iq1_s_matmul_i8.hip")),
+                },
             ],
         ),
         cpu: cpu!("../formats/iq1_s.yaml"),
@@ -33273,6 +34893,88 @@ pub static FORMATS: &[Artifact] = &[
                     grid: Grid::Tiles { n: 2, m: 16 },
                     padding: 98,
                     source: Cow::Borrowed(include_str!("hip/iq2_s_batch_i8.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("iq2_s_matmul_i8"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::Int8,
+                    subgroups: false,
+                    matrix: 0,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("tables"),
+                                role: Role::Tables,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 64 },
+                    padding: 98,
+                    source: Cow::Borrowed(include_str!("wgsl/iq2_s_matmul_i8.wgsl")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("iq2_s_matmul_i8"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::Int8,
+                    subgroups: false,
+                    matrix: 0,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("tables"),
+                                role: Role::Tables,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 64 },
+                    padding: 98,
+                    source: Cow::Borrowed(include_str!("hip/iq2_s_matmul_i8.hip")),
                 },
             ],
         ),
@@ -34344,6 +36046,88 @@ pub static FORMATS: &[Artifact] = &[
                     padding: 90,
                     source: Cow::Borrowed(include_str!("hip/iq2_xs_batch_i8.hip")),
                 },
+                Kernel {
+                    name: Cow::Borrowed("iq2_xs_matmul_i8"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::Int8,
+                    subgroups: false,
+                    matrix: 0,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("tables"),
+                                role: Role::Tables,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 64 },
+                    padding: 90,
+                    source: Cow::Borrowed(include_str!("wgsl/iq2_xs_matmul_i8.wgsl")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("iq2_xs_matmul_i8"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::Int8,
+                    subgroups: false,
+                    matrix: 0,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("tables"),
+                                role: Role::Tables,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 64 },
+                    padding: 90,
+                    source: Cow::Borrowed(include_str!("hip/iq2_xs_matmul_i8.hip")),
+                },
             ],
         ),
         cpu: cpu!("../formats/iq2_xs.yaml"),
@@ -35413,6 +37197,88 @@ pub static FORMATS: &[Artifact] = &[
                     grid: Grid::Tiles { n: 2, m: 16 },
                     padding: 82,
                     source: Cow::Borrowed(include_str!("hip/iq2_xxs_batch_i8.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("iq2_xxs_matmul_i8"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::Int8,
+                    subgroups: false,
+                    matrix: 0,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("tables"),
+                                role: Role::Tables,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 64 },
+                    padding: 82,
+                    source: Cow::Borrowed(include_str!("wgsl/iq2_xxs_matmul_i8.wgsl")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("iq2_xxs_matmul_i8"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::Int8,
+                    subgroups: false,
+                    matrix: 0,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("tables"),
+                                role: Role::Tables,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 64 },
+                    padding: 82,
+                    source: Cow::Borrowed(include_str!("hip/iq2_xxs_matmul_i8.hip")),
                 },
             ],
         ),
@@ -36484,6 +38350,88 @@ pub static FORMATS: &[Artifact] = &[
                     padding: 126,
                     source: Cow::Borrowed(include_str!("hip/iq3_s_batch_i8.hip")),
                 },
+                Kernel {
+                    name: Cow::Borrowed("iq3_s_matmul_i8"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::Int8,
+                    subgroups: false,
+                    matrix: 0,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("tables"),
+                                role: Role::Tables,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 64 },
+                    padding: 126,
+                    source: Cow::Borrowed(include_str!("wgsl/iq3_s_matmul_i8.wgsl")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("iq3_s_matmul_i8"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::Int8,
+                    subgroups: false,
+                    matrix: 0,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("tables"),
+                                role: Role::Tables,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 64 },
+                    padding: 126,
+                    source: Cow::Borrowed(include_str!("hip/iq3_s_matmul_i8.hip")),
+                },
             ],
         ),
         cpu: cpu!("../formats/iq3_s.yaml"),
@@ -37554,6 +39502,88 @@ pub static FORMATS: &[Artifact] = &[
                     padding: 114,
                     source: Cow::Borrowed(include_str!("hip/iq3_xxs_batch_i8.hip")),
                 },
+                Kernel {
+                    name: Cow::Borrowed("iq3_xxs_matmul_i8"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::Int8,
+                    subgroups: false,
+                    matrix: 0,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("tables"),
+                                role: Role::Tables,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 64 },
+                    padding: 114,
+                    source: Cow::Borrowed(include_str!("wgsl/iq3_xxs_matmul_i8.wgsl")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("iq3_xxs_matmul_i8"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::Int8,
+                    subgroups: false,
+                    matrix: 0,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("tables"),
+                                role: Role::Tables,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 64 },
+                    padding: 114,
+                    source: Cow::Borrowed(include_str!("hip/iq3_xxs_matmul_i8.hip")),
+                },
             ],
         ),
         cpu: cpu!("../formats/iq3_xxs.yaml"),
@@ -38523,6 +40553,80 @@ pub static FORMATS: &[Artifact] = &[
                     grid: Grid::Tiles { n: 2, m: 16 },
                     padding: 34,
                     source: Cow::Borrowed(include_str!("hip/iq4_nl_batch_i8.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("iq4_nl_matmul_i8"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::Int8,
+                    subgroups: false,
+                    matrix: 0,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 64 },
+                    padding: 34,
+                    source: Cow::Borrowed(include_str!("wgsl/iq4_nl_matmul_i8.wgsl")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("iq4_nl_matmul_i8"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::Int8,
+                    subgroups: false,
+                    matrix: 0,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 64 },
+                    padding: 34,
+                    source: Cow::Borrowed(include_str!("hip/iq4_nl_matmul_i8.hip")),
                 },
             ],
         ),
@@ -39494,6 +41598,80 @@ pub static FORMATS: &[Artifact] = &[
                     padding: 152,
                     source: Cow::Borrowed(include_str!("hip/iq4_xs_batch_i8.hip")),
                 },
+                Kernel {
+                    name: Cow::Borrowed("iq4_xs_matmul_i8"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::Int8,
+                    subgroups: false,
+                    matrix: 0,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 64 },
+                    padding: 152,
+                    source: Cow::Borrowed(include_str!("wgsl/iq4_xs_matmul_i8.wgsl")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("iq4_xs_matmul_i8"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::Int8,
+                    subgroups: false,
+                    matrix: 0,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 64 },
+                    padding: 152,
+                    source: Cow::Borrowed(include_str!("hip/iq4_xs_matmul_i8.hip")),
+                },
             ],
         ),
         cpu: cpu!("../formats/iq4_xs.yaml"),
@@ -40463,6 +42641,80 @@ pub static FORMATS: &[Artifact] = &[
                     grid: Grid::Tiles { n: 2, m: 16 },
                     padding: 33,
                     source: Cow::Borrowed(include_str!("hip/mxfp4_batch_i8.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("mxfp4_matmul_i8"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::Int8,
+                    subgroups: false,
+                    matrix: 0,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 64 },
+                    padding: 33,
+                    source: Cow::Borrowed(include_str!("wgsl/mxfp4_matmul_i8.wgsl")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("mxfp4_matmul_i8"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::Int8,
+                    subgroups: false,
+                    matrix: 0,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 64 },
+                    padding: 33,
+                    source: Cow::Borrowed(include_str!("hip/mxfp4_matmul_i8.hip")),
                 },
             ],
         ),
@@ -41551,6 +43803,88 @@ pub static FORMATS: &[Artifact] = &[
                     grid: Grid::Tiles { n: 2, m: 16 },
                     padding: 20,
                     source: Cow::Borrowed(include_str!("hip/nf4_batch_i8.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("nf4_matmul_i8"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::Int8,
+                    subgroups: false,
+                    matrix: 0,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("packed"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("absmax"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 64 },
+                    padding: 20,
+                    source: Cow::Borrowed(include_str!("wgsl/nf4_matmul_i8.wgsl")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("nf4_matmul_i8"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::Int8,
+                    subgroups: false,
+                    matrix: 0,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("packed"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("absmax"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 64 },
+                    padding: 20,
+                    source: Cow::Borrowed(include_str!("hip/nf4_matmul_i8.hip")),
                 },
             ],
         ),
@@ -42981,6 +45315,112 @@ pub static FORMATS: &[Artifact] = &[
                     padding: 1040,
                     source: Cow::Borrowed(include_str!("hip/nf4_nested_batch_i8.hip")),
                 },
+                Kernel {
+                    name: Cow::Borrowed("nf4_nested_matmul_i8"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::Int8,
+                    subgroups: false,
+                    matrix: 0,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("packed"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("absmax"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("nested_absmax"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("nested_quant_map"),
+                                role: Role::Weights(3),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("nested_offset"),
+                                role: Role::Weights(4),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 64 },
+                    padding: 1040,
+                    source: Cow::Borrowed(include_str!("wgsl/nf4_nested_matmul_i8.wgsl")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("nf4_nested_matmul_i8"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::Int8,
+                    subgroups: false,
+                    matrix: 0,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("packed"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("absmax"),
+                                role: Role::Weights(1),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("nested_absmax"),
+                                role: Role::Weights(2),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("nested_quant_map"),
+                                role: Role::Weights(3),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("nested_offset"),
+                                role: Role::Weights(4),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 64 },
+                    padding: 1040,
+                    source: Cow::Borrowed(include_str!("hip/nf4_nested_matmul_i8.hip")),
+                },
             ],
         ),
         cpu: cpu!("../formats/nf4_nested.yaml"),
@@ -44049,6 +46489,88 @@ pub static FORMATS: &[Artifact] = &[
                     padding: 52,
                     source: Cow::Borrowed(include_str!("hip/nvfp4_batch_i8.hip")),
                 },
+                Kernel {
+                    name: Cow::Borrowed("nvfp4_matmul_i8"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::Int8,
+                    subgroups: false,
+                    matrix: 0,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("tables"),
+                                role: Role::Tables,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 64 },
+                    padding: 52,
+                    source: Cow::Borrowed(include_str!("wgsl/nvfp4_matmul_i8.wgsl")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("nvfp4_matmul_i8"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::Int8,
+                    subgroups: false,
+                    matrix: 0,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("tables"),
+                                role: Role::Tables,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 64 },
+                    padding: 52,
+                    source: Cow::Borrowed(include_str!("hip/nvfp4_matmul_i8.hip")),
+                },
             ],
         ),
         cpu: cpu!("../formats/nvfp4.yaml"),
@@ -45017,6 +47539,80 @@ pub static FORMATS: &[Artifact] = &[
                     padding: 34,
                     source: Cow::Borrowed(include_str!("hip/q1_0_batch_i8.hip")),
                 },
+                Kernel {
+                    name: Cow::Borrowed("q1_0_matmul_i8"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::Int8,
+                    subgroups: false,
+                    matrix: 0,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 64 },
+                    padding: 34,
+                    source: Cow::Borrowed(include_str!("wgsl/q1_0_matmul_i8.wgsl")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q1_0_matmul_i8"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::Int8,
+                    subgroups: false,
+                    matrix: 0,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 64 },
+                    padding: 34,
+                    source: Cow::Borrowed(include_str!("hip/q1_0_matmul_i8.hip")),
+                },
             ],
         ),
         cpu: cpu!("../formats/q1_0.yaml"),
@@ -45984,6 +48580,80 @@ pub static FORMATS: &[Artifact] = &[
                     grid: Grid::Tiles { n: 2, m: 16 },
                     padding: 34,
                     source: Cow::Borrowed(include_str!("hip/q2_0_batch_i8.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q2_0_matmul_i8"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::Int8,
+                    subgroups: false,
+                    matrix: 0,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 64 },
+                    padding: 34,
+                    source: Cow::Borrowed(include_str!("wgsl/q2_0_matmul_i8.wgsl")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q2_0_matmul_i8"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::Int8,
+                    subgroups: false,
+                    matrix: 0,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 64 },
+                    padding: 34,
+                    source: Cow::Borrowed(include_str!("hip/q2_0_matmul_i8.hip")),
                 },
             ],
         ),
@@ -46955,6 +49625,80 @@ pub static FORMATS: &[Artifact] = &[
                     padding: 100,
                     source: Cow::Borrowed(include_str!("hip/q2_k_batch_i8.hip")),
                 },
+                Kernel {
+                    name: Cow::Borrowed("q2_k_matmul_i8"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::Int8,
+                    subgroups: false,
+                    matrix: 0,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 64 },
+                    padding: 100,
+                    source: Cow::Borrowed(include_str!("wgsl/q2_k_matmul_i8.wgsl")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q2_k_matmul_i8"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::Int8,
+                    subgroups: false,
+                    matrix: 0,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 64 },
+                    padding: 100,
+                    source: Cow::Borrowed(include_str!("hip/q2_k_matmul_i8.hip")),
+                },
             ],
         ),
         cpu: cpu!("../formats/q2_k.yaml"),
@@ -47923,6 +50667,80 @@ pub static FORMATS: &[Artifact] = &[
                     padding: 126,
                     source: Cow::Borrowed(include_str!("hip/q3_k_batch_i8.hip")),
                 },
+                Kernel {
+                    name: Cow::Borrowed("q3_k_matmul_i8"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::Int8,
+                    subgroups: false,
+                    matrix: 0,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 64 },
+                    padding: 126,
+                    source: Cow::Borrowed(include_str!("wgsl/q3_k_matmul_i8.wgsl")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q3_k_matmul_i8"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::Int8,
+                    subgroups: false,
+                    matrix: 0,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 64 },
+                    padding: 126,
+                    source: Cow::Borrowed(include_str!("hip/q3_k_matmul_i8.hip")),
+                },
             ],
         ),
         cpu: cpu!("../formats/q3_k.yaml"),
@@ -48890,6 +51708,80 @@ pub static FORMATS: &[Artifact] = &[
                     grid: Grid::Tiles { n: 2, m: 16 },
                     padding: 34,
                     source: Cow::Borrowed(include_str!("hip/q4_0_batch_i8.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q4_0_matmul_i8"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::Int8,
+                    subgroups: false,
+                    matrix: 0,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 64 },
+                    padding: 34,
+                    source: Cow::Borrowed(include_str!("wgsl/q4_0_matmul_i8.wgsl")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q4_0_matmul_i8"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::Int8,
+                    subgroups: false,
+                    matrix: 0,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 64 },
+                    padding: 34,
+                    source: Cow::Borrowed(include_str!("hip/q4_0_matmul_i8.hip")),
                 },
             ],
         ),
@@ -49860,6 +52752,80 @@ pub static FORMATS: &[Artifact] = &[
                     grid: Grid::Tiles { n: 2, m: 16 },
                     padding: 36,
                     source: Cow::Borrowed(include_str!("hip/q4_0_f32_batch_i8.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q4_0_f32_matmul_i8"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::Int8,
+                    subgroups: false,
+                    matrix: 0,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 64 },
+                    padding: 36,
+                    source: Cow::Borrowed(include_str!("wgsl/q4_0_f32_matmul_i8.wgsl")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q4_0_f32_matmul_i8"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::Int8,
+                    subgroups: false,
+                    matrix: 0,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 64 },
+                    padding: 36,
+                    source: Cow::Borrowed(include_str!("hip/q4_0_f32_matmul_i8.hip")),
                 },
             ],
         ),
@@ -50861,6 +53827,84 @@ pub static FORMATS: &[Artifact] = &[
                         include_str!("hip/q4_0_f32_halves_batch_i8.hip"),
                     ),
                 },
+                Kernel {
+                    name: Cow::Borrowed("q4_0_f32_halves_matmul_i8"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::Int8,
+                    subgroups: false,
+                    matrix: 0,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 64 },
+                    padding: 36,
+                    source: Cow::Borrowed(
+                        include_str!("wgsl/q4_0_f32_halves_matmul_i8.wgsl"),
+                    ),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q4_0_f32_halves_matmul_i8"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::Int8,
+                    subgroups: false,
+                    matrix: 0,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 64 },
+                    padding: 36,
+                    source: Cow::Borrowed(
+                        include_str!("hip/q4_0_f32_halves_matmul_i8.hip"),
+                    ),
+                },
             ],
         ),
         cpu: cpu!("../formats/q4_0_f32_halves.yaml"),
@@ -51831,6 +54875,80 @@ pub static FORMATS: &[Artifact] = &[
                     padding: 36,
                     source: Cow::Borrowed(include_str!("hip/q4_1_batch_i8.hip")),
                 },
+                Kernel {
+                    name: Cow::Borrowed("q4_1_matmul_i8"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::Int8,
+                    subgroups: false,
+                    matrix: 0,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 64 },
+                    padding: 36,
+                    source: Cow::Borrowed(include_str!("wgsl/q4_1_matmul_i8.wgsl")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q4_1_matmul_i8"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::Int8,
+                    subgroups: false,
+                    matrix: 0,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 64 },
+                    padding: 36,
+                    source: Cow::Borrowed(include_str!("hip/q4_1_matmul_i8.hip")),
+                },
             ],
         ),
         cpu: cpu!("../formats/q4_1.yaml"),
@@ -52799,6 +55917,80 @@ pub static FORMATS: &[Artifact] = &[
                     padding: 160,
                     source: Cow::Borrowed(include_str!("hip/q4_k_batch_i8.hip")),
                 },
+                Kernel {
+                    name: Cow::Borrowed("q4_k_matmul_i8"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::Int8,
+                    subgroups: false,
+                    matrix: 0,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 64 },
+                    padding: 160,
+                    source: Cow::Borrowed(include_str!("wgsl/q4_k_matmul_i8.wgsl")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q4_k_matmul_i8"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::Int8,
+                    subgroups: false,
+                    matrix: 0,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 64 },
+                    padding: 160,
+                    source: Cow::Borrowed(include_str!("hip/q4_k_matmul_i8.hip")),
+                },
             ],
         ),
         cpu: cpu!("../formats/q4_k.yaml"),
@@ -53766,6 +56958,80 @@ pub static FORMATS: &[Artifact] = &[
                     grid: Grid::Tiles { n: 2, m: 16 },
                     padding: 38,
                     source: Cow::Borrowed(include_str!("hip/q5_0_batch_i8.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q5_0_matmul_i8"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::Int8,
+                    subgroups: false,
+                    matrix: 0,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 64 },
+                    padding: 38,
+                    source: Cow::Borrowed(include_str!("wgsl/q5_0_matmul_i8.wgsl")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q5_0_matmul_i8"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::Int8,
+                    subgroups: false,
+                    matrix: 0,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 64 },
+                    padding: 38,
+                    source: Cow::Borrowed(include_str!("hip/q5_0_matmul_i8.hip")),
                 },
             ],
         ),
@@ -54737,6 +58003,80 @@ pub static FORMATS: &[Artifact] = &[
                     padding: 40,
                     source: Cow::Borrowed(include_str!("hip/q5_1_batch_i8.hip")),
                 },
+                Kernel {
+                    name: Cow::Borrowed("q5_1_matmul_i8"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::Int8,
+                    subgroups: false,
+                    matrix: 0,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 64 },
+                    padding: 40,
+                    source: Cow::Borrowed(include_str!("wgsl/q5_1_matmul_i8.wgsl")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q5_1_matmul_i8"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::Int8,
+                    subgroups: false,
+                    matrix: 0,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 64 },
+                    padding: 40,
+                    source: Cow::Borrowed(include_str!("hip/q5_1_matmul_i8.hip")),
+                },
             ],
         ),
         cpu: cpu!("../formats/q5_1.yaml"),
@@ -55704,6 +59044,80 @@ pub static FORMATS: &[Artifact] = &[
                     grid: Grid::Tiles { n: 2, m: 16 },
                     padding: 192,
                     source: Cow::Borrowed(include_str!("hip/q5_k_batch_i8.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q5_k_matmul_i8"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::Int8,
+                    subgroups: false,
+                    matrix: 0,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 64 },
+                    padding: 192,
+                    source: Cow::Borrowed(include_str!("wgsl/q5_k_matmul_i8.wgsl")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q5_k_matmul_i8"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::Int8,
+                    subgroups: false,
+                    matrix: 0,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 64 },
+                    padding: 192,
+                    source: Cow::Borrowed(include_str!("hip/q5_k_matmul_i8.hip")),
                 },
             ],
         ),
@@ -56673,6 +60087,80 @@ pub static FORMATS: &[Artifact] = &[
                     padding: 226,
                     source: Cow::Borrowed(include_str!("hip/q6_k_batch_i8.hip")),
                 },
+                Kernel {
+                    name: Cow::Borrowed("q6_k_matmul_i8"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::Int8,
+                    subgroups: false,
+                    matrix: 0,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 64 },
+                    padding: 226,
+                    source: Cow::Borrowed(include_str!("wgsl/q6_k_matmul_i8.wgsl")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q6_k_matmul_i8"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::Int8,
+                    subgroups: false,
+                    matrix: 0,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 64 },
+                    padding: 226,
+                    source: Cow::Borrowed(include_str!("hip/q6_k_matmul_i8.hip")),
+                },
             ],
         ),
         cpu: cpu!("../formats/q6_k.yaml"),
@@ -57640,6 +61128,80 @@ pub static FORMATS: &[Artifact] = &[
                     grid: Grid::Tiles { n: 2, m: 16 },
                     padding: 50,
                     source: Cow::Borrowed(include_str!("hip/q8_0_batch_i8.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q8_0_matmul_i8"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::Int8,
+                    subgroups: false,
+                    matrix: 0,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 64 },
+                    padding: 50,
+                    source: Cow::Borrowed(include_str!("wgsl/q8_0_matmul_i8.wgsl")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q8_0_matmul_i8"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::Int8,
+                    subgroups: false,
+                    matrix: 0,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 64 },
+                    padding: 50,
+                    source: Cow::Borrowed(include_str!("hip/q8_0_matmul_i8.hip")),
                 },
             ],
         ),
@@ -58611,6 +62173,80 @@ pub static FORMATS: &[Artifact] = &[
                     padding: 52,
                     source: Cow::Borrowed(include_str!("hip/q8_1_batch_i8.hip")),
                 },
+                Kernel {
+                    name: Cow::Borrowed("q8_1_matmul_i8"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::Int8,
+                    subgroups: false,
+                    matrix: 0,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 64 },
+                    padding: 52,
+                    source: Cow::Borrowed(include_str!("wgsl/q8_1_matmul_i8.wgsl")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q8_1_matmul_i8"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::Int8,
+                    subgroups: false,
+                    matrix: 0,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 64 },
+                    padding: 52,
+                    source: Cow::Borrowed(include_str!("hip/q8_1_matmul_i8.hip")),
+                },
             ],
         ),
         cpu: cpu!("../formats/q8_1.yaml"),
@@ -59580,6 +63216,80 @@ pub static FORMATS: &[Artifact] = &[
                     grid: Grid::Tiles { n: 2, m: 16 },
                     padding: 308,
                     source: Cow::Borrowed(include_str!("hip/q8_k_batch_i8.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q8_k_matmul_i8"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::Int8,
+                    subgroups: false,
+                    matrix: 0,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 64 },
+                    padding: 308,
+                    source: Cow::Borrowed(include_str!("wgsl/q8_k_matmul_i8.wgsl")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("q8_k_matmul_i8"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::Int8,
+                    subgroups: false,
+                    matrix: 0,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 64 },
+                    padding: 308,
+                    source: Cow::Borrowed(include_str!("hip/q8_k_matmul_i8.hip")),
                 },
             ],
         ),
@@ -60551,6 +64261,80 @@ pub static FORMATS: &[Artifact] = &[
                     padding: 272,
                     source: Cow::Borrowed(include_str!("hip/super4_batch_i8.hip")),
                 },
+                Kernel {
+                    name: Cow::Borrowed("super4_matmul_i8"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::Int8,
+                    subgroups: false,
+                    matrix: 0,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 64 },
+                    padding: 272,
+                    source: Cow::Borrowed(include_str!("wgsl/super4_matmul_i8.wgsl")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("super4_matmul_i8"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::Int8,
+                    subgroups: false,
+                    matrix: 0,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 64 },
+                    padding: 272,
+                    source: Cow::Borrowed(include_str!("hip/super4_matmul_i8.hip")),
+                },
             ],
         ),
         cpu: cpu!("../formats/super4.yaml"),
@@ -61520,6 +65304,80 @@ pub static FORMATS: &[Artifact] = &[
                     grid: Grid::Tiles { n: 2, m: 16 },
                     padding: 272,
                     source: Cow::Borrowed(include_str!("hip/super6_batch_i8.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("super6_matmul_i8"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::Int8,
+                    subgroups: false,
+                    matrix: 0,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 64 },
+                    padding: 272,
+                    source: Cow::Borrowed(include_str!("wgsl/super6_matmul_i8.wgsl")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("super6_matmul_i8"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::Int8,
+                    subgroups: false,
+                    matrix: 0,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 64 },
+                    padding: 272,
+                    source: Cow::Borrowed(include_str!("hip/super6_matmul_i8.hip")),
                 },
             ],
         ),
@@ -62589,6 +66447,88 @@ pub static FORMATS: &[Artifact] = &[
                     padding: 70,
                     source: Cow::Borrowed(include_str!("hip/tq1_0_batch_i8.hip")),
                 },
+                Kernel {
+                    name: Cow::Borrowed("tq1_0_matmul_i8"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::Int8,
+                    subgroups: false,
+                    matrix: 0,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("tables"),
+                                role: Role::Tables,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 64 },
+                    padding: 70,
+                    source: Cow::Borrowed(include_str!("wgsl/tq1_0_matmul_i8.wgsl")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("tq1_0_matmul_i8"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::Int8,
+                    subgroups: false,
+                    matrix: 0,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("tables"),
+                                role: Role::Tables,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 64 },
+                    padding: 70,
+                    source: Cow::Borrowed(include_str!("hip/tq1_0_matmul_i8.hip")),
+                },
             ],
         ),
         cpu: cpu!("../formats/tq1_0.yaml"),
@@ -63556,6 +67496,80 @@ pub static FORMATS: &[Artifact] = &[
                     grid: Grid::Tiles { n: 2, m: 16 },
                     padding: 82,
                     source: Cow::Borrowed(include_str!("hip/tq2_0_batch_i8.hip")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("tq2_0_matmul_i8"),
+                    backend: Backend::Wgsl,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::Int8,
+                    subgroups: false,
+                    matrix: 0,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 64 },
+                    padding: 82,
+                    source: Cow::Borrowed(include_str!("wgsl/tq2_0_matmul_i8.wgsl")),
+                },
+                Kernel {
+                    name: Cow::Borrowed("tq2_0_matmul_i8"),
+                    backend: Backend::Hip,
+                    kind: Kind::Matmul,
+                    output: Element::F32,
+                    activations: Activations::Int8,
+                    subgroups: false,
+                    matrix: 0,
+                    workgroup: [256, 1, 1],
+                    bindings: Cow::Borrowed(
+                        &[
+                            Binding {
+                                name: Cow::Borrowed("blocks"),
+                                role: Role::Weights(0),
+                            },
+                            Binding {
+                                name: Cow::Borrowed("x"),
+                                role: Role::Activations,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("y"),
+                                role: Role::Output,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("shape"),
+                                role: Role::Shape,
+                            },
+                            Binding {
+                                name: Cow::Borrowed("bias"),
+                                role: Role::Bias,
+                            },
+                        ],
+                    ),
+                    grid: Grid::Tiles { n: 64, m: 64 },
+                    padding: 82,
+                    source: Cow::Borrowed(include_str!("hip/tq2_0_matmul_i8.hip")),
                 },
             ],
         ),

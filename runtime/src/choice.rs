@@ -15,7 +15,7 @@ pub(crate) struct Choice {
     pub matrix: u32,
 }
 
-/// Up to so many activation rows matrix units do not pay: their tiles have many more.
+/// Up to so many activation rows tiles do not pay, which have many more.
 const FEW: u32 = 16;
 
 impl Choice {
@@ -27,15 +27,16 @@ impl Choice {
     /// The kernel that multiplies `m` activation rows: the exact one where the device or the format has
     /// none that rounds so many as it is wanted.
     pub fn product<'f>(&self, format: &'f Format, m: u32) -> Result<&'f Kernel> {
-        let (int8, exact) = match m {
-            1 => (Kind::Matvec, Kind::Matvec),
-            _ => (Kind::Batch, Kind::Matmul),
-        };
+        let exact = if m == 1 { Kind::Matvec } else { Kind::Matmul };
+        let int8 = |kind| format.int8_kernel(self.backend, kind, self.subgroups);
         let rounding = match self.activations {
             Activations::F32 => None,
             Activations::F16 if m <= FEW => None,
             Activations::F16 => format.f16_kernel(self.backend, self.matrix),
-            Activations::Int8 => format.int8_kernel(self.backend, int8, self.subgroups),
+            Activations::Int8 if m == 1 => int8(Kind::Matvec),
+            Activations::Int8 if m <= FEW => int8(Kind::Batch),
+            // Not all strips fit tiles.
+            Activations::Int8 => int8(Kind::Matmul).or_else(|| int8(Kind::Batch)),
         };
         rounding.map_or_else(|| self.exact(format, exact, Element::F32), Ok)
     }

@@ -93,7 +93,8 @@ impl Artifact {
     }
 
     /// The kernel of this backend and kind that multiplies 8-bit activations: where the device has
-    /// `subgroups`, one that uses them, if there is one. `None` where codes are no 8-bit numbers.
+    /// `subgroups`, one that uses them, if there is one. `None` where codes are no 8-bit numbers, of
+    /// [`Kind::Matmul`] also where strips are so long that no tile holds them.
     pub fn int8_kernel(&self, backend: Backend, kind: Kind, subgroups: bool) -> Option<&Kernel> {
         let wanted = (backend, kind, Activations::Int8);
         let of_kind = self.kernels.iter().filter(|kernel| {

@@ -4,6 +4,7 @@
 mod constant;
 pub mod cpu;
 mod dialect;
+mod dot_tiles;
 mod dots;
 mod facts;
 pub mod items;
@@ -13,6 +14,7 @@ mod names;
 mod quantize;
 mod runs;
 mod schedule;
+mod strips;
 mod templates;
 mod widths;
 

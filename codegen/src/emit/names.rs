@@ -217,8 +217,10 @@ const RESERVED: &[&str] = &[
     "sums", "bits_to_f32", "f16_to_f32", "f32_to_f16", "rounded", "tables", "per_row", "rows", "size_0", "size_1",
     "bias", "indices", "store_sum", "store_one", "gather", "element", "nan",
     "output", "outputs", "matrix", "chosen", "counts", "store_nan", "stop", "width", "piece",
-    "columns", "column", "count", "dot_rows", "dot_strip", "first_m", "header", "load_header", "load_scale",
+    "columns", "column", "count", "dot_rows", "dot_strip", "first_m", "header", "load_header",
     "load_word", "pitch", "ql_dot4", "run", "runs", "share", "shares", "subgroup", "subgroup_lane", "subgroups",
-    "sum_word", "term", "tiles_n", "total", "words", "fill_tables", "quotient", "ql_funnel",
-    "weight_strip", "activation_strip", "keep_weights", "keep_activations", "store_edge",
+    "tiles_n", "total", "words", "fill_tables", "quotient", "ql_funnel",
+    "weight_strip", "activation_strip", "keep_weights", "keep_activations", "store_edge", "weight_runs",
+    "activation_shares", "less_zero", "add_dots", "add_term", "add_terms", "dot_run", "dot_word", "few", "first_n",
+    "thread_n", "thread_m",
 ];

@@ -234,7 +234,7 @@ fn texts(backend: Backend) -> &'static [(&'static str, &'static str)] {
             "load.u32.a2" "load.u32.a4" "load.u128.a1" "load.u128.a2" "load.u128.a4" "load.u128.a16" "at.u32"
             "at.vec4" "quotient" "rounded" "place.blocks" "place.rows" "tables" "fill_tables" "fill" "decode.i8" "rows.i8"
             "word.vec4" "word.u32" "run.scale" "run.offset" "share.chunk" "share.half" "share.words"
-            "shares.header" "shares.words" "arguments.workgroup" "arguments.subgroups" "total.workgroup"
+            "matmul.i8" "arguments.workgroup" "arguments.subgroups" "total.workgroup"
             "total.subgroups" "quantize" "matmul.f16" "half.vec4" "half.f32" "gather" "gather.single" "dequant.single"
             "matvec_experts" "matmul_experts" "sum_rows" "tile" "store_one.f32" "store_one.f16" "epilogue"
             "epilogue.none" "lanes.all" "lanes.weights" "lanes.activations" "lanes.rest" "lanes.between" "lane.all" "lane.rest"),
@@ -243,7 +243,7 @@ fn texts(backend: Backend) -> &'static [(&'static str, &'static str)] {
             "dot.float" "store.f32" "store.f16" "f16_to_f32" "f32_to_f16" "bits_to_f32" "load" "words" "word" "load.words"
             "load.words.any" "quotient" "rounded" "min"
             "place.blocks" "place.rows" "sizes" "tables" "fill_tables" "fill" "dot4" "decode.i8" "rows.i8" "word.vec4" "word.u32"
-            "run.scale" "run.offset" "share.chunk" "share.half" "share.words" "shares.header" "shares.words"
+            "run.scale" "run.offset" "share.chunk" "share.half" "share.words" "matmul.i8"
             "quantize" "half.float4" "half.float" "matmul.f16" "matrices" "gather" "gather.single" "dequant.single" "matvec_experts"
             "matmul_experts" "sum_rows" "tile" "store_one.f32" "store_one.f16" "epilogue" "lanes.all" "lanes.weights"
             "lanes.activations" "lanes.rest" "lanes.between" "lane.all" "lane.rest"),

@@ -84,12 +84,20 @@ pub fn dots(format: &Format) -> Option<Result<Dots, VerifyError>> {
 
 /// Like [`dots`], with up to `quads` quads in a strip.
 pub fn wide_dots(format: &Format, quads: u32) -> Option<Result<Dots, VerifyError>> {
+    dots_of(format, strips::wide(format, quads))
+}
+
+/// Like [`dots`], with strips of up to 32 bytes, in which more weights may share a scale.
+pub fn long_dots(format: &Format) -> Option<Result<Dots, VerifyError>> {
+    dots_of(format, strips::long(format, DOT_QUADS))
+}
+
+fn dots_of(format: &Format, candidates: Vec<Strips>) -> Option<Result<Dots, VerifyError>> {
     let coding = format.coding()?;
     let signed = coding.signed()?;
     let offset = coding.affine.offset != Formula::Number(0.0);
-    let program = first(format, strips::wide(format, quads), |format, strips| {
-        dots::lower(format, strips, &coding, &signed)
-    });
+    let program =
+        first(format, candidates, |format, strips| dots::lower(format, strips, &coding, &signed));
     let program = program.and_then(|program| for_gpus(&program));
     Some(program.map(|program| Dots { signed, offset, program }))
 }

@@ -51,6 +51,12 @@ pub(super) fn wide(format: &Format, quads: u32) -> Vec<Strips> {
     found
 }
 
+/// Like [`wide`], with strips of twice as many bytes where they have no more quads either.
+pub(super) fn long(format: &Format, quads: u32) -> Vec<Strips> {
+    let twice = by_words(format, 32).filter(|strips| strips.starts.len() <= quads as usize);
+    twice.into_iter().chain(wide(format, quads)).collect()
+}
+
 /// Ways to cut the block into runs of so many weights, one result each.
 pub(super) fn runs(format: &Format, run: u32) -> Vec<Strips> {
     let count = format.weights / run;

@@ -18,6 +18,7 @@ typedef unsigned long long ql_u64;
 #define QL_CONSTANT static __attribute__((device, constant)) const
 #define QL_SHARED static __attribute__((shared))
 #define QL_UNROLL _Pragma("unroll")
+#define QL_UNROLL_1 _Pragma("unroll 1")
 #define QL_UNROLL_2 _Pragma("unroll 2")
 #define ql_thread() __builtin_amdgcn_workitem_id_x()
 #define ql_group_x() __builtin_amdgcn_workgroup_id_x()
@@ -31,6 +32,7 @@ typedef unsigned long long ql_u64;
 #define QL_CONSTANT static __constant__ const
 #define QL_SHARED __shared__
 #define QL_UNROLL _Pragma("unroll")
+#define QL_UNROLL_1 _Pragma("unroll 1")
 #define QL_UNROLL_2 _Pragma("unroll 2")
 #define ql_thread() threadIdx.x
 #define ql_group_x() blockIdx.x
@@ -161,7 +163,7 @@ struct Share {
   int sum;
 };
 
-// 4 activations.
+// 4 signed bytes.
 typedef ql_u32 Word;
 
 QL_DEVICE Word load_word(const Word* x, ql_u64 place) {
@@ -174,37 +176,46 @@ QL_DEVICE Header load_header(const Word* x, ql_u64 place) {
   return Header{header[0], (int)header[1], (int)header[2]};
 }
 
+QL_DEVICE int dot_word(Word w, Word x, int sum) {
+  return ql_dot4(w, x, sum);
+}
+
+constexpr ql_u32 RUN_WORDS = QUADS * 4 / sizeof(Word) / RUNS;  // in one run
+
+struct RunWords {
+  Word word[RUN_WORDS];
+};
+
 // weight = scale * (code - ZERO)
 struct Run {
   float scale;
 };
 
-QL_DEVICE float term(Run run, int codes, Share x) {
-  return run.scale * x.scale * (float)(codes - ZERO * x.sum);
+QL_DEVICE float add_term(float sum, Run run, int codes, Share x) {
+  return ql_fma(run.scale * x.scale, (float)codes, sum);
 }
 
-QL_DEVICE int sum_word(ql_u32 word) {
-  return ql_dot4(word, 0x01010101, 0);
+// Runs of a few words.
+QL_DEVICE Share share(const Word* x, ql_u64 place, const RunWords& words) {
+  int sum = 0;
+  for (const Word word : words.word) sum = ql_dot4(word, 0x01010101, sum);
+  return Share{__builtin_bit_cast(float, load_header(x, place).scale), sum};
 }
 
-QL_DEVICE float load_scale(const Word* x, ql_u64 place) {
-  return __builtin_bit_cast(float, load_header(x, place).scale);
-}
-
-// Signed bytes, 4 to a word, in the order of their runs.
+// Signed bytes, in the order of their runs.
 struct Strip {
-  ql_u32 codes[QUADS];
+  RunWords words[RUNS];
   Run runs[RUNS];
 };
 
 // The activations that belong to a strip.
 struct Activations {
-  Word words[1];
+  RunWords words[RUNS];
   Share shares[RUNS];
 };
 
 struct Places {
-  ql_u32 words[1];
+  ql_u32 word[RUNS * RUN_WORDS];
 };
 
 // Index in the unit of the first activation of each word.
@@ -227,33 +238,46 @@ QL_DEVICE Strip decode(
   const ql_u64 weight_base = (ql_u64)(row * per_row + block) * 4u;
   const float absmax = bits_to_f32(load_u32_a4(scb, scb_base));
   return Strip{ {
-      load_u32_a4(weight, weight_base),
+      RunWords{ {
+          Word{load_u32_a4(weight, weight_base)},
+      } },
   }, {
-      {absmax * 0.007874016f},
+      Run{absmax * 0.007874016f},
   } };
 }
 
 // Activations of the unit that begins at `first`.
 QL_DEVICE Activations activations(const Word* x, ql_u64 first, const Places& at) {
-  const Word word_0 = load_word(x, first + at.words[0]);
-  return Activations{ {
-      word_0,
-  }, {
-      Share{load_scale(x, first + at.words[0]),
-            sum_word(word_0)},
-  } };
-}
-
-QL_DEVICE float dot_strip(const Strip& w, const Activations& x) {
-  float sum = 0;
-  int codes = 0;
-  codes = ql_dot4(w.codes[0], x.words[0], 0);
-  sum += term(w.runs[0], codes, x.shares[0]);
-  return sum;
+  Activations result;
+  QL_UNROLL
+  for (ql_u32 r = 0; r < RUNS; ++r) {
+    QL_UNROLL
+    for (ql_u32 i = 0; i < RUN_WORDS; ++i) {
+      result.words[r].word[i] = load_word(x, first + at.word[r * RUN_WORDS + i]);
+    }
+    result.shares[r] = share(x, first + at.word[r * RUN_WORDS], result.words[r]);
+  }
+  return result;
 }
 
 constexpr ql_u32 ROWS = 4;
 constexpr ql_u32 COLUMNS = 1;
+
+// Products of the codes of a run, less ZERO, and its activations.
+QL_DEVICE int dot_run(const RunWords& w, const RunWords& x, Share share) {
+  int sum = -ZERO * share.sum;
+  QL_UNROLL
+  for (ql_u32 i = 0; i < RUN_WORDS; ++i) sum = dot_word(w.word[i], x.word[i], sum);
+  return sum;
+}
+
+QL_DEVICE float dot_strip(const Strip& w, const Activations& x, float sum) {
+  QL_UNROLL
+  for (ql_u32 r = 0; r < RUNS; ++r) {
+    sum = add_term(sum, w.runs[r], dot_run(w.words[r], x.words[r], x.shares[r]), x.shares[r]);
+  }
+  return sum;
+}
 
 QL_KERNEL(WORKGROUP) bnb_int8_matvec_i8(
     const ql_u8* __restrict__ weight,
@@ -287,7 +311,7 @@ QL_KERNEL(WORKGROUP) bnb_int8_matvec_i8(
       if (c < count) {
         const Activations own = activations(x, (first_m + c) * pitch + (ql_u64)unit * WEIGHTS, at);
         QL_UNROLL
-        for (ql_u32 r = 0; r < ROWS; ++r) sums[c][r] += dot_strip(w[r], own);
+        for (ql_u32 r = 0; r < ROWS; ++r) sums[c][r] = dot_strip(w[r], own, sums[c][r]);
       }
     }
   }

@@ -18,6 +18,7 @@ typedef unsigned long long ql_u64;
 #define QL_CONSTANT static __attribute__((device, constant)) const
 #define QL_SHARED static __attribute__((shared))
 #define QL_UNROLL _Pragma("unroll")
+#define QL_UNROLL_1 _Pragma("unroll 1")
 #define QL_UNROLL_2 _Pragma("unroll 2")
 #define ql_thread() __builtin_amdgcn_workitem_id_x()
 #define ql_group_x() __builtin_amdgcn_workgroup_id_x()
@@ -31,6 +32,7 @@ typedef unsigned long long ql_u64;
 #define QL_CONSTANT static __constant__ const
 #define QL_SHARED __shared__
 #define QL_UNROLL _Pragma("unroll")
+#define QL_UNROLL_1 _Pragma("unroll 1")
 #define QL_UNROLL_2 _Pragma("unroll 2")
 #define ql_thread() threadIdx.x
 #define ql_group_x() blockIdx.x
@@ -175,7 +177,7 @@ struct Share {
   int sum;
 };
 
-// 4 activations.
+// 4 signed bytes.
 typedef ql_u32 Word;
 
 QL_DEVICE Word load_word(const Word* x, ql_u64 place) {
@@ -188,37 +190,46 @@ QL_DEVICE Header load_header(const Word* x, ql_u64 place) {
   return Header{header[0], (int)header[1], (int)header[2]};
 }
 
+QL_DEVICE int dot_word(Word w, Word x, int sum) {
+  return ql_dot4(w, x, sum);
+}
+
+constexpr ql_u32 RUN_WORDS = QUADS * 4 / sizeof(Word) / RUNS;  // in one run
+
+struct RunWords {
+  Word word[RUN_WORDS];
+};
+
 // weight = scale * (code - ZERO) + offset
 struct Run {
   float scale, offset;
 };
 
-QL_DEVICE float term(Run run, int codes, Share x) {
-  return x.scale * ql_fma(run.scale, (float)(codes - ZERO * x.sum), run.offset * (float)x.sum);
+QL_DEVICE float add_term(float sum, Run run, int codes, Share x) {
+  return ql_fma(x.scale, ql_fma(run.scale, (float)codes, run.offset * (float)x.sum), sum);
 }
 
-QL_DEVICE int sum_word(ql_u32 word) {
-  return ql_dot4(word, 0x01010101, 0);
+// Runs of a few words.
+QL_DEVICE Share share(const Word* x, ql_u64 place, const RunWords& words) {
+  int sum = 0;
+  for (const Word word : words.word) sum = ql_dot4(word, 0x01010101, sum);
+  return Share{__builtin_bit_cast(float, load_header(x, place).scale), sum};
 }
 
-QL_DEVICE float load_scale(const Word* x, ql_u64 place) {
-  return __builtin_bit_cast(float, load_header(x, place).scale);
-}
-
-// Signed bytes, 4 to a word, in the order of their runs.
+// Signed bytes, in the order of their runs.
 struct Strip {
-  ql_u32 codes[QUADS];
+  RunWords words[RUNS];
   Run runs[RUNS];
 };
 
 // The activations that belong to a strip.
 struct Activations {
-  Word words[16];
+  RunWords words[RUNS];
   Share shares[RUNS];
 };
 
 struct Places {
-  ql_u32 words[16];
+  ql_u32 word[RUNS * RUN_WORDS];
 };
 
 // Index in the unit of the first activation of each word.
@@ -289,121 +300,82 @@ QL_DEVICE Strip decode(
   const ql_u32 qs_8 = ((qs_word_2 >> 24u) | (((qh_word >> 28u) & 7u) << 8u)) * 2u;
   const float down_8 = bits_to_f32((qh_word >> 31u) | 0x4b000000u) - 8388608.0f;
   return Strip{ {
-      tables[grid_first + qs],
-      tables[grid_first + qs + 1u],
-      tables[grid_first + qs_2],
-      tables[grid_first + qs_2 + 1u],
-      tables[grid_first + qs_3],
-      tables[grid_first + qs_3 + 1u],
-      tables[grid_first + qs_4],
-      tables[grid_first + qs_4 + 1u],
-      tables[grid_first + qs_5],
-      tables[grid_first + qs_5 + 1u],
-      tables[grid_first + qs_6],
-      tables[grid_first + qs_6 + 1u],
-      tables[grid_first + qs_7],
-      tables[grid_first + qs_7 + 1u],
-      tables[grid_first + qs_8],
-      tables[grid_first + qs_8 + 1u],
+      RunWords{ {
+          Word{tables[grid_first + qs]},
+          Word{tables[grid_first + qs + 1u]},
+      } },
+      RunWords{ {
+          Word{tables[grid_first + qs_2]},
+          Word{tables[grid_first + qs_2 + 1u]},
+      } },
+      RunWords{ {
+          Word{tables[grid_first + qs_3]},
+          Word{tables[grid_first + qs_3 + 1u]},
+      } },
+      RunWords{ {
+          Word{tables[grid_first + qs_4]},
+          Word{tables[grid_first + qs_4 + 1u]},
+      } },
+      RunWords{ {
+          Word{tables[grid_first + qs_5]},
+          Word{tables[grid_first + qs_5 + 1u]},
+      } },
+      RunWords{ {
+          Word{tables[grid_first + qs_6]},
+          Word{tables[grid_first + qs_6 + 1u]},
+      } },
+      RunWords{ {
+          Word{tables[grid_first + qs_7]},
+          Word{tables[grid_first + qs_7 + 1u]},
+      } },
+      RunWords{ {
+          Word{tables[grid_first + qs_8]},
+          Word{tables[grid_first + qs_8 + 1u]},
+      } },
   }, {
-      {d_scale, d_scale * (0.125f * (1.0f - 2.0f * down))},
-      {d_scale, d_scale * (0.125f * (1.0f - 2.0f * down_2))},
-      {d_scale_2, d_scale_2 * (0.125f * (1.0f - 2.0f * down_3))},
-      {d_scale_2, d_scale_2 * (0.125f * (1.0f - 2.0f * down_4))},
-      {d_scale_3, d_scale_3 * (0.125f * (1.0f - 2.0f * down_5))},
-      {d_scale_3, d_scale_3 * (0.125f * (1.0f - 2.0f * down_6))},
-      {d_scale_4, d_scale_4 * (0.125f * (1.0f - 2.0f * down_7))},
-      {d_scale_4, d_scale_4 * (0.125f * (1.0f - 2.0f * down_8))},
+      Run{d_scale, d_scale * (0.125f * (1.0f - 2.0f * down))},
+      Run{d_scale, d_scale * (0.125f * (1.0f - 2.0f * down_2))},
+      Run{d_scale_2, d_scale_2 * (0.125f * (1.0f - 2.0f * down_3))},
+      Run{d_scale_2, d_scale_2 * (0.125f * (1.0f - 2.0f * down_4))},
+      Run{d_scale_3, d_scale_3 * (0.125f * (1.0f - 2.0f * down_5))},
+      Run{d_scale_3, d_scale_3 * (0.125f * (1.0f - 2.0f * down_6))},
+      Run{d_scale_4, d_scale_4 * (0.125f * (1.0f - 2.0f * down_7))},
+      Run{d_scale_4, d_scale_4 * (0.125f * (1.0f - 2.0f * down_8))},
   } };
 }
 
 // Activations of the unit that begins at `first`.
 QL_DEVICE Activations activations(const Word* x, ql_u64 first, const Places& at) {
-  const Word word_0 = load_word(x, first + at.words[0]);
-  const Word word_1 = load_word(x, first + at.words[1]);
-  const Word word_2 = load_word(x, first + at.words[2]);
-  const Word word_3 = load_word(x, first + at.words[3]);
-  const Word word_4 = load_word(x, first + at.words[4]);
-  const Word word_5 = load_word(x, first + at.words[5]);
-  const Word word_6 = load_word(x, first + at.words[6]);
-  const Word word_7 = load_word(x, first + at.words[7]);
-  const Word word_8 = load_word(x, first + at.words[8]);
-  const Word word_9 = load_word(x, first + at.words[9]);
-  const Word word_10 = load_word(x, first + at.words[10]);
-  const Word word_11 = load_word(x, first + at.words[11]);
-  const Word word_12 = load_word(x, first + at.words[12]);
-  const Word word_13 = load_word(x, first + at.words[13]);
-  const Word word_14 = load_word(x, first + at.words[14]);
-  const Word word_15 = load_word(x, first + at.words[15]);
-  return Activations{ {
-      word_0,
-      word_1,
-      word_2,
-      word_3,
-      word_4,
-      word_5,
-      word_6,
-      word_7,
-      word_8,
-      word_9,
-      word_10,
-      word_11,
-      word_12,
-      word_13,
-      word_14,
-      word_15,
-  }, {
-      Share{load_scale(x, first + at.words[0]),
-            sum_word(word_0) + sum_word(word_1)},
-      Share{load_scale(x, first + at.words[2]),
-            sum_word(word_2) + sum_word(word_3)},
-      Share{load_scale(x, first + at.words[4]),
-            sum_word(word_4) + sum_word(word_5)},
-      Share{load_scale(x, first + at.words[6]),
-            sum_word(word_6) + sum_word(word_7)},
-      Share{load_scale(x, first + at.words[8]),
-            sum_word(word_8) + sum_word(word_9)},
-      Share{load_scale(x, first + at.words[10]),
-            sum_word(word_10) + sum_word(word_11)},
-      Share{load_scale(x, first + at.words[12]),
-            sum_word(word_12) + sum_word(word_13)},
-      Share{load_scale(x, first + at.words[14]),
-            sum_word(word_14) + sum_word(word_15)},
-  } };
-}
-
-QL_DEVICE float dot_strip(const Strip& w, const Activations& x) {
-  float sum = 0;
-  int codes = 0;
-  codes = ql_dot4(w.codes[0], x.words[0], 0);
-  codes = ql_dot4(w.codes[1], x.words[1], codes);
-  sum += term(w.runs[0], codes, x.shares[0]);
-  codes = ql_dot4(w.codes[2], x.words[2], 0);
-  codes = ql_dot4(w.codes[3], x.words[3], codes);
-  sum += term(w.runs[1], codes, x.shares[1]);
-  codes = ql_dot4(w.codes[4], x.words[4], 0);
-  codes = ql_dot4(w.codes[5], x.words[5], codes);
-  sum += term(w.runs[2], codes, x.shares[2]);
-  codes = ql_dot4(w.codes[6], x.words[6], 0);
-  codes = ql_dot4(w.codes[7], x.words[7], codes);
-  sum += term(w.runs[3], codes, x.shares[3]);
-  codes = ql_dot4(w.codes[8], x.words[8], 0);
-  codes = ql_dot4(w.codes[9], x.words[9], codes);
-  sum += term(w.runs[4], codes, x.shares[4]);
-  codes = ql_dot4(w.codes[10], x.words[10], 0);
-  codes = ql_dot4(w.codes[11], x.words[11], codes);
-  sum += term(w.runs[5], codes, x.shares[5]);
-  codes = ql_dot4(w.codes[12], x.words[12], 0);
-  codes = ql_dot4(w.codes[13], x.words[13], codes);
-  sum += term(w.runs[6], codes, x.shares[6]);
-  codes = ql_dot4(w.codes[14], x.words[14], 0);
-  codes = ql_dot4(w.codes[15], x.words[15], codes);
-  sum += term(w.runs[7], codes, x.shares[7]);
-  return sum;
+  Activations result;
+  QL_UNROLL
+  for (ql_u32 r = 0; r < RUNS; ++r) {
+    QL_UNROLL
+    for (ql_u32 i = 0; i < RUN_WORDS; ++i) {
+      result.words[r].word[i] = load_word(x, first + at.word[r * RUN_WORDS + i]);
+    }
+    result.shares[r] = share(x, first + at.word[r * RUN_WORDS], result.words[r]);
+  }
+  return result;
 }
 
 constexpr ql_u32 ROWS = 2;
 constexpr ql_u32 COLUMNS = 16;
+
+// Products of the codes of a run, less ZERO, and its activations.
+QL_DEVICE int dot_run(const RunWords& w, const RunWords& x, Share share) {
+  int sum = -ZERO * share.sum;
+  QL_UNROLL
+  for (ql_u32 i = 0; i < RUN_WORDS; ++i) sum = dot_word(w.word[i], x.word[i], sum);
+  return sum;
+}
+
+QL_DEVICE float dot_strip(const Strip& w, const Activations& x, float sum) {
+  QL_UNROLL
+  for (ql_u32 r = 0; r < RUNS; ++r) {
+    sum = add_term(sum, w.runs[r], dot_run(w.words[r], x.words[r], x.shares[r]), x.shares[r]);
+  }
+  return sum;
+}
 
 QL_KERNEL(WORKGROUP) iq1_m_batch_i8(
     const ql_u8* __restrict__ blocks,
@@ -437,7 +409,7 @@ QL_KERNEL(WORKGROUP) iq1_m_batch_i8(
       if (c < count) {
         const Activations own = activations(x, (first_m + c) * pitch + (ql_u64)unit * WEIGHTS, at);
         QL_UNROLL
-        for (ql_u32 r = 0; r < ROWS; ++r) sums[c][r] += dot_strip(w[r], own);
+        for (ql_u32 r = 0; r < ROWS; ++r) sums[c][r] = dot_strip(w[r], own, sums[c][r]);
       }
     }
   }

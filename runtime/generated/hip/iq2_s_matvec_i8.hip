@@ -18,6 +18,7 @@ typedef unsigned long long ql_u64;
 #define QL_CONSTANT static __attribute__((device, constant)) const
 #define QL_SHARED static __attribute__((shared))
 #define QL_UNROLL _Pragma("unroll")
+#define QL_UNROLL_1 _Pragma("unroll 1")
 #define QL_UNROLL_2 _Pragma("unroll 2")
 #define ql_thread() __builtin_amdgcn_workitem_id_x()
 #define ql_group_x() __builtin_amdgcn_workgroup_id_x()
@@ -31,6 +32,7 @@ typedef unsigned long long ql_u64;
 #define QL_CONSTANT static __constant__ const
 #define QL_SHARED __shared__
 #define QL_UNROLL _Pragma("unroll")
+#define QL_UNROLL_1 _Pragma("unroll 1")
 #define QL_UNROLL_2 _Pragma("unroll 2")
 #define ql_thread() threadIdx.x
 #define ql_group_x() blockIdx.x
@@ -187,7 +189,7 @@ struct Share {
   int sum;
 };
 
-// 16 activations.
+// 16 signed bytes.
 struct alignas(16) Word {
   ql_u32 x, y, z, w;
 };
@@ -202,35 +204,48 @@ QL_DEVICE Header load_header(const Word* x, ql_u64 place) {
   return Header{header.x, (int)header.y, (int)header.z};
 }
 
+QL_DEVICE int dot_word(const Word& w, const Word& x, int sum) {
+  sum = ql_dot4(w.x, x.x, sum);
+  sum = ql_dot4(w.y, x.y, sum);
+  sum = ql_dot4(w.z, x.z, sum);
+  return ql_dot4(w.w, x.w, sum);
+}
+
+constexpr ql_u32 RUN_WORDS = QUADS * 4 / sizeof(Word) / RUNS;  // in one run
+
+struct RunWords {
+  Word word[RUN_WORDS];
+};
+
 // weight = scale * (code - ZERO)
 struct Run {
   float scale;
 };
 
-QL_DEVICE float term(Run run, int codes, Share x) {
-  return run.scale * x.scale * (float)(codes - ZERO * x.sum);
+QL_DEVICE float add_term(float sum, Run run, int codes, Share x) {
+  return ql_fma(run.scale * x.scale, (float)codes, sum);
 }
 
 // Runs of half a chunk.
-QL_DEVICE Share share(const Word* x, ql_u64 place) {
+QL_DEVICE Share share(const Word* x, ql_u64 place, const RunWords&) {
   const Header header = load_header(x, place);
   return Share{__builtin_bit_cast(float, header.scale), place & 16 ? header.high : header.low};
 }
 
-// Signed bytes, 4 to a word, in the order of their runs.
+// Signed bytes, in the order of their runs.
 struct Strip {
-  ql_u32 codes[QUADS];
+  RunWords words[RUNS];
   Run runs[RUNS];
 };
 
 // The activations that belong to a strip.
 struct Activations {
-  Word words[4];
+  RunWords words[RUNS];
   Share shares[RUNS];
 };
 
 struct Places {
-  ql_u32 words[4];
+  ql_u32 word[RUNS * RUN_WORDS];
 };
 
 // Index in the unit of the first activation of each word.
@@ -301,77 +316,58 @@ QL_DEVICE Strip decode(
   const ql_u32 signs_byte_8 = load_u8_a1(blocks, blocks_base + offset + 41u);
   const ql_u32 qs_24 = tables[grid_first + qs_22 + 1u];
   return Strip{ {
-      (((ql_u32((int(qs_2 << 24u) >> 24u) * (1 - 2 * int(signs_byte & 1u))) & 255u) | ((ql_u32((int((qs_2 >> 8u) << 24u) >> 24u) * (1 - 2 * int((signs_byte >> 1u) & 1u))) & 255u) << 8u)) | ((ql_u32((int((qs_2 >> 16u) << 24u) >> 24u) * (1 - 2 * int((signs_byte >> 2u) & 1u))) & 255u) << 16u)) | ((ql_u32((int((qs_2 >> 24u) << 24u) >> 24u) * (1 - 2 * int((signs_byte >> 3u) & 1u))) & 255u) << 24u),
-      (((ql_u32((int(qs_3 << 24u) >> 24u) * (1 - 2 * int((signs_byte >> 4u) & 1u))) & 255u) | ((ql_u32((int((qs_3 >> 8u) << 24u) >> 24u) * (1 - 2 * int((signs_byte >> 5u) & 1u))) & 255u) << 8u)) | ((ql_u32((int((qs_3 >> 16u) << 24u) >> 24u) * (1 - 2 * int((signs_byte >> 6u) & 1u))) & 255u) << 16u)) | ((ql_u32((int((qs_3 >> 24u) << 24u) >> 24u) * (1 - 2 * int(signs_byte >> 7u))) & 255u) << 24u),
-      (((ql_u32((int(qs_5 << 24u) >> 24u) * (1 - 2 * int(signs_byte_2 & 1u))) & 255u) | ((ql_u32((int((qs_5 >> 8u) << 24u) >> 24u) * (1 - 2 * int((signs_byte_2 >> 1u) & 1u))) & 255u) << 8u)) | ((ql_u32((int((qs_5 >> 16u) << 24u) >> 24u) * (1 - 2 * int((signs_byte_2 >> 2u) & 1u))) & 255u) << 16u)) | ((ql_u32((int((qs_5 >> 24u) << 24u) >> 24u) * (1 - 2 * int((signs_byte_2 >> 3u) & 1u))) & 255u) << 24u),
-      (((ql_u32((int(qs_6 << 24u) >> 24u) * (1 - 2 * int((signs_byte_2 >> 4u) & 1u))) & 255u) | ((ql_u32((int((qs_6 >> 8u) << 24u) >> 24u) * (1 - 2 * int((signs_byte_2 >> 5u) & 1u))) & 255u) << 8u)) | ((ql_u32((int((qs_6 >> 16u) << 24u) >> 24u) * (1 - 2 * int((signs_byte_2 >> 6u) & 1u))) & 255u) << 16u)) | ((ql_u32((int((qs_6 >> 24u) << 24u) >> 24u) * (1 - 2 * int(signs_byte_2 >> 7u))) & 255u) << 24u),
-      (((ql_u32((int(qs_8 << 24u) >> 24u) * (1 - 2 * int(signs_byte_3 & 1u))) & 255u) | ((ql_u32((int((qs_8 >> 8u) << 24u) >> 24u) * (1 - 2 * int((signs_byte_3 >> 1u) & 1u))) & 255u) << 8u)) | ((ql_u32((int((qs_8 >> 16u) << 24u) >> 24u) * (1 - 2 * int((signs_byte_3 >> 2u) & 1u))) & 255u) << 16u)) | ((ql_u32((int((qs_8 >> 24u) << 24u) >> 24u) * (1 - 2 * int((signs_byte_3 >> 3u) & 1u))) & 255u) << 24u),
-      (((ql_u32((int(qs_9 << 24u) >> 24u) * (1 - 2 * int((signs_byte_3 >> 4u) & 1u))) & 255u) | ((ql_u32((int((qs_9 >> 8u) << 24u) >> 24u) * (1 - 2 * int((signs_byte_3 >> 5u) & 1u))) & 255u) << 8u)) | ((ql_u32((int((qs_9 >> 16u) << 24u) >> 24u) * (1 - 2 * int((signs_byte_3 >> 6u) & 1u))) & 255u) << 16u)) | ((ql_u32((int((qs_9 >> 24u) << 24u) >> 24u) * (1 - 2 * int(signs_byte_3 >> 7u))) & 255u) << 24u),
-      (((ql_u32((int(qs_11 << 24u) >> 24u) * (1 - 2 * int(signs_byte_4 & 1u))) & 255u) | ((ql_u32((int((qs_11 >> 8u) << 24u) >> 24u) * (1 - 2 * int((signs_byte_4 >> 1u) & 1u))) & 255u) << 8u)) | ((ql_u32((int((qs_11 >> 16u) << 24u) >> 24u) * (1 - 2 * int((signs_byte_4 >> 2u) & 1u))) & 255u) << 16u)) | ((ql_u32((int((qs_11 >> 24u) << 24u) >> 24u) * (1 - 2 * int((signs_byte_4 >> 3u) & 1u))) & 255u) << 24u),
-      (((ql_u32((int(qs_12 << 24u) >> 24u) * (1 - 2 * int((signs_byte_4 >> 4u) & 1u))) & 255u) | ((ql_u32((int((qs_12 >> 8u) << 24u) >> 24u) * (1 - 2 * int((signs_byte_4 >> 5u) & 1u))) & 255u) << 8u)) | ((ql_u32((int((qs_12 >> 16u) << 24u) >> 24u) * (1 - 2 * int((signs_byte_4 >> 6u) & 1u))) & 255u) << 16u)) | ((ql_u32((int((qs_12 >> 24u) << 24u) >> 24u) * (1 - 2 * int(signs_byte_4 >> 7u))) & 255u) << 24u),
-      (((ql_u32((int(qs_14 << 24u) >> 24u) * (1 - 2 * int(signs_byte_5 & 1u))) & 255u) | ((ql_u32((int((qs_14 >> 8u) << 24u) >> 24u) * (1 - 2 * int((signs_byte_5 >> 1u) & 1u))) & 255u) << 8u)) | ((ql_u32((int((qs_14 >> 16u) << 24u) >> 24u) * (1 - 2 * int((signs_byte_5 >> 2u) & 1u))) & 255u) << 16u)) | ((ql_u32((int((qs_14 >> 24u) << 24u) >> 24u) * (1 - 2 * int((signs_byte_5 >> 3u) & 1u))) & 255u) << 24u),
-      (((ql_u32((int(qs_15 << 24u) >> 24u) * (1 - 2 * int((signs_byte_5 >> 4u) & 1u))) & 255u) | ((ql_u32((int((qs_15 >> 8u) << 24u) >> 24u) * (1 - 2 * int((signs_byte_5 >> 5u) & 1u))) & 255u) << 8u)) | ((ql_u32((int((qs_15 >> 16u) << 24u) >> 24u) * (1 - 2 * int((signs_byte_5 >> 6u) & 1u))) & 255u) << 16u)) | ((ql_u32((int((qs_15 >> 24u) << 24u) >> 24u) * (1 - 2 * int(signs_byte_5 >> 7u))) & 255u) << 24u),
-      (((ql_u32((int(qs_17 << 24u) >> 24u) * (1 - 2 * int(signs_byte_6 & 1u))) & 255u) | ((ql_u32((int((qs_17 >> 8u) << 24u) >> 24u) * (1 - 2 * int((signs_byte_6 >> 1u) & 1u))) & 255u) << 8u)) | ((ql_u32((int((qs_17 >> 16u) << 24u) >> 24u) * (1 - 2 * int((signs_byte_6 >> 2u) & 1u))) & 255u) << 16u)) | ((ql_u32((int((qs_17 >> 24u) << 24u) >> 24u) * (1 - 2 * int((signs_byte_6 >> 3u) & 1u))) & 255u) << 24u),
-      (((ql_u32((int(qs_18 << 24u) >> 24u) * (1 - 2 * int((signs_byte_6 >> 4u) & 1u))) & 255u) | ((ql_u32((int((qs_18 >> 8u) << 24u) >> 24u) * (1 - 2 * int((signs_byte_6 >> 5u) & 1u))) & 255u) << 8u)) | ((ql_u32((int((qs_18 >> 16u) << 24u) >> 24u) * (1 - 2 * int((signs_byte_6 >> 6u) & 1u))) & 255u) << 16u)) | ((ql_u32((int((qs_18 >> 24u) << 24u) >> 24u) * (1 - 2 * int(signs_byte_6 >> 7u))) & 255u) << 24u),
-      (((ql_u32((int(qs_20 << 24u) >> 24u) * (1 - 2 * int(signs_byte_7 & 1u))) & 255u) | ((ql_u32((int((qs_20 >> 8u) << 24u) >> 24u) * (1 - 2 * int((signs_byte_7 >> 1u) & 1u))) & 255u) << 8u)) | ((ql_u32((int((qs_20 >> 16u) << 24u) >> 24u) * (1 - 2 * int((signs_byte_7 >> 2u) & 1u))) & 255u) << 16u)) | ((ql_u32((int((qs_20 >> 24u) << 24u) >> 24u) * (1 - 2 * int((signs_byte_7 >> 3u) & 1u))) & 255u) << 24u),
-      (((ql_u32((int(qs_21 << 24u) >> 24u) * (1 - 2 * int((signs_byte_7 >> 4u) & 1u))) & 255u) | ((ql_u32((int((qs_21 >> 8u) << 24u) >> 24u) * (1 - 2 * int((signs_byte_7 >> 5u) & 1u))) & 255u) << 8u)) | ((ql_u32((int((qs_21 >> 16u) << 24u) >> 24u) * (1 - 2 * int((signs_byte_7 >> 6u) & 1u))) & 255u) << 16u)) | ((ql_u32((int((qs_21 >> 24u) << 24u) >> 24u) * (1 - 2 * int(signs_byte_7 >> 7u))) & 255u) << 24u),
-      (((ql_u32((int(qs_23 << 24u) >> 24u) * (1 - 2 * int(signs_byte_8 & 1u))) & 255u) | ((ql_u32((int((qs_23 >> 8u) << 24u) >> 24u) * (1 - 2 * int((signs_byte_8 >> 1u) & 1u))) & 255u) << 8u)) | ((ql_u32((int((qs_23 >> 16u) << 24u) >> 24u) * (1 - 2 * int((signs_byte_8 >> 2u) & 1u))) & 255u) << 16u)) | ((ql_u32((int((qs_23 >> 24u) << 24u) >> 24u) * (1 - 2 * int((signs_byte_8 >> 3u) & 1u))) & 255u) << 24u),
-      (((ql_u32((int(qs_24 << 24u) >> 24u) * (1 - 2 * int((signs_byte_8 >> 4u) & 1u))) & 255u) | ((ql_u32((int((qs_24 >> 8u) << 24u) >> 24u) * (1 - 2 * int((signs_byte_8 >> 5u) & 1u))) & 255u) << 8u)) | ((ql_u32((int((qs_24 >> 16u) << 24u) >> 24u) * (1 - 2 * int((signs_byte_8 >> 6u) & 1u))) & 255u) << 16u)) | ((ql_u32((int((qs_24 >> 24u) << 24u) >> 24u) * (1 - 2 * int(signs_byte_8 >> 7u))) & 255u) << 24u),
+      RunWords{ {
+          Word{(((ql_u32((int(qs_2 << 24u) >> 24u) * (1 - 2 * int(signs_byte & 1u))) & 255u) | ((ql_u32((int((qs_2 >> 8u) << 24u) >> 24u) * (1 - 2 * int((signs_byte >> 1u) & 1u))) & 255u) << 8u)) | ((ql_u32((int((qs_2 >> 16u) << 24u) >> 24u) * (1 - 2 * int((signs_byte >> 2u) & 1u))) & 255u) << 16u)) | ((ql_u32((int((qs_2 >> 24u) << 24u) >> 24u) * (1 - 2 * int((signs_byte >> 3u) & 1u))) & 255u) << 24u), (((ql_u32((int(qs_3 << 24u) >> 24u) * (1 - 2 * int((signs_byte >> 4u) & 1u))) & 255u) | ((ql_u32((int((qs_3 >> 8u) << 24u) >> 24u) * (1 - 2 * int((signs_byte >> 5u) & 1u))) & 255u) << 8u)) | ((ql_u32((int((qs_3 >> 16u) << 24u) >> 24u) * (1 - 2 * int((signs_byte >> 6u) & 1u))) & 255u) << 16u)) | ((ql_u32((int((qs_3 >> 24u) << 24u) >> 24u) * (1 - 2 * int(signs_byte >> 7u))) & 255u) << 24u), (((ql_u32((int(qs_5 << 24u) >> 24u) * (1 - 2 * int(signs_byte_2 & 1u))) & 255u) | ((ql_u32((int((qs_5 >> 8u) << 24u) >> 24u) * (1 - 2 * int((signs_byte_2 >> 1u) & 1u))) & 255u) << 8u)) | ((ql_u32((int((qs_5 >> 16u) << 24u) >> 24u) * (1 - 2 * int((signs_byte_2 >> 2u) & 1u))) & 255u) << 16u)) | ((ql_u32((int((qs_5 >> 24u) << 24u) >> 24u) * (1 - 2 * int((signs_byte_2 >> 3u) & 1u))) & 255u) << 24u), (((ql_u32((int(qs_6 << 24u) >> 24u) * (1 - 2 * int((signs_byte_2 >> 4u) & 1u))) & 255u) | ((ql_u32((int((qs_6 >> 8u) << 24u) >> 24u) * (1 - 2 * int((signs_byte_2 >> 5u) & 1u))) & 255u) << 8u)) | ((ql_u32((int((qs_6 >> 16u) << 24u) >> 24u) * (1 - 2 * int((signs_byte_2 >> 6u) & 1u))) & 255u) << 16u)) | ((ql_u32((int((qs_6 >> 24u) << 24u) >> 24u) * (1 - 2 * int(signs_byte_2 >> 7u))) & 255u) << 24u)},
+      } },
+      RunWords{ {
+          Word{(((ql_u32((int(qs_8 << 24u) >> 24u) * (1 - 2 * int(signs_byte_3 & 1u))) & 255u) | ((ql_u32((int((qs_8 >> 8u) << 24u) >> 24u) * (1 - 2 * int((signs_byte_3 >> 1u) & 1u))) & 255u) << 8u)) | ((ql_u32((int((qs_8 >> 16u) << 24u) >> 24u) * (1 - 2 * int((signs_byte_3 >> 2u) & 1u))) & 255u) << 16u)) | ((ql_u32((int((qs_8 >> 24u) << 24u) >> 24u) * (1 - 2 * int((signs_byte_3 >> 3u) & 1u))) & 255u) << 24u), (((ql_u32((int(qs_9 << 24u) >> 24u) * (1 - 2 * int((signs_byte_3 >> 4u) & 1u))) & 255u) | ((ql_u32((int((qs_9 >> 8u) << 24u) >> 24u) * (1 - 2 * int((signs_byte_3 >> 5u) & 1u))) & 255u) << 8u)) | ((ql_u32((int((qs_9 >> 16u) << 24u) >> 24u) * (1 - 2 * int((signs_byte_3 >> 6u) & 1u))) & 255u) << 16u)) | ((ql_u32((int((qs_9 >> 24u) << 24u) >> 24u) * (1 - 2 * int(signs_byte_3 >> 7u))) & 255u) << 24u), (((ql_u32((int(qs_11 << 24u) >> 24u) * (1 - 2 * int(signs_byte_4 & 1u))) & 255u) | ((ql_u32((int((qs_11 >> 8u) << 24u) >> 24u) * (1 - 2 * int((signs_byte_4 >> 1u) & 1u))) & 255u) << 8u)) | ((ql_u32((int((qs_11 >> 16u) << 24u) >> 24u) * (1 - 2 * int((signs_byte_4 >> 2u) & 1u))) & 255u) << 16u)) | ((ql_u32((int((qs_11 >> 24u) << 24u) >> 24u) * (1 - 2 * int((signs_byte_4 >> 3u) & 1u))) & 255u) << 24u), (((ql_u32((int(qs_12 << 24u) >> 24u) * (1 - 2 * int((signs_byte_4 >> 4u) & 1u))) & 255u) | ((ql_u32((int((qs_12 >> 8u) << 24u) >> 24u) * (1 - 2 * int((signs_byte_4 >> 5u) & 1u))) & 255u) << 8u)) | ((ql_u32((int((qs_12 >> 16u) << 24u) >> 24u) * (1 - 2 * int((signs_byte_4 >> 6u) & 1u))) & 255u) << 16u)) | ((ql_u32((int((qs_12 >> 24u) << 24u) >> 24u) * (1 - 2 * int(signs_byte_4 >> 7u))) & 255u) << 24u)},
+      } },
+      RunWords{ {
+          Word{(((ql_u32((int(qs_14 << 24u) >> 24u) * (1 - 2 * int(signs_byte_5 & 1u))) & 255u) | ((ql_u32((int((qs_14 >> 8u) << 24u) >> 24u) * (1 - 2 * int((signs_byte_5 >> 1u) & 1u))) & 255u) << 8u)) | ((ql_u32((int((qs_14 >> 16u) << 24u) >> 24u) * (1 - 2 * int((signs_byte_5 >> 2u) & 1u))) & 255u) << 16u)) | ((ql_u32((int((qs_14 >> 24u) << 24u) >> 24u) * (1 - 2 * int((signs_byte_5 >> 3u) & 1u))) & 255u) << 24u), (((ql_u32((int(qs_15 << 24u) >> 24u) * (1 - 2 * int((signs_byte_5 >> 4u) & 1u))) & 255u) | ((ql_u32((int((qs_15 >> 8u) << 24u) >> 24u) * (1 - 2 * int((signs_byte_5 >> 5u) & 1u))) & 255u) << 8u)) | ((ql_u32((int((qs_15 >> 16u) << 24u) >> 24u) * (1 - 2 * int((signs_byte_5 >> 6u) & 1u))) & 255u) << 16u)) | ((ql_u32((int((qs_15 >> 24u) << 24u) >> 24u) * (1 - 2 * int(signs_byte_5 >> 7u))) & 255u) << 24u), (((ql_u32((int(qs_17 << 24u) >> 24u) * (1 - 2 * int(signs_byte_6 & 1u))) & 255u) | ((ql_u32((int((qs_17 >> 8u) << 24u) >> 24u) * (1 - 2 * int((signs_byte_6 >> 1u) & 1u))) & 255u) << 8u)) | ((ql_u32((int((qs_17 >> 16u) << 24u) >> 24u) * (1 - 2 * int((signs_byte_6 >> 2u) & 1u))) & 255u) << 16u)) | ((ql_u32((int((qs_17 >> 24u) << 24u) >> 24u) * (1 - 2 * int((signs_byte_6 >> 3u) & 1u))) & 255u) << 24u), (((ql_u32((int(qs_18 << 24u) >> 24u) * (1 - 2 * int((signs_byte_6 >> 4u) & 1u))) & 255u) | ((ql_u32((int((qs_18 >> 8u) << 24u) >> 24u) * (1 - 2 * int((signs_byte_6 >> 5u) & 1u))) & 255u) << 8u)) | ((ql_u32((int((qs_18 >> 16u) << 24u) >> 24u) * (1 - 2 * int((signs_byte_6 >> 6u) & 1u))) & 255u) << 16u)) | ((ql_u32((int((qs_18 >> 24u) << 24u) >> 24u) * (1 - 2 * int(signs_byte_6 >> 7u))) & 255u) << 24u)},
+      } },
+      RunWords{ {
+          Word{(((ql_u32((int(qs_20 << 24u) >> 24u) * (1 - 2 * int(signs_byte_7 & 1u))) & 255u) | ((ql_u32((int((qs_20 >> 8u) << 24u) >> 24u) * (1 - 2 * int((signs_byte_7 >> 1u) & 1u))) & 255u) << 8u)) | ((ql_u32((int((qs_20 >> 16u) << 24u) >> 24u) * (1 - 2 * int((signs_byte_7 >> 2u) & 1u))) & 255u) << 16u)) | ((ql_u32((int((qs_20 >> 24u) << 24u) >> 24u) * (1 - 2 * int((signs_byte_7 >> 3u) & 1u))) & 255u) << 24u), (((ql_u32((int(qs_21 << 24u) >> 24u) * (1 - 2 * int((signs_byte_7 >> 4u) & 1u))) & 255u) | ((ql_u32((int((qs_21 >> 8u) << 24u) >> 24u) * (1 - 2 * int((signs_byte_7 >> 5u) & 1u))) & 255u) << 8u)) | ((ql_u32((int((qs_21 >> 16u) << 24u) >> 24u) * (1 - 2 * int((signs_byte_7 >> 6u) & 1u))) & 255u) << 16u)) | ((ql_u32((int((qs_21 >> 24u) << 24u) >> 24u) * (1 - 2 * int(signs_byte_7 >> 7u))) & 255u) << 24u), (((ql_u32((int(qs_23 << 24u) >> 24u) * (1 - 2 * int(signs_byte_8 & 1u))) & 255u) | ((ql_u32((int((qs_23 >> 8u) << 24u) >> 24u) * (1 - 2 * int((signs_byte_8 >> 1u) & 1u))) & 255u) << 8u)) | ((ql_u32((int((qs_23 >> 16u) << 24u) >> 24u) * (1 - 2 * int((signs_byte_8 >> 2u) & 1u))) & 255u) << 16u)) | ((ql_u32((int((qs_23 >> 24u) << 24u) >> 24u) * (1 - 2 * int((signs_byte_8 >> 3u) & 1u))) & 255u) << 24u), (((ql_u32((int(qs_24 << 24u) >> 24u) * (1 - 2 * int((signs_byte_8 >> 4u) & 1u))) & 255u) | ((ql_u32((int((qs_24 >> 8u) << 24u) >> 24u) * (1 - 2 * int((signs_byte_8 >> 5u) & 1u))) & 255u) << 8u)) | ((ql_u32((int((qs_24 >> 16u) << 24u) >> 24u) * (1 - 2 * int((signs_byte_8 >> 6u) & 1u))) & 255u) << 16u)) | ((ql_u32((int((qs_24 >> 24u) << 24u) >> 24u) * (1 - 2 * int(signs_byte_8 >> 7u))) & 255u) << 24u)},
+      } },
   }, {
-      {d * (0.5f + scale) * 0.25f},
-      {d * (0.5f + scale_2) * 0.25f},
-      {d * (0.5f + scale_3) * 0.25f},
-      {d * (0.5f + scale_4) * 0.25f},
+      Run{d * (0.5f + scale) * 0.25f},
+      Run{d * (0.5f + scale_2) * 0.25f},
+      Run{d * (0.5f + scale_3) * 0.25f},
+      Run{d * (0.5f + scale_4) * 0.25f},
   } };
 }
 
 // Activations of the unit that begins at `first`.
 QL_DEVICE Activations activations(const Word* x, ql_u64 first, const Places& at) {
-  const Word word_0 = load_word(x, first + at.words[0]);
-  const Word word_1 = load_word(x, first + at.words[1]);
-  const Word word_2 = load_word(x, first + at.words[2]);
-  const Word word_3 = load_word(x, first + at.words[3]);
-  return Activations{ {
-      word_0,
-      word_1,
-      word_2,
-      word_3,
-  }, {
-      share(x, first + at.words[0]),
-      share(x, first + at.words[1]),
-      share(x, first + at.words[2]),
-      share(x, first + at.words[3]),
-  } };
-}
-
-QL_DEVICE float dot_strip(const Strip& w, const Activations& x) {
-  float sum = 0;
-  int codes = 0;
-  codes = ql_dot4(w.codes[0], x.words[0].x, 0);
-  codes = ql_dot4(w.codes[1], x.words[0].y, codes);
-  codes = ql_dot4(w.codes[2], x.words[0].z, codes);
-  codes = ql_dot4(w.codes[3], x.words[0].w, codes);
-  sum += term(w.runs[0], codes, x.shares[0]);
-  codes = ql_dot4(w.codes[4], x.words[1].x, 0);
-  codes = ql_dot4(w.codes[5], x.words[1].y, codes);
-  codes = ql_dot4(w.codes[6], x.words[1].z, codes);
-  codes = ql_dot4(w.codes[7], x.words[1].w, codes);
-  sum += term(w.runs[1], codes, x.shares[1]);
-  codes = ql_dot4(w.codes[8], x.words[2].x, 0);
-  codes = ql_dot4(w.codes[9], x.words[2].y, codes);
-  codes = ql_dot4(w.codes[10], x.words[2].z, codes);
-  codes = ql_dot4(w.codes[11], x.words[2].w, codes);
-  sum += term(w.runs[2], codes, x.shares[2]);
-  codes = ql_dot4(w.codes[12], x.words[3].x, 0);
-  codes = ql_dot4(w.codes[13], x.words[3].y, codes);
-  codes = ql_dot4(w.codes[14], x.words[3].z, codes);
-  codes = ql_dot4(w.codes[15], x.words[3].w, codes);
-  sum += term(w.runs[3], codes, x.shares[3]);
-  return sum;
+  Activations result;
+  QL_UNROLL
+  for (ql_u32 r = 0; r < RUNS; ++r) {
+    QL_UNROLL
+    for (ql_u32 i = 0; i < RUN_WORDS; ++i) {
+      result.words[r].word[i] = load_word(x, first + at.word[r * RUN_WORDS + i]);
+    }
+    result.shares[r] = share(x, first + at.word[r * RUN_WORDS], result.words[r]);
+  }
+  return result;
 }
 
 constexpr ql_u32 ROWS = 4;
 constexpr ql_u32 COLUMNS = 1;
+
+// Products of the codes of a run, less ZERO, and its activations.
+QL_DEVICE int dot_run(const RunWords& w, const RunWords& x, Share share) {
+  int sum = -ZERO * share.sum;
+  QL_UNROLL
+  for (ql_u32 i = 0; i < RUN_WORDS; ++i) sum = dot_word(w.word[i], x.word[i], sum);
+  return sum;
+}
+
+QL_DEVICE float dot_strip(const Strip& w, const Activations& x, float sum) {
+  QL_UNROLL
+  for (ql_u32 r = 0; r < RUNS; ++r) {
+    sum = add_term(sum, w.runs[r], dot_run(w.words[r], x.words[r], x.shares[r]), x.shares[r]);
+  }
+  return sum;
+}
 
 QL_KERNEL(WORKGROUP) iq2_s_matvec_i8(
     const ql_u8* __restrict__ blocks,
@@ -405,7 +401,7 @@ QL_KERNEL(WORKGROUP) iq2_s_matvec_i8(
       if (c < count) {
         const Activations own = activations(x, (first_m + c) * pitch + (ql_u64)unit * WEIGHTS, at);
         QL_UNROLL
-        for (ql_u32 r = 0; r < ROWS; ++r) sums[c][r] += dot_strip(w[r], own);
+        for (ql_u32 r = 0; r < ROWS; ++r) sums[c][r] = dot_strip(w[r], own, sums[c][r]);
       }
     }
   }

@@ -18,6 +18,7 @@ typedef unsigned long long ql_u64;
 #define QL_CONSTANT static __attribute__((device, constant)) const
 #define QL_SHARED static __attribute__((shared))
 #define QL_UNROLL _Pragma("unroll")
+#define QL_UNROLL_1 _Pragma("unroll 1")
 #define QL_UNROLL_2 _Pragma("unroll 2")
 #define ql_thread() __builtin_amdgcn_workitem_id_x()
 #define ql_group_x() __builtin_amdgcn_workgroup_id_x()
@@ -31,6 +32,7 @@ typedef unsigned long long ql_u64;
 #define QL_CONSTANT static __constant__ const
 #define QL_SHARED __shared__
 #define QL_UNROLL _Pragma("unroll")
+#define QL_UNROLL_1 _Pragma("unroll 1")
 #define QL_UNROLL_2 _Pragma("unroll 2")
 #define ql_thread() threadIdx.x
 #define ql_group_x() blockIdx.x
@@ -176,7 +178,7 @@ struct Share {
   int sum;
 };
 
-// 16 activations.
+// 16 signed bytes.
 struct alignas(16) Word {
   ql_u32 x, y, z, w;
 };
@@ -191,35 +193,48 @@ QL_DEVICE Header load_header(const Word* x, ql_u64 place) {
   return Header{header.x, (int)header.y, (int)header.z};
 }
 
+QL_DEVICE int dot_word(const Word& w, const Word& x, int sum) {
+  sum = ql_dot4(w.x, x.x, sum);
+  sum = ql_dot4(w.y, x.y, sum);
+  sum = ql_dot4(w.z, x.z, sum);
+  return ql_dot4(w.w, x.w, sum);
+}
+
+constexpr ql_u32 RUN_WORDS = QUADS * 4 / sizeof(Word) / RUNS;  // in one run
+
+struct RunWords {
+  Word word[RUN_WORDS];
+};
+
 // weight = scale * (code - ZERO) + offset
 struct Run {
   float scale, offset;
 };
 
-QL_DEVICE float term(Run run, int codes, Share x) {
-  return x.scale * ql_fma(run.scale, (float)(codes - ZERO * x.sum), run.offset * (float)x.sum);
+QL_DEVICE float add_term(float sum, Run run, int codes, Share x) {
+  return ql_fma(x.scale, ql_fma(run.scale, (float)codes, run.offset * (float)x.sum), sum);
 }
 
 // Runs of whole chunks.
-QL_DEVICE Share share(const Word* x, ql_u64 place) {
+QL_DEVICE Share share(const Word* x, ql_u64 place, const RunWords&) {
   const Header header = load_header(x, place);
   return Share{__builtin_bit_cast(float, header.scale), header.low + header.high};
 }
 
-// Signed bytes, 4 to a word, in the order of their runs.
+// Signed bytes, in the order of their runs.
 struct Strip {
-  ql_u32 codes[QUADS];
+  RunWords words[RUNS];
   Run runs[RUNS];
 };
 
 // The activations that belong to a strip.
 struct Activations {
-  Word words[4];
+  RunWords words[RUNS];
   Share shares[RUNS];
 };
 
 struct Places {
-  ql_u32 words[4];
+  ql_u32 word[RUNS * RUN_WORDS];
 };
 
 // Index in the unit of the first activation of each word.
@@ -282,71 +297,52 @@ QL_DEVICE Strip decode(
   const ql_u32 qs_31 = qs_word_2 >> 28u;
   const ql_u32 qs_32 = (qs_31 | (qs_31 << 14u)) & 0x00030003u;
   return Strip{ {
-      (qs_2 | (qs_2 << 7u)) & 0x01010101u,
-      (qs_4 | (qs_4 << 7u)) & 0x01010101u,
-      (qs_6 | (qs_6 << 7u)) & 0x01010101u,
-      (qs_8 | (qs_8 << 7u)) & 0x01010101u,
-      (qs_10 | (qs_10 << 7u)) & 0x01010101u,
-      (qs_12 | (qs_12 << 7u)) & 0x01010101u,
-      (qs_14 | (qs_14 << 7u)) & 0x01010101u,
-      (qs_16 | (qs_16 << 7u)) & 0x01010101u,
-      (qs_18 | (qs_18 << 7u)) & 0x01010101u,
-      (qs_20 | (qs_20 << 7u)) & 0x01010101u,
-      (qs_22 | (qs_22 << 7u)) & 0x01010101u,
-      (qs_24 | (qs_24 << 7u)) & 0x01010101u,
-      (qs_26 | (qs_26 << 7u)) & 0x01010101u,
-      (qs_28 | (qs_28 << 7u)) & 0x01010101u,
-      (qs_30 | (qs_30 << 7u)) & 0x01010101u,
-      (qs_32 | (qs_32 << 7u)) & 0x01010101u,
+      RunWords{ {
+          Word{(qs_2 | (qs_2 << 7u)) & 0x01010101u, (qs_4 | (qs_4 << 7u)) & 0x01010101u, (qs_6 | (qs_6 << 7u)) & 0x01010101u, (qs_8 | (qs_8 << 7u)) & 0x01010101u},
+          Word{(qs_10 | (qs_10 << 7u)) & 0x01010101u, (qs_12 | (qs_12 << 7u)) & 0x01010101u, (qs_14 | (qs_14 << 7u)) & 0x01010101u, (qs_16 | (qs_16 << 7u)) & 0x01010101u},
+      } },
+      RunWords{ {
+          Word{(qs_18 | (qs_18 << 7u)) & 0x01010101u, (qs_20 | (qs_20 << 7u)) & 0x01010101u, (qs_22 | (qs_22 << 7u)) & 0x01010101u, (qs_24 | (qs_24 << 7u)) & 0x01010101u},
+          Word{(qs_26 | (qs_26 << 7u)) & 0x01010101u, (qs_28 | (qs_28 << 7u)) & 0x01010101u, (qs_30 | (qs_30 << 7u)) & 0x01010101u, (qs_32 | (qs_32 << 7u)) & 0x01010101u},
+      } },
   }, {
-      {d_2, d_3},
-      {d_2, d_3},
+      Run{d_2, d_3},
+      Run{d_2, d_3},
   } };
 }
 
 // Activations of the unit that begins at `first`.
 QL_DEVICE Activations activations(const Word* x, ql_u64 first, const Places& at) {
-  const Word word_0 = load_word(x, first + at.words[0]);
-  const Word word_1 = load_word(x, first + at.words[1]);
-  const Word word_2 = load_word(x, first + at.words[2]);
-  const Word word_3 = load_word(x, first + at.words[3]);
-  return Activations{ {
-      word_0,
-      word_1,
-      word_2,
-      word_3,
-  }, {
-      share(x, first + at.words[0]),
-      share(x, first + at.words[2]),
-  } };
-}
-
-QL_DEVICE float dot_strip(const Strip& w, const Activations& x) {
-  float sum = 0;
-  int codes = 0;
-  codes = ql_dot4(w.codes[0], x.words[0].x, 0);
-  codes = ql_dot4(w.codes[1], x.words[0].y, codes);
-  codes = ql_dot4(w.codes[2], x.words[0].z, codes);
-  codes = ql_dot4(w.codes[3], x.words[0].w, codes);
-  codes = ql_dot4(w.codes[4], x.words[1].x, codes);
-  codes = ql_dot4(w.codes[5], x.words[1].y, codes);
-  codes = ql_dot4(w.codes[6], x.words[1].z, codes);
-  codes = ql_dot4(w.codes[7], x.words[1].w, codes);
-  sum += term(w.runs[0], codes, x.shares[0]);
-  codes = ql_dot4(w.codes[8], x.words[2].x, 0);
-  codes = ql_dot4(w.codes[9], x.words[2].y, codes);
-  codes = ql_dot4(w.codes[10], x.words[2].z, codes);
-  codes = ql_dot4(w.codes[11], x.words[2].w, codes);
-  codes = ql_dot4(w.codes[12], x.words[3].x, codes);
-  codes = ql_dot4(w.codes[13], x.words[3].y, codes);
-  codes = ql_dot4(w.codes[14], x.words[3].z, codes);
-  codes = ql_dot4(w.codes[15], x.words[3].w, codes);
-  sum += term(w.runs[1], codes, x.shares[1]);
-  return sum;
+  Activations result;
+  QL_UNROLL
+  for (ql_u32 r = 0; r < RUNS; ++r) {
+    QL_UNROLL
+    for (ql_u32 i = 0; i < RUN_WORDS; ++i) {
+      result.words[r].word[i] = load_word(x, first + at.word[r * RUN_WORDS + i]);
+    }
+    result.shares[r] = share(x, first + at.word[r * RUN_WORDS], result.words[r]);
+  }
+  return result;
 }
 
 constexpr ql_u32 ROWS = 2;
 constexpr ql_u32 COLUMNS = 16;
+
+// Products of the codes of a run, less ZERO, and its activations.
+QL_DEVICE int dot_run(const RunWords& w, const RunWords& x, Share share) {
+  int sum = -ZERO * share.sum;
+  QL_UNROLL
+  for (ql_u32 i = 0; i < RUN_WORDS; ++i) sum = dot_word(w.word[i], x.word[i], sum);
+  return sum;
+}
+
+QL_DEVICE float dot_strip(const Strip& w, const Activations& x, float sum) {
+  QL_UNROLL
+  for (ql_u32 r = 0; r < RUNS; ++r) {
+    sum = add_term(sum, w.runs[r], dot_run(w.words[r], x.words[r], x.shares[r]), x.shares[r]);
+  }
+  return sum;
+}
 
 QL_KERNEL(WORKGROUP) q1_0_batch_i8(
     const ql_u8* __restrict__ blocks,
@@ -379,7 +375,7 @@ QL_KERNEL(WORKGROUP) q1_0_batch_i8(
       if (c < count) {
         const Activations own = activations(x, (first_m + c) * pitch + (ql_u64)unit * WEIGHTS, at);
         QL_UNROLL
-        for (ql_u32 r = 0; r < ROWS; ++r) sums[c][r] += dot_strip(w[r], own);
+        for (ql_u32 r = 0; r < ROWS; ++r) sums[c][r] = dot_strip(w[r], own, sums[c][r]);
       }
     }
   }

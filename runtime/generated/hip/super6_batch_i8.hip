@@ -18,6 +18,7 @@ typedef unsigned long long ql_u64;
 #define QL_CONSTANT static __attribute__((device, constant)) const
 #define QL_SHARED static __attribute__((shared))
 #define QL_UNROLL _Pragma("unroll")
+#define QL_UNROLL_1 _Pragma("unroll 1")
 #define QL_UNROLL_2 _Pragma("unroll 2")
 #define ql_thread() __builtin_amdgcn_workitem_id_x()
 #define ql_group_x() __builtin_amdgcn_workgroup_id_x()
@@ -31,6 +32,7 @@ typedef unsigned long long ql_u64;
 #define QL_CONSTANT static __constant__ const
 #define QL_SHARED __shared__
 #define QL_UNROLL _Pragma("unroll")
+#define QL_UNROLL_1 _Pragma("unroll 1")
 #define QL_UNROLL_2 _Pragma("unroll 2")
 #define ql_thread() threadIdx.x
 #define ql_group_x() blockIdx.x
@@ -184,7 +186,7 @@ struct Share {
   int sum;
 };
 
-// 16 activations.
+// 16 signed bytes.
 struct alignas(16) Word {
   ql_u32 x, y, z, w;
 };
@@ -199,35 +201,48 @@ QL_DEVICE Header load_header(const Word* x, ql_u64 place) {
   return Header{header.x, (int)header.y, (int)header.z};
 }
 
+QL_DEVICE int dot_word(const Word& w, const Word& x, int sum) {
+  sum = ql_dot4(w.x, x.x, sum);
+  sum = ql_dot4(w.y, x.y, sum);
+  sum = ql_dot4(w.z, x.z, sum);
+  return ql_dot4(w.w, x.w, sum);
+}
+
+constexpr ql_u32 RUN_WORDS = QUADS * 4 / sizeof(Word) / RUNS;  // in one run
+
+struct RunWords {
+  Word word[RUN_WORDS];
+};
+
 // weight = scale * (code - ZERO) + offset
 struct Run {
   float scale, offset;
 };
 
-QL_DEVICE float term(Run run, int codes, Share x) {
-  return x.scale * ql_fma(run.scale, (float)(codes - ZERO * x.sum), run.offset * (float)x.sum);
+QL_DEVICE float add_term(float sum, Run run, int codes, Share x) {
+  return ql_fma(x.scale, ql_fma(run.scale, (float)codes, run.offset * (float)x.sum), sum);
 }
 
 // Runs of half a chunk.
-QL_DEVICE Share share(const Word* x, ql_u64 place) {
+QL_DEVICE Share share(const Word* x, ql_u64 place, const RunWords&) {
   const Header header = load_header(x, place);
   return Share{__builtin_bit_cast(float, header.scale), place & 16 ? header.high : header.low};
 }
 
-// Signed bytes, 4 to a word, in the order of their runs.
+// Signed bytes, in the order of their runs.
 struct Strip {
-  ql_u32 codes[QUADS];
+  RunWords words[RUNS];
   Run runs[RUNS];
 };
 
 // The activations that belong to a strip.
 struct Activations {
-  Word words[2];
+  RunWords words[RUNS];
   Share shares[RUNS];
 };
 
 struct Places {
-  ql_u32 words[2];
+  ql_u32 word[RUNS * RUN_WORDS];
 };
 
 // Index in the unit of the first activation of each word.
@@ -274,51 +289,50 @@ QL_DEVICE Strip decode(
   const ql_u32 shift_3 = shift + 4u;
   const float scales_2 = bits_to_f32((((load_u32_a4(blocks, blocks_base + offset_5 + 200u) >> shift_2) & 255u) ^ 128u) | 0x4b000000u) - 8388736.0f;
   return Strip{ {
-      (low_word & 0x0f0f0f0fu) | (((high_word >> shift) & 0x03030303u) << 4u),
-      (low_word_2 & 0x0f0f0f0fu) | (((high_word_2 >> shift) & 0x03030303u) << 4u),
-      (low_word_3 & 0x0f0f0f0fu) | (((high_word_3 >> shift) & 0x03030303u) << 4u),
-      (low_word_4 & 0x0f0f0f0fu) | (((high_word_4 >> shift) & 0x03030303u) << 4u),
-      ((low_word >> 4u) & 0x0f0f0f0fu) | (((high_word >> shift_3) & 0x03030303u) << 4u),
-      ((low_word_2 >> 4u) & 0x0f0f0f0fu) | (((high_word_2 >> shift_3) & 0x03030303u) << 4u),
-      ((low_word_3 >> 4u) & 0x0f0f0f0fu) | (((high_word_3 >> shift_3) & 0x03030303u) << 4u),
-      ((low_word_4 >> 4u) & 0x0f0f0f0fu) | (((high_word_4 >> shift_3) & 0x03030303u) << 4u),
+      RunWords{ {
+          Word{(low_word & 0x0f0f0f0fu) | (((high_word >> shift) & 0x03030303u) << 4u), (low_word_2 & 0x0f0f0f0fu) | (((high_word_2 >> shift) & 0x03030303u) << 4u), (low_word_3 & 0x0f0f0f0fu) | (((high_word_3 >> shift) & 0x03030303u) << 4u), (low_word_4 & 0x0f0f0f0fu) | (((high_word_4 >> shift) & 0x03030303u) << 4u)},
+      } },
+      RunWords{ {
+          Word{((low_word >> 4u) & 0x0f0f0f0fu) | (((high_word >> shift_3) & 0x03030303u) << 4u), ((low_word_2 >> 4u) & 0x0f0f0f0fu) | (((high_word_2 >> shift_3) & 0x03030303u) << 4u), ((low_word_3 >> 4u) & 0x0f0f0f0fu) | (((high_word_3 >> shift_3) & 0x03030303u) << 4u), ((low_word_4 >> 4u) & 0x0f0f0f0fu) | (((high_word_4 >> shift_3) & 0x03030303u) << 4u)},
+      } },
   }, {
-      {d * scales, dmin_2},
-      {d * scales_2, dmin_2},
+      Run{d * scales, dmin_2},
+      Run{d * scales_2, dmin_2},
   } };
 }
 
 // Activations of the unit that begins at `first`.
 QL_DEVICE Activations activations(const Word* x, ql_u64 first, const Places& at) {
-  const Word word_0 = load_word(x, first + at.words[0]);
-  const Word word_1 = load_word(x, first + at.words[1]);
-  return Activations{ {
-      word_0,
-      word_1,
-  }, {
-      share(x, first + at.words[0]),
-      share(x, first + at.words[1]),
-  } };
-}
-
-QL_DEVICE float dot_strip(const Strip& w, const Activations& x) {
-  float sum = 0;
-  int codes = 0;
-  codes = ql_dot4(w.codes[0], x.words[0].x, 0);
-  codes = ql_dot4(w.codes[1], x.words[0].y, codes);
-  codes = ql_dot4(w.codes[2], x.words[0].z, codes);
-  codes = ql_dot4(w.codes[3], x.words[0].w, codes);
-  sum += term(w.runs[0], codes, x.shares[0]);
-  codes = ql_dot4(w.codes[4], x.words[1].x, 0);
-  codes = ql_dot4(w.codes[5], x.words[1].y, codes);
-  codes = ql_dot4(w.codes[6], x.words[1].z, codes);
-  codes = ql_dot4(w.codes[7], x.words[1].w, codes);
-  sum += term(w.runs[1], codes, x.shares[1]);
-  return sum;
+  Activations result;
+  QL_UNROLL
+  for (ql_u32 r = 0; r < RUNS; ++r) {
+    QL_UNROLL
+    for (ql_u32 i = 0; i < RUN_WORDS; ++i) {
+      result.words[r].word[i] = load_word(x, first + at.word[r * RUN_WORDS + i]);
+    }
+    result.shares[r] = share(x, first + at.word[r * RUN_WORDS], result.words[r]);
+  }
+  return result;
 }
 
 constexpr ql_u32 ROWS = 2;
 constexpr ql_u32 COLUMNS = 16;
+
+// Products of the codes of a run, less ZERO, and its activations.
+QL_DEVICE int dot_run(const RunWords& w, const RunWords& x, Share share) {
+  int sum = -ZERO * share.sum;
+  QL_UNROLL
+  for (ql_u32 i = 0; i < RUN_WORDS; ++i) sum = dot_word(w.word[i], x.word[i], sum);
+  return sum;
+}
+
+QL_DEVICE float dot_strip(const Strip& w, const Activations& x, float sum) {
+  QL_UNROLL
+  for (ql_u32 r = 0; r < RUNS; ++r) {
+    sum = add_term(sum, w.runs[r], dot_run(w.words[r], x.words[r], x.shares[r]), x.shares[r]);
+  }
+  return sum;
+}
 
 QL_KERNEL(WORKGROUP) super6_batch_i8(
     const ql_u8* __restrict__ blocks,
@@ -351,7 +365,7 @@ QL_KERNEL(WORKGROUP) super6_batch_i8(
       if (c < count) {
         const Activations own = activations(x, (first_m + c) * pitch + (ql_u64)unit * WEIGHTS, at);
         QL_UNROLL
-        for (ql_u32 r = 0; r < ROWS; ++r) sums[c][r] += dot_strip(w[r], own);
+        for (ql_u32 r = 0; r < ROWS; ++r) sums[c][r] = dot_strip(w[r], own, sums[c][r]);
       }
     }
   }

@@ -49,6 +49,8 @@ fn store_sum(at: u32, row: u32, sum: f32) {
 const WORKGROUP = 64u;
 const WEIGHTS = 4u; // in one unit of decoding
 const STRIPS = 1u; // in one unit, each decoded by one invocation
+const RUNS = 1u; // in one strip
+const RUN_WORDS = 1u; // in one run
 const ZERO = 0; // the code that means 0
 
 fn scb_at(word: u32) -> u32 {
@@ -74,7 +76,7 @@ struct Share {
     sum: i32,
 }
 
-// 4 activations.
+// 4 signed bytes.
 alias Word = u32;
 
 fn load_word(place: u32) -> Word {
@@ -88,33 +90,38 @@ fn load_header(place: u32) -> vec4<u32> {
     return vec4<u32>(x[first], x[first + 1u], x[first + 2u], 0u);
 }
 
+fn dot_word(w: Word, x: Word) -> i32 {
+    return dot4I8Packed(w, x);
+}
+
+alias RunWords = array<Word, RUN_WORDS>;
+
 // weight = scale * (code - ZERO)
 struct Run {
     scale: f32,
 }
 
-fn term(run: Run, codes: i32, x: Share) -> f32 {
-    return run.scale * x.scale * f32(codes - ZERO * x.sum);
+fn add_term(sum: f32, run: Run, codes: i32, x: Share) -> f32 {
+    return sum + run.scale * x.scale * f32(codes);
 }
 
-fn sum_word(word: u32) -> i32 {
-    return dot4I8Packed(word, 0x01010101u);
+// Runs of a few words.
+fn share(place: u32, words: RunWords) -> Share {
+    var sum = 0;
+    sum += dot4I8Packed(words[0], 0x01010101u);
+    return Share(bitcast<f32>(load_header(place).x), sum);
 }
 
-fn load_scale(place: u32) -> f32 {
-    return bitcast<f32>(load_header(place).x);
-}
-
-// Signed bytes, 4 to a word, in the order of their runs.
+// Signed bytes, in the order of their runs.
 struct Strip {
-    codes: array<u32, 1>,
-    runs: array<Run, 1>,
+    words: array<RunWords, RUNS>,
+    runs: array<Run, RUNS>,
 }
 
 // The activations that belong to a strip.
 struct Activations {
-    words: array<Word, 1>,
-    shares: array<Share, 1>,
+    words: array<RunWords, RUNS>,
+    shares: array<Share, RUNS>,
 }
 
 alias Places = array<u32, 1>;
@@ -133,7 +140,9 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let weight_base = (row * per_row + block) * 4u;
     let absmax = bitcast<f32>(scb_u32_a4(scb_base));
     return Strip(array(
-        weight_u32_a4(weight_base),
+        RunWords(
+            Word(weight_u32_a4(weight_base)),
+        ),
     ), array(
         Run(absmax * 0.007874016f),
     ));
@@ -141,26 +150,34 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
 
 // Activations of the unit that begins at `first`.
 fn activations(first: u32, at: Places) -> Activations {
-    let words = array(
+    let words_0 = RunWords(
         load_word(first + at[0]),
     );
-    return Activations(words, array(
-        Share(
-            load_scale(first + at[0]),
-            sum_word(words[0]),
-        ),
+    return Activations(array(
+        words_0,
+    ), array(
+        share(first + at[0], words_0),
     ));
 }
 
+// Products of the codes of a run, less ZERO, and its activations.
+fn dot_run(w: RunWords, x: RunWords, share: Share) -> i32 {
+    var sum = -ZERO * share.sum;
+    sum += dot_word(w[0], x[0]);
+    return sum;
+}
+
 fn dot_strip(w: Strip, x: Activations) -> f32 {
-    let run_0 =
-        dot4I8Packed(w.codes[0], x.words[0]);
-    return
-        term(w.runs[0], run_0, x.shares[0]);
+    var sum = 0.0;
+    sum = add_term(sum, w.runs[0], dot_run(w.words[0], x.words[0], x.shares[0]), x.shares[0]);
+    return sum;
 }
 
 fn dot_rows(w: array<Strip, ROWS>, x: Activations) -> Rows {
-    return Rows(dot_strip(w[0], x), dot_strip(w[1], x));
+    return Rows(
+        dot_strip(w[0], x),
+        dot_strip(w[1], x),
+    );
 }
 
 @compute @workgroup_size(64)

@@ -52,6 +52,8 @@ fn store_sum(at: u32, row: u32, sum: f32) {
 const WORKGROUP = 64u;
 const WEIGHTS = 8u; // in one unit of decoding
 const STRIPS = 1u; // in one unit, each decoded by one invocation
+const RUNS = 1u; // in one strip
+const RUN_WORDS = 2u; // in one run
 const ZERO = 0; // the code that means 0
 
 fn absmax_at(word: u32) -> u32 {
@@ -137,7 +139,7 @@ struct Share {
     sum: i32,
 }
 
-// 4 activations.
+// 4 signed bytes.
 alias Word = u32;
 
 fn load_word(place: u32) -> Word {
@@ -151,33 +153,39 @@ fn load_header(place: u32) -> vec4<u32> {
     return vec4<u32>(x[first], x[first + 1u], x[first + 2u], 0u);
 }
 
+fn dot_word(w: Word, x: Word) -> i32 {
+    return dot4I8Packed(w, x);
+}
+
+alias RunWords = array<Word, RUN_WORDS>;
+
 // weight = scale * (code - ZERO)
 struct Run {
     scale: f32,
 }
 
-fn term(run: Run, codes: i32, x: Share) -> f32 {
-    return run.scale * x.scale * f32(codes - ZERO * x.sum);
+fn add_term(sum: f32, run: Run, codes: i32, x: Share) -> f32 {
+    return sum + run.scale * x.scale * f32(codes);
 }
 
-fn sum_word(word: u32) -> i32 {
-    return dot4I8Packed(word, 0x01010101u);
+// Runs of a few words.
+fn share(place: u32, words: RunWords) -> Share {
+    var sum = 0;
+    sum += dot4I8Packed(words[0], 0x01010101u);
+    sum += dot4I8Packed(words[1], 0x01010101u);
+    return Share(bitcast<f32>(load_header(place).x), sum);
 }
 
-fn load_scale(place: u32) -> f32 {
-    return bitcast<f32>(load_header(place).x);
-}
-
-// Signed bytes, 4 to a word, in the order of their runs.
+// Signed bytes, in the order of their runs.
 struct Strip {
-    codes: array<u32, 2>,
-    runs: array<Run, 1>,
+    words: array<RunWords, RUNS>,
+    runs: array<Run, RUNS>,
 }
 
 // The activations that belong to a strip.
 struct Activations {
-    words: array<Word, 2>,
-    shares: array<Share, 1>,
+    words: array<RunWords, RUNS>,
+    shares: array<Share, RUNS>,
 }
 
 alias Places = array<u32, 2>;
@@ -203,8 +211,10 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let scale = bitcast<f32>(nested_absmax_u32_a4(nested_absmax_base));
     let offset = bitcast<f32>(nested_offset_u32_a4(nested_offset_base));
     return Strip(array(
-        ((codebook[(codes_word >> 4u) & 15u] | (codebook[codes_word & 15u] << 8u)) | (codebook[(codes_word >> 12u) & 15u] << 16u)) | (codebook[(codes_word >> 8u) & 15u] << 24u),
-        ((codebook[(codes_word >> 20u) & 15u] | (codebook[(codes_word >> 16u) & 15u] << 8u)) | (codebook[codes_word >> 28u] << 16u)) | (codebook[(codes_word >> 24u) & 15u] << 24u),
+        RunWords(
+            Word(((codebook[(codes_word >> 4u) & 15u] | (codebook[codes_word & 15u] << 8u)) | (codebook[(codes_word >> 12u) & 15u] << 16u)) | (codebook[(codes_word >> 8u) & 15u] << 24u)),
+            Word(((codebook[(codes_word >> 20u) & 15u] | (codebook[(codes_word >> 16u) & 15u] << 8u)) | (codebook[codes_word >> 28u] << 16u)) | (codebook[(codes_word >> 24u) & 15u] << 24u)),
+        ),
     ), array(
         Run((bitcast<f32>(nested_quant_map_u32_a4(nested_quant_map_base + absmax_u8_a1(absmax_base) * 4u)) * scale + offset) * 0.007874016f),
     ));
@@ -212,28 +222,36 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
 
 // Activations of the unit that begins at `first`.
 fn activations(first: u32, at: Places) -> Activations {
-    let words = array(
+    let words_0 = RunWords(
         load_word(first + at[0]),
         load_word(first + at[1]),
     );
-    return Activations(words, array(
-        Share(
-            load_scale(first + at[0]),
-            sum_word(words[0]) + sum_word(words[1]),
-        ),
+    return Activations(array(
+        words_0,
+    ), array(
+        share(first + at[0], words_0),
     ));
 }
 
+// Products of the codes of a run, less ZERO, and its activations.
+fn dot_run(w: RunWords, x: RunWords, share: Share) -> i32 {
+    var sum = -ZERO * share.sum;
+    sum += dot_word(w[0], x[0]);
+    sum += dot_word(w[1], x[1]);
+    return sum;
+}
+
 fn dot_strip(w: Strip, x: Activations) -> f32 {
-    let run_0 =
-        dot4I8Packed(w.codes[0], x.words[0])
-        + dot4I8Packed(w.codes[1], x.words[1]);
-    return
-        term(w.runs[0], run_0, x.shares[0]);
+    var sum = 0.0;
+    sum = add_term(sum, w.runs[0], dot_run(w.words[0], x.words[0], x.shares[0]), x.shares[0]);
+    return sum;
 }
 
 fn dot_rows(w: array<Strip, ROWS>, x: Activations) -> Rows {
-    return Rows(dot_strip(w[0], x), dot_strip(w[1], x));
+    return Rows(
+        dot_strip(w[0], x),
+        dot_strip(w[1], x),
+    );
 }
 
 @compute @workgroup_size(64)

@@ -50,6 +50,8 @@ fn store_sum(at: u32, row: u32, sum: f32) {
 const WORKGROUP = 64u;
 const WEIGHTS = 32u; // in one unit of decoding
 const STRIPS = 2u; // in one unit, each decoded by one invocation
+const RUNS = 1u; // in one strip
+const RUN_WORDS = 1u; // in one run
 const ZERO = -128; // the code that means 0
 
 fn qweight_at(word: u32) -> u32 {
@@ -102,7 +104,7 @@ struct Share {
     sum: i32,
 }
 
-// 16 activations.
+// 16 signed bytes.
 alias Word = vec4<u32>;
 
 fn load_word(place: u32) -> Word {
@@ -115,33 +117,39 @@ fn load_header(place: u32) -> vec4<u32> {
     return x[(place >> 5u) * 3u + 2u];
 }
 
+fn dot_word(w: Word, x: Word) -> i32 {
+    return dot4I8Packed(w.x, x.x) + dot4I8Packed(w.y, x.y) + dot4I8Packed(w.z, x.z) + dot4I8Packed(w.w, x.w);
+}
+
+alias RunWords = array<Word, RUN_WORDS>;
+
 // weight = scale * (code - ZERO) + offset
 struct Run {
     scale: f32,
     offset: f32,
 }
 
-fn term(run: Run, codes: i32, x: Share) -> f32 {
-    return x.scale * (run.scale * f32(codes - ZERO * x.sum) + run.offset * f32(x.sum));
+fn add_term(sum: f32, run: Run, codes: i32, x: Share) -> f32 {
+    return sum + x.scale * (run.scale * f32(codes) + run.offset * f32(x.sum));
 }
 
 // Runs of half a chunk.
-fn share(place: u32) -> Share {
+fn share(place: u32, words: RunWords) -> Share {
     let header = load_header(place);
     let sum = select(header.z, header.y, (place & 16u) == 0u);
     return Share(bitcast<f32>(header.x), bitcast<i32>(sum));
 }
 
-// Signed bytes, 4 to a word, in the order of their runs.
+// Signed bytes, in the order of their runs.
 struct Strip {
-    codes: array<u32, 4>,
-    runs: array<Run, 1>,
+    words: array<RunWords, RUNS>,
+    runs: array<Run, RUNS>,
 }
 
 // The activations that belong to a strip.
 struct Activations {
-    words: array<Word, 1>,
-    shares: array<Share, 1>,
+    words: array<RunWords, RUNS>,
+    shares: array<Share, RUNS>,
 }
 
 alias Places = array<u32, 1>;
@@ -169,10 +177,9 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let qweight_base_3 = ((offset_2 + offset + 2u) * shape.n + row) * 4u;
     let qweight_base_4 = ((offset_2 + offset + 3u) * shape.n + row) * 4u;
     return Strip(array(
-        qweight_u32_a4(qweight_base) ^ 0x80808080u,
-        qweight_u32_a4(qweight_base_2) ^ 0x80808080u,
-        qweight_u32_a4(qweight_base_3) ^ 0x80808080u,
-        qweight_u32_a4(qweight_base_4) ^ 0x80808080u,
+        RunWords(
+            Word(qweight_u32_a4(qweight_base) ^ 0x80808080u, qweight_u32_a4(qweight_base_2) ^ 0x80808080u, qweight_u32_a4(qweight_base_3) ^ 0x80808080u, qweight_u32_a4(qweight_base_4) ^ 0x80808080u),
+        ),
     ), array(
         Run(s, s * (-zero)),
     ));
@@ -180,26 +187,36 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
 
 // Activations of the unit that begins at `first`.
 fn activations(first: u32, at: Places) -> Activations {
-    let words = array(
+    let words_0 = RunWords(
         load_word(first + at[0]),
     );
-    return Activations(words, array(
-        share(first + at[0]),
+    return Activations(array(
+        words_0,
+    ), array(
+        share(first + at[0], words_0),
     ));
 }
 
+// Products of the codes of a run, less ZERO, and its activations.
+fn dot_run(w: RunWords, x: RunWords, share: Share) -> i32 {
+    var sum = -ZERO * share.sum;
+    sum += dot_word(w[0], x[0]);
+    return sum;
+}
+
 fn dot_strip(w: Strip, x: Activations) -> f32 {
-    let run_0 =
-        dot4I8Packed(w.codes[0], x.words[0].x)
-        + dot4I8Packed(w.codes[1], x.words[0].y)
-        + dot4I8Packed(w.codes[2], x.words[0].z)
-        + dot4I8Packed(w.codes[3], x.words[0].w);
-    return
-        term(w.runs[0], run_0, x.shares[0]);
+    var sum = 0.0;
+    sum = add_term(sum, w.runs[0], dot_run(w.words[0], x.words[0], x.shares[0]), x.shares[0]);
+    return sum;
 }
 
 fn dot_rows(w: array<Strip, ROWS>, x: Activations) -> Rows {
-    return Rows(dot_strip(w[0], x), dot_strip(w[1], x), dot_strip(w[2], x), dot_strip(w[3], x));
+    return Rows(
+        dot_strip(w[0], x),
+        dot_strip(w[1], x),
+        dot_strip(w[2], x),
+        dot_strip(w[3], x),
+    );
 }
 
 @compute @workgroup_size(64)

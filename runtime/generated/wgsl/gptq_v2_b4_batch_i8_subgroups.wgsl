@@ -50,6 +50,8 @@ fn store_sum(at: u32, row: u32, sum: f32) {
 const WORKGROUP = 64u;
 const WEIGHTS = 32u; // in one unit of decoding
 const STRIPS = 1u; // in one unit, each decoded by one invocation
+const RUNS = 1u; // in one strip
+const RUN_WORDS = 2u; // in one run
 const ZERO = 0; // the code that means 0
 
 fn qweight_at(word: u32) -> u32 {
@@ -102,7 +104,7 @@ struct Share {
     sum: i32,
 }
 
-// 16 activations.
+// 16 signed bytes.
 alias Word = vec4<u32>;
 
 fn load_word(place: u32) -> Word {
@@ -115,32 +117,38 @@ fn load_header(place: u32) -> vec4<u32> {
     return x[(place >> 5u) * 3u + 2u];
 }
 
+fn dot_word(w: Word, x: Word) -> i32 {
+    return dot4I8Packed(w.x, x.x) + dot4I8Packed(w.y, x.y) + dot4I8Packed(w.z, x.z) + dot4I8Packed(w.w, x.w);
+}
+
+alias RunWords = array<Word, RUN_WORDS>;
+
 // weight = scale * (code - ZERO) + offset
 struct Run {
     scale: f32,
     offset: f32,
 }
 
-fn term(run: Run, codes: i32, x: Share) -> f32 {
-    return x.scale * (run.scale * f32(codes - ZERO * x.sum) + run.offset * f32(x.sum));
+fn add_term(sum: f32, run: Run, codes: i32, x: Share) -> f32 {
+    return sum + x.scale * (run.scale * f32(codes) + run.offset * f32(x.sum));
 }
 
 // Runs of whole chunks.
-fn share(place: u32) -> Share {
+fn share(place: u32, words: RunWords) -> Share {
     let header = load_header(place);
     return Share(bitcast<f32>(header.x), bitcast<i32>(header.y) + bitcast<i32>(header.z));
 }
 
-// Signed bytes, 4 to a word, in the order of their runs.
+// Signed bytes, in the order of their runs.
 struct Strip {
-    codes: array<u32, 8>,
-    runs: array<Run, 1>,
+    words: array<RunWords, RUNS>,
+    runs: array<Run, RUNS>,
 }
 
 // The activations that belong to a strip.
 struct Activations {
-    words: array<Word, 2>,
-    shares: array<Share, 1>,
+    words: array<RunWords, RUNS>,
+    shares: array<Share, RUNS>,
 }
 
 alias Places = array<u32, 2>;
@@ -188,14 +196,10 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let codes_15 = codes_word_4 >> 16u;
     let codes_16 = (codes_15 | (codes_15 << 8u)) & 0x00ff00ffu;
     return Strip(array(
-        (codes_2 | (codes_2 << 4u)) & 0x0f0f0f0fu,
-        (codes_4 | (codes_4 << 4u)) & 0x0f0f0f0fu,
-        (codes_6 | (codes_6 << 4u)) & 0x0f0f0f0fu,
-        (codes_8 | (codes_8 << 4u)) & 0x0f0f0f0fu,
-        (codes_10 | (codes_10 << 4u)) & 0x0f0f0f0fu,
-        (codes_12 | (codes_12 << 4u)) & 0x0f0f0f0fu,
-        (codes_14 | (codes_14 << 4u)) & 0x0f0f0f0fu,
-        (codes_16 | (codes_16 << 4u)) & 0x0f0f0f0fu,
+        RunWords(
+            Word((codes_2 | (codes_2 << 4u)) & 0x0f0f0f0fu, (codes_4 | (codes_4 << 4u)) & 0x0f0f0f0fu, (codes_6 | (codes_6 << 4u)) & 0x0f0f0f0fu, (codes_8 | (codes_8 << 4u)) & 0x0f0f0f0fu),
+            Word((codes_10 | (codes_10 << 4u)) & 0x0f0f0f0fu, (codes_12 | (codes_12 << 4u)) & 0x0f0f0f0fu, (codes_14 | (codes_14 << 4u)) & 0x0f0f0f0fu, (codes_16 | (codes_16 << 4u)) & 0x0f0f0f0fu),
+        ),
     ), array(
         Run(s, s * (-zero)),
     ));
@@ -203,31 +207,36 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
 
 // Activations of the unit that begins at `first`.
 fn activations(first: u32, at: Places) -> Activations {
-    let words = array(
+    let words_0 = RunWords(
         load_word(first + at[0]),
         load_word(first + at[1]),
     );
-    return Activations(words, array(
-        share(first + at[0]),
+    return Activations(array(
+        words_0,
+    ), array(
+        share(first + at[0], words_0),
     ));
 }
 
+// Products of the codes of a run, less ZERO, and its activations.
+fn dot_run(w: RunWords, x: RunWords, share: Share) -> i32 {
+    var sum = -ZERO * share.sum;
+    sum += dot_word(w[0], x[0]);
+    sum += dot_word(w[1], x[1]);
+    return sum;
+}
+
 fn dot_strip(w: Strip, x: Activations) -> f32 {
-    let run_0 =
-        dot4I8Packed(w.codes[0], x.words[0].x)
-        + dot4I8Packed(w.codes[1], x.words[0].y)
-        + dot4I8Packed(w.codes[2], x.words[0].z)
-        + dot4I8Packed(w.codes[3], x.words[0].w)
-        + dot4I8Packed(w.codes[4], x.words[1].x)
-        + dot4I8Packed(w.codes[5], x.words[1].y)
-        + dot4I8Packed(w.codes[6], x.words[1].z)
-        + dot4I8Packed(w.codes[7], x.words[1].w);
-    return
-        term(w.runs[0], run_0, x.shares[0]);
+    var sum = 0.0;
+    sum = add_term(sum, w.runs[0], dot_run(w.words[0], x.words[0], x.shares[0]), x.shares[0]);
+    return sum;
 }
 
 fn dot_rows(w: array<Strip, ROWS>, x: Activations) -> Rows {
-    return Rows(dot_strip(w[0], x), dot_strip(w[1], x));
+    return Rows(
+        dot_strip(w[0], x),
+        dot_strip(w[1], x),
+    );
 }
 
 @compute @workgroup_size(64)

@@ -49,6 +49,8 @@ fn store_sum(at: u32, row: u32, sum: f32) {
 const WORKGROUP = 64u;
 const WEIGHTS = 256u; // in one unit of decoding
 const STRIPS = 4u; // in one unit, each decoded by one invocation
+const RUNS = 8u; // in one strip
+const RUN_WORDS = 2u; // in one run
 const ZERO = 0; // the code that means 0
 
 fn blocks_at(word: u32) -> u32 {
@@ -78,7 +80,7 @@ struct Share {
     sum: i32,
 }
 
-// 4 activations.
+// 4 signed bytes.
 alias Word = u32;
 
 fn load_word(place: u32) -> Word {
@@ -92,34 +94,40 @@ fn load_header(place: u32) -> vec4<u32> {
     return vec4<u32>(x[first], x[first + 1u], x[first + 2u], 0u);
 }
 
+fn dot_word(w: Word, x: Word) -> i32 {
+    return dot4I8Packed(w, x);
+}
+
+alias RunWords = array<Word, RUN_WORDS>;
+
 // weight = scale * (code - ZERO) + offset
 struct Run {
     scale: f32,
     offset: f32,
 }
 
-fn term(run: Run, codes: i32, x: Share) -> f32 {
-    return x.scale * (run.scale * f32(codes - ZERO * x.sum) + run.offset * f32(x.sum));
+fn add_term(sum: f32, run: Run, codes: i32, x: Share) -> f32 {
+    return sum + x.scale * (run.scale * f32(codes) + run.offset * f32(x.sum));
 }
 
-fn sum_word(word: u32) -> i32 {
-    return dot4I8Packed(word, 0x01010101u);
+// Runs of a few words.
+fn share(place: u32, words: RunWords) -> Share {
+    var sum = 0;
+    sum += dot4I8Packed(words[0], 0x01010101u);
+    sum += dot4I8Packed(words[1], 0x01010101u);
+    return Share(bitcast<f32>(load_header(place).x), sum);
 }
 
-fn load_scale(place: u32) -> f32 {
-    return bitcast<f32>(load_header(place).x);
-}
-
-// Signed bytes, 4 to a word, in the order of their runs.
+// Signed bytes, in the order of their runs.
 struct Strip {
-    codes: array<u32, 16>,
-    runs: array<Run, 8>,
+    words: array<RunWords, RUNS>,
+    runs: array<Run, RUNS>,
 }
 
 // The activations that belong to a strip.
 struct Activations {
-    words: array<Word, 16>,
-    shares: array<Share, 8>,
+    words: array<RunWords, RUNS>,
+    shares: array<Share, RUNS>,
 }
 
 alias Places = array<u32, 16>;
@@ -186,22 +194,38 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let qs_8 = ((qs_word_2 >> 24u) | (((qh_word >> 28u) & 7u) << 8u)) * 2u;
     let down_8 = bitcast<f32>((qh_word >> 31u) | 0x4b000000u) - 8388608.0f;
     return Strip(array(
-        tables[grid_first + qs],
-        tables[grid_first + qs + 1u],
-        tables[grid_first + qs_2],
-        tables[grid_first + qs_2 + 1u],
-        tables[grid_first + qs_3],
-        tables[grid_first + qs_3 + 1u],
-        tables[grid_first + qs_4],
-        tables[grid_first + qs_4 + 1u],
-        tables[grid_first + qs_5],
-        tables[grid_first + qs_5 + 1u],
-        tables[grid_first + qs_6],
-        tables[grid_first + qs_6 + 1u],
-        tables[grid_first + qs_7],
-        tables[grid_first + qs_7 + 1u],
-        tables[grid_first + qs_8],
-        tables[grid_first + qs_8 + 1u],
+        RunWords(
+            Word(tables[grid_first + qs]),
+            Word(tables[grid_first + qs + 1u]),
+        ),
+        RunWords(
+            Word(tables[grid_first + qs_2]),
+            Word(tables[grid_first + qs_2 + 1u]),
+        ),
+        RunWords(
+            Word(tables[grid_first + qs_3]),
+            Word(tables[grid_first + qs_3 + 1u]),
+        ),
+        RunWords(
+            Word(tables[grid_first + qs_4]),
+            Word(tables[grid_first + qs_4 + 1u]),
+        ),
+        RunWords(
+            Word(tables[grid_first + qs_5]),
+            Word(tables[grid_first + qs_5 + 1u]),
+        ),
+        RunWords(
+            Word(tables[grid_first + qs_6]),
+            Word(tables[grid_first + qs_6 + 1u]),
+        ),
+        RunWords(
+            Word(tables[grid_first + qs_7]),
+            Word(tables[grid_first + qs_7 + 1u]),
+        ),
+        RunWords(
+            Word(tables[grid_first + qs_8]),
+            Word(tables[grid_first + qs_8 + 1u]),
+        ),
     ), array(
         Run(d_scale, d_scale * (0.125f * (1.0f - 2.0f * down))),
         Run(d_scale, d_scale * (0.125f * (1.0f - 2.0f * down_2))),
@@ -216,98 +240,85 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
 
 // Activations of the unit that begins at `first`.
 fn activations(first: u32, at: Places) -> Activations {
-    let words = array(
+    let words_0 = RunWords(
         load_word(first + at[0]),
         load_word(first + at[1]),
+    );
+    let words_1 = RunWords(
         load_word(first + at[2]),
         load_word(first + at[3]),
+    );
+    let words_2 = RunWords(
         load_word(first + at[4]),
         load_word(first + at[5]),
+    );
+    let words_3 = RunWords(
         load_word(first + at[6]),
         load_word(first + at[7]),
+    );
+    let words_4 = RunWords(
         load_word(first + at[8]),
         load_word(first + at[9]),
+    );
+    let words_5 = RunWords(
         load_word(first + at[10]),
         load_word(first + at[11]),
+    );
+    let words_6 = RunWords(
         load_word(first + at[12]),
         load_word(first + at[13]),
+    );
+    let words_7 = RunWords(
         load_word(first + at[14]),
         load_word(first + at[15]),
     );
-    return Activations(words, array(
-        Share(
-            load_scale(first + at[0]),
-            sum_word(words[0]) + sum_word(words[1]),
-        ),
-        Share(
-            load_scale(first + at[2]),
-            sum_word(words[2]) + sum_word(words[3]),
-        ),
-        Share(
-            load_scale(first + at[4]),
-            sum_word(words[4]) + sum_word(words[5]),
-        ),
-        Share(
-            load_scale(first + at[6]),
-            sum_word(words[6]) + sum_word(words[7]),
-        ),
-        Share(
-            load_scale(first + at[8]),
-            sum_word(words[8]) + sum_word(words[9]),
-        ),
-        Share(
-            load_scale(first + at[10]),
-            sum_word(words[10]) + sum_word(words[11]),
-        ),
-        Share(
-            load_scale(first + at[12]),
-            sum_word(words[12]) + sum_word(words[13]),
-        ),
-        Share(
-            load_scale(first + at[14]),
-            sum_word(words[14]) + sum_word(words[15]),
-        ),
+    return Activations(array(
+        words_0,
+        words_1,
+        words_2,
+        words_3,
+        words_4,
+        words_5,
+        words_6,
+        words_7,
+    ), array(
+        share(first + at[0], words_0),
+        share(first + at[2], words_1),
+        share(first + at[4], words_2),
+        share(first + at[6], words_3),
+        share(first + at[8], words_4),
+        share(first + at[10], words_5),
+        share(first + at[12], words_6),
+        share(first + at[14], words_7),
     ));
 }
 
+// Products of the codes of a run, less ZERO, and its activations.
+fn dot_run(w: RunWords, x: RunWords, share: Share) -> i32 {
+    var sum = -ZERO * share.sum;
+    sum += dot_word(w[0], x[0]);
+    sum += dot_word(w[1], x[1]);
+    return sum;
+}
+
 fn dot_strip(w: Strip, x: Activations) -> f32 {
-    let run_0 =
-        dot4I8Packed(w.codes[0], x.words[0])
-        + dot4I8Packed(w.codes[1], x.words[1]);
-    let run_1 =
-        dot4I8Packed(w.codes[2], x.words[2])
-        + dot4I8Packed(w.codes[3], x.words[3]);
-    let run_2 =
-        dot4I8Packed(w.codes[4], x.words[4])
-        + dot4I8Packed(w.codes[5], x.words[5]);
-    let run_3 =
-        dot4I8Packed(w.codes[6], x.words[6])
-        + dot4I8Packed(w.codes[7], x.words[7]);
-    let run_4 =
-        dot4I8Packed(w.codes[8], x.words[8])
-        + dot4I8Packed(w.codes[9], x.words[9]);
-    let run_5 =
-        dot4I8Packed(w.codes[10], x.words[10])
-        + dot4I8Packed(w.codes[11], x.words[11]);
-    let run_6 =
-        dot4I8Packed(w.codes[12], x.words[12])
-        + dot4I8Packed(w.codes[13], x.words[13]);
-    let run_7 =
-        dot4I8Packed(w.codes[14], x.words[14])
-        + dot4I8Packed(w.codes[15], x.words[15]);
-    return
-        term(w.runs[0], run_0, x.shares[0])
-        + term(w.runs[1], run_1, x.shares[1])
-        + term(w.runs[2], run_2, x.shares[2])
-        + term(w.runs[3], run_3, x.shares[3])
-        + term(w.runs[4], run_4, x.shares[4])
-        + term(w.runs[5], run_5, x.shares[5])
-        + term(w.runs[6], run_6, x.shares[6])
-        + term(w.runs[7], run_7, x.shares[7]);
+    var sum = 0.0;
+    sum = add_term(sum, w.runs[0], dot_run(w.words[0], x.words[0], x.shares[0]), x.shares[0]);
+    sum = add_term(sum, w.runs[1], dot_run(w.words[1], x.words[1], x.shares[1]), x.shares[1]);
+    sum = add_term(sum, w.runs[2], dot_run(w.words[2], x.words[2], x.shares[2]), x.shares[2]);
+    sum = add_term(sum, w.runs[3], dot_run(w.words[3], x.words[3], x.shares[3]), x.shares[3]);
+    sum = add_term(sum, w.runs[4], dot_run(w.words[4], x.words[4], x.shares[4]), x.shares[4]);
+    sum = add_term(sum, w.runs[5], dot_run(w.words[5], x.words[5], x.shares[5]), x.shares[5]);
+    sum = add_term(sum, w.runs[6], dot_run(w.words[6], x.words[6], x.shares[6]), x.shares[6]);
+    sum = add_term(sum, w.runs[7], dot_run(w.words[7], x.words[7], x.shares[7]), x.shares[7]);
+    return sum;
 }
 
 fn dot_rows(w: array<Strip, ROWS>, x: Activations) -> Rows {
-    return Rows(dot_strip(w[0], x), dot_strip(w[1], x));
+    return Rows(
+        dot_strip(w[0], x),
+        dot_strip(w[1], x),
+    );
 }
 
 @compute @workgroup_size(64)

@@ -49,6 +49,8 @@ fn store_sum(at: u32, row: u32, sum: f32) {
 const WORKGROUP = 64u;
 const WEIGHTS = 256u; // in one unit of decoding
 const STRIPS = 4u; // in one unit, each decoded by one invocation
+const RUNS = 2u; // in one strip
+const RUN_WORDS = 2u; // in one run
 const ZERO = 0; // the code that means 0
 
 fn blocks_at(word: u32) -> u32 {
@@ -88,7 +90,7 @@ struct Share {
     sum: i32,
 }
 
-// 16 activations.
+// 16 signed bytes.
 alias Word = vec4<u32>;
 
 fn load_word(place: u32) -> Word {
@@ -101,32 +103,38 @@ fn load_header(place: u32) -> vec4<u32> {
     return x[(place >> 5u) * 3u + 2u];
 }
 
+fn dot_word(w: Word, x: Word) -> i32 {
+    return dot4I8Packed(w.x, x.x) + dot4I8Packed(w.y, x.y) + dot4I8Packed(w.z, x.z) + dot4I8Packed(w.w, x.w);
+}
+
+alias RunWords = array<Word, RUN_WORDS>;
+
 // weight = scale * (code - ZERO) + offset
 struct Run {
     scale: f32,
     offset: f32,
 }
 
-fn term(run: Run, codes: i32, x: Share) -> f32 {
-    return x.scale * (run.scale * f32(codes - ZERO * x.sum) + run.offset * f32(x.sum));
+fn add_term(sum: f32, run: Run, codes: i32, x: Share) -> f32 {
+    return sum + x.scale * (run.scale * f32(codes) + run.offset * f32(x.sum));
 }
 
 // Runs of whole chunks.
-fn share(place: u32) -> Share {
+fn share(place: u32, words: RunWords) -> Share {
     let header = load_header(place);
     return Share(bitcast<f32>(header.x), bitcast<i32>(header.y) + bitcast<i32>(header.z));
 }
 
-// Signed bytes, 4 to a word, in the order of their runs.
+// Signed bytes, in the order of their runs.
 struct Strip {
-    codes: array<u32, 16>,
-    runs: array<Run, 2>,
+    words: array<RunWords, RUNS>,
+    runs: array<Run, RUNS>,
 }
 
 // The activations that belong to a strip.
 struct Activations {
-    words: array<Word, 4>,
-    shares: array<Share, 2>,
+    words: array<RunWords, RUNS>,
+    shares: array<Share, RUNS>,
 }
 
 alias Places = array<u32, 4>;
@@ -173,22 +181,14 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let qs_7 = (((qs_word_2 >> 16u) & 255u) | (((blocks_u16_a2(blocks_base + offset_4) >> 6u) & 7u) << 8u)) * 2u;
     let qs_8 = ((qs_word_2 >> 24u) | (((qh_byte_4 >> 1u) & 7u) << 8u)) * 2u;
     return Strip(array(
-        tables[grid_first + qs],
-        tables[grid_first + qs + 1u],
-        tables[grid_first + qs_2],
-        tables[grid_first + qs_2 + 1u],
-        tables[grid_first + qs_3],
-        tables[grid_first + qs_3 + 1u],
-        tables[grid_first + qs_4],
-        tables[grid_first + qs_4 + 1u],
-        tables[grid_first + qs_5],
-        tables[grid_first + qs_5 + 1u],
-        tables[grid_first + qs_6],
-        tables[grid_first + qs_6 + 1u],
-        tables[grid_first + qs_7],
-        tables[grid_first + qs_7 + 1u],
-        tables[grid_first + qs_8],
-        tables[grid_first + qs_8 + 1u],
+        RunWords(
+            Word(tables[grid_first + qs], tables[grid_first + qs + 1u], tables[grid_first + qs_2], tables[grid_first + qs_2 + 1u]),
+            Word(tables[grid_first + qs_3], tables[grid_first + qs_3 + 1u], tables[grid_first + qs_4], tables[grid_first + qs_4 + 1u]),
+        ),
+        RunWords(
+            Word(tables[grid_first + qs_5], tables[grid_first + qs_5 + 1u], tables[grid_first + qs_6], tables[grid_first + qs_6 + 1u]),
+            Word(tables[grid_first + qs_7], tables[grid_first + qs_7 + 1u], tables[grid_first + qs_8], tables[grid_first + qs_8 + 1u]),
+        ),
     ), array(
         Run(d_scale, d_scale * (0.125f * (1.0f - 2.0f * down))),
         Run(d_scale_2, d_scale_2 * (0.125f * (1.0f - 2.0f * down_2))),
@@ -197,44 +197,45 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
 
 // Activations of the unit that begins at `first`.
 fn activations(first: u32, at: Places) -> Activations {
-    let words = array(
+    let words_0 = RunWords(
         load_word(first + at[0]),
         load_word(first + at[1]),
+    );
+    let words_1 = RunWords(
         load_word(first + at[2]),
         load_word(first + at[3]),
     );
-    return Activations(words, array(
-        share(first + at[0]),
-        share(first + at[2]),
+    return Activations(array(
+        words_0,
+        words_1,
+    ), array(
+        share(first + at[0], words_0),
+        share(first + at[2], words_1),
     ));
 }
 
+// Products of the codes of a run, less ZERO, and its activations.
+fn dot_run(w: RunWords, x: RunWords, share: Share) -> i32 {
+    var sum = -ZERO * share.sum;
+    sum += dot_word(w[0], x[0]);
+    sum += dot_word(w[1], x[1]);
+    return sum;
+}
+
 fn dot_strip(w: Strip, x: Activations) -> f32 {
-    let run_0 =
-        dot4I8Packed(w.codes[0], x.words[0].x)
-        + dot4I8Packed(w.codes[1], x.words[0].y)
-        + dot4I8Packed(w.codes[2], x.words[0].z)
-        + dot4I8Packed(w.codes[3], x.words[0].w)
-        + dot4I8Packed(w.codes[4], x.words[1].x)
-        + dot4I8Packed(w.codes[5], x.words[1].y)
-        + dot4I8Packed(w.codes[6], x.words[1].z)
-        + dot4I8Packed(w.codes[7], x.words[1].w);
-    let run_1 =
-        dot4I8Packed(w.codes[8], x.words[2].x)
-        + dot4I8Packed(w.codes[9], x.words[2].y)
-        + dot4I8Packed(w.codes[10], x.words[2].z)
-        + dot4I8Packed(w.codes[11], x.words[2].w)
-        + dot4I8Packed(w.codes[12], x.words[3].x)
-        + dot4I8Packed(w.codes[13], x.words[3].y)
-        + dot4I8Packed(w.codes[14], x.words[3].z)
-        + dot4I8Packed(w.codes[15], x.words[3].w);
-    return
-        term(w.runs[0], run_0, x.shares[0])
-        + term(w.runs[1], run_1, x.shares[1]);
+    var sum = 0.0;
+    sum = add_term(sum, w.runs[0], dot_run(w.words[0], x.words[0], x.shares[0]), x.shares[0]);
+    sum = add_term(sum, w.runs[1], dot_run(w.words[1], x.words[1], x.shares[1]), x.shares[1]);
+    return sum;
 }
 
 fn dot_rows(w: array<Strip, ROWS>, x: Activations) -> Rows {
-    return Rows(dot_strip(w[0], x), dot_strip(w[1], x), dot_strip(w[2], x), dot_strip(w[3], x));
+    return Rows(
+        dot_strip(w[0], x),
+        dot_strip(w[1], x),
+        dot_strip(w[2], x),
+        dot_strip(w[3], x),
+    );
 }
 
 @compute @workgroup_size(64)

@@ -49,6 +49,8 @@ fn store_sum(at: u32, row: u32, sum: f32) {
 const WORKGROUP = 64u;
 const WEIGHTS = 256u; // in one unit of decoding
 const STRIPS = 4u; // in one unit, each decoded by one invocation
+const RUNS = 4u; // in one strip
+const RUN_WORDS = 1u; // in one run
 const ZERO = 0; // the code that means 0
 
 fn blocks_at(word: u32) -> u32 {
@@ -88,7 +90,7 @@ struct Share {
     sum: i32,
 }
 
-// 16 activations.
+// 16 signed bytes.
 alias Word = vec4<u32>;
 
 fn load_word(place: u32) -> Word {
@@ -101,32 +103,38 @@ fn load_header(place: u32) -> vec4<u32> {
     return x[(place >> 5u) * 3u + 2u];
 }
 
+fn dot_word(w: Word, x: Word) -> i32 {
+    return dot4I8Packed(w.x, x.x) + dot4I8Packed(w.y, x.y) + dot4I8Packed(w.z, x.z) + dot4I8Packed(w.w, x.w);
+}
+
+alias RunWords = array<Word, RUN_WORDS>;
+
 // weight = scale * (code - ZERO)
 struct Run {
     scale: f32,
 }
 
-fn term(run: Run, codes: i32, x: Share) -> f32 {
-    return run.scale * x.scale * f32(codes - ZERO * x.sum);
+fn add_term(sum: f32, run: Run, codes: i32, x: Share) -> f32 {
+    return sum + run.scale * x.scale * f32(codes);
 }
 
 // Runs of half a chunk.
-fn share(place: u32) -> Share {
+fn share(place: u32, words: RunWords) -> Share {
     let header = load_header(place);
     let sum = select(header.z, header.y, (place & 16u) == 0u);
     return Share(bitcast<f32>(header.x), bitcast<i32>(sum));
 }
 
-// Signed bytes, 4 to a word, in the order of their runs.
+// Signed bytes, in the order of their runs.
 struct Strip {
-    codes: array<u32, 16>,
-    runs: array<Run, 4>,
+    words: array<RunWords, RUNS>,
+    runs: array<Run, RUNS>,
 }
 
 // The activations that belong to a strip.
 struct Activations {
-    words: array<Word, 4>,
-    shares: array<Share, 4>,
+    words: array<RunWords, RUNS>,
+    shares: array<Share, RUNS>,
 }
 
 alias Places = array<u32, 4>;
@@ -193,22 +201,18 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let signs_byte_8 = blocks_u8_a1(blocks_base + offset + 41u);
     let qs_24 = tables[grid_first + qs_22 + 1u];
     return Strip(array(
-        (((u32((i32(qs_2 << 24u) >> 24u) * (1 - 2 * i32(signs_byte & 1u))) & 255u) | ((u32((i32((qs_2 >> 8u) << 24u) >> 24u) * (1 - 2 * i32((signs_byte >> 1u) & 1u))) & 255u) << 8u)) | ((u32((i32((qs_2 >> 16u) << 24u) >> 24u) * (1 - 2 * i32((signs_byte >> 2u) & 1u))) & 255u) << 16u)) | ((u32((i32((qs_2 >> 24u) << 24u) >> 24u) * (1 - 2 * i32((signs_byte >> 3u) & 1u))) & 255u) << 24u),
-        (((u32((i32(qs_3 << 24u) >> 24u) * (1 - 2 * i32((signs_byte >> 4u) & 1u))) & 255u) | ((u32((i32((qs_3 >> 8u) << 24u) >> 24u) * (1 - 2 * i32((signs_byte >> 5u) & 1u))) & 255u) << 8u)) | ((u32((i32((qs_3 >> 16u) << 24u) >> 24u) * (1 - 2 * i32((signs_byte >> 6u) & 1u))) & 255u) << 16u)) | ((u32((i32((qs_3 >> 24u) << 24u) >> 24u) * (1 - 2 * i32(signs_byte >> 7u))) & 255u) << 24u),
-        (((u32((i32(qs_5 << 24u) >> 24u) * (1 - 2 * i32(signs_byte_2 & 1u))) & 255u) | ((u32((i32((qs_5 >> 8u) << 24u) >> 24u) * (1 - 2 * i32((signs_byte_2 >> 1u) & 1u))) & 255u) << 8u)) | ((u32((i32((qs_5 >> 16u) << 24u) >> 24u) * (1 - 2 * i32((signs_byte_2 >> 2u) & 1u))) & 255u) << 16u)) | ((u32((i32((qs_5 >> 24u) << 24u) >> 24u) * (1 - 2 * i32((signs_byte_2 >> 3u) & 1u))) & 255u) << 24u),
-        (((u32((i32(qs_6 << 24u) >> 24u) * (1 - 2 * i32((signs_byte_2 >> 4u) & 1u))) & 255u) | ((u32((i32((qs_6 >> 8u) << 24u) >> 24u) * (1 - 2 * i32((signs_byte_2 >> 5u) & 1u))) & 255u) << 8u)) | ((u32((i32((qs_6 >> 16u) << 24u) >> 24u) * (1 - 2 * i32((signs_byte_2 >> 6u) & 1u))) & 255u) << 16u)) | ((u32((i32((qs_6 >> 24u) << 24u) >> 24u) * (1 - 2 * i32(signs_byte_2 >> 7u))) & 255u) << 24u),
-        (((u32((i32(qs_8 << 24u) >> 24u) * (1 - 2 * i32(signs_byte_3 & 1u))) & 255u) | ((u32((i32((qs_8 >> 8u) << 24u) >> 24u) * (1 - 2 * i32((signs_byte_3 >> 1u) & 1u))) & 255u) << 8u)) | ((u32((i32((qs_8 >> 16u) << 24u) >> 24u) * (1 - 2 * i32((signs_byte_3 >> 2u) & 1u))) & 255u) << 16u)) | ((u32((i32((qs_8 >> 24u) << 24u) >> 24u) * (1 - 2 * i32((signs_byte_3 >> 3u) & 1u))) & 255u) << 24u),
-        (((u32((i32(qs_9 << 24u) >> 24u) * (1 - 2 * i32((signs_byte_3 >> 4u) & 1u))) & 255u) | ((u32((i32((qs_9 >> 8u) << 24u) >> 24u) * (1 - 2 * i32((signs_byte_3 >> 5u) & 1u))) & 255u) << 8u)) | ((u32((i32((qs_9 >> 16u) << 24u) >> 24u) * (1 - 2 * i32((signs_byte_3 >> 6u) & 1u))) & 255u) << 16u)) | ((u32((i32((qs_9 >> 24u) << 24u) >> 24u) * (1 - 2 * i32(signs_byte_3 >> 7u))) & 255u) << 24u),
-        (((u32((i32(qs_11 << 24u) >> 24u) * (1 - 2 * i32(signs_byte_4 & 1u))) & 255u) | ((u32((i32((qs_11 >> 8u) << 24u) >> 24u) * (1 - 2 * i32((signs_byte_4 >> 1u) & 1u))) & 255u) << 8u)) | ((u32((i32((qs_11 >> 16u) << 24u) >> 24u) * (1 - 2 * i32((signs_byte_4 >> 2u) & 1u))) & 255u) << 16u)) | ((u32((i32((qs_11 >> 24u) << 24u) >> 24u) * (1 - 2 * i32((signs_byte_4 >> 3u) & 1u))) & 255u) << 24u),
-        (((u32((i32(qs_12 << 24u) >> 24u) * (1 - 2 * i32((signs_byte_4 >> 4u) & 1u))) & 255u) | ((u32((i32((qs_12 >> 8u) << 24u) >> 24u) * (1 - 2 * i32((signs_byte_4 >> 5u) & 1u))) & 255u) << 8u)) | ((u32((i32((qs_12 >> 16u) << 24u) >> 24u) * (1 - 2 * i32((signs_byte_4 >> 6u) & 1u))) & 255u) << 16u)) | ((u32((i32((qs_12 >> 24u) << 24u) >> 24u) * (1 - 2 * i32(signs_byte_4 >> 7u))) & 255u) << 24u),
-        (((u32((i32(qs_14 << 24u) >> 24u) * (1 - 2 * i32(signs_byte_5 & 1u))) & 255u) | ((u32((i32((qs_14 >> 8u) << 24u) >> 24u) * (1 - 2 * i32((signs_byte_5 >> 1u) & 1u))) & 255u) << 8u)) | ((u32((i32((qs_14 >> 16u) << 24u) >> 24u) * (1 - 2 * i32((signs_byte_5 >> 2u) & 1u))) & 255u) << 16u)) | ((u32((i32((qs_14 >> 24u) << 24u) >> 24u) * (1 - 2 * i32((signs_byte_5 >> 3u) & 1u))) & 255u) << 24u),
-        (((u32((i32(qs_15 << 24u) >> 24u) * (1 - 2 * i32((signs_byte_5 >> 4u) & 1u))) & 255u) | ((u32((i32((qs_15 >> 8u) << 24u) >> 24u) * (1 - 2 * i32((signs_byte_5 >> 5u) & 1u))) & 255u) << 8u)) | ((u32((i32((qs_15 >> 16u) << 24u) >> 24u) * (1 - 2 * i32((signs_byte_5 >> 6u) & 1u))) & 255u) << 16u)) | ((u32((i32((qs_15 >> 24u) << 24u) >> 24u) * (1 - 2 * i32(signs_byte_5 >> 7u))) & 255u) << 24u),
-        (((u32((i32(qs_17 << 24u) >> 24u) * (1 - 2 * i32(signs_byte_6 & 1u))) & 255u) | ((u32((i32((qs_17 >> 8u) << 24u) >> 24u) * (1 - 2 * i32((signs_byte_6 >> 1u) & 1u))) & 255u) << 8u)) | ((u32((i32((qs_17 >> 16u) << 24u) >> 24u) * (1 - 2 * i32((signs_byte_6 >> 2u) & 1u))) & 255u) << 16u)) | ((u32((i32((qs_17 >> 24u) << 24u) >> 24u) * (1 - 2 * i32((signs_byte_6 >> 3u) & 1u))) & 255u) << 24u),
-        (((u32((i32(qs_18 << 24u) >> 24u) * (1 - 2 * i32((signs_byte_6 >> 4u) & 1u))) & 255u) | ((u32((i32((qs_18 >> 8u) << 24u) >> 24u) * (1 - 2 * i32((signs_byte_6 >> 5u) & 1u))) & 255u) << 8u)) | ((u32((i32((qs_18 >> 16u) << 24u) >> 24u) * (1 - 2 * i32((signs_byte_6 >> 6u) & 1u))) & 255u) << 16u)) | ((u32((i32((qs_18 >> 24u) << 24u) >> 24u) * (1 - 2 * i32(signs_byte_6 >> 7u))) & 255u) << 24u),
-        (((u32((i32(qs_20 << 24u) >> 24u) * (1 - 2 * i32(signs_byte_7 & 1u))) & 255u) | ((u32((i32((qs_20 >> 8u) << 24u) >> 24u) * (1 - 2 * i32((signs_byte_7 >> 1u) & 1u))) & 255u) << 8u)) | ((u32((i32((qs_20 >> 16u) << 24u) >> 24u) * (1 - 2 * i32((signs_byte_7 >> 2u) & 1u))) & 255u) << 16u)) | ((u32((i32((qs_20 >> 24u) << 24u) >> 24u) * (1 - 2 * i32((signs_byte_7 >> 3u) & 1u))) & 255u) << 24u),
-        (((u32((i32(qs_21 << 24u) >> 24u) * (1 - 2 * i32((signs_byte_7 >> 4u) & 1u))) & 255u) | ((u32((i32((qs_21 >> 8u) << 24u) >> 24u) * (1 - 2 * i32((signs_byte_7 >> 5u) & 1u))) & 255u) << 8u)) | ((u32((i32((qs_21 >> 16u) << 24u) >> 24u) * (1 - 2 * i32((signs_byte_7 >> 6u) & 1u))) & 255u) << 16u)) | ((u32((i32((qs_21 >> 24u) << 24u) >> 24u) * (1 - 2 * i32(signs_byte_7 >> 7u))) & 255u) << 24u),
-        (((u32((i32(qs_23 << 24u) >> 24u) * (1 - 2 * i32(signs_byte_8 & 1u))) & 255u) | ((u32((i32((qs_23 >> 8u) << 24u) >> 24u) * (1 - 2 * i32((signs_byte_8 >> 1u) & 1u))) & 255u) << 8u)) | ((u32((i32((qs_23 >> 16u) << 24u) >> 24u) * (1 - 2 * i32((signs_byte_8 >> 2u) & 1u))) & 255u) << 16u)) | ((u32((i32((qs_23 >> 24u) << 24u) >> 24u) * (1 - 2 * i32((signs_byte_8 >> 3u) & 1u))) & 255u) << 24u),
-        (((u32((i32(qs_24 << 24u) >> 24u) * (1 - 2 * i32((signs_byte_8 >> 4u) & 1u))) & 255u) | ((u32((i32((qs_24 >> 8u) << 24u) >> 24u) * (1 - 2 * i32((signs_byte_8 >> 5u) & 1u))) & 255u) << 8u)) | ((u32((i32((qs_24 >> 16u) << 24u) >> 24u) * (1 - 2 * i32((signs_byte_8 >> 6u) & 1u))) & 255u) << 16u)) | ((u32((i32((qs_24 >> 24u) << 24u) >> 24u) * (1 - 2 * i32(signs_byte_8 >> 7u))) & 255u) << 24u),
+        RunWords(
+            Word((((u32((i32(qs_2 << 24u) >> 24u) * (1 - 2 * i32(signs_byte & 1u))) & 255u) | ((u32((i32((qs_2 >> 8u) << 24u) >> 24u) * (1 - 2 * i32((signs_byte >> 1u) & 1u))) & 255u) << 8u)) | ((u32((i32((qs_2 >> 16u) << 24u) >> 24u) * (1 - 2 * i32((signs_byte >> 2u) & 1u))) & 255u) << 16u)) | ((u32((i32((qs_2 >> 24u) << 24u) >> 24u) * (1 - 2 * i32((signs_byte >> 3u) & 1u))) & 255u) << 24u), (((u32((i32(qs_3 << 24u) >> 24u) * (1 - 2 * i32((signs_byte >> 4u) & 1u))) & 255u) | ((u32((i32((qs_3 >> 8u) << 24u) >> 24u) * (1 - 2 * i32((signs_byte >> 5u) & 1u))) & 255u) << 8u)) | ((u32((i32((qs_3 >> 16u) << 24u) >> 24u) * (1 - 2 * i32((signs_byte >> 6u) & 1u))) & 255u) << 16u)) | ((u32((i32((qs_3 >> 24u) << 24u) >> 24u) * (1 - 2 * i32(signs_byte >> 7u))) & 255u) << 24u), (((u32((i32(qs_5 << 24u) >> 24u) * (1 - 2 * i32(signs_byte_2 & 1u))) & 255u) | ((u32((i32((qs_5 >> 8u) << 24u) >> 24u) * (1 - 2 * i32((signs_byte_2 >> 1u) & 1u))) & 255u) << 8u)) | ((u32((i32((qs_5 >> 16u) << 24u) >> 24u) * (1 - 2 * i32((signs_byte_2 >> 2u) & 1u))) & 255u) << 16u)) | ((u32((i32((qs_5 >> 24u) << 24u) >> 24u) * (1 - 2 * i32((signs_byte_2 >> 3u) & 1u))) & 255u) << 24u), (((u32((i32(qs_6 << 24u) >> 24u) * (1 - 2 * i32((signs_byte_2 >> 4u) & 1u))) & 255u) | ((u32((i32((qs_6 >> 8u) << 24u) >> 24u) * (1 - 2 * i32((signs_byte_2 >> 5u) & 1u))) & 255u) << 8u)) | ((u32((i32((qs_6 >> 16u) << 24u) >> 24u) * (1 - 2 * i32((signs_byte_2 >> 6u) & 1u))) & 255u) << 16u)) | ((u32((i32((qs_6 >> 24u) << 24u) >> 24u) * (1 - 2 * i32(signs_byte_2 >> 7u))) & 255u) << 24u)),
+        ),
+        RunWords(
+            Word((((u32((i32(qs_8 << 24u) >> 24u) * (1 - 2 * i32(signs_byte_3 & 1u))) & 255u) | ((u32((i32((qs_8 >> 8u) << 24u) >> 24u) * (1 - 2 * i32((signs_byte_3 >> 1u) & 1u))) & 255u) << 8u)) | ((u32((i32((qs_8 >> 16u) << 24u) >> 24u) * (1 - 2 * i32((signs_byte_3 >> 2u) & 1u))) & 255u) << 16u)) | ((u32((i32((qs_8 >> 24u) << 24u) >> 24u) * (1 - 2 * i32((signs_byte_3 >> 3u) & 1u))) & 255u) << 24u), (((u32((i32(qs_9 << 24u) >> 24u) * (1 - 2 * i32((signs_byte_3 >> 4u) & 1u))) & 255u) | ((u32((i32((qs_9 >> 8u) << 24u) >> 24u) * (1 - 2 * i32((signs_byte_3 >> 5u) & 1u))) & 255u) << 8u)) | ((u32((i32((qs_9 >> 16u) << 24u) >> 24u) * (1 - 2 * i32((signs_byte_3 >> 6u) & 1u))) & 255u) << 16u)) | ((u32((i32((qs_9 >> 24u) << 24u) >> 24u) * (1 - 2 * i32(signs_byte_3 >> 7u))) & 255u) << 24u), (((u32((i32(qs_11 << 24u) >> 24u) * (1 - 2 * i32(signs_byte_4 & 1u))) & 255u) | ((u32((i32((qs_11 >> 8u) << 24u) >> 24u) * (1 - 2 * i32((signs_byte_4 >> 1u) & 1u))) & 255u) << 8u)) | ((u32((i32((qs_11 >> 16u) << 24u) >> 24u) * (1 - 2 * i32((signs_byte_4 >> 2u) & 1u))) & 255u) << 16u)) | ((u32((i32((qs_11 >> 24u) << 24u) >> 24u) * (1 - 2 * i32((signs_byte_4 >> 3u) & 1u))) & 255u) << 24u), (((u32((i32(qs_12 << 24u) >> 24u) * (1 - 2 * i32((signs_byte_4 >> 4u) & 1u))) & 255u) | ((u32((i32((qs_12 >> 8u) << 24u) >> 24u) * (1 - 2 * i32((signs_byte_4 >> 5u) & 1u))) & 255u) << 8u)) | ((u32((i32((qs_12 >> 16u) << 24u) >> 24u) * (1 - 2 * i32((signs_byte_4 >> 6u) & 1u))) & 255u) << 16u)) | ((u32((i32((qs_12 >> 24u) << 24u) >> 24u) * (1 - 2 * i32(signs_byte_4 >> 7u))) & 255u) << 24u)),
+        ),
+        RunWords(
+            Word((((u32((i32(qs_14 << 24u) >> 24u) * (1 - 2 * i32(signs_byte_5 & 1u))) & 255u) | ((u32((i32((qs_14 >> 8u) << 24u) >> 24u) * (1 - 2 * i32((signs_byte_5 >> 1u) & 1u))) & 255u) << 8u)) | ((u32((i32((qs_14 >> 16u) << 24u) >> 24u) * (1 - 2 * i32((signs_byte_5 >> 2u) & 1u))) & 255u) << 16u)) | ((u32((i32((qs_14 >> 24u) << 24u) >> 24u) * (1 - 2 * i32((signs_byte_5 >> 3u) & 1u))) & 255u) << 24u), (((u32((i32(qs_15 << 24u) >> 24u) * (1 - 2 * i32((signs_byte_5 >> 4u) & 1u))) & 255u) | ((u32((i32((qs_15 >> 8u) << 24u) >> 24u) * (1 - 2 * i32((signs_byte_5 >> 5u) & 1u))) & 255u) << 8u)) | ((u32((i32((qs_15 >> 16u) << 24u) >> 24u) * (1 - 2 * i32((signs_byte_5 >> 6u) & 1u))) & 255u) << 16u)) | ((u32((i32((qs_15 >> 24u) << 24u) >> 24u) * (1 - 2 * i32(signs_byte_5 >> 7u))) & 255u) << 24u), (((u32((i32(qs_17 << 24u) >> 24u) * (1 - 2 * i32(signs_byte_6 & 1u))) & 255u) | ((u32((i32((qs_17 >> 8u) << 24u) >> 24u) * (1 - 2 * i32((signs_byte_6 >> 1u) & 1u))) & 255u) << 8u)) | ((u32((i32((qs_17 >> 16u) << 24u) >> 24u) * (1 - 2 * i32((signs_byte_6 >> 2u) & 1u))) & 255u) << 16u)) | ((u32((i32((qs_17 >> 24u) << 24u) >> 24u) * (1 - 2 * i32((signs_byte_6 >> 3u) & 1u))) & 255u) << 24u), (((u32((i32(qs_18 << 24u) >> 24u) * (1 - 2 * i32((signs_byte_6 >> 4u) & 1u))) & 255u) | ((u32((i32((qs_18 >> 8u) << 24u) >> 24u) * (1 - 2 * i32((signs_byte_6 >> 5u) & 1u))) & 255u) << 8u)) | ((u32((i32((qs_18 >> 16u) << 24u) >> 24u) * (1 - 2 * i32((signs_byte_6 >> 6u) & 1u))) & 255u) << 16u)) | ((u32((i32((qs_18 >> 24u) << 24u) >> 24u) * (1 - 2 * i32(signs_byte_6 >> 7u))) & 255u) << 24u)),
+        ),
+        RunWords(
+            Word((((u32((i32(qs_20 << 24u) >> 24u) * (1 - 2 * i32(signs_byte_7 & 1u))) & 255u) | ((u32((i32((qs_20 >> 8u) << 24u) >> 24u) * (1 - 2 * i32((signs_byte_7 >> 1u) & 1u))) & 255u) << 8u)) | ((u32((i32((qs_20 >> 16u) << 24u) >> 24u) * (1 - 2 * i32((signs_byte_7 >> 2u) & 1u))) & 255u) << 16u)) | ((u32((i32((qs_20 >> 24u) << 24u) >> 24u) * (1 - 2 * i32((signs_byte_7 >> 3u) & 1u))) & 255u) << 24u), (((u32((i32(qs_21 << 24u) >> 24u) * (1 - 2 * i32((signs_byte_7 >> 4u) & 1u))) & 255u) | ((u32((i32((qs_21 >> 8u) << 24u) >> 24u) * (1 - 2 * i32((signs_byte_7 >> 5u) & 1u))) & 255u) << 8u)) | ((u32((i32((qs_21 >> 16u) << 24u) >> 24u) * (1 - 2 * i32((signs_byte_7 >> 6u) & 1u))) & 255u) << 16u)) | ((u32((i32((qs_21 >> 24u) << 24u) >> 24u) * (1 - 2 * i32(signs_byte_7 >> 7u))) & 255u) << 24u), (((u32((i32(qs_23 << 24u) >> 24u) * (1 - 2 * i32(signs_byte_8 & 1u))) & 255u) | ((u32((i32((qs_23 >> 8u) << 24u) >> 24u) * (1 - 2 * i32((signs_byte_8 >> 1u) & 1u))) & 255u) << 8u)) | ((u32((i32((qs_23 >> 16u) << 24u) >> 24u) * (1 - 2 * i32((signs_byte_8 >> 2u) & 1u))) & 255u) << 16u)) | ((u32((i32((qs_23 >> 24u) << 24u) >> 24u) * (1 - 2 * i32((signs_byte_8 >> 3u) & 1u))) & 255u) << 24u), (((u32((i32(qs_24 << 24u) >> 24u) * (1 - 2 * i32((signs_byte_8 >> 4u) & 1u))) & 255u) | ((u32((i32((qs_24 >> 8u) << 24u) >> 24u) * (1 - 2 * i32((signs_byte_8 >> 5u) & 1u))) & 255u) << 8u)) | ((u32((i32((qs_24 >> 16u) << 24u) >> 24u) * (1 - 2 * i32((signs_byte_8 >> 6u) & 1u))) & 255u) << 16u)) | ((u32((i32((qs_24 >> 24u) << 24u) >> 24u) * (1 - 2 * i32(signs_byte_8 >> 7u))) & 255u) << 24u)),
+        ),
     ), array(
         Run(d * (0.5f + scale) * 0.25f),
         Run(d * (0.5f + scale_2) * 0.25f),
@@ -219,50 +223,54 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
 
 // Activations of the unit that begins at `first`.
 fn activations(first: u32, at: Places) -> Activations {
-    let words = array(
+    let words_0 = RunWords(
         load_word(first + at[0]),
+    );
+    let words_1 = RunWords(
         load_word(first + at[1]),
+    );
+    let words_2 = RunWords(
         load_word(first + at[2]),
+    );
+    let words_3 = RunWords(
         load_word(first + at[3]),
     );
-    return Activations(words, array(
-        share(first + at[0]),
-        share(first + at[1]),
-        share(first + at[2]),
-        share(first + at[3]),
+    return Activations(array(
+        words_0,
+        words_1,
+        words_2,
+        words_3,
+    ), array(
+        share(first + at[0], words_0),
+        share(first + at[1], words_1),
+        share(first + at[2], words_2),
+        share(first + at[3], words_3),
     ));
 }
 
+// Products of the codes of a run, less ZERO, and its activations.
+fn dot_run(w: RunWords, x: RunWords, share: Share) -> i32 {
+    var sum = -ZERO * share.sum;
+    sum += dot_word(w[0], x[0]);
+    return sum;
+}
+
 fn dot_strip(w: Strip, x: Activations) -> f32 {
-    let run_0 =
-        dot4I8Packed(w.codes[0], x.words[0].x)
-        + dot4I8Packed(w.codes[1], x.words[0].y)
-        + dot4I8Packed(w.codes[2], x.words[0].z)
-        + dot4I8Packed(w.codes[3], x.words[0].w);
-    let run_1 =
-        dot4I8Packed(w.codes[4], x.words[1].x)
-        + dot4I8Packed(w.codes[5], x.words[1].y)
-        + dot4I8Packed(w.codes[6], x.words[1].z)
-        + dot4I8Packed(w.codes[7], x.words[1].w);
-    let run_2 =
-        dot4I8Packed(w.codes[8], x.words[2].x)
-        + dot4I8Packed(w.codes[9], x.words[2].y)
-        + dot4I8Packed(w.codes[10], x.words[2].z)
-        + dot4I8Packed(w.codes[11], x.words[2].w);
-    let run_3 =
-        dot4I8Packed(w.codes[12], x.words[3].x)
-        + dot4I8Packed(w.codes[13], x.words[3].y)
-        + dot4I8Packed(w.codes[14], x.words[3].z)
-        + dot4I8Packed(w.codes[15], x.words[3].w);
-    return
-        term(w.runs[0], run_0, x.shares[0])
-        + term(w.runs[1], run_1, x.shares[1])
-        + term(w.runs[2], run_2, x.shares[2])
-        + term(w.runs[3], run_3, x.shares[3]);
+    var sum = 0.0;
+    sum = add_term(sum, w.runs[0], dot_run(w.words[0], x.words[0], x.shares[0]), x.shares[0]);
+    sum = add_term(sum, w.runs[1], dot_run(w.words[1], x.words[1], x.shares[1]), x.shares[1]);
+    sum = add_term(sum, w.runs[2], dot_run(w.words[2], x.words[2], x.shares[2]), x.shares[2]);
+    sum = add_term(sum, w.runs[3], dot_run(w.words[3], x.words[3], x.shares[3]), x.shares[3]);
+    return sum;
 }
 
 fn dot_rows(w: array<Strip, ROWS>, x: Activations) -> Rows {
-    return Rows(dot_strip(w[0], x), dot_strip(w[1], x), dot_strip(w[2], x), dot_strip(w[3], x));
+    return Rows(
+        dot_strip(w[0], x),
+        dot_strip(w[1], x),
+        dot_strip(w[2], x),
+        dot_strip(w[3], x),
+    );
 }
 
 @compute @workgroup_size(64)

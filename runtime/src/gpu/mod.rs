@@ -141,9 +141,9 @@ impl Gpu {
     }
 
     /// The same device, whose products round activations to [`Activations::Int8`] first and multiply
-    /// integers: with a matvec kernel for one activation row, for more with one that loads weights once
-    /// for every 16. Formats without 8-bit codes, floats that is, are multiplied as without it;
-    /// [`Weights::activations`](crate::Weights::activations) says so. Products with chosen matrices
+    /// integers: with a matvec kernel for one activation row, with one that loads weights once for up to
+    /// 16, with tiles for more. Formats without 8-bit codes, floats that is, are multiplied as without
+    /// it; [`Weights::activations`](crate::Weights::activations) says so. Products with chosen matrices
     /// ([`Weights::matmul_experts`](crate::Weights::matmul_experts)) stay exact.
     ///
     /// Rounded activations lie in one buffer of the device, which grows with the largest product.

@@ -21,6 +21,7 @@
 #define QL_CONSTANT static const
 #define QL_SHARED static thread_local
 #define QL_UNROLL
+#define QL_UNROLL_1
 #define QL_UNROLL_2
 #define ql_thread() (ql::group->thread)
 #define ql_group_x() (ql::group->x)

@@ -5,12 +5,13 @@ use serde::{Deserialize, Serialize};
 use crate::artifact::{Activations, Kind};
 
 /// Kinds and precisions of the kernels that a table has schedules for.
-pub const TUNED: [(Kind, Precision); 6] = [
+pub const TUNED: [(Kind, Precision); 7] = [
     (Kind::Dequant, Precision::Exact),
     (Kind::Matvec, Precision::Exact),
     (Kind::Matmul, Precision::Exact),
     (Kind::Matvec, Precision::Int8),
     (Kind::Batch, Precision::Int8),
+    (Kind::Matmul, Precision::Int8),
     (Kind::Matmul, Precision::F16),
 ];
 

@@ -141,10 +141,12 @@ fn every_int8_kernel() -> Result<(), Failed> {
         for (backend, subgroups) in
             [(Backend::Wgsl, false), (Backend::Wgsl, true), (Backend::Hip, false)]
         {
-            for kind in [Kind::Matvec, Kind::Batch] {
+            for kind in [Kind::Matvec, Kind::Batch, Kind::Matmul] {
                 let found = artifact.int8_kernel(backend, kind, subgroups);
                 let right = found.map(|kernel| (kernel.kind, kernel.subgroups));
-                if right != coded.then_some((kind, subgroups)) {
+                // Nothing is summed over the invocations of a tile.
+                let sums = subgroups && kind != Kind::Matmul;
+                if right != coded.then_some((kind, sums)) {
                     return Err(format!(
                         "{}: {backend:?} {kind:?}, subgroups {subgroups}: {right:?}",
                         subject.name

@@ -55,6 +55,15 @@ static VARIANTS: [Variant; 5] = [
     },
 ];
 
+/// Bytes that a binding of [`SMALL`] has.
+const BINDING: u64 = 40 << 10;
+
+static SMALL: Variant = Variant {
+    name: "small_bindings",
+    engine: "wgsl",
+    device: LazyLock::new(|| opened(Gpu::new().map(|gpu| gpu.int8().with_binding_limit(BINDING)))),
+};
+
 fn opened(device: quantloom::Result<impl Into<Device>>) -> Result<Device, String> {
     device.map(Into::into).map_err(|error| error.to_string())
 }
@@ -67,6 +76,7 @@ pub fn trials() -> Vec<Trial> {
         }
         trials.push(variant.trial("activations", special_activations));
     }
+    trials.push(SMALL.trial("parts", tensors_in_parts));
     trials
 }
 
@@ -85,8 +95,10 @@ impl Variant {
 }
 
 /// Weight rows, weights per row (at least so many), activation rows: rows beside, on and past those of a
-/// workgroup, k of one block and of several, and such that invocations have one strip or more.
-const SHAPES: [(usize, usize, usize); 4] = [(257, 300, 3), (3, 1100, 17), (1, 1, 2), (129, 1, 16)];
+/// workgroup, tiles that are full, half full and nearly empty, k of one block and of several, and such
+/// that invocations have one strip or more.
+const SHAPES: [(usize, usize, usize); 7] =
+    [(257, 300, 3), (65, 1100, 67), (1, 1, 2), (129, 1, 16), (3, 1, 17), (64, 1, 64), (63, 1, 129)];
 
 fn every_shape(subject: &Subject, device: &Device) -> Result<(), Failed> {
     let coded = lower::dots(&subject.format).is_some();
@@ -112,10 +124,10 @@ fn every_shape(subject: &Subject, device: &Device) -> Result<(), Failed> {
     Ok(())
 }
 
-/// A format with offsets and one without.
-fn various() -> impl Iterator<Item = &'static Subject> {
-    let with = |offset: bool| {
-        let mut all = subjects().iter();
+/// A format with offsets and one without, of those that are `wanted`.
+fn various(wanted: impl Fn(&Subject) -> bool + Copy) -> impl Iterator<Item = &'static Subject> {
+    let with = move |offset: bool| {
+        let mut all = subjects().iter().filter(|subject| wanted(subject));
         all.find(move |subject| match lower::dots(&subject.format) {
             Some(Ok(dots)) => dots.offset == offset,
             _ => false,
@@ -126,15 +138,15 @@ fn various() -> impl Iterator<Item = &'static Subject> {
 
 /// Zeros, subnormals, infinities and NaN as the documentation has them.
 fn special_activations(device: &Device) -> Result<(), Failed> {
-    for subject in various() {
+    for subject in various(|_| true) {
         let k = 300usize.next_multiple_of(subject.format.weights as usize);
-        let case = subject.case(5, k, 3, &mut rng("special"))?;
+        let case = subject.case(5, k, 17, &mut rng("special"))?;
         let (weights, n) = (case.tensor().upload(device)?, 5);
         let product = |x: &[f32]| match x.len() / k {
             1 => weights.matvec(x),
             m => weights.matmul(x, m),
         };
-        for m in [1, 3] {
+        for m in [1, 3, 17] {
             if product(&vec![0.0; m * k])?.iter().any(|y| *y != 0.0) {
                 return Err("zeros give something".into());
             }
@@ -156,6 +168,30 @@ fn special_activations(device: &Device) -> Result<(), Failed> {
                 }
             }
         }
+    }
+    Ok(())
+}
+
+/// Tensors over a binding's limit: each part has columns of its own in the output.
+fn tensors_in_parts(device: &Device) -> Result<(), Failed> {
+    let (k, m) = (512, 17);
+    let block = |subject: &Subject| -> u32 {
+        subject.format.streams.iter().map(|stream| stream.bytes).sum()
+    };
+    // Of fewer bits there would be more rows in three parts than outputs in a binding.
+    let wanted = |subject: &Subject| {
+        subject.format.is_plain() && 2 * block(subject) >= subject.format.weights
+    };
+    for subject in various(wanted) {
+        let row = block(subject) * k as u32 / subject.format.weights;
+        let n = (5 * BINDING / 2) as usize / row as usize;
+        let case = subject.case(n, k, m, &mut rng("parts"))?;
+        let parts = case.tensor().upload(device)?.on_gpu().map_or(0, |weights| weights.parts());
+        if parts < 3 {
+            return Err(format!("{}: {parts} parts", subject.name).into());
+        }
+        passed(case.check_products(device))?;
+        passed(case.check_epilogues(device))?;
     }
     Ok(())
 }

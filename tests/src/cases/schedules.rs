@@ -100,7 +100,7 @@ pub fn trials() -> Vec<Trial> {
     trials
 }
 
-type Chosen = [(Kind, Activations, Numbers); 8];
+type Chosen = [(Kind, Activations, Numbers); 9];
 
 const NONE: Numbers = Numbers::NONE;
 
@@ -138,6 +138,7 @@ const SMALL: Chosen = [
     (Kind::MatmulExperts, Activations::F32, tiles([8, 4], [1, 3], 16)),
     (Kind::Matvec, Activations::Int8, Numbers { rows: Some(2), ..by_rows(32, 2) }),
     (Kind::Batch, Activations::Int8, Numbers { rows: Some(2), columns: Some(5), ..by_rows(32, 1) }),
+    (Kind::Matmul, Activations::Int8, tiles([4, 8], [1, 3], 16)),
     (Kind::Matmul, Activations::F16, matrices([1, 2], [1, 1], 16)),
 ];
 
@@ -153,6 +154,7 @@ const LARGE: Chosen = [
         Activations::Int8,
         Numbers { rows: Some(3), columns: Some(7), ..by_rows(64, 64) },
     ),
+    (Kind::Matmul, Activations::Int8, tiles([16, 16], [1, 1], 64)),
     (Kind::Matmul, Activations::F16, matrices([4, 2], [1, 2], 64)),
 ];
 

@@ -32,6 +32,8 @@ pub struct Kernels {
     pub precision: tuning::Precision,
 }
 
+/// Activation rows that kernels which round have no tiles for, at most.
+const FEW: u32 = 16;
 /// Activation rows of the kernels for a few of them: gains are means over these.
 const BATCHES: [u32; 2] = [4, 16];
 
@@ -56,10 +58,11 @@ impl Plan {
             given => given,
         };
         let asked = |kernels: &Kernels| {
-            let rows = if kernels.kind == Kind::Matmul { args.m } else { u32::MAX };
-            kinds.contains(&kernels.kind)
-                && precisions.contains(&kernels.way())
-                && kernels.way().serves(rows)
+            // Fewer rows than that are another kernel's.
+            let serves = kernels.kind != Kind::Matmul
+                || kernels.precision == tuning::Precision::Exact
+                || args.m > FEW;
+            kinds.contains(&kernels.kind) && precisions.contains(&kernels.way()) && serves
         };
         let kernels: Vec<Kernels> = Kernels::all().filter(asked).collect();
         if kernels.is_empty() {

@@ -136,7 +136,8 @@ impl Numbers {
             (Activations::F32, Kind::Matvec | Kind::MatvecExperts) => {
                 &["workgroup", "rows", "quads"]
             }
-            (Activations::F32, Kind::Matmul | Kind::MatmulExperts) => {
+            (Activations::F32, Kind::Matmul | Kind::MatmulExperts)
+            | (Activations::Int8, Kind::Matmul) => {
                 &["threads_n", "threads_m", "each_n", "each_m", "step"]
             }
             (Activations::Int8, Kind::Matvec) => &["workgroup", "rows", "quads", "subgroups"],
