@@ -28,9 +28,8 @@ pub(super) fn kernels(
             if subgroups && numbers.subgroups == Some(false) {
                 continue;
             }
-            let Some(dots) = programs.of(numbers.quads.unwrap_or(lower::DOT_QUADS))? else {
-                continue;
-            };
+            let quads = numbers.quads.unwrap_or(lower::DOT_QUADS);
+            let Some(dots) = programs.of(quads)? else { continue };
             let tables = table_bytes(&dots.program);
             let rows = Rows::new(dialect.backend, kind, tables, &numbers)?;
             kernels.push(kernel(format, dots, dialect, kind, subgroups, rows)?);
@@ -42,9 +41,9 @@ pub(super) fn kernels(
     Ok(kernels)
 }
 
-/// Numbers that the template of rows draws from.
+/// Numbers and texts that the template of rows draws from.
 #[derive(Serialize)]
-struct Context {
+struct Sums {
     /// Weight rows and activation rows per workgroup.
     rows: u32,
     columns: u32,
@@ -62,7 +61,7 @@ fn kernel(
     subgroups: bool,
     Rows { workgroup, rows, columns }: Rows,
 ) -> Result<Kernel, Error> {
-    let mut schedule = Context { rows, columns, arguments: String::new(), total: String::new() };
+    let mut schedule = Sums { rows, columns, arguments: String::new(), total: String::new() };
     if dialect.backend == Backend::Wgsl {
         let variant = if subgroups { "subgroups" } else { "workgroup" };
         let part = |name: &str| -> Result<String, Error> {
@@ -70,7 +69,7 @@ fn kernel(
             Ok(text.trim_end().to_owned())
         };
         let (arguments, total) = (part("arguments")?, part("total")?);
-        schedule = Context { arguments, total, ..schedule };
+        schedule = Sums { arguments, total, ..schedule };
     }
     strips::kernel(
         format,

@@ -37,7 +37,7 @@ impl Kind {
 const WORKGROUPS: [u32; 4] = [32, 64, 128, 256];
 /// Workgroup memory that there may be, in bytes; without matrix units.
 const WORKGROUP_BYTES: u32 = 16384;
-/// Outputs of an exact matmul that an invocation holds in registers, at most.
+/// Outputs of a matmul that an invocation holds in registers, at most.
 const HELD: u32 = 32;
 
 fn decoding() -> Vec<Numbers> {
@@ -100,37 +100,23 @@ fn with_and_without_subgroups(all: Vec<Numbers>, backend: Backend) -> Vec<Number
 }
 
 fn tiles() -> Vec<Numbers> {
-    let mut tiles = Vec::new();
-    for step in [32, 64] {
-        // Rows of both tiles that fit: quads in floats, and one more so that their number is odd.
-        let most = WORKGROUP_BYTES / (step / 4 + 1) / 16;
-        for (threads_n, threads_m) in [(8, 8), (8, 16), (16, 8), (16, 16), (32, 8)] {
-            for (each_n, each_m) in [2, 4, 8].into_iter().flat_map(|n| [2, 4, 8].map(|m| (n, m))) {
-                let fits = threads_n * each_n + threads_m * each_m <= most;
-                if fits && each_n * each_m <= HELD {
-                    tiles.push(Numbers {
-                        threads_n: Some(threads_n),
-                        threads_m: Some(threads_m),
-                        each_n: Some(each_n),
-                        each_m: Some(each_m),
-                        step: Some(step),
-                        ..Numbers::NONE
-                    });
-                }
-            }
-        }
-    }
-    tiles
+    // Quads in floats, and one more so that their number is odd.
+    cut(&[32, 64], |step| (step / 4 + 1) * 16)
 }
 
 fn tiles_of_bytes() -> Vec<Numbers> {
+    // Words of 16 and one more, likewise a scale or a sum for each; of long runs it is less.
+    cut(&[32, 64, 128], |step| (step / 16 + 1) * 24)
+}
+
+/// All tiles of these steps that fit, where a row of them takes so many bytes.
+fn cut(steps: &[u32], row_bytes: impl Fn(u32) -> u32) -> Vec<Numbers> {
     let mut tiles = Vec::new();
-    for step in [32, 64] {
-        // Rows of both tiles that fit, with a scale and an offset for every 16 weights.
-        let most = WORKGROUP_BYTES / (step + 16 + 8 * (step / 16 + 1));
-        for (threads_n, threads_m) in [(8, 8), (8, 16), (16, 8), (16, 16)] {
-            for (each_n, each_m) in [2, 4, 8].into_iter().flat_map(|n| [1, 2, 4].map(|m| (n, m))) {
-                let fits = threads_n * each_n + threads_m * each_m <= most;
+    for &step in steps {
+        let rows = WORKGROUP_BYTES / row_bytes(step);
+        for (threads_n, threads_m) in [(8, 8), (8, 16), (16, 8), (16, 16), (32, 8)] {
+            for (each_n, each_m) in [2, 4, 8].into_iter().flat_map(|n| [2, 4, 8].map(|m| (n, m))) {
+                let fits = threads_n * each_n + threads_m * each_m <= rows;
                 if fits && each_n * each_m <= HELD {
                     tiles.push(Numbers {
                         threads_n: Some(threads_n),

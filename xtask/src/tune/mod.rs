@@ -52,7 +52,7 @@ pub struct Args {
     /// How activations are taken, separated by commas [default: all that a device has]
     #[arg(long, value_enum, value_delimiter = ',', value_name = "PRECISION")]
     precision: Vec<Precision>,
-    /// Activation rows of a matmul; matrix units take more than 16
+    /// Activation rows of a matmul; of those that round, more than 16
     #[arg(long, default_value_t = 512, value_name = "NUMBER",
         value_parser = clap::value_parser!(u32).range(2..))]
     m: u32,

@@ -32,7 +32,7 @@ pub struct Kernels {
     pub precision: tuning::Precision,
 }
 
-/// Matmuls that round have other kernels for so many activation rows and less.
+/// Activation rows that kernels which round have no tiles for, at most.
 const FEW: u32 = 16;
 /// Activation rows of the kernels for a few of them: gains are means over these.
 const BATCHES: [u32; 2] = [4, 16];
@@ -58,11 +58,11 @@ impl Plan {
             given => given,
         };
         let asked = |kernels: &Kernels| {
-            // Of few activation rows only exact products take these.
-            let few = kernels.kind == Kind::Matmul && args.m <= FEW;
-            kinds.contains(&kernels.kind)
-                && precisions.contains(&kernels.way())
-                && !(few && kernels.way() != Precision::Exact)
+            // Fewer rows than that are another kernel's.
+            let serves = kernels.kind != Kind::Matmul
+                || kernels.precision == tuning::Precision::Exact
+                || args.m > FEW;
+            kinds.contains(&kernels.kind) && precisions.contains(&kernels.way()) && serves
         };
         let kernels: Vec<Kernels> = Kernels::all().filter(asked).collect();
         if kernels.is_empty() {

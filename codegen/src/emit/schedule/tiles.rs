@@ -1,6 +1,6 @@
 //! Schedules of exact kernels.
 
-use super::{Numbers, WORKGROUP_BYTES, refused, within};
+use super::{Numbers, WORKGROUP_BYTES, within};
 use crate::Error;
 use crate::artifact::{Activations, Kind};
 use serde::Serialize;
@@ -78,11 +78,8 @@ impl Schedule {
     /// With the largest tiles that fit.
     fn tiled(self, program: &Program, numbers: &Numbers) -> Result<Schedule, Error> {
         let Numbers { threads_m, each_m, each_n, .. } = *numbers;
-        let threads = self.threads_n * threads_m.unwrap_or(ALONG_M[0].0);
-        if !(32..=256).contains(&threads) {
-            let problem = format!("`threads_n` x `threads_m` is {threads}; it must be 32 to 256");
-            return Err(refused(program.kind, Activations::F32, problem));
-        }
+        let threads = [self.threads_n, threads_m.unwrap_or(ALONG_M[0].0)];
+        super::threads(threads, program.kind, Activations::F32)?;
         let along_m =
             ALONG_M.map(|(threads, each)| (threads_m.unwrap_or(threads), each_m.unwrap_or(each)));
         let along_n = match each_n {
@@ -98,7 +95,7 @@ impl Schedule {
                 ..self
             })
         });
-        let mut all = all.filter(|tiles| tiles.workgroup >= 32);
+        let all = all.filter(|tiles| tiles.workgroup >= 32);
         let bytes = |tiles: &Schedule| {
             let lists = match program.kind {
                 // A count of every invocation and all of them, and what is chosen.
@@ -108,16 +105,7 @@ impl Schedule {
             let row = tiles.pitch * program.lanes * 4;
             (tiles.tile_n + tiles.tile_m) * row + lists + program.tables
         };
-        let mut least = u32::MAX;
-        all.find(|tiles| {
-            least = least.min(bytes(tiles));
-            bytes(tiles) <= WORKGROUP_BYTES
-        })
-        .ok_or_else(|| {
-            let problem =
-                format!("{least} bytes of workgroup memory; there may be {WORKGROUP_BYTES}");
-            refused(program.kind, Activations::F32, problem)
-        })
+        super::largest(all, bytes, program.kind, Activations::F32)
     }
 }
 
