@@ -220,18 +220,18 @@ fn the_fastest_is_found_and_what_is_wrong_is_told() -> Result<()> {
 /// No choice is there in vain.
 #[test]
 fn every_choice_is_one_that_kernels_can_have() -> Result<()> {
-    let all = |backend| Kernels::all().map(move |own| (own, own.choices(backend)));
-    for backend in [Backend::Wgsl, Backend::Hip] {
-        let most = all(backend).map(|(_, choices)| choices.len()).max().unwrap_or(0);
-        for number in 0..most {
-            let schedules = all(backend).fold(Schedules::default(), |schedules, (own, choices)| {
-                let numbers = choices[number % choices.len()];
-                let (kind, activations) = (own.kind.kernel(), own.precision.activations());
-                assert_ne!(numbers, Numbers::NONE);
-                schedules.with(backend, kind, activations, numbers)
-            });
-            coded()?.scheduled(&schedules)?;
-        }
+    let both = [Backend::Wgsl, Backend::Hip];
+    let all = || both.into_iter().flat_map(|backend| Kernels::all().map(move |own| (backend, own)));
+    let most = all().map(|(backend, own)| own.choices(backend).len()).max().unwrap_or(0);
+    for number in 0..most {
+        let schedules = all().fold(Schedules::default(), |schedules, (backend, own)| {
+            let choices = own.choices(backend);
+            let numbers = choices[number % choices.len()];
+            let (kind, activations) = (own.kind.kernel(), own.precision.activations());
+            assert_ne!(numbers, Numbers::NONE);
+            schedules.with(backend, kind, activations, numbers)
+        });
+        coded()?.scheduled(&schedules)?;
     }
     Ok(())
 }
