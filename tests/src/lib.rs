@@ -29,7 +29,8 @@ pub fn run() -> ExitCode {
     let known = engine::ENGINES.iter().map(|engine| engine.name).chain(["amdgpu", "browser"]);
     let known = known.chain(vendors::VENDORS.iter().map(|vendor| vendor.name));
     // `cargo xtask test` sees to these itself.
-    let known: Vec<&str> = known.chain(cases::LEVELS).chain(["matrices", "miri", "asan"]).collect();
+    let known: Vec<&str> =
+        known.chain(cases::LEVELS).chain(["matrices", "mesa", "miri", "asan"]).collect();
     if let Some(name) = engine::required().iter().find(|name| !known.contains(&name.as_str())) {
         eprintln!("REQUIRE names `{name}`; it may name {}", known.join(", "));
         return ExitCode::FAILURE;

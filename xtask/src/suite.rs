@@ -1,6 +1,7 @@
 //! `test`: everything that proves the project, one step after the other.
 
 mod kernels;
+mod mesa;
 
 use crate::failure::{Failure, Outcome};
 use crate::{bench, files, generate, print};
@@ -20,7 +21,7 @@ use std::time::{Duration, Instant};
 #[derive(clap::Args)]
 #[command(verbatim_doc_comment)]
 pub struct Args {
-    /// What must not be skipped: wgsl, hip, amd, cuda, amdgpu, hiprtc, nvrtc, matrices, browser, neon, miri, asan [default: the environment's REQUIRE]
+    /// What must not be skipped: wgsl, hip, amd, cuda, amdgpu, hiprtc, nvrtc, matrices, browser, mesa, neon, miri, asan [default: the environment's REQUIRE]
     #[arg(long, value_delimiter = ',', value_name = "LIST")]
     require: Vec<String>,
     /// Also run rustfmt and clippy [default where the environment has CI=true]
@@ -49,6 +50,7 @@ pub fn run(args: &Args) -> Outcome {
     steps.run("outside", || test(outside("test")?));
     let required = required.split(',').map(|name| name.trim().to_owned()).collect();
     let toolchains = kernels::Toolchains { install: !args.no_install, required };
+    steps.run("mesa", || mesa::mesa(&toolchains));
     for (name, step) in kernels::STEPS {
         steps.run(name, || step(&toolchains));
     }

@@ -59,11 +59,11 @@ pub fn trials() -> Vec<Trial> {
     let mut trials = vec![test("matrices/every_format", every_format)];
     for engine in &ENGINES {
         for (number, subject) in subjects().iter().enumerate() {
-            // Of formats that share a descriptor one sees all shapes. The CPU takes seconds for a large
-            // one: there formats take turns.
+            // Of formats that share a descriptor one sees all shapes. Where the CPU computes, a large one
+            // takes seconds: there formats take turns.
             let (small, large) = match (subject.leads_family(), engine.name) {
                 (false, _) => (&SMALL[..2], &[][..]),
-                (true, "hip") => (&SMALL[..], &LARGE[number % LARGE.len()..][..1]),
+                (true, "hip" | "wgsl") => (&SMALL[..], &LARGE[number % LARGE.len()..][..1]),
                 (true, _) => (&SMALL[..], &LARGE[..]),
             };
             for &(n, about, m) in small.iter().chain(large) {

@@ -100,7 +100,7 @@ fn test(optimization: u8) -> Vec<String> {
 
 impl Toolchains {
     /// A step that cannot run; a failure where it is required.
-    fn skip(&self, name: &str, reason: &str) -> Step {
+    pub fn skip(&self, name: &str, reason: &str) -> Step {
         if self.required.iter().any(|required| required == name) {
             return Err(format!("REQUIRE names {name}, but: {reason}"));
         }
