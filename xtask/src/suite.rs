@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 ///
 /// Installs the Debian packages that the tests of GPU kernels, of AArch64 and of pages need where it may
 /// (root and apt-get), and with rustup what they need of Rust; elsewhere it names them, and what cannot
-/// run is skipped by name.
+/// run is skipped by name. A newer Mesa is unpacked beside the builds, and not installed.
 ///
 /// Examples:
 ///   cargo xtask test
