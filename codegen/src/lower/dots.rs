@@ -85,13 +85,14 @@ mod tests {
             Descriptor::parse(&text, "file").unwrap();
             for params in choices(&text, "file").unwrap() {
                 let format = Format::parse_with(&text, "file", &params).unwrap();
-                if let Some(dots) = lower::dots(&format) {
+                for dots in [lower::dots(&format), lower::long_dots(&format)].into_iter().flatten()
+                {
                     check(&format, &dots.unwrap());
                     checked += 1;
                 }
             }
         }
-        assert!(checked > 20, "{checked} formats");
+        assert!(checked > 40, "{checked} programs");
     }
 
     fn check(format: &Format, dots: &lower::Dots) {
