@@ -51,8 +51,7 @@ pub fn kernels(kernels: &[Kernel]) -> Result<(), KernelError> {
             .validate(&module)
             .map_err(|error| refuse(error.emit_to_string(&kernel.source)))?;
         let bytes = workgroup_bytes(&module).map_err(|error| refuse(error.to_string()))?;
-        // WebGPU's default, and what no device with cooperative matrices lacks.
-        let granted = if kernel.matrix > 0 { 32768 } else { 16384 };
+        let granted = Backend::Wgsl.workgroup_bytes(kernel.matrix > 0);
         if bytes > granted {
             let message = format!("{bytes} bytes of workgroup memory; devices grant {granted}");
             return Err(refuse(message));

@@ -16,6 +16,13 @@ pub fn root() -> PathBuf {
     package.parent().map(Path::to_path_buf).unwrap_or(package)
 }
 
+/// Where cargo builds these commands, two folders above them.
+pub fn builds() -> PathBuf {
+    let exe = std::env::current_exe().ok();
+    let builds = exe.as_deref().and_then(|exe| exe.ancestors().nth(2)).map(Path::to_path_buf);
+    builds.unwrap_or_else(|| root().join("target"))
+}
+
 /// The cargo that started these commands.
 pub fn cargo() -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));

@@ -46,7 +46,7 @@ pub fn run(args: &Args) -> Outcome {
         false => args.require.join(","),
     };
     let test = |mut command: Command| finish(command.env("REQUIRE", &required));
-    steps.run("tests", || test(cargo(&["test", "--workspace", "--features", "xtask/engines"])));
+    steps.run("tests", || test(cargo(&TESTS)));
     steps.run("outside", || test(outside("test")?));
     let required = required.split(',').map(|name| name.trim().to_owned()).collect();
     let toolchains = kernels::Toolchains { install: !args.no_install, required };
@@ -72,6 +72,9 @@ pub fn run(args: &Args) -> Outcome {
     steps.summary()
 }
 
+/// What cargo tests the workspace with.
+const TESTS: [&str; 4] = ["test", "--workspace", "--features", "xtask/engines"];
+
 /// The crate that is no member of the workspace.
 const OUTSIDE: &str = "tests/outside/Cargo.toml";
 
@@ -82,12 +85,7 @@ fn outside(command: &str) -> Result<Command, String> {
     std::fs::copy(files::root().join("Cargo.lock"), &lock)
         .map_err(|error| format!("cannot write {}: {error}", files::shown(&lock)))?;
     let mut cargo = cargo(&[command, "--manifest-path", OUTSIDE]);
-    // These commands are themselves two folders below the place for builds.
-    if let Some(builds) =
-        std::env::current_exe().ok().as_deref().and_then(|exe| exe.ancestors().nth(2))
-    {
-        cargo.arg("--target-dir").arg(builds);
-    }
+    cargo.arg("--target-dir").arg(files::builds());
     Ok(cargo)
 }
 

@@ -263,6 +263,16 @@ impl Backend {
             Backend::Hip => "hip",
         }
     }
+
+    /// Bytes of workgroup memory that a kernel may take: what WebGPU grants every device, and with matrix
+    /// units what no device lacks that has them.
+    pub const fn workgroup_bytes(self, matrices: bool) -> u32 {
+        match (self, matrices) {
+            (_, false) => 16384,
+            (Backend::Wgsl, true) => 32768,
+            (Backend::Hip, true) => 49152,
+        }
+    }
 }
 
 /// A kernel's name. Names are built here alone; nothing parses them back.

@@ -3,7 +3,7 @@
 
 use super::{Gpu, GpuWeights};
 use crate::Result;
-use crate::artifact::{Activations, Kernel};
+use crate::artifact::{Activations, Backend, Kernel};
 use crate::choice::Choice;
 
 /// What a device is asked for, where its adapter has all of it.
@@ -15,7 +15,7 @@ const FEATURES: wgpu::Features = wgpu::Features::SHADER_F16
 /// workgroup memory that they take.
 const SUBGROUP: u32 = 32;
 const INVOCATIONS: u32 = 256;
-const WORKGROUP_BYTES: u32 = 32768;
+const WORKGROUP_BYTES: u32 = Backend::Wgsl.workgroup_bytes(true);
 
 /// The features to open an adapter's device with, and the leave to.
 pub(super) fn features(adapter: &wgpu::Adapter) -> (wgpu::Features, wgpu::ExperimentalFeatures) {

@@ -49,9 +49,7 @@ fn build(builds: &Path) -> Outcome {
     }
 }
 
-/// Where it is built: beside these commands' own builds, which lie two folders up.
+/// Where it is built: beside these commands' own builds.
 fn builds() -> PathBuf {
-    let exe = std::env::current_exe().ok();
-    let target = exe.as_deref().and_then(|exe| exe.ancestors().nth(2)).map(Path::to_path_buf);
-    target.unwrap_or_else(|| files::root().join("target")).join("bench")
+    files::builds().join("bench")
 }

@@ -2,8 +2,8 @@
 //! beside it, with all libraries that it needs, and installed nowhere.
 
 use super::kernels::Toolchains;
-use super::{Done, Step, cargo, finish};
-use crate::print;
+use super::{Done, Step, TESTS, cargo, finish};
+use crate::{files, print};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -36,7 +36,7 @@ pub fn mesa(toolchains: &Toolchains) -> Step {
     let runner = [loader.as_path(), Path::new("--library-path"), &libraries];
     let runner = format!("target.'cfg(all())'.runner={runner:?}");
     for filter in FILTERS {
-        let mut cargo = cargo(&["test", "--workspace", "--features", "xtask/engines"]);
+        let mut cargo = cargo(&TESTS);
         cargo.args([
             "--config", &runner, "--test", "all", "--", "--quiet", filter, "--skip", "product/",
         ]);
@@ -51,9 +51,7 @@ fn unpacked(install: bool) -> Result<PathBuf, String> {
     if !cfg!(all(target_arch = "x86_64", target_os = "linux")) {
         return Err("this is no Linux on x86-64".to_owned());
     }
-    let builds = std::env::current_exe().ok();
-    let builds = builds.as_deref().and_then(|exe| exe.ancestors().nth(2));
-    let folder = builds.ok_or("it is not known where builds lie")?.join("mesa");
+    let folder = files::builds().join("mesa");
     let whole = folder.join("root");
     if whole.is_dir() {
         return Ok(whole);

@@ -36,7 +36,7 @@ impl Kind {
 /// Invocations of a workgroup.
 const WORKGROUPS: [u32; 4] = [32, 64, 128, 256];
 /// Workgroup memory that there may be, in bytes; without matrix units.
-const WORKGROUP_BYTES: u32 = 16384;
+const WORKGROUP_BYTES: u32 = Backend::Wgsl.workgroup_bytes(false);
 /// Outputs of a matmul that an invocation holds in registers, at most.
 const HELD: u32 = 32;
 
@@ -142,10 +142,7 @@ fn matrices(backend: Backend) -> Vec<Numbers> {
             Backend::Hip => 2 * tiles,
         }
     };
-    let most = match backend {
-        Backend::Wgsl => 32768,
-        Backend::Hip => 49152,
-    };
+    let most = backend.workgroup_bytes(true);
     let mut matrices = Vec::new();
     for step in [32, 64] {
         for (subgroups_n, subgroups_m) in [(2, 4), (4, 2), (2, 2), (1, 4)] {

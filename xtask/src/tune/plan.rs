@@ -3,7 +3,7 @@
 use super::{Args, Kind};
 use crate::bench::Result;
 use crate::bench::gpu::machine::What;
-use crate::bench::gpu::options::Precision;
+use crate::bench::gpu::options::{FEW, Precision};
 use crate::bench::gpu::run::formats;
 use crate::bench::options::Shape;
 use clap::ValueEnum;
@@ -32,8 +32,6 @@ pub struct Kernels {
     pub precision: tuning::Precision,
 }
 
-/// Activation rows that kernels which round have no tiles for, at most.
-const FEW: u32 = 16;
 /// Activation rows of the kernels for a few of them: gains are means over these.
 const BATCHES: [u32; 2] = [4, 16];
 

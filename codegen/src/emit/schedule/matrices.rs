@@ -104,13 +104,13 @@ impl Matrices {
         let step = chunk * strip;
         let pitch = (step + APART) / lanes;
         let bytes = (tile_m + tile_n) * pitch * lanes * 2;
-        let (bytes, most) = match backend {
+        let bytes = match backend {
             // With a matrix of each subgroup on its way to the edge of the output.
-            Backend::Wgsl => (bytes + subgroups * matrix * matrix * 4 + tables, WGSL_BYTES),
+            Backend::Wgsl => bytes + subgroups * matrix * matrix * 4 + tables,
             // While one pair of tiles is multiplied, the other is filled.
-            Backend::Hip => (2 * bytes + tables, HIP_BYTES),
+            Backend::Hip => 2 * bytes + tables,
         };
-        super::within(most, bytes, kind, activations)?;
+        super::within(backend.workgroup_bytes(true), bytes, kind, activations)?;
         let (weights, brought) = (tile_n * chunk, tile_m * chunk);
         let apart = weights + brought <= workgroup;
         let activations_first = if apart { weights } else { 0 };
@@ -136,11 +136,6 @@ impl Matrices {
         })
     }
 }
-
-/// Workgroup memory that no device with cooperative matrices lacks, in bytes.
-const WGSL_BYTES: u32 = 32768;
-/// Shared memory that a kernel of any device with matrix units may state.
-const HIP_BYTES: u32 = 49152;
 
 #[cfg(test)]
 mod tests {

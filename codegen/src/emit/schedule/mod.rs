@@ -11,10 +11,10 @@ pub(super) use rows::Rows;
 pub(super) use tiles::{Program, Schedule};
 
 use crate::Error;
-use crate::artifact::{Activations, Kind};
+use crate::artifact::{Activations, Backend, Kind};
 
-/// WebGPU grants every device this much workgroup memory, in bytes.
-const WORKGROUP_BYTES: u32 = 16384;
+/// Workgroup memory of kernels without matrix units, in bytes.
+const WORKGROUP_BYTES: u32 = Backend::Wgsl.workgroup_bytes(false);
 
 /// Numbers that kernels cannot have.
 pub(super) fn refused(kind: Kind, activations: Activations, problem: String) -> Error {
