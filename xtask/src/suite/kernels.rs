@@ -4,6 +4,8 @@
 use super::{Done, Step, finish, may_install};
 use crate::{files, print};
 use quantloom_codegen::artifact::AVX512;
+use std::fmt::Display;
+use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
 /// The steps by name, as `REQUIRE` may list them.
@@ -18,6 +20,10 @@ pub struct Toolchains {
     /// Names of steps.
     pub required: Vec<String>,
 }
+
+/// The nightly toolchain of Miri and AddressSanitizer: one day's, so that no new one can break the suite.
+/// Miri of a later one may not know an intrinsic that this one knows.
+const NIGHTLY: &str = "nightly-2026-05-20";
 
 /// Target triples.
 const AARCH64: &str = "aarch64-unknown-linux-gnu";
@@ -72,7 +78,37 @@ fn miri(toolchains: &Toolchains) -> Step {
     // threads never end. Two processors, so that it has two threads.
     let flags = "-Zmiri-tree-borrows -Zmiri-permissive-provenance -Zmiri-ignore-leaks";
     cargo.env("MIRIFLAGS", format!("{flags} -Zmiri-num-cpus=2"));
-    finish(&mut cargo)
+    match lacking(&mut cargo, "unsupported operation:") {
+        Err(Stopped::Lacks(what)) => toolchains.skip("miri", &format!("Miri stopped at {what}")),
+        Err(Stopped::Failed(problem)) => Err(problem),
+        Ok(()) => Ok(Done::All),
+    }
+}
+
+/// Why a command did not succeed.
+enum Stopped {
+    /// The tool cannot do what it was asked for, in its words.
+    Lacks(String),
+    Failed(String),
+}
+
+/// Runs a command whose errors begin with `mark` where the tool itself lacks something.
+fn lacking(command: &mut Command, mark: &str) -> Result<(), Stopped> {
+    let failed = |problem: &dyn Display| Stopped::Failed(problem.to_string());
+    let mut child = command.stderr(Stdio::piped()).spawn().map_err(|error| failed(&error))?;
+    let mut lacks = None;
+    let lines = child.stderr.take().map(|stderr| BufReader::new(stderr).split(b'\n'));
+    for line in lines.into_iter().flatten().map_while(Result::ok) {
+        let line = String::from_utf8_lossy(&line);
+        print::error(&line);
+        lacks = lacks.or_else(|| line.split_once(mark).map(|(_, what)| what.trim().to_owned()));
+    }
+    match (child.wait(), lacks) {
+        (Ok(status), _) if status.success() => Ok(()),
+        (_, Some(what)) => Err(Stopped::Lacks(what)),
+        (Ok(status), None) => Err(failed(&status)),
+        (Err(error), None) => Err(failed(&error)),
+    }
 }
 
 fn asan(toolchains: &Toolchains) -> Step {
@@ -110,8 +146,8 @@ impl Toolchains {
 
     /// Makes sure of the nightly toolchain with a component.
     fn nightly(&self, component: &str, components: &[&str]) -> Result<(), String> {
-        let list = rustup(&["component", "list", "--installed", "--toolchain", "nightly"]);
-        let install = ["toolchain", "install", "nightly", "--profile", "minimal"];
+        let list = rustup(&["component", "list", "--installed", "--toolchain", NIGHTLY]);
+        let install = ["toolchain", "install", NIGHTLY, "--profile", "minimal"];
         self.ready(&list, component, &[&install, components].concat())
     }
 
@@ -136,7 +172,7 @@ impl Toolchains {
 /// A command of the nightly toolchain. Cargo's variables name the one that runs this.
 fn nightly(arguments: &[&str]) -> Command {
     let mut command = Command::new("rustup");
-    command.args(["run", "nightly"]).args(arguments).current_dir(files::root());
+    command.args(["run", NIGHTLY]).args(arguments).current_dir(files::root());
     command.env_remove("CARGO");
     command
 }
