@@ -23,8 +23,12 @@ use quantloom::verify::{Checks, Report};
 use std::process::ExitCode;
 use std::sync::{Mutex, PoisonError};
 
-/// Runs the tests that the arguments select.
+/// Runs the tests that the arguments select; as `slot` the command of that name, for the tests of it,
+/// whose devices work in processes of the same program.
 pub fn run() -> ExitCode {
+    if std::env::args().nth(1).is_some_and(|first| first == "slot") {
+        return xtask::run();
+    }
     let arguments = Arguments::from_args();
     let known = engine::ENGINES.iter().map(|engine| engine.name).chain(["amdgpu", "browser"]);
     let known = known.chain(vendors::VENDORS.iter().map(|vendor| vendor.name));

@@ -8,7 +8,6 @@ use quantloom_codegen::artifact::Dims;
 use quantloom_codegen::format::{Table, TableValues};
 use quantloom_codegen::{Format, Params, choices, ir, lower};
 use safetensors::SafeTensors;
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
@@ -69,40 +68,15 @@ fn golden(format: &Format) -> Result<Golden, Box<dyn std::error::Error>> {
     }
     let bytes = std::fs::read(path)?;
     let tensors = SafeTensors::deserialize(&bytes)?;
-    let names = tensors.names();
-    let sets: BTreeSet<&str> = names.iter().filter_map(|n| n.strip_suffix(".weights")).collect();
-    let bytes = |set: &str, part: &str| tensors.tensor(&format!("{set}.{part}"));
-    let vector = |set: &str| {
-        let weights = bytes(set, "weights")?;
-        let (words, _) = weights.data().as_chunks();
-        let weights: Vec<f32> = words.iter().map(|&word| f32::from_le_bytes(word)).collect();
-        let n = bytes(set, "weights")?.shape().first().copied().unwrap_or(1);
-        let mut sizes = Vec::new();
-        for size in &format.sizes {
-            if let Ok(tensor) = bytes(set, &format!("sizes.{}", size.name)) {
-                let (words, _) = tensor.data().as_chunks();
-                let value = words.first().copied().map_or(0, u32::from_le_bytes);
-                sizes.push((size.name.to_string(), value));
-            }
-        }
-        let streams = format.streams.iter().map(|stream| bytes(set, &stream.name));
-        let streams: Result<Vec<_>, _> = streams.collect();
-        Ok(Vectors {
-            name: set.into(),
-            n,
-            k: weights.len() / n.max(1),
-            sizes,
-            streams: streams?.iter().map(|tensor| tensor.data().to_vec()).collect(),
-            weights,
-        })
-    };
-    let vectors = sets.into_iter().map(vector).collect::<Result<_, safetensors::SafeTensorError>>();
+    let streams: Vec<&str> = format.streams.iter().map(|stream| &*stream.name).collect();
+    let sizes: Vec<&str> = format.sizes.iter().map(|size| &*size.name).collect();
+    let vectors = xtask::golden::vectors(&tensors, &streams, &sizes)?;
     let table = |name: &&str| {
         let own = name.strip_prefix("tables.")?.to_owned();
         let values = tensors.tensor(name).ok()?.data().iter().map(|&byte| byte as i8).collect();
         Some((own, values))
     };
-    Ok((vectors?, names.iter().filter_map(table).collect()))
+    Ok((vectors, tensors.names().iter().filter_map(table).collect()))
 }
 
 /// The sizes of a tensor of golden vectors.

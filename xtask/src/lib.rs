@@ -9,10 +9,13 @@ mod explain;
 mod failure;
 mod files;
 mod generate;
+#[cfg(feature = "engines")]
+pub mod golden;
 mod new;
 mod print;
 #[cfg(feature = "engines")]
 mod progress;
+mod slot;
 mod suite;
 mod templates;
 mod tune;
@@ -33,6 +36,7 @@ pub fn run() -> ExitCode {
         Command::Test(args) => suite::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Tune(args) => tune::run(&args),
+        Command::Slot(args) => slot::run(&args),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -70,6 +74,7 @@ enum Command {
     Test(suite::Args),
     Bench(bench::Args),
     Tune(tune::Args),
+    Slot(slot::Args),
 }
 
 #[cfg(test)]

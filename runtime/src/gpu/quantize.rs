@@ -4,8 +4,8 @@ use std::sync::{Arc, PoisonError};
 
 use super::groups::Groups;
 use super::pipeline::{Launch, Pipeline, Streams};
-use super::{Gpu, GpuWeights, View, plan};
-use crate::artifact::Shape;
+use super::{Gpu, GpuWeights, Recorder, View, plan};
+use crate::artifact::{Element, Shape};
 use crate::{Result, choice};
 
 /// The kernel that rounds activations, and where it puts them.
@@ -16,6 +16,24 @@ pub(super) struct Quantized {
 }
 
 impl GpuWeights {
+    /// Records what a product of `m` activation rows does first where it rounds them to 8 bits, and no
+    /// more: to time it apart. `x` is as for [`GpuWeights::record_matmul`].
+    ///
+    /// # Errors
+    /// As for [`GpuWeights::record_matmul`].
+    pub fn record_rounding<'a>(
+        &self,
+        into: &mut impl Recorder,
+        x: impl Into<View<'a>>,
+        m: u32,
+    ) -> Result<()> {
+        let x = self.bindable("activations", x.into(), [m.into(), self.k], Element::F32)?;
+        let quantized = self.quantized(m)?;
+        // A row is below 2^31: `plan::parts`.
+        let shape = [m, self.k as u32];
+        into.compute(|pass| quantized.record(&self.gpu, pass, x, shape, &self.groups).map(drop))
+    }
+
     /// What rounding `m` activation rows takes.
     pub(super) fn quantized(&self, m: u32) -> Result<Quantized> {
         let bytes = choice::quantized_bytes(m.into(), self.k);

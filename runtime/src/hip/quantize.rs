@@ -3,8 +3,8 @@
 use std::sync::{MutexGuard, PoisonError};
 
 use super::launch::Launch;
-use super::{Buffer, HipWeights, Stream};
-use crate::artifact::Shape;
+use super::{Buffer, HipWeights, Stream, View};
+use crate::artifact::{Element, Shape};
 use crate::{Result, choice};
 
 /// Rounded activations in a stream's memory. While this lives, nobody else rounds on that stream.
@@ -14,6 +14,21 @@ pub(super) struct Quantized<'s> {
 }
 
 impl HipWeights {
+    /// Launches what a product of `m` activation rows does first where it rounds them to 8 bits, and no
+    /// more: to time it apart. `x` is as for [`HipWeights::launch_matmul`].
+    ///
+    /// # Errors
+    /// As for [`HipWeights::launch_matmul`].
+    pub fn launch_rounding<'a>(
+        &self,
+        stream: &Stream,
+        x: impl Into<View<'a>>,
+        m: u32,
+    ) -> Result<()> {
+        let x = self.checked("activations", stream, x.into(), [m.into(), self.k], Element::F32)?;
+        self.quantize(stream, x, m).map(drop)
+    }
+
     /// Launches rounding `m` activation rows from address `x` on.
     pub(super) fn quantize<'s>(&self, stream: &'s Stream, x: u64, m: u32) -> Result<Quantized<'s>> {
         let bytes = choice::quantized_bytes(m.into(), self.k);

@@ -38,7 +38,7 @@ pub use case::Case;
 pub use output::Output;
 pub use report::{Call, Checks, Difference, Fault, Flushed, Operation, Origin, Report};
 
-use crate::artifact::Size;
+use crate::artifact::{Dims, Size};
 use crate::{Bytes, Device, Error, Format, Result, Tensor, descriptor};
 use random::Rng;
 
@@ -134,10 +134,7 @@ fn random_case(
         K::About(k) => k.next_multiple_of(block),
     };
     let n = n.min((MOST / k).max(3));
-    let dims = format.dims(n, k).ok_or_else(|| Error::Format {
-        format: format.name.to_string(),
-        problem: format!("weights [{n}, {k}] are more than 32 bits count"),
-    })?;
+    let dims = counted(format, n, k)?;
     let mut rng = Rng::new(seed, &format!("{} {n} {k} {m} {finite}", format.name));
     let streams = match finite {
         true => rng.finite_bytes(meaning, &dims)?,
@@ -147,6 +144,23 @@ fn random_case(
     let tensor = Tensor::new("random", format, n, k, streams)?;
     let case = Case::new(tensor, weights, Origin::Seed(seed));
     Ok(if finite { case.with_activations(m, &mut rng) } else { case })
+}
+
+/// A tensor `[n, k]` of random bytes whose floats are finite, for shapes of one's own.
+///
+/// # Errors
+/// [`Error::Format`] where the artifact does not fit its descriptor, or 32 bits do not count the weights.
+pub fn random_tensor(format: &Format, n: usize, k: usize, rng: &mut Rng) -> Result<Tensor> {
+    let dims = counted(format, n, k)?;
+    let streams = rng.finite_bytes(&descriptor::parse(format)?, &dims)?;
+    Tensor::new("random", format, n, k, streams)
+}
+
+fn counted(format: &Format, n: usize, k: usize) -> Result<Dims> {
+    format.dims(n, k).ok_or_else(|| Error::Format {
+        format: format.name.to_string(),
+        problem: format!("weights [{n}, {k}] are more than 32 bits count"),
+    })
 }
 
 /// Bytes, and the weights that someone else decoded them to: golden vectors.

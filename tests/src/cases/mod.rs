@@ -20,6 +20,7 @@ mod product;
 mod quantize;
 mod recorded;
 mod schedules;
+mod slot;
 mod splitting;
 mod verifier;
 
@@ -49,6 +50,7 @@ pub fn all() -> Vec<Trial> {
         drivers::trials(),
         matrices::trials(),
         schedules::trials(),
+        slot::trials(),
         splitting::trials(),
         compiled::trials(),
         browser::trials(),

@@ -4,7 +4,9 @@
 // Its compilers make native code of a kernel with the shim that runs HIP texts on the CPU, its
 // devices run that code. It is stricter than real drivers: work on a stream waits until somebody
 // waits for it, so that memory which is read or freed too early shows; addresses, streams and code of
-// another device are errors; new memory holds garbage. Compiled kernels are counted in a file.
+// another device are errors; new memory holds garbage. Compiled kernels are counted in a file. Kernels
+// whose names contain what STAND_IN_NEVER says never end, and those that contain what STAND_IN_WRONG says
+// compute nothing.
 //
 // QL_SHIM and QL_CXX, given when this is compiled, name the shim and the C++ compiler.
 #include <dlfcn.h>
@@ -111,7 +113,14 @@ struct Function {
   int device;
   const uint32_t* sizes;
   int (*work)(Launch*, void**);
+  bool never, wrong;
 };
+
+// Whether an environment variable says a part of a name.
+bool says(const char* variable, const std::string& name) {
+  const char* part = getenv(variable);
+  return part && *part && name.find(part) != std::string::npos;
+}
 
 // Everything there is of one API; the other one has its own.
 struct Api {
@@ -265,10 +274,12 @@ struct Api {
       addresses.push_back(address);
     }
     Launch launch = {grid[0], grid[1], threads[0], 0, 0, {}};
-    const auto run = [launch, values, work = function->work]() mutable {
+    const auto run = [launch, values, kernel = *function]() mutable {
+      while (kernel.never) sleep(1);
+      if (kernel.wrong) return (int)Success;
       std::vector<void*> arguments;
       for (auto& value : values) arguments.push_back(value.data());
-      const bool ready = work(&launch, arguments.data());
+      const bool ready = kernel.work(&launch, arguments.data());
       if (ready && !launch.failed) return (int)Success;
       std::fprintf(stderr, "stand-in driver: %s\n", launch.message);
       return (int)LaunchFailure;
@@ -317,7 +328,7 @@ int find(void** handle, void* loaded, const char* name) {
   const auto work =
       (int (*)(Launch*, void**))dlsym(module->library, (std::string("ql_work_") + name).c_str());
   if (!sizes || !work) return NotFound;
-  *handle = new Function{module->device, sizes(), work};
+  *handle = new Function{module->device, sizes(), work, says("STAND_IN_NEVER", name), says("STAND_IN_WRONG", name)};
   return Success;
 }
 

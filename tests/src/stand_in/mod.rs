@@ -82,18 +82,29 @@ impl StandIn {
     }
 
     fn run(&self, filter: &str, engine: &str) -> Result<Output, Failed> {
-        let others = std::env::var_os("LD_LIBRARY_PATH").unwrap_or_default();
-        let own = std::iter::once(self.folder.path().to_owned());
-        let libraries = std::env::join_paths(own.chain(std::env::split_paths(&others)))?;
-        let output = Command::new(std::env::current_exe()?)
+        let output = self
+            .command()?
             .args(["--quiet", filter])
-            .env("LD_LIBRARY_PATH", libraries)
-            .env("QUANTLOOM_CACHE", self.cache())
-            .env(MARK, self.list())
             .env("REQUIRE", engine)
             .env("SEED", (*crate::seed::SEED).to_string())
             .output()?;
         Ok(output)
+    }
+
+    /// This program, with these libraries.
+    ///
+    /// # Errors
+    /// Where the program or its libraries cannot be named.
+    pub fn command(&self) -> Result<Command, Failed> {
+        let others = std::env::var_os("LD_LIBRARY_PATH").unwrap_or_default();
+        let own = std::iter::once(self.folder.path().to_owned());
+        let libraries = std::env::join_paths(own.chain(std::env::split_paths(&others)))?;
+        let mut command = Command::new(std::env::current_exe()?);
+        command
+            .env("LD_LIBRARY_PATH", libraries)
+            .env("QUANTLOOM_CACHE", self.cache())
+            .env(MARK, self.list());
+        Ok(command)
     }
 
     fn list(&self) -> PathBuf {

@@ -7,7 +7,7 @@ mod compare;
 #[cfg(feature = "engines")]
 mod plan;
 #[cfg(feature = "engines")]
-mod report;
+pub mod report;
 #[cfg(feature = "engines")]
 mod search;
 #[cfg(all(test, feature = "engines"))]
@@ -110,4 +110,37 @@ pub fn run(args: &Args) -> Outcome {
             found.wrong.join("; ")
         ))),
     }
+}
+
+/// Searches on one machine, and keeps what it finds in a file. Kernels that compute something wrong.
+///
+/// # Errors
+/// Where the machine fails, or the file cannot be read or written.
+#[cfg(feature = "engines")]
+pub fn search<M: crate::bench::gpu::machine::Machine>(
+    machine: &M,
+    backend: quantloom::artifact::Backend,
+    seconds: f64,
+    file: &std::path::Path,
+    quick: bool,
+) -> crate::bench::Result<Vec<String>> {
+    let args = Args {
+        device: vec![],
+        format: vec![],
+        shape: vec![],
+        kind: vec![],
+        precision: vec![],
+        m: if quick { 64 } else { 512 },
+        seconds: Some(seconds),
+        rotate: None,
+        quick,
+        file: None,
+    };
+    let table = match file.is_file() {
+        true => quantloom::tuning::Table::read(file)?,
+        false => quantloom::tuning::Table::default(),
+    };
+    let mut search = search::Search::new(plan::Plan::new(&args)?, file, table);
+    search.device(backend, machine)?;
+    Ok(search.found.wrong)
 }

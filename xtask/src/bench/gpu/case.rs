@@ -10,6 +10,7 @@ use crate::bench::weights::{Weights, nmse};
 use quantloom::artifact::Element;
 use quantloom::f16;
 use quantloom::verify::random::Rng;
+use std::slice;
 
 /// Activations and outputs on a machine, and the exact result.
 pub struct Case<'a, M: Machine> {
@@ -38,7 +39,7 @@ impl<'a, M: Machine> Case<'a, M> {
         let Shape { n, k } = weights.shape;
         let m = if let What::Matmul(m) = what { m } else { 1 };
         let (values, size) = match what {
-            What::Matvec | What::Matmul(_) => (m as usize * n, 4),
+            What::Matvec | What::Matmul(_) | What::Round(_) => (m as usize * n, 4),
             What::Dequantize(element) => (n * k, element.bytes()),
         };
         let x = Rng::new(m.into(), "activations").activations(m as usize * k);
@@ -48,6 +49,7 @@ impl<'a, M: Machine> Case<'a, M> {
             What::Matvec | What::Matmul(_) => (weights.product(&x), 1),
             // So that none is in the cache when it is written again.
             What::Dequantize(_) => (vec![], rotate.div_ceil(size)),
+            What::Round(_) => (vec![], 1),
         };
         let outputs = (0..outputs).map(|_| machine.memory(size.next_multiple_of(16), &[]));
         Ok(Case {
@@ -67,13 +69,18 @@ impl<'a, M: Machine> Case<'a, M> {
         Repeated { machine: *machine, what: *what, copies, x, outputs, values: *values, recorded }
     }
 
-    /// Runs a call once and compares what it computes.
-    pub fn check(&self, call: &mut Repeated<'_, M>, precision: Precision) -> Checked {
+    /// Rounding the activations alone, as products with these copies do first.
+    pub fn rounding<'b>(&'b self, copies: &'b [M::Weights], m: u32) -> Repeated<'b, M> {
+        Repeated { what: What::Round(m), ..self.call(copies, false) }
+    }
+
+    /// Runs a call once, with these copies of the weights, and compares what it computes.
+    pub fn check(&self, copies: &[M::Weights], precision: Precision) -> Checked {
         let limit = match self.what {
             What::Dequantize(_) => 0.0,
-            What::Matvec | What::Matmul(_) => precision.limit(),
+            What::Matvec | What::Matmul(_) | What::Round(_) => precision.limit(),
         };
-        let compared = call.run(0).and_then(|()| Ok(nmse(&call.output()?, self.expected())));
+        let compared = self.computed(copies).map(|output| nmse(&output, self.expected()));
         match compared {
             Ok(nmse) if nmse <= limit => Checked { nmse: Some(nmse), problem: None },
             Ok(nmse) => Checked {
@@ -82,6 +89,15 @@ impl<'a, M: Machine> Case<'a, M> {
             },
             Err(error) => Checked { nmse: None, problem: Some(error.to_string()) },
         }
+    }
+
+    /// What a call computes, in memory that holds NaN before: an output that is not written shows.
+    fn computed(&self, copies: &[M::Weights]) -> Result<Vec<f32>> {
+        let size = self.values * if self.what == What::Dequantize(Element::F16) { 2 } else { 4 };
+        let output = self.machine.memory(size as u64, &vec![0xff; size])?;
+        let mut call = Repeated { outputs: slice::from_ref(&output), ..self.call(copies, false) };
+        call.run(0)?;
+        call.output()
     }
 
     /// Turns until every one of so many copies has met every output.
@@ -94,7 +110,9 @@ impl<'a, M: Machine> Case<'a, M> {
         match self.what {
             What::Dequantize(Element::F32) => Box::new(decoded.map(f64::from)),
             What::Dequantize(Element::F16) => Box::new(decoded.map(|w| f16::from_f32(w).to_f64())),
-            What::Matvec | What::Matmul(_) => Box::new(self.product.iter().copied()),
+            What::Matvec | What::Matmul(_) | What::Round(_) => {
+                Box::new(self.product.iter().copied())
+            }
         }
     }
 }

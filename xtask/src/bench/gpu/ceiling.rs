@@ -69,7 +69,12 @@ impl<M: Machine> Ceiling<M> {
             bytes: rows * row + if read { 0 } else { size },
             copies: copies.collect::<Result<_>>()?,
             x: machine.memory(row, &[])?,
-            outputs: (0..outputs).map(|_| machine.memory(size, &[])).collect::<Result<_>>()?,
+            // Of the first one it is seen whether it is written.
+            outputs: (0..outputs)
+                .map(|number| {
+                    machine.memory(size, &vec![0xff; if number == 0 { size as usize } else { 0 }])
+                })
+                .collect::<Result<_>>()?,
             values,
         };
         let call = ceiling.call(machine);

@@ -18,7 +18,7 @@ pub struct HipMachine {
 }
 
 /// How a device can be asked to multiply.
-fn ways(hip: &Hip) -> Vec<(Precision, Hip)> {
+pub fn ways(hip: &Hip) -> Vec<(Precision, Hip)> {
     let matrices = hip.has_matrices().then(|| (Precision::F16, hip.clone().f16()));
     let always = [(Precision::Exact, hip.clone()), (Precision::Int8, hip.clone().int8())];
     always.into_iter().chain(matrices).collect()
@@ -41,6 +41,7 @@ impl HipMachine {
             What::Matvec => weights.launch_matvec(&self.stream, x, y)?,
             What::Matmul(m) => weights.launch_matmul(&self.stream, x, y, m)?,
             What::Dequantize(element) => weights.launch_dequant(&self.stream, y, element)?,
+            What::Round(m) => weights.launch_rounding(&self.stream, x, m)?,
         }
         Ok(())
     }

@@ -4,7 +4,7 @@ use super::options::Precision;
 use crate::bench::Result;
 use quantloom::Tensor;
 use quantloom::artifact::Element;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// A device that times launches.
 pub trait Machine {
@@ -13,8 +13,12 @@ pub trait Machine {
     /// Activations or outputs on the device.
     type Memory;
 
-    /// The device and its driver, for people.
+    /// The device and the way to it, for people.
     fn name(&self) -> String;
+    /// Its driver, where the way to it tells.
+    fn driver(&self) -> Option<String> {
+        None
+    }
     /// Whose time it is.
     fn clock(&self) -> Clock;
     /// The ways in which products take activations; the first also dequantizes.
@@ -33,7 +37,7 @@ pub trait Machine {
 }
 
 /// Whose time it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Clock {
     /// The device's own, before the first and after the last launch of a batch.
@@ -57,4 +61,6 @@ pub enum What {
     /// With so many activation rows.
     Matmul(u32),
     Dequantize(Element),
+    /// Rounding so many activation rows to 8 bits, as products do that read them so.
+    Round(u32),
 }

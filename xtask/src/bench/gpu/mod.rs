@@ -1,26 +1,28 @@
 //! `bench gpu`: GPUs' kernels beside what the GPU can do.
 
 #[cfg(feature = "engines")]
+pub mod bench;
+#[cfg(feature = "engines")]
 pub mod call;
 #[cfg(feature = "engines")]
 pub mod case;
 #[cfg(feature = "engines")]
-mod ceiling;
+pub mod ceiling;
 #[cfg(feature = "engines")]
 pub mod hip;
 #[cfg(feature = "engines")]
 pub mod machine;
 pub mod options;
 #[cfg(feature = "engines")]
-mod plot;
+pub mod plot;
 #[cfg(feature = "engines")]
-mod report;
+pub mod report;
 #[cfg(feature = "engines")]
 pub mod run;
 #[cfg(feature = "engines")]
-mod table;
+pub mod table;
 #[cfg(feature = "engines")]
-mod target;
+pub mod target;
 #[cfg(all(test, feature = "engines"))]
 mod tests;
 #[cfg(feature = "engines")]

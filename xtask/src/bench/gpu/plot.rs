@@ -113,14 +113,17 @@ fn groups(device: &Device) -> Vec<Vec<&Row>> {
     groups
 }
 
+/// Name and rate of a row's ceiling, in a unit of so much.
+fn ceiling(row: &Row, unit: f64) -> Option<(&str, f64)> {
+    let ceiling = row.ceiling.as_ref()?;
+    let rates = ceiling.seconds.iter().map(|s| ceiling.bytes as f64 / s / unit);
+    Some((&ceiling.name, Spread::of(rates)?.median))
+}
+
 fn panel(device: &Device, rows: &[&Row], y: usize) -> Panel {
     let (unit, times) = rows.first().map(|row| row.unit()).unwrap_or_default();
     let call = rows.first().map(|row| row.call()).unwrap_or_default();
-    let ceiling = |row: &Row| {
-        let ceiling = row.ceiling.as_ref()?;
-        let rates = ceiling.seconds.iter().map(|s| ceiling.bytes as f64 / s / times);
-        Some((ceiling.name, Spread::of(rates)?.median))
-    };
+    let ceiling = |row| ceiling(row, times);
     let verdicts = |row: &'_ &Row| {
         let ways = row.ways.iter().filter_map(|way| Some((way.precision, way.verdict.clone()?)));
         ways.collect::<Vec<_>>()

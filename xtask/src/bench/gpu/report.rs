@@ -5,19 +5,20 @@ use super::options::{Api, Kind, Precision};
 use super::target::Target;
 use crate::bench::options::Shape;
 use crate::bench::spread::Spread;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 
 /// Everything.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Report {
     /// Version of Quantloom.
-    pub version: &'static str,
+    pub version: Cow<'static, str>,
     pub devices: Vec<Device>,
     pub missing: Vec<Missing>,
 }
 
 /// What was measured on a device.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Device {
     pub api: Api,
     pub name: String,
@@ -29,14 +30,14 @@ pub struct Device {
 }
 
 /// A device that is not there.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Missing {
     pub api: Api,
     pub reason: String,
 }
 
 /// A tensor that could not be measured.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Failed {
     pub format: String,
     pub shape: Shape,
@@ -44,7 +45,7 @@ pub struct Failed {
 }
 
 /// One kind of launch with one tensor.
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Row {
     pub format: String,
     pub kind: Kind,
@@ -54,13 +55,16 @@ pub struct Row {
     /// Native bytes of the weights.
     pub bytes: u64,
     pub ceiling: Option<Samples>,
+    /// Seconds that it takes alone to round the activations to 8 bits, of products some of whose
+    /// `ways` do so, and whose times have it in them.
+    pub rounding: Vec<f64>,
     pub ways: Vec<Way>,
 }
 
 /// Samples of a ceiling.
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Samples {
-    pub name: &'static str,
+    pub name: Cow<'static, str>,
     /// Bytes that a launch reads and writes.
     pub bytes: u64,
     /// Seconds per launch; the n-th samples of a row were taken one after the other.
@@ -68,7 +72,7 @@ pub struct Samples {
 }
 
 /// A precision's samples.
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Way {
     pub precision: Precision,
     /// Seconds per launch; of the host for the kind `launch`, else of the device. None where the result
@@ -82,7 +86,7 @@ pub struct Way {
 }
 
 /// What samples say.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Verdict {
     /// Microseconds of a launch.
     pub microseconds: Spread,

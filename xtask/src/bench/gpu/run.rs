@@ -1,21 +1,17 @@
 //! The run: every device, format, shape and kind.
 
-use super::case::{Case, Checked};
-use super::ceiling::{self, Ceiling};
+use super::bench::Bench;
 use super::hip::HipMachine;
-use super::machine::{Machine, What};
+use super::machine::Machine;
 use super::options::{Api, Gpu, Kind, Precision};
-use super::report::{Device, Failed, Missing, Report, Row, Samples, Way};
+use super::report::{Device, Failed, Missing, Report};
 use super::target::Targets;
 use super::wgpu::WgpuMachine;
 use crate::bench::Result;
 use crate::bench::options::Shape;
-use crate::bench::timing::{Call, Plan, measure};
-use crate::bench::weights::Weights;
 use crate::progress::Progress;
 use clap::ValueEnum;
 use quantloom::Format;
-use quantloom::artifact::Element;
 use quantloom::hip::Hip;
 use serde::Deserialize;
 use std::time::Duration;
@@ -81,11 +77,6 @@ impl Asked {
         };
         self.kinds.iter().flat_map(of_kind).collect()
     }
-
-    fn plan(&self, copies: usize) -> Plan {
-        // Nothing is dropped: a row's ceiling is there to be far ahead.
-        Plan { budget: self.budget, warm: Duration::ZERO, copies, behind: f64::INFINITY }
-    }
 }
 
 /// The formats of these names; without any, those that `bench cpu` measures too.
@@ -106,7 +97,7 @@ pub fn formats(names: &[String]) -> Result<Vec<Format>> {
 /// Where a device that is asked for by name is missing, or there is none at all.
 pub fn run(asked: &Asked) -> Result<Report> {
     let mut report =
-        Report { version: env!("CARGO_PKG_VERSION"), devices: vec![], missing: vec![] };
+        Report { version: env!("CARGO_PKG_VERSION").into(), devices: vec![], missing: vec![] };
     let wanted = if asked.devices.is_empty() { Api::value_variants() } else { &asked.devices };
     for &api in wanted {
         let device = match api {
@@ -150,120 +141,27 @@ pub fn device<M: Machine>(asked: &Asked, api: Api, machine: &M) -> Result<Device
     };
     let calls: usize = (0..asked.shapes.len()).map(|shape| asked.calls(shape).len()).sum();
     let progress = Progress::new((calls * asked.formats.len()) as u64);
+    let mut bench = Bench::new(machine, &asked.precisions, asked.budget, asked.rotate);
     for (number, &shape) in asked.shapes.iter().enumerate() {
         for format in &asked.formats {
-            let tensor = Measured { asked, machine, format, shape, number };
-            let mut tell = |mut row: Row| {
-                targets.judge(&mut row);
-                device.rows.push(row);
-                progress.advance(1);
-            };
             progress.at(&format!("{} {} {shape}", api.name(), format.name));
-            if let Err(error) = tensor.measure(&mut tell) {
-                let (format, reason) = (format.name.to_string(), error.to_string());
-                device.failures.push(Failed { format, shape, reason });
+            for (kind, m) in asked.calls(number) {
+                match bench.row(format, shape, kind, m) {
+                    Ok(mut row) => {
+                        targets.judge(&mut row);
+                        device.rows.push(row);
+                    }
+                    Err(error) => {
+                        let (format, reason) = (format.name.to_string(), error.to_string());
+                        device.failures.push(Failed { format, shape, reason });
+                        break;
+                    }
+                }
+                progress.advance(1);
             }
+            bench.clear();
         }
     }
     device.clock = machine.clock();
     Ok(device)
-}
-
-/// A tensor to measure on a machine.
-struct Measured<'a, M> {
-    asked: &'a Asked,
-    machine: &'a M,
-    format: &'a Format,
-    shape: Shape,
-    /// Of the shape.
-    number: usize,
-}
-
-/// Weight rows of the tensor whose launches are recorded: what is launched does not matter.
-const FEW: usize = 64;
-
-impl<M: Machine> Measured<'_, M> {
-    /// Measures every kind, and tells of each row.
-    fn measure(&self, tell: &mut dyn FnMut(Row)) -> Result<()> {
-        let Measured { asked, machine, shape, .. } = *self;
-        let weights = Weights::random(self.format, shape)?;
-        let few = Weights::random(self.format, Shape { n: FEW, k: shape.k })?;
-        let ways = machine.precisions();
-        let has = |own: &Precision| {
-            let kernels = &self.format.kernels;
-            kernels.iter().any(|kernel| kernel.activations == own.activations())
-        };
-        let ways = ways.into_iter().filter(|own| asked.precisions.contains(own) && has(own));
-        let copies = asked.rotate.div_ceil(weights.bytes() as u64).max(2);
-        let mut held = Vec::new();
-        for precision in ways {
-            let tensor = weights.tensor()?;
-            let copies = (0..copies).map(|_| machine.upload(&tensor, precision));
-            let few = [machine.upload(&few.tensor()?, precision)?];
-            held.push((precision, copies.collect::<Result<Vec<_>>>()?, few));
-        }
-        for (kind, m) in asked.calls(self.number) {
-            // How activations are taken makes no difference to decoding.
-            let held = match kind {
-                Kind::Dequantize | Kind::DequantizeF16 => &held[..held.len().min(1)],
-                _ => &held[..],
-            };
-            let held = held.iter().filter(|(precision, ..)| precision.serves(m));
-            let held = held.map(|(precision, all, few)| {
-                (*precision, if kind == Kind::Launch { &few[..] } else { &all[..] })
-            });
-            let weights = if kind == Kind::Launch { &few } else { &weights };
-            tell(self.row(kind, m, weights, &held.collect::<Vec<_>>())?);
-        }
-        Ok(())
-    }
-
-    fn row(
-        &self,
-        kind: Kind,
-        m: u32,
-        weights: &Weights,
-        held: &[(Precision, &[M::Weights])],
-    ) -> Result<Row> {
-        let Measured { asked, machine, .. } = *self;
-        let what = match kind {
-            Kind::Matvec | Kind::Launch => What::Matvec,
-            Kind::Matmul => What::Matmul(m),
-            Kind::Dequantize => What::Dequantize(Element::F32),
-            Kind::DequantizeF16 => What::Dequantize(Element::F16),
-        };
-        let mut row = Row {
-            format: self.format.name.to_string(),
-            kind,
-            shape: weights.shape,
-            m,
-            bytes: weights.bytes() as u64,
-            ceiling: None,
-            ways: vec![],
-        };
-        let case = Case::new(machine, weights, what, asked.rotate)?;
-        let ceiling = Ceiling::new(machine, kind, row.work() as u64, asked.rotate)?;
-        let mut turns = ceiling.as_ref().map_or(1, Ceiling::turns);
-        let mut timed: Vec<Box<dyn Call + '_>> = Vec::new();
-        for &(precision, copies) in held {
-            let mut call = case.call(copies, kind == Kind::Launch);
-            let Checked { nmse, problem } = case.check(&mut call, precision);
-            if problem.is_none() {
-                turns = turns.max(case.turns(copies.len()));
-                timed.push(Box::new(call));
-            }
-            row.ways.push(Way { precision, seconds: vec![], nmse, problem, verdict: None });
-        }
-        timed.extend(ceiling.as_ref().map(|c| Box::new(c.call(machine)) as Box<dyn Call + '_>));
-        let mut samples = measure(&mut timed, &asked.plan(turns))?.into_iter();
-        for way in row.ways.iter_mut().filter(|way| way.problem.is_none()) {
-            way.seconds = samples.next().unwrap_or_default();
-        }
-        row.ceiling = ceiling.as_ref().zip(ceiling::name(kind)).map(|(ceiling, name)| Samples {
-            name,
-            bytes: ceiling.bytes,
-            seconds: samples.next().unwrap_or_default(),
-        });
-        Ok(row)
-    }
 }

@@ -1,7 +1,7 @@
 //! The report for people.
 
 use super::machine::Clock;
-use super::options::Kind;
+use super::options::{Kind, Precision};
 use super::report::{Device, Report, Row, Way};
 use crate::bench::spread::Spread;
 use comfy_table::{CellAlignment, LineStyle, Table, TableStyle};
@@ -43,15 +43,18 @@ pub fn text(report: &Report) -> String {
 }
 
 const LEGEND: &str = "
-Medians, quartiles in brackets; least: the shortest time. of: part of what a plain kernel reads (matvec) or copies
+Medians, quartiles in brackets; least: the shortest time. rounding: what of it takes the rounding of activations to 8
+bits, timed alone; products that share activations need it once. of: part of what a plain kernel reads (matvec) or copies
 (dequantize) in the same rounds, sample by sample.
 ";
 
 fn table(rows: &[&Row]) -> String {
     let mut table = Table::new();
     table.load_style(TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─')));
-    let header =
-        ["format", "weights", "m", "", "µs", "least", "rate", "ceiling", "of", "target", ""];
+    let header = [
+        "format", "weights", "m", "", "µs", "least", "rounding", "rate", "ceiling", "of", "target",
+        "",
+    ];
     let columns = header.len();
     table.set_header(header);
     for row in rows {
@@ -81,6 +84,9 @@ fn cells(row: &Row, way: &Way) -> Vec<String> {
     let digits = if verdict.microseconds.median < 99.5 { 1 } else { 0 };
     cells.push(format!("{:.digits$}", verdict.microseconds));
     cells.push(format!("{:.digits$}", verdict.microseconds.least));
+    let rounding = Spread::of(row.rounding.iter().map(|seconds| seconds * 1e6));
+    let rounding = rounding.filter(|_| way.precision == Precision::Int8);
+    cells.push(rounding.map(|spread| format!("{:.1}", spread.median)).unwrap_or_default());
     let (unit, times) = row.unit();
     let rate = significant(verdict.rate.median);
     cells.push(if row.kind == Kind::Launch { String::new() } else { rate });

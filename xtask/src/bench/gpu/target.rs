@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// What is wanted of a row.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Target {
     /// In the row's unit.
     pub rate: f64,
@@ -54,8 +54,20 @@ struct Wanted {
 struct Rival {
     name: String,
     faster: f64,
-    /// By format.
+    /// By format, of a launch.
+    #[serde(default)]
     microseconds: BTreeMap<String, f64>,
+    /// By format, in the row's unit.
+    #[serde(default)]
+    rate: BTreeMap<String, f64>,
+}
+
+impl Rival {
+    /// The formats that it was measured with.
+    #[cfg(test)]
+    fn formats(&self) -> impl Iterator<Item = &String> {
+        self.microseconds.keys().chain(self.rate.keys())
+    }
 }
 
 /// The targets of one device.
@@ -122,7 +134,7 @@ impl Wanted {
         let target = |rate, reason| Some(Target { rate, reason });
         if let Some(part) = self.of_ceiling {
             let ceiling = verdict.rate.median / verdict.of_ceiling?.median;
-            let name = row.ceiling.as_ref()?.name;
+            let name = &row.ceiling.as_ref()?.name;
             return target(part * ceiling, format!("{:.0}% of {name}", part * 100.0));
         }
         if let Some(tflops) = self.tflops {
@@ -132,6 +144,12 @@ impl Wanted {
             return target(time(limit), format!("{limit} µs"));
         }
         let rival = self.rival.as_ref()?;
+        if let Some(theirs) = rival.rate.get(&row.format) {
+            return target(
+                theirs * rival.faster,
+                format!("{} {theirs} {}", rival.name, row.unit().0),
+            );
+        }
         let theirs = rival.microseconds.get(&row.format)?;
         let limit = theirs / rival.faster;
         target(time(limit), format!("{limit:.1} µs, {} {theirs}", rival.name))
@@ -165,9 +183,9 @@ mod tests {
     fn row(wanted: &Wanted, seconds: f64) -> Row {
         let shape = wanted.shape.as_ref().and_then(|shape| shape.parse().ok());
         let named = wanted.formats.iter().flatten().next();
-        let rivals = wanted.rival.iter().flat_map(|rival| rival.microseconds.keys());
+        let rivals = wanted.rival.iter().flat_map(Rival::formats);
         let format = named.into_iter().chain(rivals).next();
-        let samples = Samples { name: "read", bytes: 1000, seconds: vec![seconds] };
+        let samples = Samples { name: "read".into(), bytes: 1000, seconds: vec![seconds] };
         Row {
             format: format.cloned().unwrap_or_default(),
             kind: wanted.kind,
@@ -175,6 +193,7 @@ mod tests {
             m: wanted.m.unwrap_or_default(),
             bytes: 1000,
             ceiling: wanted.of_ceiling.map(|_| Samples { seconds: vec![1e-9], ..samples }),
+            rounding: vec![],
             ways: vec![Way {
                 precision: Precision::Exact,
                 seconds: vec![seconds],
@@ -187,11 +206,15 @@ mod tests {
 
     #[test]
     fn every_target_is_met_and_missed() -> Result<()> {
-        let targets = Targets::of(Api::Wgpu, "NVIDIA H200 (Vulkan)")?;
-        assert!(!targets.wanted.is_empty());
-        for wanted in &targets.wanted {
+        let devices = ["NVIDIA H200 (Vulkan)", "NVIDIA H100 80GB HBM3 (sm_90)"];
+        let all: Vec<_> = devices
+            .map(|device| Targets::of(Api::Wgpu, device))
+            .into_iter()
+            .collect::<Result<_>>()?;
+        assert!(all.iter().all(|targets| !targets.wanted.is_empty()));
+        for wanted in all.iter().flat_map(|targets| &targets.wanted) {
             let named = wanted.formats.iter().flatten();
-            let rivals = wanted.rival.iter().flat_map(|rival| rival.microseconds.keys());
+            let rivals = wanted.rival.iter().flat_map(Rival::formats);
             for name in named.chain(rivals) {
                 quantloom::Format::named(name)?;
             }
@@ -220,6 +243,7 @@ mod tests {
             name: "somebody".to_owned(),
             faster: 1.333,
             microseconds: [("made_up".to_owned(), 20.0)].into(),
+            rate: BTreeMap::new(),
         };
         let wanted = Wanted {
             on: vec![Api::Cuda],

@@ -32,7 +32,7 @@ const STAMPS: u64 = 16;
 const PIECE: u64 = 64 << 20;
 
 /// How a device can be asked to multiply.
-fn ways(gpu: &Gpu) -> Vec<(Precision, Gpu)> {
+pub fn ways(gpu: &Gpu) -> Vec<(Precision, Gpu)> {
     let matrices = gpu.has_matrices().then(|| (Precision::F16, gpu.clone().f16()));
     let always = [(Precision::Exact, gpu.clone()), (Precision::Int8, gpu.clone().int8())];
     always.into_iter().chain(matrices).collect()
@@ -70,6 +70,7 @@ impl WgpuMachine {
                 What::Matvec => weights.record_matvec(&mut pass, x, y)?,
                 What::Matmul(m) => weights.record_matmul(&mut pass, x, y, m)?,
                 What::Dequantize(element) => weights.record_dequant(&mut pass, y, element)?,
+                What::Round(m) => weights.record_rounding(&mut pass, x, m)?,
             }
         }
         Ok(())
@@ -108,6 +109,11 @@ impl Machine for WgpuMachine {
 
     fn name(&self) -> String {
         self.gpu.name().to_owned()
+    }
+
+    fn driver(&self) -> Option<String> {
+        let info = self.gpu.device().adapter_info();
+        Some(format!("{} {}", info.driver, info.driver_info).trim().to_owned())
     }
 
     fn clock(&self) -> Clock {
