@@ -138,10 +138,14 @@ fn text(lines: &[Line], table: &Table) -> String {
 /// What there is, and how it was when last seen.
 fn looked(lines: &[&Line]) -> String {
     let mut text = String::new();
+    let driver = |line: &&Line| {
+        line.named.driver.clone().or_else(|| Some(line.gpu.as_ref()?.driver.clone()))
+    };
+    if let Some(driver) = lines.iter().find_map(driver) {
+        let _ = writeln!(text, "driver {driver}");
+    }
     for line in lines.iter().filter(|line| line.part == Part::Look) {
-        let driver = line.named.driver.as_ref().or(line.gpu.as_ref().map(|gpu| &gpu.driver));
-        let driver = driver.map(|driver| format!("driver {driver}\n")).unwrap_or_default();
-        text += &format!("{driver}{}\n", said(&line.result).replace("; ", "\n"));
+        let _ = writeln!(text, "{}", said(&line.result).replace("; ", "\n"));
     }
     if let Some(gpu) = lines.iter().rev().find_map(|line| line.gpu.as_ref()) {
         let [least, most] = gpu.sm_mhz;

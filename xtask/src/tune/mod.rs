@@ -124,15 +124,18 @@ pub fn search<M: crate::bench::gpu::machine::Machine>(
     file: &std::path::Path,
     quick: bool,
 ) -> crate::bench::Result<Vec<String>> {
+    // Where a device is slow one tensor, and a small one, is enough to wait for.
+    let formats = crate::bench::gpu::run::formats(&[])?;
+    let format = formats.first().filter(|_| quick).map(|format| format.name.to_string());
     let args = Args {
         device: vec![],
-        format: vec![],
-        shape: vec![],
+        format: format.into_iter().collect(),
+        shape: if quick { vec![Shape { n: 256, k: 2048 }] } else { vec![] },
         kind: vec![],
         precision: vec![],
         m: if quick { 64 } else { 512 },
         seconds: Some(seconds),
-        rotate: None,
+        rotate: quick.then_some(8),
         quick,
         file: None,
     };
