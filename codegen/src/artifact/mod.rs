@@ -171,8 +171,8 @@ pub enum Kind {
     Gather,
     /// `y[m, used, n]` = for every row of `x[m, k]` the matrices `[n, k]`, of those that follow one
     /// another in the tensor, that `[m, used]` indices name, times the row. Of a tensor in parts each
-    /// writes its own rows; where there is no such matrix the part with the first row writes NaN. The
-    /// grid covers `n` and `m · used`.
+    /// writes its own rows. Of the index `u32::MAX`, no matrix, the part with the first row writes 0, or
+    /// adds nothing; where there is no such matrix, NaN. The grid covers `n` and `m · used`.
     MatvecExperts,
     /// The same for many rows: those with the same matrix are collected. The grid covers `n` and one
     /// more than there are matrices.
