@@ -26,6 +26,7 @@
 //! what its author meant, only numbers from elsewhere can show: see [`verify_vectors`].
 
 pub mod compare;
+pub mod finite;
 pub mod meaning;
 mod output;
 pub mod random;
