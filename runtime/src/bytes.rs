@@ -72,9 +72,7 @@ pub(crate) fn regular(path: &Path) -> Result<(File, usize)> {
         let kind = std::fs::metadata(path)?.file_type();
         if !kind.is_file() {
             let found = if kind.is_dir() { "a folder" } else { "a pipe or a device" };
-            return Err(std::io::Error::other(format!(
-                "it is {found}; a regular file is needed, or bytes that are in memory already"
-            )));
+            return Err(std::io::Error::other(format!("it is {found}; a regular file is needed")));
         }
         let file = File::open(path)?;
         let length = usize::try_from(file.metadata()?.len());

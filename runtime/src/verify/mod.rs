@@ -142,7 +142,7 @@ fn random_case(
     let mut rng = Rng::new(seed, &format!("{} {n} {k} {m} {finite}", format.name));
     let streams = match finite {
         true => rng.finite_bytes(meaning, &dims)?,
-        false => rng.any_bytes(meaning, &dims),
+        false => rng.tensor_bytes(meaning, &dims)?,
     };
     let weights = meaning::weights(meaning, &dims, &streams)?;
     let tensor = Tensor::new("random", format, n, k, streams)?;

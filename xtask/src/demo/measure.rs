@@ -304,6 +304,40 @@ fn timed<T>(call: impl FnOnce() -> quantloom::Result<T>) -> quantloom::Result<(T
 mod tests {
     use super::*;
 
+    /// A file of f32 tensors: `w` of two rows, of which the second has no number, and an empty one.
+    fn odd_file() -> Gguf {
+        let mut bytes = b"GGUF\x03\0\0\0\x02\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0".to_vec();
+        for (name, rows) in [(b"w", 2u64), (b"e", 0)] {
+            bytes.extend(1u64.to_le_bytes());
+            bytes.extend(name);
+            bytes.extend(2u32.to_le_bytes());
+            bytes.extend([4, rows].map(u64::to_le_bytes).concat());
+            // Type number and offset.
+            bytes.extend([0; 12]);
+        }
+        bytes.resize(bytes.len().next_multiple_of(32), 0);
+        let weights = [1.0, 2.0, 3.0, 4.0, 1.0, f32::NAN, 3.0, f32::INFINITY];
+        bytes.extend(weights.map(f32::to_le_bytes).concat());
+        Gguf::from_bytes(bytes).unwrap()
+    }
+
+    #[test]
+    fn what_is_not_finite_is_named_and_odd_tensors_are_listed() {
+        let report = run(&odd_file(), "odd".into(), &[Engine::Reference]).unwrap();
+        assert_eq!(report.differing(), 0);
+        let [tensor] = report.tensors.as_slice() else { panic!("one tensor") };
+        let (first, rows) = tensor.not_finite.as_ref().unwrap();
+        assert_eq!((first.row, first.weight, *rows), (1, 1, 1));
+        let text = super::super::table::text(&report);
+        assert!(text.contains("\nw, row 1: a weight is NaN"), "{text}");
+        assert!(
+            text.contains("\ne: not run: ") && text.contains("[4, 0] hold no weight"),
+            "{text}"
+        );
+        let json = super::super::json::text(&report);
+        assert!(json.contains("\"value\": \"NaN\"") && json.contains("\"name\": \"e\""), "{json}");
+    }
+
     #[test]
     fn chunks_cover_all_rows_and_stay_small() {
         for (n, k) in [(1, 1), (3, CHUNK), (3, CHUNK * 2), (1000, 9999), (CHUNK * 2 + 1, 1)] {
