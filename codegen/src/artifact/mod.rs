@@ -7,12 +7,14 @@
 //! Shapes: weights are `[n, k]` row-major, activations `[m, k]`, outputs `[m, n]`.
 
 mod cpu;
+mod indices;
 mod launch;
 mod streams;
 
 pub use cpu::{
     AVX2, AVX512, Coded, CodesFn, Cpu, DecodeFn, Header, ROWS, RowScalesFn, ScalesFn, Versions,
 };
+pub use indices::{Beyond, Bits, Index, Outside};
 pub use launch::{Binding, CHUNK, CHUNK_BYTES, Grid, Role, Shape};
 pub use streams::{Dims, Extent, Order, Stream, Units, bits_per_weight};
 
@@ -41,6 +43,8 @@ pub struct Artifact {
     pub weights: u32,
     /// Where the bytes lie: one stream for block formats, several for planar ones.
     pub streams: List<Stream>,
+    /// Stored numbers of units, which must be those of units that there are.
+    pub indices: List<Index>,
     /// Sizes chosen with each tensor, at most 2.
     pub sizes: List<Size>,
     /// Words of the tables that kernels read from a buffer; see [`Role::Tables`].

@@ -106,6 +106,7 @@ fn every_kernel() -> Result<(), Failed> {
             && wanted.gguf == built_in.gguf
             && wanted.weights == built_in.weights
             && wanted.streams == built_in.streams
+            && wanted.indices == built_in.indices
             && (&wanted.family, &wanted.params) == (&built_in.family, &built_in.params)
             && (&wanted.sizes, &wanted.tables) == (&built_in.sizes, &built_in.tables)
             && wanted.kernels == built_in.kernels
