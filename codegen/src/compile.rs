@@ -40,6 +40,7 @@ pub fn compile_scheduled(
         gguf: format.gguf,
         weights: format.weights,
         streams: format.streams.iter().map(|stream| stream.artifact()).collect(),
+        indices: format.indices().into(),
         sizes: format.sizes.clone().into(),
         tables: lower::tables::buffer(&format).into(),
         kernels: kernels.into(),

@@ -63,6 +63,7 @@ pub static FORMATS: &[Artifact] = &[
                 },
             ],
         ),
+        indices: Cow::Borrowed(&[]),
         sizes: Cow::Borrowed(
             &[
                 Size {
@@ -1324,6 +1325,7 @@ pub static FORMATS: &[Artifact] = &[
                 },
             ],
         ),
+        indices: Cow::Borrowed(&[]),
         sizes: Cow::Borrowed(&[]),
         tables: Cow::Borrowed(&[]),
         kernels: Cow::Borrowed(
@@ -2078,6 +2080,7 @@ pub static FORMATS: &[Artifact] = &[
                 },
             ],
         ),
+        indices: Cow::Borrowed(&[]),
         sizes: Cow::Borrowed(&[]),
         tables: Cow::Borrowed(&[]),
         kernels: Cow::Borrowed(
@@ -3228,6 +3231,7 @@ pub static FORMATS: &[Artifact] = &[
                 },
             ],
         ),
+        indices: Cow::Borrowed(&[]),
         sizes: Cow::Borrowed(&[]),
         tables: Cow::Borrowed(&[]),
         kernels: Cow::Borrowed(
@@ -3966,6 +3970,7 @@ pub static FORMATS: &[Artifact] = &[
                 },
             ],
         ),
+        indices: Cow::Borrowed(&[]),
         sizes: Cow::Borrowed(&[]),
         tables: Cow::Borrowed(&[]),
         kernels: Cow::Borrowed(
@@ -4721,6 +4726,7 @@ pub static FORMATS: &[Artifact] = &[
                 },
             ],
         ),
+        indices: Cow::Borrowed(&[]),
         sizes: Cow::Borrowed(
             &[
                 Size {
@@ -5924,6 +5930,7 @@ pub static FORMATS: &[Artifact] = &[
                 },
             ],
         ),
+        indices: Cow::Borrowed(&[]),
         sizes: Cow::Borrowed(
             &[
                 Size {
@@ -7453,6 +7460,29 @@ pub static FORMATS: &[Artifact] = &[
                 },
             ],
         ),
+        indices: Cow::Borrowed(
+            &[
+                ::quantloom::artifact::Index {
+                    of: 1,
+                    planes: Cow::Borrowed(
+                        &[
+                            ::quantloom::artifact::Bits {
+                                stream: 3,
+                                bits: 32,
+                                rows: 1,
+                                at: Cow::Borrowed(
+                                    &[
+                                        0, 32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384,
+                                        416, 448, 480, 512, 544, 576, 608, 640, 672, 704, 736, 768,
+                                        800, 832, 864, 896, 928, 960, 992,
+                                    ],
+                                ),
+                            },
+                        ],
+                    ),
+                },
+            ],
+        ),
         sizes: Cow::Borrowed(
             &[
                 Size {
@@ -8495,6 +8525,29 @@ pub static FORMATS: &[Artifact] = &[
                         rows: 0,
                         order: Order::Columns,
                     },
+                },
+            ],
+        ),
+        indices: Cow::Borrowed(
+            &[
+                ::quantloom::artifact::Index {
+                    of: 1,
+                    planes: Cow::Borrowed(
+                        &[
+                            ::quantloom::artifact::Bits {
+                                stream: 3,
+                                bits: 32,
+                                rows: 1,
+                                at: Cow::Borrowed(
+                                    &[
+                                        0, 32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384,
+                                        416, 448, 480, 512, 544, 576, 608, 640, 672, 704, 736, 768,
+                                        800, 832, 864, 896, 928, 960, 992,
+                                    ],
+                                ),
+                            },
+                        ],
+                    ),
                 },
             ],
         ),
@@ -9543,6 +9596,29 @@ pub static FORMATS: &[Artifact] = &[
                 },
             ],
         ),
+        indices: Cow::Borrowed(
+            &[
+                ::quantloom::artifact::Index {
+                    of: 1,
+                    planes: Cow::Borrowed(
+                        &[
+                            ::quantloom::artifact::Bits {
+                                stream: 3,
+                                bits: 32,
+                                rows: 1,
+                                at: Cow::Borrowed(
+                                    &[
+                                        0, 32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384,
+                                        416, 448, 480, 512, 544, 576, 608, 640, 672, 704, 736, 768,
+                                        800, 832, 864, 896, 928, 960, 992,
+                                    ],
+                                ),
+                            },
+                        ],
+                    ),
+                },
+            ],
+        ),
         sizes: Cow::Borrowed(
             &[
                 Size {
@@ -10588,6 +10664,29 @@ pub static FORMATS: &[Artifact] = &[
                 },
             ],
         ),
+        indices: Cow::Borrowed(
+            &[
+                ::quantloom::artifact::Index {
+                    of: 1,
+                    planes: Cow::Borrowed(
+                        &[
+                            ::quantloom::artifact::Bits {
+                                stream: 3,
+                                bits: 32,
+                                rows: 1,
+                                at: Cow::Borrowed(
+                                    &[
+                                        0, 32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384,
+                                        416, 448, 480, 512, 544, 576, 608, 640, 672, 704, 736, 768,
+                                        800, 832, 864, 896, 928, 960, 992,
+                                    ],
+                                ),
+                            },
+                        ],
+                    ),
+                },
+            ],
+        ),
         sizes: Cow::Borrowed(
             &[
                 Size {
@@ -11630,6 +11729,29 @@ pub static FORMATS: &[Artifact] = &[
                         rows: 0,
                         order: Order::Columns,
                     },
+                },
+            ],
+        ),
+        indices: Cow::Borrowed(
+            &[
+                ::quantloom::artifact::Index {
+                    of: 1,
+                    planes: Cow::Borrowed(
+                        &[
+                            ::quantloom::artifact::Bits {
+                                stream: 3,
+                                bits: 32,
+                                rows: 1,
+                                at: Cow::Borrowed(
+                                    &[
+                                        0, 32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384,
+                                        416, 448, 480, 512, 544, 576, 608, 640, 672, 704, 736, 768,
+                                        800, 832, 864, 896, 928, 960, 992,
+                                    ],
+                                ),
+                            },
+                        ],
+                    ),
                 },
             ],
         ),
@@ -12680,6 +12802,29 @@ pub static FORMATS: &[Artifact] = &[
                 },
             ],
         ),
+        indices: Cow::Borrowed(
+            &[
+                ::quantloom::artifact::Index {
+                    of: 1,
+                    planes: Cow::Borrowed(
+                        &[
+                            ::quantloom::artifact::Bits {
+                                stream: 3,
+                                bits: 32,
+                                rows: 1,
+                                at: Cow::Borrowed(
+                                    &[
+                                        0, 32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384,
+                                        416, 448, 480, 512, 544, 576, 608, 640, 672, 704, 736, 768,
+                                        800, 832, 864, 896, 928, 960, 992,
+                                    ],
+                                ),
+                            },
+                        ],
+                    ),
+                },
+            ],
+        ),
         sizes: Cow::Borrowed(
             &[
                 Size {
@@ -13724,6 +13869,29 @@ pub static FORMATS: &[Artifact] = &[
                         rows: 0,
                         order: Order::Columns,
                     },
+                },
+            ],
+        ),
+        indices: Cow::Borrowed(
+            &[
+                ::quantloom::artifact::Index {
+                    of: 1,
+                    planes: Cow::Borrowed(
+                        &[
+                            ::quantloom::artifact::Bits {
+                                stream: 3,
+                                bits: 32,
+                                rows: 1,
+                                at: Cow::Borrowed(
+                                    &[
+                                        0, 32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384,
+                                        416, 448, 480, 512, 544, 576, 608, 640, 672, 704, 736, 768,
+                                        800, 832, 864, 896, 928, 960, 992,
+                                    ],
+                                ),
+                            },
+                        ],
+                    ),
                 },
             ],
         ),
@@ -14774,6 +14942,29 @@ pub static FORMATS: &[Artifact] = &[
                 },
             ],
         ),
+        indices: Cow::Borrowed(
+            &[
+                ::quantloom::artifact::Index {
+                    of: 1,
+                    planes: Cow::Borrowed(
+                        &[
+                            ::quantloom::artifact::Bits {
+                                stream: 3,
+                                bits: 32,
+                                rows: 1,
+                                at: Cow::Borrowed(
+                                    &[
+                                        0, 32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384,
+                                        416, 448, 480, 512, 544, 576, 608, 640, 672, 704, 736, 768,
+                                        800, 832, 864, 896, 928, 960, 992,
+                                    ],
+                                ),
+                            },
+                        ],
+                    ),
+                },
+            ],
+        ),
         sizes: Cow::Borrowed(
             &[
                 Size {
@@ -15809,6 +16000,7 @@ pub static FORMATS: &[Artifact] = &[
                 },
             ],
         ),
+        indices: Cow::Borrowed(&[]),
         sizes: Cow::Borrowed(
             &[
                 Size {
@@ -17106,6 +17298,7 @@ pub static FORMATS: &[Artifact] = &[
                 },
             ],
         ),
+        indices: Cow::Borrowed(&[]),
         sizes: Cow::Borrowed(
             &[
                 Size {
@@ -18403,6 +18596,7 @@ pub static FORMATS: &[Artifact] = &[
                 },
             ],
         ),
+        indices: Cow::Borrowed(&[]),
         sizes: Cow::Borrowed(
             &[
                 Size {
@@ -19700,6 +19894,7 @@ pub static FORMATS: &[Artifact] = &[
                 },
             ],
         ),
+        indices: Cow::Borrowed(&[]),
         sizes: Cow::Borrowed(
             &[
                 Size {
@@ -20999,6 +21194,7 @@ pub static FORMATS: &[Artifact] = &[
                 },
             ],
         ),
+        indices: Cow::Borrowed(&[]),
         sizes: Cow::Borrowed(
             &[
                 Size {
@@ -22334,6 +22530,7 @@ pub static FORMATS: &[Artifact] = &[
                 },
             ],
         ),
+        indices: Cow::Borrowed(&[]),
         sizes: Cow::Borrowed(
             &[
                 Size {
@@ -23669,6 +23866,7 @@ pub static FORMATS: &[Artifact] = &[
                 },
             ],
         ),
+        indices: Cow::Borrowed(&[]),
         sizes: Cow::Borrowed(
             &[
                 Size {
@@ -25004,6 +25202,7 @@ pub static FORMATS: &[Artifact] = &[
                 },
             ],
         ),
+        indices: Cow::Borrowed(&[]),
         sizes: Cow::Borrowed(
             &[
                 Size {
@@ -26337,6 +26536,7 @@ pub static FORMATS: &[Artifact] = &[
                 },
             ],
         ),
+        indices: Cow::Borrowed(&[]),
         sizes: Cow::Borrowed(
             &[
                 Size {
@@ -27646,6 +27846,7 @@ pub static FORMATS: &[Artifact] = &[
                 },
             ],
         ),
+        indices: Cow::Borrowed(&[]),
         sizes: Cow::Borrowed(
             &[
                 Size {
@@ -28955,6 +29156,7 @@ pub static FORMATS: &[Artifact] = &[
                 },
             ],
         ),
+        indices: Cow::Borrowed(&[]),
         sizes: Cow::Borrowed(
             &[
                 Size {
@@ -30264,6 +30466,7 @@ pub static FORMATS: &[Artifact] = &[
                 },
             ],
         ),
+        indices: Cow::Borrowed(&[]),
         sizes: Cow::Borrowed(
             &[
                 Size {
@@ -31543,6 +31746,7 @@ pub static FORMATS: &[Artifact] = &[
                 },
             ],
         ),
+        indices: Cow::Borrowed(&[]),
         sizes: Cow::Borrowed(&[]),
         tables: Cow::Borrowed(include!("tables/iq1_m.rs")),
         kernels: Cow::Borrowed(
@@ -32695,6 +32899,7 @@ pub static FORMATS: &[Artifact] = &[
                 },
             ],
         ),
+        indices: Cow::Borrowed(&[]),
         sizes: Cow::Borrowed(&[]),
         tables: Cow::Borrowed(include!("tables/iq1_s.rs")),
         kernels: Cow::Borrowed(
@@ -33847,6 +34052,7 @@ pub static FORMATS: &[Artifact] = &[
                 },
             ],
         ),
+        indices: Cow::Borrowed(&[]),
         sizes: Cow::Borrowed(&[]),
         tables: Cow::Borrowed(include!("tables/iq2_s.rs")),
         kernels: Cow::Borrowed(
@@ -34999,6 +35205,7 @@ pub static FORMATS: &[Artifact] = &[
                 },
             ],
         ),
+        indices: Cow::Borrowed(&[]),
         sizes: Cow::Borrowed(&[]),
         tables: Cow::Borrowed(include!("tables/iq2_xs.rs")),
         kernels: Cow::Borrowed(
@@ -36151,6 +36358,7 @@ pub static FORMATS: &[Artifact] = &[
                 },
             ],
         ),
+        indices: Cow::Borrowed(&[]),
         sizes: Cow::Borrowed(&[]),
         tables: Cow::Borrowed(include!("tables/iq2_xxs.rs")),
         kernels: Cow::Borrowed(
@@ -37303,6 +37511,7 @@ pub static FORMATS: &[Artifact] = &[
                 },
             ],
         ),
+        indices: Cow::Borrowed(&[]),
         sizes: Cow::Borrowed(&[]),
         tables: Cow::Borrowed(include!("tables/iq3_s.rs")),
         kernels: Cow::Borrowed(
@@ -38455,6 +38664,7 @@ pub static FORMATS: &[Artifact] = &[
                 },
             ],
         ),
+        indices: Cow::Borrowed(&[]),
         sizes: Cow::Borrowed(&[]),
         tables: Cow::Borrowed(include!("tables/iq3_xxs.rs")),
         kernels: Cow::Borrowed(
@@ -39607,6 +39817,7 @@ pub static FORMATS: &[Artifact] = &[
                 },
             ],
         ),
+        indices: Cow::Borrowed(&[]),
         sizes: Cow::Borrowed(&[]),
         tables: Cow::Borrowed(&[]),
         kernels: Cow::Borrowed(
@@ -40651,6 +40862,7 @@ pub static FORMATS: &[Artifact] = &[
                 },
             ],
         ),
+        indices: Cow::Borrowed(&[]),
         sizes: Cow::Borrowed(&[]),
         tables: Cow::Borrowed(&[]),
         kernels: Cow::Borrowed(
@@ -41695,6 +41907,7 @@ pub static FORMATS: &[Artifact] = &[
                 },
             ],
         ),
+        indices: Cow::Borrowed(&[]),
         sizes: Cow::Borrowed(&[]),
         tables: Cow::Borrowed(&[]),
         kernels: Cow::Borrowed(
@@ -42754,6 +42967,7 @@ pub static FORMATS: &[Artifact] = &[
                 },
             ],
         ),
+        indices: Cow::Borrowed(&[]),
         sizes: Cow::Borrowed(
             &[
                 Size {
@@ -43957,6 +44171,7 @@ pub static FORMATS: &[Artifact] = &[
                 },
             ],
         ),
+        indices: Cow::Borrowed(&[]),
         sizes: Cow::Borrowed(
             &[
                 Size {
@@ -45442,6 +45657,7 @@ pub static FORMATS: &[Artifact] = &[
                 },
             ],
         ),
+        indices: Cow::Borrowed(&[]),
         sizes: Cow::Borrowed(&[]),
         tables: Cow::Borrowed(include!("tables/nvfp4.rs")),
         kernels: Cow::Borrowed(
@@ -46592,6 +46808,7 @@ pub static FORMATS: &[Artifact] = &[
                 },
             ],
         ),
+        indices: Cow::Borrowed(&[]),
         sizes: Cow::Borrowed(&[]),
         tables: Cow::Borrowed(&[]),
         kernels: Cow::Borrowed(
@@ -47634,6 +47851,7 @@ pub static FORMATS: &[Artifact] = &[
                 },
             ],
         ),
+        indices: Cow::Borrowed(&[]),
         sizes: Cow::Borrowed(&[]),
         tables: Cow::Borrowed(&[]),
         kernels: Cow::Borrowed(
@@ -48678,6 +48896,7 @@ pub static FORMATS: &[Artifact] = &[
                 },
             ],
         ),
+        indices: Cow::Borrowed(&[]),
         sizes: Cow::Borrowed(&[]),
         tables: Cow::Borrowed(&[]),
         kernels: Cow::Borrowed(
@@ -49720,6 +49939,7 @@ pub static FORMATS: &[Artifact] = &[
                 },
             ],
         ),
+        indices: Cow::Borrowed(&[]),
         sizes: Cow::Borrowed(&[]),
         tables: Cow::Borrowed(&[]),
         kernels: Cow::Borrowed(
@@ -50762,6 +50982,7 @@ pub static FORMATS: &[Artifact] = &[
                 },
             ],
         ),
+        indices: Cow::Borrowed(&[]),
         sizes: Cow::Borrowed(&[]),
         tables: Cow::Borrowed(&[]),
         kernels: Cow::Borrowed(
@@ -51806,6 +52027,7 @@ pub static FORMATS: &[Artifact] = &[
                 },
             ],
         ),
+        indices: Cow::Borrowed(&[]),
         sizes: Cow::Borrowed(&[]),
         tables: Cow::Borrowed(&[]),
         kernels: Cow::Borrowed(
@@ -52848,6 +53070,7 @@ pub static FORMATS: &[Artifact] = &[
                 },
             ],
         ),
+        indices: Cow::Borrowed(&[]),
         sizes: Cow::Borrowed(&[]),
         tables: Cow::Borrowed(&[]),
         kernels: Cow::Borrowed(
@@ -53928,6 +54151,7 @@ pub static FORMATS: &[Artifact] = &[
                 },
             ],
         ),
+        indices: Cow::Borrowed(&[]),
         sizes: Cow::Borrowed(&[]),
         tables: Cow::Borrowed(&[]),
         kernels: Cow::Borrowed(
@@ -54970,6 +55194,7 @@ pub static FORMATS: &[Artifact] = &[
                 },
             ],
         ),
+        indices: Cow::Borrowed(&[]),
         sizes: Cow::Borrowed(&[]),
         tables: Cow::Borrowed(&[]),
         kernels: Cow::Borrowed(
@@ -56012,6 +56237,7 @@ pub static FORMATS: &[Artifact] = &[
                 },
             ],
         ),
+        indices: Cow::Borrowed(&[]),
         sizes: Cow::Borrowed(&[]),
         tables: Cow::Borrowed(&[]),
         kernels: Cow::Borrowed(
@@ -57056,6 +57282,7 @@ pub static FORMATS: &[Artifact] = &[
                 },
             ],
         ),
+        indices: Cow::Borrowed(&[]),
         sizes: Cow::Borrowed(&[]),
         tables: Cow::Borrowed(&[]),
         kernels: Cow::Borrowed(
@@ -58098,6 +58325,7 @@ pub static FORMATS: &[Artifact] = &[
                 },
             ],
         ),
+        indices: Cow::Borrowed(&[]),
         sizes: Cow::Borrowed(&[]),
         tables: Cow::Borrowed(&[]),
         kernels: Cow::Borrowed(
@@ -59140,6 +59368,7 @@ pub static FORMATS: &[Artifact] = &[
                 },
             ],
         ),
+        indices: Cow::Borrowed(&[]),
         sizes: Cow::Borrowed(&[]),
         tables: Cow::Borrowed(&[]),
         kernels: Cow::Borrowed(
@@ -60182,6 +60411,7 @@ pub static FORMATS: &[Artifact] = &[
                 },
             ],
         ),
+        indices: Cow::Borrowed(&[]),
         sizes: Cow::Borrowed(&[]),
         tables: Cow::Borrowed(&[]),
         kernels: Cow::Borrowed(
@@ -61226,6 +61456,7 @@ pub static FORMATS: &[Artifact] = &[
                 },
             ],
         ),
+        indices: Cow::Borrowed(&[]),
         sizes: Cow::Borrowed(&[]),
         tables: Cow::Borrowed(&[]),
         kernels: Cow::Borrowed(
@@ -62270,6 +62501,7 @@ pub static FORMATS: &[Artifact] = &[
                 },
             ],
         ),
+        indices: Cow::Borrowed(&[]),
         sizes: Cow::Borrowed(&[]),
         tables: Cow::Borrowed(&[]),
         kernels: Cow::Borrowed(
@@ -63314,6 +63546,7 @@ pub static FORMATS: &[Artifact] = &[
                 },
             ],
         ),
+        indices: Cow::Borrowed(&[]),
         sizes: Cow::Borrowed(&[]),
         tables: Cow::Borrowed(&[]),
         kernels: Cow::Borrowed(
@@ -64358,6 +64591,7 @@ pub static FORMATS: &[Artifact] = &[
                 },
             ],
         ),
+        indices: Cow::Borrowed(&[]),
         sizes: Cow::Borrowed(&[]),
         tables: Cow::Borrowed(&[]),
         kernels: Cow::Borrowed(
@@ -65400,6 +65634,7 @@ pub static FORMATS: &[Artifact] = &[
                 },
             ],
         ),
+        indices: Cow::Borrowed(&[]),
         sizes: Cow::Borrowed(&[]),
         tables: Cow::Borrowed(include!("tables/tq1_0.rs")),
         kernels: Cow::Borrowed(
@@ -66550,6 +66785,7 @@ pub static FORMATS: &[Artifact] = &[
                 },
             ],
         ),
+        indices: Cow::Borrowed(&[]),
         sizes: Cow::Borrowed(&[]),
         tables: Cow::Borrowed(&[]),
         kernels: Cow::Borrowed(

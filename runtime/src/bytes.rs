@@ -1,11 +1,13 @@
 //! Bytes that many can hold without copying them.
 
 use std::fmt;
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
 use std::ops::{Deref, Range};
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::{Error, Result};
+use crate::{Error, Result, memory};
 
 /// A range of a mapped file, of a vector, or of a constant. Cloning and slicing copy nothing, and
 /// the memory stays as long as any slice of it.
@@ -26,13 +28,30 @@ enum Owner {
 impl Bytes {
     /// The bytes of a file: mapped with feature `gguf`, else read.
     ///
-    /// A mapped file must not be changed or truncated by anyone while any of these bytes live.
+    /// A mapped file must not be changed or truncated by anyone while any of these bytes live: where
+    /// it has become shorter, who reads past its new end is killed by the system (SIGBUS).
+    /// [`Bytes::read`] needs no such promise.
     ///
     /// # Errors
-    /// [`Error::Io`] where the file cannot be opened, read or mapped.
+    /// [`Error::Io`] where the file cannot be opened, read or mapped, or is no regular file.
     pub fn open(path: impl AsRef<Path>) -> Result<Bytes> {
         let path = path.as_ref();
-        load(path).map_err(|source| Error::Io { path: path.display().to_string(), source })
+        let (file, length) = regular(path)?;
+        #[cfg(feature = "gguf")]
+        return contents(&file, length).map_err(|source| io(path, source));
+        #[cfg(not(feature = "gguf"))]
+        part(path, &file, 0..length)
+    }
+
+    /// The bytes of a file, read into memory.
+    ///
+    /// # Errors
+    /// [`Error::Io`] where the file cannot be opened or read, or is no regular file;
+    /// [`Error::OutOfMemory`].
+    pub fn read(path: impl AsRef<Path>) -> Result<Bytes> {
+        let path = path.as_ref();
+        let (file, length) = regular(path)?;
+        part(path, &file, 0..length)
     }
 
     /// A part of these bytes, sharing their memory; `None` where `range` leaves them.
@@ -45,21 +64,46 @@ impl Bytes {
     }
 }
 
-#[cfg(feature = "gguf")]
-fn load(path: &Path) -> std::io::Result<Bytes> {
-    let file = std::fs::File::open(path)?;
-    let length = file.metadata()?.len();
-    // Neither an empty file nor a pipe can be mapped.
-    if length == 0 || !file.metadata()?.is_file() {
-        return std::fs::read(path).map(Bytes::from);
-    }
-    let map = map(&file)?;
-    Ok(Bytes { range: 0..map.len(), owner: Owner::Mapped(Arc::new(map)) })
+/// A regular file, opened, and its length. What else has a path may have no end, or no beginning until
+/// somebody writes to it.
+pub(crate) fn regular(path: &Path) -> Result<(File, usize)> {
+    let open = || {
+        // Asked before it is opened: to open a pipe is to wait for its writer.
+        let kind = std::fs::metadata(path)?.file_type();
+        if !kind.is_file() {
+            let found = if kind.is_dir() { "a folder" } else { "a pipe or a device" };
+            return Err(std::io::Error::other(format!("it is {found}; a regular file is needed")));
+        }
+        let file = File::open(path)?;
+        let length = usize::try_from(file.metadata()?.len());
+        let length =
+            length.map_err(|_| std::io::Error::other("memory cannot address all of it"))?;
+        Ok((file, length))
+    };
+    open().map_err(|source| io(path, source))
 }
 
-#[cfg(not(feature = "gguf"))]
-fn load(path: &Path) -> std::io::Result<Bytes> {
-    std::fs::read(path).map(Bytes::from)
+/// A part of a file, read.
+pub(crate) fn part(path: &Path, mut file: &File, range: Range<usize>) -> Result<Bytes> {
+    let during = format!("`{}`", path.display());
+    let mut bytes = memory::zeros(range.len(), &during)?;
+    let read = file.seek(SeekFrom::Start(range.start as u64));
+    let read = read.and_then(|_| file.read_exact(&mut bytes));
+    read.map(|()| bytes.into()).map_err(|source| io(path, source))
+}
+
+fn io(path: &Path, source: std::io::Error) -> Error {
+    Error::Io { path: path.display().to_string(), source }
+}
+
+#[cfg(feature = "gguf")]
+fn contents(file: &File, length: usize) -> std::io::Result<Bytes> {
+    if length == 0 {
+        // Nothing to map.
+        return Ok(Vec::new().into());
+    }
+    let map = map(file)?;
+    Ok(Bytes { range: 0..map.len(), owner: Owner::Mapped(Arc::new(map)) })
 }
 
 #[cfg(feature = "gguf")]

@@ -77,12 +77,12 @@ pub(crate) type OnHost<'a> = Epilogue<&'a [f32]>;
 
 impl OnHost<'_> {
     /// Stores the sums that `compute` writes, `n` for each output row; `first` is where the bias of an
-    /// output row begins.
+    /// output row begins, or `None` for one that nothing is computed for.
     pub(crate) fn store(
         &self,
         y: &mut [f32],
         n: usize,
-        first: impl Fn(usize) -> usize,
+        first: impl Fn(usize) -> Option<usize>,
         compute: impl FnOnce(&mut [f32]) -> Result<()>,
     ) -> Result<()> {
         if self.is_plain() {
@@ -92,7 +92,13 @@ impl OnHost<'_> {
         compute(&mut sums)?;
         let rows = y.chunks_mut(n.max(1)).zip(sums.chunks(n.max(1))).enumerate();
         for (row, (y, sums)) in rows {
-            let bias = self.bias.and_then(|bias| bias.get(first(row)..)).unwrap_or_default();
+            let Some(first) = first(row) else {
+                if !self.add {
+                    y.fill(0.0);
+                }
+                continue;
+            };
+            let bias = self.bias.and_then(|bias| bias.get(first..)).unwrap_or_default();
             let biases = bias.iter().copied().chain(std::iter::repeat(0.0));
             for ((y, sum), bias) in y.iter_mut().zip(sums).zip(biases) {
                 let value = self.scale * sum + bias;

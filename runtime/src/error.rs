@@ -38,6 +38,17 @@ pub enum Error {
         hint: String,
     },
 
+    /// A GGUF file's metadata has no such key.
+    #[error("{file} has no metadata key `{key}`{hint}")]
+    NoKey {
+        /// The file.
+        file: String,
+        /// The key asked for.
+        key: String,
+        /// Similar keys, or nothing.
+        hint: String,
+    },
+
     /// A tensor's type number belongs to no known format. The rest of the file is usable.
     #[error(
         "{file}: tensor `{tensor}` has type number {number}, which no known format has; known are \

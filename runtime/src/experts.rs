@@ -20,6 +20,10 @@ pub struct Experts {
 const MANY: u64 = 4;
 
 impl Experts {
+    /// The number of no matrix, for activation rows that choose fewer than `used`, or padding. Its product
+    /// is 0 and has no bias: an output becomes 0, or stays as it is where the epilogue adds.
+    pub const NONE: u32 = u32::MAX;
+
     /// Rows of a matrix of a tensor with `n` rows, and rows of the output.
     pub(crate) fn sizes(&self, tensor: &str, n: u64) -> Result<(u64, u64)> {
         let Experts { m, used, matrices } = *self;
@@ -52,17 +56,17 @@ impl Experts {
         }
     }
 
-    /// Matrices of the grid: those of the outputs, or all of the tensor and one for those that are not
-    /// there.
-    pub(crate) fn covered(&self) -> u64 {
-        match self.kind() {
+    /// Matrices of the grid of such a kernel: those of the outputs, or all of the tensor and one for those
+    /// that are not there.
+    pub(crate) fn covered(&self, kind: Kind) -> u64 {
+        match kind {
             Kind::MatvecExperts => u64::from(self.m) * u64::from(self.used),
             _ => u64::from(self.matrices) + 1,
         }
     }
 }
 
-/// Activation rows and the numbers of their matrices, which are there.
+/// Activation rows and the numbers of their matrices, which are there, or [`Experts::NONE`].
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Chosen<'a> {
     pub x: &'a [f32],
@@ -99,16 +103,20 @@ impl<'a> Chosen<'a> {
             );
             return error("experts", problem);
         }
-        if let Some(expert) = experts.iter().find(|&&expert| expert as usize >= matrices) {
-            return error("experts", format!("matrix {expert} of {matrices}"));
+        let absent = |&&expert: &&u32| expert != Experts::NONE && expert as usize >= matrices;
+        if let Some(expert) = experts.iter().find(absent) {
+            let problem =
+                format!("matrix {expert} of {matrices}; none at all is {}", Experts::NONE);
+            return error("experts", problem);
         }
         let (used, n) = (experts.len() / m, n / matrices);
         Ok(Chosen { x, experts, m, used, matrices, n })
     }
 
-    /// Where the bias of an output row begins, in one for all rows of the tensor.
-    pub fn first(&self, output: usize) -> usize {
-        self.experts.get(output).map_or(0, |&expert| expert as usize * self.n)
+    /// The first row of the matrix of an output row, unless that is none.
+    pub fn first(&self, output: usize) -> Option<usize> {
+        let expert = self.experts.get(output).filter(|&&expert| expert != Experts::NONE);
+        expert.map(|&expert| expert as usize * self.n)
     }
 
     /// The same for kernels.

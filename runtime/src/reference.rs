@@ -123,7 +123,7 @@ impl Resident for ReferenceWeights {
         epilogue.store(
             y,
             n,
-            |_| 0,
+            |_| Some(0),
             |y| {
                 for (row, column) in columns.chunks_exact(m).enumerate() {
                     for (y, &sum) in y.iter_mut().skip(row).step_by(n).zip(column) {
@@ -149,8 +149,9 @@ impl Resident for ReferenceWeights {
             |y| {
                 y.par_chunks_mut(n).enumerate().for_each(|(output, y)| {
                     let x = chosen.x.chunks_exact(k).nth(output / chosen.used).unwrap_or_default();
+                    let Some(first) = chosen.first(output) else { return y.fill(0.0) };
                     for (row, sum) in y.chunks_mut(1).enumerate() {
-                        self.row(chosen.first(output) + row, x, sum);
+                        self.row(first + row, x, sum);
                     }
                 });
                 Ok(())

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::artifact::Dims;
+use crate::artifact::{Beyond, Dims};
 use crate::{Bytes, Device, Error, Format, Result, Weights, memory};
 
 /// Weights `[n, k]`, row-major and quantized, as they lie in a file or in memory. Cheap to clone:
@@ -25,7 +25,8 @@ impl Tensor {
     ///
     /// # Errors
     /// Where `n` or `k` is 0, `k` is not a multiple of the format's block, the number of streams
-    /// is not the format's, or a stream has not exactly the bytes of its units.
+    /// is not the format's, a stream has not exactly the bytes of its units, or a stored number of a unit
+    /// (act-order's group of a column) is past the last unit there is.
     pub fn new<B: Into<Bytes>>(
         name: impl Into<Arc<str>>,
         format: impl Into<Format>,
@@ -63,9 +64,14 @@ impl Tensor {
                 let wanted = wanted
                     .map_or("more than memory can address".to_owned(), |wanted| wanted.to_string());
                 let units = if stream.units.are_blocks() { "blocks" } else { "units" };
+                let rows = stream.units.rows;
+                let shared = match rows > 1 && !n.is_multiple_of(rows as usize) {
+                    true => format!("; a unit covers {rows} rows, the last one too"),
+                    false => String::new(),
+                };
                 return Err(error(format!(
                     "stream `{}` has {} bytes; [{n}, {k}] weights of format `{}` are {} {units} of \
-                     {} bytes each, {wanted} in all",
+                     {} bytes each, {wanted} in all{shared}",
                     stream.name,
                     bytes.len(),
                     format.name,
@@ -74,6 +80,7 @@ impl Tensor {
                 )));
             }
         }
+        check_numbers(&format, &layout, &streams).map_err(error)?;
         Ok(Tensor { name, format, dims: dims.into(), n, k, layout, streams: streams.into() })
     }
 
@@ -135,6 +142,27 @@ impl Tensor {
     pub(crate) fn stream_bytes(&self) -> Vec<&[u8]> {
         self.streams.iter().map(|bytes| &**bytes).collect()
     }
+}
+
+/// Refuses numbers of units that there are not.
+fn check_numbers(format: &Format, layout: &Dims, streams: &[Bytes]) -> Result<(), String> {
+    for index in format.indices.iter() {
+        let name = |stream: u32| format.streams.get(stream as usize).map_or("", |own| &own.name);
+        let number = index.planes.first().map_or("", |plane| name(plane.stream));
+        let found = index.beyond(&format.streams, format.weights, layout, streams);
+        let found = found.map_err(|_| {
+            format!("format `{}` has numbers of units outside its streams' bytes", format.name)
+        })?;
+        if let Some(Beyond { row, column, number: found, units }) = found {
+            return Err(format!(
+                "stream `{number}` says {found} for row {row}, column {column}; stream `{}` has {units} \
+                 units along k, so numbers are 0 to {}",
+                name(index.of),
+                units.saturating_sub(1)
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// `(k, n)` of dimensions.

@@ -109,7 +109,8 @@ impl Weights {
 
     /// `y[m, used, n / matrices]`: row `i` of `x[m, k]` times each of the matrices that
     /// `experts[m, used]` names for it, where the weights are `matrices` matrices of equal size, one
-    /// after another, as in mixtures of experts. How many each row uses follows from the lengths.
+    /// after another, as in mixtures of experts. How many each row uses follows from the lengths;
+    /// [`Experts::NONE`](crate::Experts::NONE) names no matrix and gives zeros.
     ///
     /// # Errors
     /// Where `x` has not some rows of `k` values, `experts` not as many numbers for each, or one that no

@@ -26,11 +26,26 @@ pub struct CodeObject {
     pub shared: u32,
     /// Bytes per thread that did not fit into registers.
     pub scratch: u32,
+    /// The instructions.
+    pub assembly: String,
 }
 
-/// What every compilation is told. Nothing of a HIP installation is used, warnings are errors, and
-/// remarks tell the resources that a kernel takes.
-const FLAGS: [&str; 14] = [
+impl CodeObject {
+    /// An instruction that adds a constant 0 to a product before it rounds it to f16: -0 becomes 0.
+    pub fn loses_signs(&self) -> Option<&str> {
+        let instructions = self.assembly.lines().map(str::trim);
+        let mut mixed = instructions
+            .filter(|line| line.starts_with("v_fma_mix") || line.starts_with("v_mad_mix"));
+        mixed.find(|line| {
+            let operands = line.split_once(';').map_or(*line, |(code, _)| code);
+            operands.split([',', ' ', '\t']).any(|operand| operand == "0")
+        })
+    }
+}
+
+/// What every compilation is told. Nothing of a HIP installation is used, warnings are errors, remarks tell
+/// the resources that a kernel takes, and the assembly is kept.
+const FLAGS: [&str; 15] = [
     "-x",
     "hip",
     "--offload-device-only",
@@ -45,6 +60,7 @@ const FLAGS: [&str; 14] = [
     "-Wno-unused-parameter", // a format of one strip per block reads no strip
     "-Werror",
     "-Rpass-analysis=kernel-resource-usage",
+    "-save-temps=obj",
 ];
 
 impl Clang {
@@ -78,26 +94,31 @@ impl Clang {
     /// The compiler's diagnostics, or what is wrong with the code object it wrote.
     pub fn compile(&self, name: &str, text: &str, target: &str) -> Result<CodeObject, String> {
         let arch = format!("--offload-arch={target}");
-        let (bytes, messages) = self.run(text, FLAGS.into_iter().chain([&*arch]))?;
+        let kept = format!("kernel-hip-amdgcn-amd-amdhsa-{target}.s");
+        let flags = FLAGS.into_iter().chain([&*arch]);
+        let ([bytes, assembly], messages) = self.run(text, flags, ["output", &kept])?;
         check(&bytes, name)?;
         let usage = |what: &str| usage(&messages, what);
         Ok(CodeObject {
             registers: usage("VGPRs")?,
             shared: usage("LDS Size [bytes/block]")?,
             scratch: usage("ScratchSize [bytes/lane]")?,
+            assembly: String::from_utf8_lossy(&assembly).into_owned(),
             bytes,
         })
     }
 
-    /// Compiles a text with flags. What it writes, and its messages.
+    /// Compiles a text with flags to the file `output`. What is in some files that it writes, and its
+    /// messages.
     ///
     /// # Errors
     /// The compiler's diagnostics.
-    pub(crate) fn run<'a>(
+    pub(crate) fn run<'a, const FILES: usize>(
         &self,
         text: &str,
         flags: impl Iterator<Item = &'a str>,
-    ) -> Result<(Vec<u8>, String), String> {
+        files: [&str; FILES],
+    ) -> Result<([Vec<u8>; FILES], String), String> {
         let failed = |error: io::Error| format!("cannot run {}: {error}", self.program);
         let directory = tempfile::tempdir().map_err(failed)?;
         // Run where the text is, so that diagnostics name it without a path.
@@ -112,7 +133,11 @@ impl Clang {
         if !output.status.success() {
             return Err(diagnostics(&messages));
         }
-        Ok((fs::read(directory.path().join("output")).map_err(failed)?, messages))
+        let mut contents = files.map(|_| Vec::new());
+        for (content, file) in contents.iter_mut().zip(files) {
+            *content = fs::read(directory.path().join(file)).map_err(failed)?;
+        }
+        Ok((contents, messages))
     }
 }
 
@@ -122,10 +147,11 @@ fn diagnostics(messages: &str) -> String {
     messages.lines().filter(remarks).collect::<Vec<_>>().join("\n")
 }
 
-/// A number from the remarks, as in `kernel.hip:7:1: remark:     VGPRs: 12 [-Rpass-analysis=..]`.
+/// A number from the remarks, as in `remark: kernel.hip:7:0:     VGPRs: 12 [-Rpass-analysis=..]`.
 fn usage(messages: &str, what: &str) -> Result<u32, String> {
     let remark = messages.lines().find_map(|line| {
-        let (key, value) = line.split_once("remark: ")?.1.trim().split_once(": ")?;
+        let (place, value) = line.split_once("remark: ")?.1.rsplit_once(": ")?;
+        let key = place.rsplit("  ").next()?.trim();
         (key == what).then(|| value.split(' ').next()?.parse().ok()).flatten()
     });
     remark.ok_or_else(|| format!("the compiler does not tell `{what}`:\n{messages}"))

@@ -31,7 +31,7 @@ const FLAGS: [&str; 15] = [
 pub fn compile(clang: &Clang, name: &str, text: &str) -> Result<String, String> {
     // The vocabulary counts no lines, so diagnostics point into the text.
     let text = format!("{VOCABULARY}#line 1 \"{name}.hip\"\n{text}");
-    let (ptx, _) = clang.run(&text, FLAGS.into_iter())?;
+    let ([ptx], _) = clang.run(&text, FLAGS.into_iter(), ["output"])?;
     let ptx = String::from_utf8_lossy(&ptx).into_owned();
     let entry = format!(".entry {name}(");
     if ptx.contains(&entry) { Ok(ptx) } else { Err(format!("the PTX has no kernel `{name}`")) }

@@ -118,7 +118,7 @@ impl Subject {
     /// The same of any bytes, without a product.
     pub fn any_case(&self, n: usize, k: usize, rng: &mut Rng) -> Result<Case, Failed> {
         let dims = dims(&self.format, n, k, &[]);
-        self.case_of(&dims, rng.any_bytes(&self.format, &dims))
+        self.case_of(&dims, rng.tensor_bytes(&self.format, &dims)?)
     }
 
     fn case_of(&self, dims: &Dims, streams: Vec<Vec<u8>>) -> Result<Case, Failed> {

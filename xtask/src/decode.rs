@@ -62,7 +62,7 @@ mod engines {
     use crate::print;
     use quantloom::artifact::Param;
     use quantloom::{Bytes, Format, Tensor};
-    use std::path::PathBuf;
+    use std::path::{Path, PathBuf};
     use std::time::Instant;
 
     /// Weights decoded at a time.
@@ -83,8 +83,7 @@ mod engines {
                 "{input} is both input and output; name another output"
             )));
         }
-        let streams: quantloom::Result<Vec<Bytes>> = inputs.iter().map(Bytes::open).collect();
-        let streams = streams?;
+        let streams = inputs.iter().map(|path| input(path)).collect::<Outcome<Vec<Bytes>>>()?;
         let device = args.engine.open()?;
         let started = Instant::now();
         let mut draft = Draft::new(output)?;
@@ -121,6 +120,19 @@ mod engines {
         }
         draft.finish()?;
         told(blocks, &format, started, &device.name())
+    }
+
+    /// A file's bytes, or all that comes out of a pipe.
+    fn input(path: &Path) -> Outcome<Bytes> {
+        #[cfg(unix)]
+        if path
+            .metadata()
+            .is_ok_and(|found| std::os::unix::fs::FileTypeExt::is_fifo(&found.file_type()))
+        {
+            let bytes = std::fs::read(path).map_err(|error| files::cannot("read", path, error))?;
+            return Ok(bytes.into());
+        }
+        Ok(Bytes::open(path)?)
     }
 
     fn told(blocks: usize, format: &Format, started: Instant, device: &str) -> Outcome {
@@ -242,9 +254,22 @@ mod tests {
         );
         assert_eq!(std::fs::read(path("out")).unwrap(), b"old");
 
+        assert!(message(decode(".")).contains("it is a folder"));
         decode("in").unwrap();
         let expected: Vec<u8> =
             [1.0f32, -0.5, 2.0, 0.0].iter().flat_map(|w| w.to_le_bytes()).collect();
         assert_eq!(std::fs::read(path("out")).unwrap(), expected);
+
+        #[cfg(unix)]
+        {
+            std::fs::remove_file(path("out")).unwrap();
+            let made = std::process::Command::new("mkfifo").arg(path("pipe")).status().unwrap();
+            assert!(made.success(), "mkfifo");
+            let (from, to) = (path("in"), path("pipe"));
+            let writer = std::thread::spawn(move || std::fs::copy(from, to));
+            decode("pipe").unwrap();
+            writer.join().unwrap().unwrap();
+            assert_eq!(std::fs::read(path("out")).unwrap(), expected);
+        }
     }
 }

@@ -65,6 +65,7 @@ pub fn run(args: &Args) -> Outcome {
         Some(_) => Vec::new(),
     };
     let tree = tree(&artifacts, &quantizers, &formats, &out)?;
+    let _claim = if args.check { None } else { claim(&out)? };
     let changes = changes(&out, &tree)?;
     if !args.check {
         apply(&out, &tree, &changes)?;
@@ -275,7 +276,7 @@ fn changes(out: &Path, tree: &Tree) -> Outcome<Vec<Change>> {
         };
         changes.push(Change { path: path.clone(), kind });
     }
-    for folder in ["wgsl", "hip", "tables"] {
+    for folder in FOLDERS {
         let Ok(entries) = fs::read_dir(out.join(folder)) else { continue };
         for entry in entries.flatten() {
             let path = Path::new(folder).join(entry.file_name());
@@ -291,6 +292,25 @@ fn changes(out: &Path, tree: &Tree) -> Outcome<Vec<Change>> {
     }
     changes.sort();
     Ok(changes)
+}
+
+/// Folders of the tree beside its own.
+const FOLDERS: [&str; 3] = ["wgsl", "hip", "tables"];
+
+/// Claims the folder for this process, and removes what an interrupted one left there.
+fn claim(out: &Path) -> Outcome<Option<fs::File>> {
+    fs::create_dir_all(out).map_err(|error| cannot("create", out, error))?;
+    // Not every system opens or locks folders; whoever cannot is at work alone.
+    let lock = fs::File::open(out).ok();
+    if let Some(Err(fs::TryLockError::WouldBlock)) = lock.as_ref().map(fs::File::try_lock) {
+        return Err(Failure::input(format!(
+            "another `gen` writes to {} now; wait until it is done",
+            shown(out)
+        )));
+    }
+    files::remove_drafts(out)?;
+    FOLDERS.iter().try_for_each(|folder| files::remove_drafts(&out.join(folder)))?;
+    Ok(lock)
 }
 
 /// Carries the changes out: all texts are on the disk before the first takes its place, and nothing
@@ -364,6 +384,35 @@ mod tests {
         assert_eq!(kernels(), 11);
         assert!(out.join("wgsl/mine.wgsl").exists());
         run(&check).unwrap();
+    }
+
+    #[test]
+    fn cleans_up_after_an_interrupted_run() {
+        let (folder, args) = folder(&[("toy.yaml", TOY)]);
+        run(&args).unwrap();
+        let out = folder.path().join("out");
+        let left = [".manifest.rs.x7a.draft", "wgsl/.toy_matvec_f32.wgsl.k2.draft"];
+        left.iter().for_each(|name| fs::write(out.join(name), "half").unwrap());
+        fs::write(out.join("hip/.mine"), "by hand").unwrap();
+        let check = Args { check: true, formats: args.formats.clone(), out: args.out.clone() };
+        run(&check).unwrap();
+        assert!(left.iter().all(|name| out.join(name).exists()), "a check changes nothing");
+        run(&args).unwrap();
+        assert!(!left.iter().any(|name| out.join(name).exists()));
+        assert!(out.join("hip/.mine").exists());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn two_at_once_do_not_disturb_each_other() {
+        let (folder, args) = folder(&[("toy.yaml", TOY)]);
+        let out = folder.path().join("out");
+        let other = claim(&out).unwrap();
+        fs::write(out.join(".manifest.rs.other.draft"), "half").unwrap();
+        assert!(message(run(&args)).contains("another `gen` writes to"));
+        assert!(out.join(".manifest.rs.other.draft").exists());
+        drop(other);
+        run(&args).unwrap();
     }
 
     #[test]

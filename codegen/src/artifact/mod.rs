@@ -7,12 +7,14 @@
 //! Shapes: weights are `[n, k]` row-major, activations `[m, k]`, outputs `[m, n]`.
 
 mod cpu;
+mod indices;
 mod launch;
 mod streams;
 
 pub use cpu::{
     AVX2, AVX512, Coded, CodesFn, Cpu, DecodeFn, Header, ROWS, RowScalesFn, ScalesFn, Versions,
 };
+pub use indices::{Beyond, Bits, Index, Outside};
 pub use launch::{Binding, CHUNK, CHUNK_BYTES, Grid, Role, Shape};
 pub use streams::{Dims, Extent, Order, Stream, Units, bits_per_weight};
 
@@ -41,6 +43,8 @@ pub struct Artifact {
     pub weights: u32,
     /// Where the bytes lie: one stream for block formats, several for planar ones.
     pub streams: List<Stream>,
+    /// Stored numbers of units, which must be those of units that there are.
+    pub indices: List<Index>,
     /// Sizes chosen with each tensor, at most 2.
     pub sizes: List<Size>,
     /// Words of the tables that kernels read from a buffer; see [`Role::Tables`].
@@ -171,8 +175,8 @@ pub enum Kind {
     Gather,
     /// `y[m, used, n]` = for every row of `x[m, k]` the matrices `[n, k]`, of those that follow one
     /// another in the tensor, that `[m, used]` indices name, times the row. Of a tensor in parts each
-    /// writes its own rows; where there is no such matrix the part with the first row writes NaN. The
-    /// grid covers `n` and `m · used`.
+    /// writes its own rows. Of the index `u32::MAX`, no matrix, the part with the first row writes 0, or
+    /// adds nothing; where there is no such matrix, NaN. The grid covers `n` and `m · used`.
     MatvecExperts,
     /// The same for many rows: those with the same matrix are collected. The grid covers `n` and one
     /// more than there are matrices.

@@ -119,6 +119,24 @@ impl Stream {
         blocks * u64::from(self.units.per_block)
     }
 
+    /// Number among all units of unit `piece` of those that a block of a row has.
+    pub fn unit(&self, dims: &Dims, row: u32, block: u32, piece: u64) -> u64 {
+        let Units { per_block, blocks, rows, order } = self.units;
+        let span = blocks.blocks(dims);
+        // One unit may serve several rows, or all of them.
+        let across = u64::from(row.checked_div(rows).unwrap_or(0));
+        let columns = dims.n.checked_div(rows).map_or(1, |_| dims.n.div_ceil(rows));
+        let along = u64::from(block) / span * u64::from(per_block) + piece;
+        match order {
+            Order::Rows => across * self.units_per_row(dims) + along,
+            Order::Columns => along * u64::from(columns) + across,
+            Order::Flat => {
+                let before = u64::from(row) * u64::from(dims.blocks) + u64::from(block);
+                before / span * u64::from(per_block) + piece
+            }
+        }
+    }
+
     /// Units that a tensor has, the last of them perhaps covering less than it could.
     pub fn count(&self, dims: &Dims) -> u64 {
         let rows = match self.units.rows {

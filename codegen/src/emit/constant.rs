@@ -1,6 +1,8 @@
 //! An artifact as a Rust constant, for the proc-macro and the manifest.
 
-use crate::artifact::{Artifact, Binding, Extent, Grid, Kernel, Param, Role, Size, Stream, Units};
+use crate::artifact::{
+    Artifact, Binding, Bits, Extent, Grid, Index, Kernel, Param, Role, Size, Stream, Units,
+};
 use proc_macro2::{Ident, Literal, Span, TokenStream};
 use quote::quote;
 
@@ -51,6 +53,10 @@ pub(super) fn artifact(artifact: &Artifact, parts: &Parts) -> TokenStream {
         let (name, bytes, units) = (text(name), plain(*bytes), units(place));
         quote!(Stream { name: #name, bytes: #bytes, units: #units })
     });
+    let indices = artifact.indices.iter().map(|Index { of, planes }| {
+        let (of, planes) = (plain(*of), planes.iter().map(bits));
+        quote!(::quantloom::artifact::Index { of: #of, planes: Cow::Borrowed(&[#(#planes),*]) })
+    });
     let kernels = artifact.kernels.iter().map(|own| kernel(own, (parts.source)(own)));
     let Parts { descriptor, cpu, tables, .. } = parts;
     quote! {
@@ -62,11 +68,23 @@ pub(super) fn artifact(artifact: &Artifact, parts: &Parts) -> TokenStream {
             gguf: #gguf,
             weights: #weights,
             streams: Cow::Borrowed(&[#(#streams),*]),
+            indices: Cow::Borrowed(&[#(#indices),*]),
             sizes: Cow::Borrowed(&[#(#sizes),*]),
             tables: Cow::Borrowed(#tables),
             kernels: Cow::Borrowed(&[#(#kernels),*]),
             cpu: #cpu,
             descriptor: Cow::Borrowed(#descriptor),
+        }
+    }
+}
+
+fn bits(own: &Bits) -> TokenStream {
+    let Bits { stream, bits, rows, at } = own;
+    let (stream, bits, rows) = (plain(*stream), plain(*bits), plain(*rows));
+    let at = at.iter().copied().map(plain);
+    quote! {
+        ::quantloom::artifact::Bits {
+            stream: #stream, bits: #bits, rows: #rows, at: Cow::Borrowed(&[#(#at),*]),
         }
     }
 }

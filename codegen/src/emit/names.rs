@@ -216,7 +216,7 @@ const RESERVED: &[&str] = &[
     "activation_tile", "activation", "activations", "decoded", "inside", "own", "part", "slot",
     "sums", "bits_to_f32", "f16_to_f32", "f32_to_f16", "rounded", "tables", "per_row", "rows", "size_0", "size_1",
     "bias", "indices", "store_sum", "store_one", "gather", "element", "nan",
-    "output", "outputs", "matrix", "chosen", "counts", "store_nan", "stop", "width", "piece",
+    "output", "outputs", "matrix", "chosen", "counts", "absent", "store_absent", "stop", "width", "piece",
     "columns", "column", "count", "dot_rows", "dot_strip", "first_m", "header", "load_header",
     "load_word", "pitch", "ql_dot4", "run", "runs", "share", "shares", "subgroup", "subgroup_lane", "subgroups",
     "tiles_n", "total", "words", "fill_tables", "quotient", "ql_funnel",

@@ -236,7 +236,7 @@ fn texts(backend: Backend) -> &'static [(&'static str, &'static str)] {
             "word.vec4" "word.u32" "run.scale" "run.offset" "share.chunk" "share.half" "share.words"
             "matmul.i8" "arguments.workgroup" "arguments.subgroups" "total.workgroup"
             "total.subgroups" "quantize" "matmul.f16" "half.vec4" "half.f32" "gather" "gather.single" "dequant.single"
-            "matvec_experts" "matmul_experts" "sum_rows" "tile" "store_one.f32" "store_one.f16" "epilogue"
+            "matvec_experts" "matmul_experts" "sum_rows" "tile" "store_one.f32" "store_one.f16" "absent" "epilogue"
             "epilogue.none" "lanes.all" "lanes.weights" "lanes.activations" "lanes.rest" "lanes.between" "lane.all" "lane.rest"),
         Backend::Hip => embed!("hip":
             "dequant" "matvec" "matmul" "decode" "prelude" "barrier" "sum" "quad.float4" "quad.float" "dot.float4"
@@ -245,7 +245,7 @@ fn texts(backend: Backend) -> &'static [(&'static str, &'static str)] {
             "place.blocks" "place.rows" "sizes" "tables" "fill_tables" "fill" "dot4" "decode.i8" "rows.i8" "word.vec4" "word.u32"
             "run.scale" "run.offset" "share.chunk" "share.half" "share.words" "matmul.i8"
             "quantize" "half.float4" "half.float" "matmul.f16" "matrices" "gather" "gather.single" "dequant.single" "matvec_experts"
-            "matmul_experts" "sum_rows" "tile" "store_one.f32" "store_one.f16" "epilogue" "lanes.all" "lanes.weights"
+            "matmul_experts" "sum_rows" "tile" "store_one.f32" "store_one.f16" "absent" "epilogue" "lanes.all" "lanes.weights"
             "lanes.activations" "lanes.rest" "lanes.between" "lane.all" "lane.rest"),
     }
 }

@@ -8,6 +8,7 @@ mod expression;
 mod facts;
 mod fields;
 mod formula;
+mod indices;
 mod names;
 mod params;
 mod planes;

@@ -13,8 +13,18 @@ const MAX_SIZES: usize = 2;
 const MAX_SIZE: u32 = 1 << 24;
 
 impl Builder {
-    /// Checks the choice of parameters against the descriptor.
+    /// Checks the choice of parameters against the descriptor. A parameter with a single value has it
+    /// without being chosen; all end in the descriptor's order.
     pub(super) fn choice(&mut self, descriptor: &Descriptor) {
+        for (name, values) in &descriptor.params {
+            let chosen = self.params.0.iter().any(|param| param.name == name);
+            if let (false, [value]) = (chosen, values.as_slice()) {
+                self.params.0.push(Param { name: name.to_owned().into(), value: *value });
+            }
+        }
+        let place =
+            |param: &Param| descriptor.params.iter().position(|(name, _)| param.name == name);
+        self.params.0.sort_by_key(place);
         for (name, values) in &descriptor.params {
             let chosen = self.params.0.iter().find(|param| param.name == name);
             let path = Path::of("params").key(name);

@@ -117,6 +117,7 @@ QL_DEVICE Strip decode(
 #if defined(QL_HOST)
 #elif defined(__HIP__)
 QL_DEVICE ql_u16 f32_to_f16(float value) {
+  asm("" : "+v"(value));  // else clang adds a zero to the product that it rounds, and -0 becomes 0
   return __builtin_bit_cast(ql_u16, (_Float16)value);
 }
 #else

@@ -122,6 +122,15 @@ QL_DEVICE void store_sum(
   y[at] = value;
 }
 
+// An output whose matrix is not there: nothing for the number of none, any other is a mistake.
+QL_DEVICE void store_absent(float* y, const QlShape& shape, ql_u64 at, ql_u32 matrix) {
+  if (matrix != 0xffffffff) {
+    y[at] = __builtin_bit_cast(float, 0x7fc00000u);
+  } else if ((shape.flags & 2) == 0) {
+    y[at] = 0;
+  }
+}
+
 QL_DEVICE ql_u32 load_u32_a4(const ql_u8* bytes, ql_u64 at) {
   ql_u32 word;
   ql_copy(&word, __builtin_assume_aligned(bytes + at, 4), sizeof(word));
@@ -151,6 +160,7 @@ QL_DEVICE float f16_to_f32(ql_u32 bits) {
 #if defined(QL_HOST)
 #elif defined(__HIP__)
 QL_DEVICE ql_u16 f32_to_f16(float value) {
+  asm("" : "+v"(value));  // else clang adds a zero to the product that it rounds, and -0 becomes 0
   return __builtin_bit_cast(ql_u16, (_Float16)value);
 }
 #else
@@ -265,7 +275,7 @@ QL_KERNEL(WORKGROUP) gptq_act_order_b4_matvec_experts_f32(
   if (matrix >= shape.matrices) {
     // There is no such matrix. Of all parts the first one says so.
     if (shape.first == 0 && ql_thread() < ROWS && column + ql_thread() < shape.stride) {
-      y[output * shape.stride + column + ql_thread()] = __builtin_bit_cast(float, 0x7fc00000u);
+      store_absent(y, shape, output * shape.stride + column + ql_thread(), matrix);
     }
     return;
   }

@@ -105,6 +105,7 @@ QL_DEVICE float f16_to_f32(ql_u32 bits) {
 #if defined(QL_HOST)
 #elif defined(__HIP__)
 QL_DEVICE ql_u16 f32_to_f16(float value) {
+  asm("" : "+v"(value));  // else clang adds a zero to the product that it rounds, and -0 becomes 0
   return __builtin_bit_cast(ql_u16, (_Float16)value);
 }
 #else
@@ -205,6 +206,7 @@ QL_DEVICE ql_u32 two_halves(float low, float high) {
 #if defined(QL_HOST)
   return f32_to_f16(low) | (ql_u32)f32_to_f16(high) << 16;
 #elif defined(__HIP__)
+  asm("" : "+v"(low), "+v"(high));  // as in f32_to_f16
   typedef _Float16 Two __attribute__((ext_vector_type(2)));
   return __builtin_bit_cast(ql_u32, Two{(_Float16)low, (_Float16)high});
 #else

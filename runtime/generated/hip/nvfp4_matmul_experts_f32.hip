@@ -96,6 +96,15 @@ QL_DEVICE void store_sum(
   y[at] = value;
 }
 
+// An output whose matrix is not there: nothing for the number of none, any other is a mistake.
+QL_DEVICE void store_absent(float* y, const QlShape& shape, ql_u64 at, ql_u32 matrix) {
+  if (matrix != 0xffffffff) {
+    y[at] = __builtin_bit_cast(float, 0x7fc00000u);
+  } else if ((shape.flags & 2) == 0) {
+    y[at] = 0;
+  }
+}
+
 QL_DEVICE ql_u32 load_u32_a4(const ql_u8* bytes, ql_u64 at) {
   ql_u32 word;
   ql_copy(&word, __builtin_assume_aligned(bytes + at, 4), sizeof(word));
@@ -212,9 +221,10 @@ QL_KERNEL(WORKGROUP) nvfp4_matmul_experts_f32(
     // The last workgroups are for matrices that are not there. Of all parts the first one says so.
     if (matrix > shape.matrices || shape.first != 0) return;
     for (ql_u32 output = ql_thread(); output < outputs; output += WORKGROUP) {
-      if (indices[output] < shape.matrices) continue;
+      const ql_u32 absent = indices[output];
+      if (absent < shape.matrices) continue;
       for (ql_u32 at = column; at < column + width; ++at) {
-        y[(ql_u64)output * shape.stride + at] = __builtin_bit_cast(float, 0x7fc00000u);
+        store_absent(y, shape, (ql_u64)output * shape.stride + at, absent);
       }
     }
     return;

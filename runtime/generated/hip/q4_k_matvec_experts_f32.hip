@@ -122,6 +122,15 @@ QL_DEVICE void store_sum(
   y[at] = value;
 }
 
+// An output whose matrix is not there: nothing for the number of none, any other is a mistake.
+QL_DEVICE void store_absent(float* y, const QlShape& shape, ql_u64 at, ql_u32 matrix) {
+  if (matrix != 0xffffffff) {
+    y[at] = __builtin_bit_cast(float, 0x7fc00000u);
+  } else if ((shape.flags & 2) == 0) {
+    y[at] = 0;
+  }
+}
+
 struct Words {
   ql_u32 x, y, z, w;
 };
@@ -280,7 +289,7 @@ QL_KERNEL(WORKGROUP) q4_k_matvec_experts_f32(
   if (matrix >= shape.matrices) {
     // There is no such matrix. Of all parts the first one says so.
     if (shape.first == 0 && ql_thread() < ROWS && column + ql_thread() < shape.stride) {
-      y[output * shape.stride + column + ql_thread()] = __builtin_bit_cast(float, 0x7fc00000u);
+      store_absent(y, shape, output * shape.stride + column + ql_thread(), matrix);
     }
     return;
   }

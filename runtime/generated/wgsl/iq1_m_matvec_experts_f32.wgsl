@@ -48,6 +48,15 @@ fn store_sum(at: u32, row: u32, sum: f32) {
     y[at] = value;
 }
 
+// An output whose matrix is not there: nothing for the number of none, any other is a mistake.
+fn store_absent(at: u32, matrix: u32) {
+    if matrix != 0xffffffffu {
+        y[at] = bitcast<f32>(0x7fc00000u | shape.zero);
+    } else if (shape.flags & 2u) == 0u {
+        y[at] = 0.0;
+    }
+}
+
 fn load_quad(index: u32) -> Quad {
     return x[index >> 2u];
 }
@@ -219,7 +228,7 @@ fn iq1_m_matvec_experts_f32(
         // There is no such matrix. Of all parts the first one says so.
         let column = id % tiles_n * ROWS + lane;
         if shape.first == 0u && lane < ROWS && column < shape.stride {
-            y[output * shape.stride + column] = bitcast<f32>(0x7fc00000u | shape.zero);
+            store_absent(output * shape.stride + column, matrix);
         }
         return;
     }

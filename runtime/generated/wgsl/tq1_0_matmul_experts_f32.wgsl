@@ -62,6 +62,15 @@ fn store_sum(at: u32, row: u32, sum: f32) {
     y[at] = value;
 }
 
+// An output whose matrix is not there: nothing for the number of none, any other is a mistake.
+fn store_absent(at: u32, matrix: u32) {
+    if matrix != 0xffffffffu {
+        y[at] = bitcast<f32>(0x7fc00000u | shape.zero);
+    } else if (shape.flags & 2u) == 0u {
+        y[at] = 0.0;
+    }
+}
+
 fn load_quad(index: u32) -> Quad {
     return x[index >> 2u];
 }
@@ -519,8 +528,12 @@ fn tq1_0_matmul_experts_f32(
         // The last workgroups are for matrices that are not there. Of all parts the first one says so.
         if matrix == shape.matrices && shape.first == 0u {
             for (var output = lane; output < outputs; output += WORKGROUP) {
-                if indices[output] >= shape.matrices {
-                    store_nan(output, column);
+                let absent = indices[output];
+                if absent < shape.matrices {
+                    continue;
+                }
+                for (var at = column; at < min(column + TILE_N, shape.stride); at++) {
+                    store_absent(output * shape.stride + at, absent);
                 }
             }
         }
@@ -672,11 +685,5 @@ fn tq1_0_matmul_experts_f32(
 fn store(at: u32, row: u32, start: u32, end: u32, sum: f32) {
     if row < end {
         store_sum(at + row - start, row, sum);
-    }
-}
-
-fn store_nan(output: u32, column: u32) {
-    for (var at = column; at < min(column + TILE_N, shape.stride); at++) {
-        y[output * shape.stride + at] = bitcast<f32>(0x7fc00000u | shape.zero);
     }
 }

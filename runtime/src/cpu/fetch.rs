@@ -33,7 +33,7 @@ impl Resident for CpuWeights {
     }
 
     fn multiply(&self, x: &[f32], m: usize, y: &mut [f32], epilogue: OnHost<'_>) -> Result<()> {
-        epilogue.store(y, self.tensor.n(), |_| 0, |y| self.matmul_into(x, m, y))
+        epilogue.store(y, self.tensor.n(), |_| Some(0), |y| self.matmul_into(x, m, y))
     }
 
     fn multiply_chosen(

@@ -86,7 +86,8 @@ impl CpuWeights {
 
     /// `y[m, used, n / matrices]`: row `i` of `x[m, k]` times each of the matrices that
     /// `experts[m, used]` names for it, where the weights are `matrices` matrices of equal size, one
-    /// after another, as in mixtures of experts. How many each row uses follows from the lengths.
+    /// after another, as in mixtures of experts. How many each row uses follows from the lengths;
+    /// [`Experts::NONE`](crate::Experts::NONE) names no matrix and gives zeros.
     ///
     /// # Errors
     /// Where `x` has not some rows of `k` values, `experts` not as many numbers for each, or one that no
@@ -108,9 +109,14 @@ impl CpuWeights {
         order.extend(0..outputs as u32);
         order.sort_unstable_by_key(|&row| (experts.get(row as usize), row));
         for rows in order.chunk_by(|&a, &b| experts.get(a as usize) == experts.get(b as usize)) {
-            let expert = rows.first().and_then(|&row| experts.get(row as usize));
-            let first = expert.map_or(0, |&expert| expert as usize) * n;
-            self.product(x, Rows::These { rows, used }, first..first + n, y);
+            let first = rows.first().and_then(|&row| chosen.first(row as usize));
+            match first {
+                Some(first) => self.product(x, Rows::These { rows, used }, first..first + n, y),
+                None => rows.iter().for_each(|&row| {
+                    let own = y.chunks_mut(n).nth(row as usize);
+                    own.unwrap_or_default().fill(0.0);
+                }),
+            }
         }
         ORDER.set(order);
         Ok(())

@@ -1,15 +1,14 @@
-//! Metadata: typed values under unique keys.
+//! Metadata values: views of the header's bytes.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
+use std::fmt;
 
 use super::cursor::Cursor;
 use crate::Result;
 
-/// A metadata value, with the type the file gives it.
-#[derive(Clone, Debug, PartialEq)]
+/// A metadata value, with the type the file gives it. It refers to the file's bytes.
+#[derive(Clone, Copy, Debug, PartialEq)]
 #[allow(missing_docs, reason = "each is the type it is called by")]
-pub enum Value {
+pub enum Value<'a> {
     U8(u8),
     I8(i8),
     U16(u16),
@@ -21,34 +20,29 @@ pub enum Value {
     F32(f32),
     F64(f64),
     Bool(bool),
-    String(String),
+    String(&'a str),
     /// A string that is not UTF-8, as it stands in the file.
-    Bytes(Vec<u8>),
-    Array(Array),
+    Bytes(&'a [u8]),
+    Array(Array<'a>),
 }
 
-/// A metadata array; all its elements have one type.
-#[derive(Clone, Debug, PartialEq)]
-#[allow(missing_docs, reason = "each is the type it is called by")]
-pub enum Array {
-    U8(Vec<u8>),
-    I8(Vec<i8>),
-    U16(Vec<u16>),
-    I16(Vec<i16>),
-    U32(Vec<u32>),
-    I32(Vec<i32>),
-    U64(Vec<u64>),
-    I64(Vec<i64>),
-    F32(Vec<f32>),
-    F64(Vec<f64>),
-    Bool(Vec<bool>),
-    String(Vec<String>),
-    /// Strings of which at least one is not UTF-8, as they stand in the file.
-    Bytes(Vec<Vec<u8>>),
-    Array(Vec<Array>),
+/// A metadata array, as it lies in the file: elements are made when asked for, so that an array of
+/// 150,000 strings costs nothing until somebody goes through it. All elements have one type.
+#[derive(Clone, Copy, PartialEq)]
+pub struct Array<'a> {
+    kind: u32,
+    len: usize,
+    bytes: &'a [u8],
 }
 
-impl Value {
+/// The elements of an [`Array`], in order.
+pub struct Elements<'a> {
+    kind: u32,
+    left: usize,
+    cursor: Cursor<'a>,
+}
+
+impl<'a> Value<'a> {
     /// The value of an integer of any width that is not negative.
     pub fn as_u64(&self) -> Option<u64> {
         self.as_i128().and_then(|value| value.try_into().ok())
@@ -59,7 +53,7 @@ impl Value {
         self.as_i128().and_then(|value| value.try_into().ok())
     }
 
-    fn as_i128(&self) -> Option<i128> {
+    pub(super) fn as_i128(&self) -> Option<i128> {
         Some(match *self {
             Value::U8(value) => value.into(),
             Value::I8(value) => value.into(),
@@ -91,107 +85,130 @@ impl Value {
     }
 
     /// The text of a string.
-    pub fn as_str(&self) -> Option<&str> {
-        match self {
+    pub fn as_str(&self) -> Option<&'a str> {
+        match *self {
             Value::String(text) => Some(text),
             _ => None,
         }
     }
 
     /// The elements of an array.
-    pub fn as_array(&self) -> Option<&Array> {
-        match self {
+    pub fn as_array(&self) -> Option<Array<'a>> {
+        match *self {
             Value::Array(array) => Some(array),
             _ => None,
         }
     }
 }
 
-impl Array {
+impl<'a> Array<'a> {
     /// Number of elements.
     pub fn len(&self) -> usize {
-        match self {
-            Array::U8(values) => values.len(),
-            Array::I8(values) => values.len(),
-            Array::U16(values) => values.len(),
-            Array::I16(values) => values.len(),
-            Array::U32(values) => values.len(),
-            Array::I32(values) => values.len(),
-            Array::U64(values) => values.len(),
-            Array::I64(values) => values.len(),
-            Array::F32(values) => values.len(),
-            Array::F64(values) => values.len(),
-            Array::Bool(values) => values.len(),
-            Array::String(values) => values.len(),
-            Array::Bytes(values) => values.len(),
-            Array::Array(values) => values.len(),
-        }
+        self.len
     }
 
     /// Whether it has no element.
     pub fn is_empty(&self) -> bool {
-        self.len() == 0
+        self.len == 0
+    }
+
+    /// The elements. Of strings, each is found behind the one before.
+    pub fn iter(&self) -> Elements<'a> {
+        // What is wrong with a file was said when it was opened.
+        let cursor = Cursor::new(self.bytes, self.bytes.len(), "");
+        Elements { kind: self.kind, left: self.len, cursor }
+    }
+
+    /// The elements' type, as in "u32" or "string".
+    pub fn element_type(&self) -> &'static str {
+        name(self.kind)
     }
 }
 
-/// Entries in the file's order, and where each key stands among them.
-pub(super) type Metadata = (Vec<(String, Value)>, HashMap<String, usize>);
+impl<'a> IntoIterator for Array<'a> {
+    type Item = Value<'a>;
+    type IntoIter = Elements<'a>;
 
-/// The count of entries and the entries.
-pub(super) fn metadata(cursor: &mut Cursor) -> Result<Metadata> {
-    let count = cursor.u64("the number of metadata entries")?;
-    // A key's length, a type and a byte.
-    let count = cursor.fits(count, 13, "metadata entries")?;
-    let (mut entries, mut keys) = (Vec::new(), HashMap::new());
-    for index in 0..count {
-        let at = cursor.position();
-        let key = cursor.name("a metadata key")?;
-        match keys.entry(key.to_owned()) {
-            Entry::Occupied(_) => {
-                return Err(cursor.error_at(
-                    at,
-                    format!("metadata key `{key}` occurs twice; keys must be unique"),
-                ));
-            }
-            Entry::Vacant(entry) => entry.insert(index),
-        };
-        let kind = cursor.u32("a metadata type")?;
-        entries.push((key.to_owned(), value(cursor, key, kind)?));
+    fn into_iter(self) -> Elements<'a> {
+        self.iter()
     }
-    Ok((entries, keys))
 }
 
-fn value(cursor: &mut Cursor, key: &str, kind: u32) -> Result<Value> {
-    if kind == 9 {
-        return array(cursor, key, 0).map(Value::Array);
+impl fmt::Debug for Array<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "[{}; {}]", self.element_type(), self.len)
     }
-    // A single value is read as an array of one.
-    Ok(match elements(cursor, key, kind, 1, 0)? {
-        Array::U8(values) => Value::U8(first(values)),
-        Array::I8(values) => Value::I8(first(values)),
-        Array::U16(values) => Value::U16(first(values)),
-        Array::I16(values) => Value::I16(first(values)),
-        Array::U32(values) => Value::U32(first(values)),
-        Array::I32(values) => Value::I32(first(values)),
-        Array::U64(values) => Value::U64(first(values)),
-        Array::I64(values) => Value::I64(first(values)),
-        Array::F32(values) => Value::F32(first(values)),
-        Array::F64(values) => Value::F64(first(values)),
-        Array::Bool(values) => Value::Bool(first(values)),
-        Array::String(values) => Value::String(first(values)),
-        Array::Bytes(values) => Value::Bytes(first(values)),
-        array @ Array::Array(_) => Value::Array(array),
-    })
 }
 
-fn first<T: Default>(values: Vec<T>) -> T {
-    values.into_iter().next().unwrap_or_default()
+impl<'a> Iterator for Elements<'a> {
+    type Item = Value<'a>;
+
+    fn next(&mut self) -> Option<Value<'a>> {
+        self.left = self.left.checked_sub(1)?;
+        value(&mut self.cursor, self.kind, "", 0).ok()
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.left, Some(self.left))
+    }
+}
+
+impl ExactSizeIterator for Elements<'_> {}
+
+/// Names of the types, by number.
+const NAMES: [&str; 13] =
+    ["u8", "i8", "u16", "i16", "u32", "i32", "f32", "bool", "string", "array", "u64", "i64", "f64"];
+const BOOL: u32 = 7;
+const STRING: u32 = 8;
+const ARRAY: u32 = 9;
+
+fn name(kind: u32) -> &'static str {
+    NAMES.get(kind as usize).copied().unwrap_or("unknown")
 }
 
 /// Arrays may hold arrays; deeper than this is taken as damage.
 const MAX_DEPTH: u32 = 8;
 
-fn array(cursor: &mut Cursor, key: &str, depth: u32) -> Result<Array> {
+/// The next value, of this type and with this many arrays around it; `key` is for errors.
+pub(super) fn value<'a>(
+    cursor: &mut Cursor<'a>,
+    kind: u32,
+    key: &str,
+    depth: u32,
+) -> Result<Value<'a>> {
+    if kind == ARRAY {
+        return array(cursor, key, depth).map(Value::Array);
+    }
+    let start = cursor.position();
+    skip(cursor, kind, 1, key, depth)?;
+    let bytes = cursor.since(start);
+    macro_rules! number {
+        ($variant:ident, $type:ty) => {
+            Value::$variant(<$type>::from_le_bytes(
+                bytes.first_chunk().copied().unwrap_or_default(),
+            ))
+        };
+    }
+    Ok(match kind {
+        0 => number!(U8, u8),
+        1 => number!(I8, i8),
+        2 => number!(U16, u16),
+        3 => number!(I16, i16),
+        4 => number!(U32, u32),
+        5 => number!(I32, i32),
+        6 => number!(F32, f32),
+        BOOL => Value::Bool(bytes == [1]),
+        10 => number!(U64, u64),
+        11 => number!(I64, i64),
+        12 => number!(F64, f64),
+        _ => {
+            let string = bytes.get(8..).unwrap_or_default();
+            std::str::from_utf8(string).map_or(Value::Bytes(string), Value::String)
+        }
+    })
+}
+
+fn array<'a>(cursor: &mut Cursor<'a>, key: &str, depth: u32) -> Result<Array<'a>> {
     if depth == MAX_DEPTH {
         return Err(cursor.error(format!(
             "metadata key `{key}` nests arrays more than {MAX_DEPTH} deep; fewer are expected"
@@ -199,85 +216,47 @@ fn array(cursor: &mut Cursor, key: &str, depth: u32) -> Result<Array> {
     }
     let kind = cursor.u32("an array's element type")?;
     let count = cursor.u64("an array's length")?;
-    elements(cursor, key, kind, count, depth)
+    let start = cursor.position();
+    let len = skip(cursor, kind, count, key, depth)?;
+    Ok(Array { kind, len, bytes: cursor.since(start) })
 }
 
-/// `count` values of a type in a row.
-fn elements(cursor: &mut Cursor, key: &str, kind: u32, count: u64, depth: u32) -> Result<Array> {
-    let what = format!("the value of metadata key `{key}`");
-    macro_rules! numbers {
-        ($variant:ident, $type:ty) => {{
-            const SIZE: usize = size_of::<$type>();
-            let count = cursor.fits(count, SIZE as u64, "array elements")?;
-            let bytes = cursor.take((count * SIZE) as u64, &what)?;
-            Array::$variant(
-                bytes.as_chunks().0.iter().map(|&bytes| <$type>::from_le_bytes(bytes)).collect(),
-            )
-        }};
-    }
-    Ok(match kind {
-        0 => numbers!(U8, u8),
-        1 => numbers!(I8, i8),
-        2 => numbers!(U16, u16),
-        3 => numbers!(I16, i16),
-        4 => numbers!(U32, u32),
-        5 => numbers!(I32, i32),
-        6 => numbers!(F32, f32),
-        7 => {
-            let count = cursor.fits(count, 1, "array elements")?;
-            let mut values = Vec::new();
-            for _ in 0..count {
-                let at = cursor.position();
-                values.push(match cursor.u8(&what)? {
-                    0 => false,
-                    1 => true,
-                    other => {
-                        return Err(cursor.error_at(
-                            at,
-                            format!(
-                                "metadata key `{key}` has a boolean of value {other}; it must be \
-                                 0 or 1"
-                            ),
-                        ));
-                    }
-                });
+/// Goes past `count` values of a type and checks them; how many that were.
+fn skip(cursor: &mut Cursor, kind: u32, count: u64, key: &str, depth: u32) -> Result<usize> {
+    let what = format_args!("the value of metadata key `{key}`");
+    let sized = |cursor: &mut Cursor, size: usize| {
+        let count = cursor.fits(count, size as u64, "array elements")?;
+        cursor.take((count * size) as u64, what).map(|_| count)
+    };
+    match kind {
+        0 | 1 => sized(cursor, 1),
+        2 | 3 => sized(cursor, 2),
+        4..=6 => sized(cursor, 4),
+        10..=12 => sized(cursor, 8),
+        BOOL => {
+            let start = cursor.position();
+            let count = sized(cursor, 1)?;
+            match cursor.since(start).iter().enumerate().find(|(_, value)| **value > 1) {
+                Some((at, other)) => Err(cursor.error_at(
+                    start + at,
+                    format!("metadata key `{key}` has a boolean of value {other}; it must be 0 or 1"),
+                )),
+                None => Ok(count),
             }
-            Array::Bool(values)
         }
-        8 => {
+        STRING => {
             let count = cursor.fits(count, 8, "strings")?;
-            let mut strings = Vec::new();
-            for _ in 0..count {
-                strings.push(cursor.string(&what)?);
-            }
-            texts(&strings)
+            (0..count).try_for_each(|_| cursor.string(what).map(drop))?;
+            Ok(count)
         }
-        9 => {
+        ARRAY => {
             let count = cursor.fits(count, 12, "arrays")?;
-            let mut arrays = Vec::new();
-            for _ in 0..count {
-                arrays.push(array(cursor, key, depth + 1)?);
-            }
-            Array::Array(arrays)
+            (0..count).try_for_each(|_| array(cursor, key, depth + 1).map(drop))?;
+            Ok(count)
         }
-        10 => numbers!(U64, u64),
-        11 => numbers!(I64, i64),
-        12 => numbers!(F64, f64),
-        other => {
-            return Err(cursor.error(format!(
-                "metadata key `{key}` has type {other}; types are 0 to 12, and without knowing \
-                 this one the rest of the header cannot be found"
-            )));
-        }
-    })
-}
-
-/// Strings as texts where all of them are.
-fn texts(strings: &[&[u8]]) -> Array {
-    let texts: Result<Vec<&str>, _> =
-        strings.iter().map(|bytes| std::str::from_utf8(bytes)).collect();
-    match texts {
-        Ok(texts) => Array::String(texts.into_iter().map(str::to_owned).collect()),
-        Err(_) => Array::Bytes(strings.iter().map(|bytes| bytes.to_vec()).collect()),
+        other => Err(cursor.error(format!(
+            "metadata key `{key}` has type {other}; types are 0 to 12, and without knowing this one \
+             the rest of the header cannot be found"
+        ))),
     }
 }

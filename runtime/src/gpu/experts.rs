@@ -17,7 +17,8 @@ pub(super) struct Mixture<'a> {
 
 impl GpuWeights {
     /// Records `y[m, used, n / matrices]` = each row of `x[m, k]` times the matrices that
-    /// `indices[m, used]`, u32, names for it; where there is no such matrix, `y` gets NaN. `x` and `y`
+    /// `indices[m, used]`, u32, names for it. For [`Experts::NONE`] `y` gets 0, or nothing is added; where
+    /// there is no matrix of a number, `y` gets NaN. `x` and `y`
     /// are as for [`GpuWeights::record_matvec`], and `indices` has the usage `STORAGE`. Where many rows
     /// choose few matrices, those with the same one are collected, so that its weights are read once
     /// for several.
@@ -70,6 +71,7 @@ impl GpuWeights {
         self.apart(&y, &x, "activations")?;
         self.apart(&y, &indices, "indices")?;
         let kernel = self.gpu.choice.exact(&self.format, experts.kind(), Element::F32)?;
+        let kernel = self.in_time(kernel, outputs)?;
         let pipeline = self.pipeline(kernel)?;
         let epilogue = self.epilogue(epilogue, &y, &pipeline)?;
         into.compute(|pass| {
@@ -94,7 +96,7 @@ impl GpuWeights {
                     indices: Some(indices),
                     y,
                     shape,
-                    covered: [n, self.k, experts.covered()],
+                    covered: [n, self.k, experts.covered(kernel.kind)],
                     groups,
                 };
                 self.gpu.launch(pass, &pipeline, &launch)

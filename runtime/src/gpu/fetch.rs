@@ -1,8 +1,6 @@
 //! Computes on a GPU and brings the result back.
 
-use std::future::poll_fn;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Poll, Waker};
+use std::sync::Arc;
 
 use bytemuck::Pod;
 
@@ -10,6 +8,7 @@ use super::experts::Mixture;
 use super::gather::Gather;
 use super::groups::Groups;
 use super::record::Product;
+use super::waiter::{Done, Waiting};
 use super::{Gpu, GpuWeights, View, plan};
 use crate::arguments::{check_activations, check_rows};
 use crate::artifact::Element;
@@ -29,7 +28,7 @@ impl GpuWeights {
     /// # Errors
     /// Where memory is exhausted or the device fails.
     pub async fn dequantize_async(&self) -> Result<Vec<f32>> {
-        self.decode(Element::F32).await
+        self.decode(Element::F32, Waiting::Woken).await
     }
 
     /// All weights decoded, `[n, k]` row-major, rounded to nearest even.
@@ -37,7 +36,7 @@ impl GpuWeights {
     /// # Errors
     /// Where memory is exhausted or the device fails.
     pub async fn dequantize_f16_async(&self) -> Result<Vec<f16>> {
-        self.decode(Element::F16).await
+        self.decode(Element::F16, Waiting::Woken).await
     }
 
     /// `y[n] = weights · x[k]`.
@@ -56,7 +55,7 @@ impl GpuWeights {
         let (n, k) = (self.n as usize, self.k as usize);
         check_activations(&self.name, x, m, k)?;
         let mut y = zeros(elements(m, n, "an output")?, "the output")?;
-        self.products(x, m, &mut y, Epilogue::default()).await?;
+        self.products(x, m, &mut y, Epilogue::default(), Waiting::Woken).await?;
         Ok(y)
     }
 
@@ -65,7 +64,7 @@ impl GpuWeights {
     /// # Errors
     /// Where there is no such row, memory is exhausted or the device fails.
     pub async fn gather_async(&self, rows: &[u32]) -> Result<Vec<f32>> {
-        self.rows(rows, Element::F32).await
+        self.rows(rows, Element::F32, Waiting::Woken).await
     }
 
     /// Some rows decoded, `[rows, k]`, rounded to nearest even.
@@ -73,7 +72,7 @@ impl GpuWeights {
     /// # Errors
     /// Where there is no such row, memory is exhausted or the device fails.
     pub async fn gather_f16_async(&self, rows: &[u32]) -> Result<Vec<f16>> {
-        self.rows(rows, Element::F16).await
+        self.rows(rows, Element::F16, Waiting::Woken).await
     }
 
     /// `y[m, used, n / matrices]`: each row of `x[m, k]` times the matrices that `experts[m, used]` names
@@ -90,7 +89,7 @@ impl GpuWeights {
         let sizes = [self.n as usize, self.k as usize];
         let chosen = Chosen::new(&self.name, sizes, x, experts, matrices)?;
         let mut y = zeros(elements(experts.len(), chosen.n, "an output")?, "the output")?;
-        self.chosen(chosen, &mut y, Epilogue::default()).await?;
+        self.chosen(chosen, &mut y, Epilogue::default(), Waiting::Woken).await?;
         Ok(y)
     }
 
@@ -100,6 +99,7 @@ impl GpuWeights {
         chosen: Chosen<'_>,
         y: &mut [f32],
         epilogue: OnHost<'_>,
+        waiting: Waiting,
     ) -> Result<()> {
         let Chosen { x, experts: ids, used, n, .. } = chosen;
         let (gpu, k) = (&self.gpu, self.k as usize);
@@ -112,9 +112,9 @@ impl GpuWeights {
             x.chunks(rows * k).zip(ids.chunks(rows * used)).zip(y.chunks_mut(rows * used * n));
         for ((x, ids), y) in pieces {
             let experts = Experts { m: (x.len() / k) as u32, ..told };
-            let ids = self.read("indices", ids)?;
-            let indices = View::from(&ids);
-            self.compute(x, y, epilogue, |encoder, x, y, epilogue| {
+            self.compute(x, y, epilogue, waiting, |encoder, x, y, epilogue| {
+                let ids = self.read("indices", ids)?;
+                let indices = View::from(&ids);
                 let mixture = Mixture { x, indices, y, experts, epilogue };
                 self.record_mixture(encoder, &mixture, &Groups::default())
             })
@@ -130,6 +130,7 @@ impl GpuWeights {
         m: usize,
         y: &mut [f32],
         epilogue: Epilogue<&[f32]>,
+        waiting: Waiting,
     ) -> Result<()> {
         let (n, k) = (self.n as usize, self.k as usize);
         // As many activation rows at a time as bindings hold.
@@ -139,7 +140,7 @@ impl GpuWeights {
         let rows = usize::try_from(rows).unwrap_or(usize::MAX).clamp(1, m);
         for (x, y) in x.chunks(rows * k).zip(y.chunks_mut(rows * n)) {
             let m = (x.len() / k) as u32;
-            self.compute(x, y, epilogue, |encoder, x, y, epilogue| {
+            self.compute(x, y, epilogue, waiting, |encoder, x, y, epilogue| {
                 self.record_product(encoder, &Product { x, y, m, epilogue }, &Groups::default())
             })
             .await?;
@@ -147,7 +148,12 @@ impl GpuWeights {
         Ok(())
     }
 
-    async fn rows<T: Pod + Default>(&self, rows: &[u32], element: Element) -> Result<Vec<T>> {
+    pub(super) async fn rows<T: Pod + Default>(
+        &self,
+        rows: &[u32],
+        element: Element,
+        waiting: Waiting,
+    ) -> Result<Vec<T>> {
         check_rows(&self.name, rows, self.n as usize)?;
         let k = self.k as usize;
         let mut y = zeros(elements(rows.len(), k, "rows")?, "rows")?;
@@ -155,36 +161,47 @@ impl GpuWeights {
         let most = (room / self.k.next_multiple_of(4)).max(1) as usize;
         for (rows, y) in rows.chunks(most).zip(y.chunks_mut(most * k)) {
             let (gpu, count) = (&self.gpu, rows.len() as u32);
-            let indices = self.read("indices", rows)?;
-            let size = plan::rounded(y.len() as u64) * element.bytes();
-            let mut buffers = Fetch::new(gpu, size)?;
-            let mut encoder = gpu.encoder()?;
-            let (indices, out) = (View::from(&indices), View::from(&buffers.y));
-            let gather = Gather { indices, y: out, rows: count, element };
-            self.record_rows(&mut encoder, &gather, &Groups::default())?;
-            buffers.fetch(gpu, encoder, y).await?;
+            let started = || {
+                let indices = self.read("indices", rows)?;
+                let size = plan::rounded(y.len() as u64) * element.bytes();
+                let buffers = Fetch::new(gpu, size)?;
+                let mut encoder = gpu.encoder()?;
+                let (indices, out) = (View::from(&indices), View::from(&buffers.y));
+                let gather = Gather { indices, y: out, rows: count, element };
+                self.record_rows(&mut encoder, &gather, &Groups::default())?;
+                buffers.start(gpu, encoder, size_of_val(y))
+            };
+            gpu.settle(started(), waiting).await?.copy(gpu, y, waiting).await?;
         }
         Ok(y)
     }
 
-    async fn decode<T: Pod + Default>(&self, element: Element) -> Result<Vec<T>> {
+    pub(super) async fn decode<T: Pod + Default>(
+        &self,
+        element: Element,
+        waiting: Waiting,
+    ) -> Result<Vec<T>> {
         let gpu = &self.gpu;
         let mut weights = zeros((self.n * self.k) as usize, "decoded weights")?;
         let mut rest = weights.as_mut_slice();
-        let mut buffers: Option<Fetch> = None;
+        let mut kept: Option<Fetch> = None;
         for part in &self.parts {
             for piece in self.pieces(part, element, PIECE)? {
                 let count = (piece.end - piece.start) * u64::from(self.format.weights);
                 let size = plan::rounded(count) * element.bytes();
-                let buffers = match &mut buffers {
-                    Some(buffers) if buffers.y.size() >= size => buffers,
-                    buffers => buffers.insert(Fetch::new(gpu, size)?),
-                };
-                let mut encoder = gpu.encoder()?;
-                let y = View::from(&buffers.y);
-                self.record_piece(&mut encoder, part, &piece, y, element, &Groups::default())?;
                 let (decoded, after) = rest.split_at_mut((count as usize).min(rest.len()));
-                buffers.fetch(gpu, encoder, decoded).await?;
+                let mut started = || {
+                    let buffers = match kept.take() {
+                        Some(buffers) if buffers.y.size() >= size => buffers,
+                        _ => Fetch::new(gpu, size)?,
+                    };
+                    let mut encoder = gpu.encoder()?;
+                    let y = View::from(&buffers.y);
+                    self.record_piece(&mut encoder, part, &piece, y, element, &Groups::default())?;
+                    buffers.start(gpu, encoder, size_of_val(decoded))
+                };
+                let started = gpu.settle(started(), waiting).await?;
+                kept = Some(started.copy(gpu, decoded, waiting).await?);
                 rest = after;
             }
         }
@@ -198,6 +215,7 @@ impl GpuWeights {
         x: &[f32],
         y: &mut [f32],
         epilogue: OnHost<'_>,
+        waiting: Waiting,
         record: impl FnOnce(
             &mut wgpu::CommandEncoder,
             View<'_>,
@@ -206,16 +224,20 @@ impl GpuWeights {
         ) -> Result<()>,
     ) -> Result<()> {
         let gpu = &self.gpu;
-        let x = self.read("activations", x)?;
-        let bias = epilogue.bias.map(|bias| self.read("bias", bias)).transpose()?;
-        let mut buffers = match epilogue.add {
-            true => Fetch::of(gpu, gpu.filled("output", bytemuck::cast_slice(y), OUTPUT)?)?,
-            false => Fetch::new(gpu, plan::rounded(y.len() as u64) * 4)?,
+        let started = || {
+            let x = self.read("activations", x)?;
+            let bias = epilogue.bias.map(|bias| self.read("bias", bias)).transpose()?;
+            let buffers = match epilogue.add {
+                true => Fetch::of(gpu, gpu.filled("output", bytemuck::cast_slice(y), OUTPUT)?)?,
+                false => Fetch::new(gpu, plan::rounded(y.len() as u64) * 4)?,
+            };
+            let mut encoder = gpu.encoder()?;
+            let epilogue = epilogue.with_bias(bias.as_ref().map(View::from));
+            record(&mut encoder, View::from(&x), View::from(&buffers.y), epilogue)?;
+            buffers.start(gpu, encoder, size_of_val(y))
         };
-        let mut encoder = gpu.encoder()?;
-        let epilogue = epilogue.with_bias(bias.as_ref().map(View::from));
-        record(&mut encoder, View::from(&x), View::from(&buffers.y), epilogue)?;
-        buffers.fetch(gpu, encoder, y).await
+        gpu.settle(started(), waiting).await?.copy(gpu, y, waiting).await?;
+        Ok(())
     }
 
     /// A buffer of these values.
@@ -242,43 +264,41 @@ impl Fetch {
         Ok(Fetch { y, host })
     }
 
-    /// Submits what is recorded, waits, and copies the beginning of `y` to `values`.
-    async fn fetch<T: Pod>(
-        &mut self,
-        gpu: &Gpu,
-        mut encoder: wgpu::CommandEncoder,
-        values: &mut [T],
-    ) -> Result<()> {
-        let during = "fetching a result";
-        let size = (size_of_val(values) as u64).next_multiple_of(4);
-        let index = gpu.guarded(during, || {
+    /// Submits what is recorded, and asks for so many bytes of the beginning of `y`.
+    fn start(self, gpu: &Gpu, mut encoder: wgpu::CommandEncoder, bytes: usize) -> Result<Started> {
+        let size = (bytes as u64).next_multiple_of(4);
+        let index = gpu.guarded(DURING, || {
             encoder.copy_buffer_to_buffer(&self.y, 0, &self.host, 0, size);
             gpu.queue().submit([encoder.finish()])
         })?;
-        let mapped = Arc::new(Mutex::new((None, None::<Waker>)));
-        let slot = mapped.clone();
-        gpu.guarded(during, || {
+        let done = Arc::<Done>::default();
+        let told = done.clone();
+        gpu.guarded(DURING, || {
             self.host.map_async(wgpu::MapMode::Read, ..size, move |result| {
-                let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
-                slot.0 = Some(result);
-                if let Some(waker) = slot.1.take() {
-                    waker.wake();
-                }
+                told.set(result.map_err(|error| error.to_string()));
             });
         })?;
-        gpu.poll(during, index)?;
-        let result = poll_fn(|context| {
-            let mut slot = mapped.lock().unwrap_or_else(PoisonError::into_inner);
-            match slot.0.take() {
-                Some(result) => Poll::Ready(result),
-                None => {
-                    slot.1 = Some(context.waker().clone());
-                    Poll::Pending
-                }
-            }
-        });
-        result.await.map_err(|error| gpu.failed(during, error))?;
-        let view = self.host.get_mapped_range(..size).map_err(|error| gpu.failed(during, error))?;
+        Ok(Started { buffers: self, index, done, size })
+    }
+}
+
+const DURING: &str = "fetching a result";
+
+/// A result on its way to the host.
+struct Started {
+    buffers: Fetch,
+    index: wgpu::SubmissionIndex,
+    done: Arc<Done>,
+    size: u64,
+}
+
+impl Started {
+    /// Waits for the result and copies it; gives the buffers back.
+    async fn copy<T: Pod>(self, gpu: &Gpu, values: &mut [T], waiting: Waiting) -> Result<Fetch> {
+        let Started { buffers, index, done, size } = self;
+        gpu.reach(DURING, index, &done, waiting).await?;
+        let view = buffers.host.get_mapped_range(..size);
+        let view = view.map_err(|error| gpu.failed(DURING, error))?;
         let bytes: &mut [u8] = bytemuck::cast_slice_mut(values);
         for (to, from) in bytes.chunks_mut(1 << 20).zip(view.chunks(1 << 20)) {
             if let Some(from) = from.get(..to.len()) {
@@ -286,8 +306,8 @@ impl Fetch {
             }
         }
         drop(view);
-        self.host.unmap();
-        Ok(())
+        buffers.host.unmap();
+        Ok(buffers)
     }
 }
 

@@ -101,6 +101,20 @@ impl GpuWeights {
     pub(super) fn product_kernel(&self, m: u32) -> Result<&Kernel> {
         // wgpu does not check where matrices lie: their kernels are the compiler's.
         let matrix = if self.format.is_proven() { self.gpu.choice.matrix } else { 0 };
-        Choice { matrix, ..self.gpu.choice }.product(&self.format, m)
+        let kernel = Choice { matrix, ..self.gpu.choice }.product(&self.format, m)?;
+        self.in_time(kernel, m.into())
+    }
+
+    /// This kernel for so many rows of outputs, or one whose loops the device does not end early.
+    pub(super) fn in_time<'a>(&'a self, kernel: &'a Kernel, outputs: u64) -> Result<&'a Kernel> {
+        let choice = &self.gpu.choice;
+        choice.in_time(&self.format, kernel, self.k, outputs).ok_or_else(|| {
+            let problem = format!(
+                "rows of {} weights take more turns of a loop than {}, after which this device goes on as if \
+                 they were done",
+                self.k, choice.turns
+            );
+            self.gpu.failed(&format!("recording kernel `{}`", kernel.name), problem)
+        })
     }
 }

@@ -18,6 +18,7 @@ mod quantize;
 mod record;
 mod upload;
 mod view;
+mod waiter;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -28,7 +29,8 @@ use self::fault::Faults;
 use self::pipeline::Pipeline;
 pub use self::upload::GpuWeights;
 pub use self::view::{Recorder, View};
-use crate::artifact::{self, Activations, List};
+use self::waiter::Waiting;
+use crate::artifact::{self, Activations, Element, List};
 use crate::choice::Choice;
 use crate::device::{Backend, Resident};
 use crate::epilogue::OnHost;
@@ -61,12 +63,21 @@ struct Shared {
     tables: Mutex<Vec<(List<u32>, wgpu::Buffer)>>,
     /// Activations in 8 bits, of one product after another.
     quantized: Mutex<Option<wgpu::Buffer>>,
+    /// Zeros, which no kernel writes.
+    zeros: Mutex<Option<wgpu::Buffer>>,
     /// Bytes written to the queue since the last submission of an upload.
     written: AtomicU64,
+    /// The thread that waits for async calls, once there was one.
+    #[cfg(not(target_family = "wasm"))]
+    waiter: Mutex<Option<std::sync::mpsc::Sender<waiter::Job>>>,
 }
 
 impl Gpu {
     /// The fastest GPU there is, or a software one.
+    ///
+    /// Where the program's own calls of wgpu on this device go wrong, outside of error scopes of its own,
+    /// the next call here fails with that error, which names the operation; the one after it works. A
+    /// device of the caller's ([`Gpu::from_parts`]) tells the caller.
     ///
     /// # Errors
     /// [`Error::NoAdapter`] where there is none; it says what to install.
@@ -126,6 +137,7 @@ impl Gpu {
             },
             choice: Choice {
                 subgroups: device.features().contains(wgpu::Features::SUBGROUP),
+                turns: turns(&info),
                 ..Choice::new(artifact::Backend::Wgsl)
             },
             shared: Arc::new(Shared {
@@ -136,7 +148,10 @@ impl Gpu {
                 pipelines: Mutex::default(),
                 tables: Mutex::default(),
                 quantized: Mutex::default(),
+                zeros: Mutex::default(),
                 written: AtomicU64::new(0),
+                #[cfg(not(target_family = "wasm"))]
+                waiter: Mutex::default(),
             }),
         }
     }
@@ -228,6 +243,13 @@ impl fmt::Debug for Gpu {
     }
 }
 
+/// Turns after which a driver ends the loops of an invocation, in silence.
+fn turns(info: &wgpu::AdapterInfo) -> u64 {
+    // Mesa's software Vulkan counts those of all loops of a shader together.
+    let counts = [&info.driver, &info.name].iter().any(|name| name.starts_with("llvmpipe"));
+    if counts { 65_535 } else { u64::MAX }
+}
+
 fn no_adapter(problem: String) -> Error {
     let hint = if cfg!(target_family = "wasm") {
         "use a browser with WebGPU"
@@ -252,23 +274,23 @@ impl Backend for Gpu {
 
 impl Resident for GpuWeights {
     fn dequantize(&self) -> Result<Vec<f32>> {
-        wait(self.dequantize_async())
+        wait(self.decode(Element::F32, Waiting::Blocked))
     }
 
     fn dequantize_f16(&self) -> Result<Vec<f16>> {
-        wait(self.dequantize_f16_async())
+        wait(self.decode(Element::F16, Waiting::Blocked))
     }
 
     fn gather(&self, rows: &[u32]) -> Result<Vec<f32>> {
-        wait(self.gather_async(rows))
+        wait(self.rows(rows, Element::F32, Waiting::Blocked))
     }
 
     fn gather_f16(&self, rows: &[u32]) -> Result<Vec<f16>> {
-        wait(self.gather_f16_async(rows))
+        wait(self.rows(rows, Element::F16, Waiting::Blocked))
     }
 
     fn multiply(&self, x: &[f32], m: usize, y: &mut [f32], epilogue: OnHost<'_>) -> Result<()> {
-        wait(self.products(x, m, y, epilogue))
+        wait(self.products(x, m, y, epilogue, Waiting::Blocked))
     }
 
     fn multiply_chosen(
@@ -277,7 +299,7 @@ impl Resident for GpuWeights {
         y: &mut [f32],
         epilogue: OnHost<'_>,
     ) -> Result<()> {
-        wait(self.chosen(chosen, y, epilogue))
+        wait(self.chosen(chosen, y, epilogue, Waiting::Blocked))
     }
 
     fn activations(&self) -> Activations {

@@ -1,6 +1,6 @@
 //! Activations in 8 bits, made on the GPU by every product that reads them.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::groups::Groups;
 use super::pipeline::{Launch, Pipeline, Streams};
@@ -54,13 +54,28 @@ impl Gpu {
     /// The device's buffer for so many bytes of rounded activations. Commands run in the order of
     /// their submission, and each product rounds its own activations, so one is enough.
     fn quantized(&self, bytes: u64) -> Result<wgpu::Buffer> {
-        let mut kept = self.shared.quantized.lock().unwrap_or_else(PoisonError::into_inner);
+        self.grown(&self.shared.quantized, "activations in 8 bits", bytes)
+    }
+
+    /// As many zeros, each a u32.
+    pub(super) fn zeros(&self, count: u32) -> Result<wgpu::Buffer> {
+        self.grown(&self.shared.zeros, "zeros", 4 * u64::from(count))
+    }
+
+    /// A buffer that is kept until a larger one is needed; it begins with zeros.
+    fn grown(
+        &self,
+        kept: &Mutex<Option<wgpu::Buffer>>,
+        label: &str,
+        bytes: u64,
+    ) -> Result<wgpu::Buffer> {
+        let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(buffer) = kept.as_ref().filter(|buffer| buffer.size() >= bytes) {
             return Ok(buffer.clone());
         }
         // What is larger by a little comes soon.
         let size = bytes.next_power_of_two().min(plan::bindable(&self.limits)).max(bytes);
-        let buffer = self.buffer("activations in 8 bits", size, wgpu::BufferUsages::STORAGE)?;
+        let buffer = self.buffer(label, size, wgpu::BufferUsages::STORAGE)?;
         Ok(kept.insert(buffer).clone())
     }
 }

@@ -2,12 +2,13 @@
 
 use std::ops::Range;
 
+use super::experts::Mixture;
 use super::groups::Groups;
 use super::pipeline::{Launch, Pipeline, Streams};
 use super::upload::Part;
 use super::{GpuWeights, Recorder, View, plan};
 use crate::artifact::{Activations, Element, Kind, Shape};
-use crate::{Epilogue, Error, Result};
+use crate::{Epilogue, Error, Experts, Result};
 
 impl GpuWeights {
     /// Records `y[n] = weights · x[k]`.
@@ -199,6 +200,17 @@ impl GpuWeights {
         let y = self.bindable("output", product.y, [m.into(), self.n], Element::F32)?;
         self.apart(&y, &x, "activations")?;
         let kernel = self.product_kernel(m)?;
+        if kernel.kind == Kind::MatvecExperts {
+            // The whole tensor is the one matrix that all rows choose.
+            let zeros = self.gpu.zeros(m)?;
+            let (indices, experts) = (View::from(&zeros), Experts { m, used: 1, matrices: 1 });
+            let Product { x, y, epilogue, .. } = *product;
+            return self.record_mixture(
+                into,
+                &Mixture { x, indices, y, experts, epilogue },
+                groups,
+            );
+        }
         let pipeline = self.pipeline(kernel)?;
         let epilogue = self.epilogue(epilogue, &y, &pipeline)?;
         let quantized = match kernel.activations {

@@ -1,11 +1,14 @@
 //! Brings quantized bytes to a GPU as they are.
 
 use std::ops::Range;
+use std::pin::pin;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Waker};
 
 use super::groups::Groups;
 use super::pipeline::Pipeline;
+use super::waiter::{Done, Waiting};
 use super::{Gpu, plan};
 use crate::artifact::{Backend, Dims};
 use crate::{Bytes, Error, Format, Result, Tensor};
@@ -71,6 +74,25 @@ impl Gpu {
     /// # Errors
     /// Where one row is larger than a binding, or the GPU has no room.
     pub fn upload(&self, tensor: &Tensor) -> Result<GpuWeights> {
+        // Where it blocks it is never pending.
+        let uploaded = pin!(self.bring(tensor, Waiting::Blocked));
+        match uploaded.poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(uploaded) => uploaded,
+            Poll::Pending => Err(self.failed(&uploading(tensor.name()), "it did not wait")),
+        }
+    }
+
+    /// [`Gpu::upload`], without blocking: the wait is for whoever polls this, and in a browser errors that
+    /// it tells of later are waited for.
+    ///
+    /// # Errors
+    /// As for [`Gpu::upload`].
+    pub async fn upload_async(&self, tensor: &Tensor) -> Result<GpuWeights> {
+        let uploaded = self.bring(tensor, Waiting::Woken).await;
+        self.settle(uploaded, Waiting::Woken).await
+    }
+
+    async fn bring(&self, tensor: &Tensor, waiting: Waiting) -> Result<GpuWeights> {
         let format = &self.format(tensor)?;
         let (n, k) = (tensor.n() as u64, tensor.k() as u64);
         let kernels = format.kernels.iter().filter(|kernel| kernel.backend == Backend::Wgsl);
@@ -84,7 +106,7 @@ impl Gpu {
                 let range = plan::range(stream, &dims, &rows);
                 let range = range.start as usize..range.end as usize;
                 let bytes = bytes.slice(range).unwrap_or_else(|| Vec::new().into());
-                streams.push(self.write(tensor.name(), &bytes, padding)?);
+                streams.push(self.write(tensor.name(), &bytes, padding, waiting).await?);
             }
             parts.push(Part { rows, streams });
         }
@@ -119,8 +141,14 @@ impl Gpu {
     }
 
     /// A buffer of weights; what follows them is zero.
-    fn write(&self, name: &str, bytes: &Bytes, padding: u32) -> Result<wgpu::Buffer> {
-        let during = format!("uploading tensor `{name}`");
+    async fn write(
+        &self,
+        name: &str,
+        bytes: &Bytes,
+        padding: u32,
+        waiting: Waiting,
+    ) -> Result<wgpu::Buffer> {
+        let during = uploading(name);
         let size = plan::padded(bytes.len() as u64, padding);
         let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST;
         let buffer = self.buffer(name, size, usage)?;
@@ -140,28 +168,28 @@ impl Gpu {
                 }
             })?;
             offset += piece.len() as u64;
-            self.flush(&during, piece.len() as u64)?;
+            self.flush(&during, piece.len() as u64, waiting).await?;
         }
         Ok(buffer)
     }
 
     /// Waits for what is written once it is much.
-    fn flush(&self, during: &str, written: u64) -> Result<()> {
-        let waiting = self.shared.written.fetch_add(written, Ordering::Relaxed) + written;
-        if waiting < IN_FLIGHT {
+    async fn flush(&self, during: &str, written: u64, waiting: Waiting) -> Result<()> {
+        let waits = self.shared.written.fetch_add(written, Ordering::Relaxed) + written;
+        if waits < IN_FLIGHT {
             return Ok(());
         }
         self.shared.written.store(0, Ordering::Relaxed);
         let index = self.guarded(during, || self.shared.queue.submit([]))?;
-        self.poll(during, index)
-    }
-
-    /// Lets the GPU finish a submission. In a browser this returns at once.
-    pub(super) fn poll(&self, during: &str, index: wgpu::SubmissionIndex) -> Result<()> {
-        let wait = wgpu::PollType::Wait { submission_index: Some(index), timeout: None };
-        self.guarded(during, || self.shared.device.poll(wait))?
-            .map(drop)
-            .map_err(|error| self.failed(during, error))
+        let done = match waiting {
+            // In a browser this returns at once.
+            Waiting::Blocked => return self.poll(during, index),
+            Waiting::Woken => Arc::<Done>::default(),
+        };
+        let told = done.clone();
+        self.shared.queue.on_submitted_work_done(move || told.set(Ok(())));
+        self.settle(Ok(()), waiting).await?;
+        self.reach(during, index, &done, waiting).await
     }
 
     pub(super) fn buffer(
@@ -170,39 +198,12 @@ impl Gpu {
         size: u64,
         usage: wgpu::BufferUsages,
     ) -> Result<wgpu::Buffer> {
-        self.create(label, size, usage, false)
-    }
-
-    /// A buffer that begins with these bytes, whose length is rounded up to 16.
-    pub(super) fn filled(
-        &self,
-        label: &str,
-        bytes: &[u8],
-        usage: wgpu::BufferUsages,
-    ) -> Result<wgpu::Buffer> {
-        let buffer = self.create(label, plan::padded(bytes.len() as u64, 0), usage, true)?;
-        let during = format!("filling buffer `{label}`");
-        let mut mapped =
-            buffer.get_mapped_range_mut(..).map_err(|error| self.failed(&during, error))?;
-        mapped.slice(..bytes.len()).copy_from_slice(bytes);
-        drop(mapped);
-        self.guarded(&during, || buffer.unmap())?;
-        Ok(buffer)
-    }
-
-    fn create(
-        &self,
-        label: &str,
-        size: u64,
-        usage: wgpu::BufferUsages,
-        mapped: bool,
-    ) -> Result<wgpu::Buffer> {
         let result = self.guarded(&format!("creating buffer `{label}`"), || {
             self.shared.device.create_buffer(&wgpu::BufferDescriptor {
                 label: Some(label),
                 size,
                 usage,
-                mapped_at_creation: mapped,
+                mapped_at_creation: false,
             })
         });
         result.map_err(|error| match error {
@@ -210,4 +211,25 @@ impl Gpu {
             other => other,
         })
     }
+
+    /// A buffer that begins with these bytes, whole words; its length is rounded up to 16.
+    pub(super) fn filled(
+        &self,
+        label: &str,
+        bytes: &[u8],
+        usage: wgpu::BufferUsages,
+    ) -> Result<wgpu::Buffer> {
+        let usage = usage | wgpu::BufferUsages::COPY_DST;
+        let buffer = self.buffer(label, plan::padded(bytes.len() as u64, 0), usage)?;
+        // A buffer that is mapped from the start would be shorter to write, but browsers throw where
+        // they have no memory for it.
+        self.guarded(&format!("filling buffer `{label}`"), || {
+            self.shared.queue.write_buffer(&buffer, 0, bytes);
+        })?;
+        Ok(buffer)
+    }
+}
+
+fn uploading(name: &str) -> String {
+    format!("uploading tensor `{name}`")
 }

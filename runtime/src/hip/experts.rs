@@ -9,9 +9,10 @@ use crate::{Epilogue, Experts, Result};
 
 impl HipWeights {
     /// Launches `y[m, used, n / matrices]` = each row of `x[m, k]` times the matrices that
-    /// `indices[m, used]`, u32, names for it; where there is no such matrix, `y` gets NaN. `x` and `y`
-    /// are as for [`HipWeights::launch_matvec`]. Where many rows choose few matrices, those with the
-    /// same one are collected, so that its weights are read once for several.
+    /// `indices[m, used]`, u32, names for it. For [`Experts::NONE`] `y` gets 0, or nothing is added; where
+    /// there is no matrix of a number, `y` gets NaN. `x` and `y` are as for
+    /// [`HipWeights::launch_matvec`]. Where many rows choose few matrices, those with the same one are
+    /// collected, so that its weights are read once for several.
     ///
     /// # Errors
     /// As for [`HipWeights::launch_matvec`]; also where a number of `experts` is 0, or `matrices` does
@@ -72,7 +73,7 @@ impl HipWeights {
                 indices: Some(indices),
                 y,
                 shape,
-                covered: [n, self.k, experts.covered()],
+                covered: [n, self.k, experts.covered(kernel.kind)],
             };
             self.launch(stream, function, &launch)?;
         }

@@ -110,6 +110,52 @@ fn write(kernels: &[&Kernel], directory: &Path, main: &Path) -> std::io::Result<
     fs::write(main, text)
 }
 
+/// Why a library that was just made in a folder cannot be loaded.
+pub(super) fn unloadable(folder: &Path, problem: &str) -> String {
+    explained(folder, problem, may_run(folder))
+}
+
+fn explained(folder: &Path, problem: &str, may_run: bool) -> String {
+    if may_run {
+        return problem.to_owned();
+    }
+    format!(
+        "{problem}: no program may run in `{}`, the folder for temporary files (it is mounted noexec, or a \
+         policy forbids it); set the environment variable TMPDIR to a folder where programs may run",
+        folder.parent().unwrap_or(folder).display()
+    )
+}
+
+/// Whether a program in this folder runs.
+fn may_run(folder: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    let program = folder.join("may_run");
+    let written = fs::write(&program, "#!/bin/sh\n");
+    let executable = fs::Permissions::from_mode(0o700);
+    let ran = written.and_then(|()| fs::set_permissions(&program, executable));
+    let ran = ran.and_then(|()| Command::new(&program).status());
+    !ran.is_err_and(|error| error.kind() == std::io::ErrorKind::PermissionDenied)
+}
+
 pub(super) fn error(during: &str, problem: String) -> Error {
     Error::Device { device: DEVICE.to_owned(), during: during.to_owned(), problem }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_where_nothing_may_run_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(may_run(folder.path()));
+        assert_eq!(unloadable(folder.path(), "no segment"), "no segment");
+        let told = explained(Path::new("/mnt/ql_1"), "no segment", false);
+        assert!(told.starts_with("no segment: no program may run in `/mnt`"), "{told}");
+        assert!(
+            told.ends_with(
+                "set the environment variable TMPDIR to a folder where programs may run"
+            )
+        );
+    }
 }

@@ -8,7 +8,7 @@ use std::thread;
 
 use libloading::Library;
 
-use super::compiler::{Compiler, error};
+use super::compiler::{Compiler, error, unloadable};
 use crate::Result;
 use crate::artifact::{Backend, Kernel};
 
@@ -77,7 +77,9 @@ impl HostKernel {
         // SAFETY: the library has just been made from the shim, which runs no code when loaded, and
         // from texts that hold functions and constants only.
         let library = unsafe { Library::new(&library) };
-        let library = Arc::new(library.map_err(|problem| error(during, problem.to_string()))?);
+        let library = library
+            .map_err(|problem| error(during, unloadable(directory.path(), &problem.to_string())));
+        let library = Arc::new(library?);
         kernels.iter().map(|kernel| HostKernel::load(kernel, &library)).collect()
     }
 

@@ -60,7 +60,7 @@ impl Resident for HostWeights {
         let kernel = self.choice.exact(self.tensor.format(), experts.kind(), Element::F32)?;
         let Experts { m, used, matrices } = experts;
         let shape = Shape { n, k, m, stride, used, matrices, ..Shape::default() };
-        let covered = [stride, k, size_u32(experts.covered() as usize)?];
+        let covered = [stride, k, size_u32(experts.covered(kernel.kind) as usize)?];
         let x = Buffer::copied(bytemuck::cast_slice(chosen.x), 0, "activations")?;
         let indices = Buffer::copied(bytemuck::cast_slice(chosen.experts), 0, "indices")?;
         self.store(kernel, covered, shape, Read { x, indices, ..Read::default() }, y, epilogue)

@@ -192,10 +192,14 @@ impl Case {
     }
 }
 
-/// Numbers of matrices, `[m, used]`.
+/// Numbers of matrices, `[m, used]`, one of five of none.
 fn chosen(m: usize, used: usize, matrices: usize) -> Vec<u32> {
     let mut rng = Rng::new(0, "experts");
-    (0..m.saturating_mul(used)).map(|_| rng.below(matrices) as u32).collect()
+    let number = |output| match output % 5 {
+        4 => Experts::NONE,
+        _ => rng.below(matrices) as u32,
+    };
+    (0..m.saturating_mul(used)).map(number).collect()
 }
 
 impl Checks {

@@ -88,7 +88,7 @@ impl<B: AsRef<[u8]>> Reader<'_, B> {
     }
 
     /// A value of a table.
-    fn entry(&self, table: usize, index: i64, lane: i64) -> Option<f32> {
+    pub(super) fn entry(&self, table: usize, index: i64, lane: i64) -> Option<f32> {
         let table = self.format.tables.get(table)?;
         let at = usize::try_from(index * i64::from(table.lanes) + lane).ok()?;
         match &table.values {
@@ -104,7 +104,7 @@ impl<B: AsRef<[u8]>> Reader<'_, B> {
     }
 
     /// A field as the formula sees it.
-    fn number(&self, field: usize) -> Option<f32> {
+    pub(super) fn number(&self, field: usize) -> Option<f32> {
         let bits = || self.bits(field);
         Some(match &self.format.fields.get(field)?.scalar {
             Scalar::Unsigned | Scalar::Signed => self.integer(field)? as f32,

@@ -26,6 +26,7 @@
 //! what its author meant, only numbers from elsewhere can show: see [`verify_vectors`].
 
 pub mod compare;
+pub mod finite;
 pub mod meaning;
 mod output;
 pub mod random;
@@ -138,7 +139,7 @@ fn random_case(
     let mut rng = Rng::new(seed, &format!("{} {n} {k} {m} {finite}", format.name));
     let streams = match finite {
         true => rng.finite_bytes(meaning, &dims)?,
-        false => rng.any_bytes(meaning, &dims),
+        false => rng.tensor_bytes(meaning, &dims)?,
     };
     let weights = meaning::weights(meaning, &dims, &streams)?;
     let tensor = Tensor::new("random", format, n, k, streams)?;

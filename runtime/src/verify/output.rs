@@ -33,8 +33,8 @@ pub enum Output<'a> {
         /// What it holds.
         y: &'a [f32],
     },
-    /// The product of the first `experts.m` activation rows with the matrices of these numbers; NaN
-    /// where there is none.
+    /// The product of the first `experts.m` activation rows with the matrices of these numbers: nothing
+    /// for [`Experts::NONE`], NaN where there is none of a number.
     Experts {
         /// Numbers of matrices, `[m, used]`.
         indices: &'a [u32],
@@ -86,9 +86,12 @@ impl Case {
             }
             Output::Experts { indices, experts, epilogue, before, y: got } => {
                 let expected = self.chosen(indices, experts).zip(before_or_zeros(before));
-                let expected = expected.map(|((output, row), before)| {
-                    let exact = output.and_then(|output| y.get(output));
-                    exact.unwrap_or(&Exact::MISSING).stored(&epilogue, row, before)
+                let expected = expected.map(|((wanted, row), before)| match wanted {
+                    Wanted::Nothing => Exact::default().stored(&nothing_of(epilogue), row, before),
+                    Wanted::Missing => Exact::MISSING,
+                    Wanted::Output(output) => {
+                        y.get(output).unwrap_or(&Exact::MISSING).stored(&epilogue, row, before)
+                    }
                 });
                 let expected: Vec<Exact> = expected.collect();
                 compare_outputs(got, &expected, call(experts_operation(experts)))
@@ -148,31 +151,37 @@ impl Case {
             Output::Experts { indices, experts, epilogue, before, y } => {
                 let all = product(*m);
                 let outputs = self.chosen(indices, experts).zip(before_or_zeros(before));
-                let outputs = outputs.map(|((output, row), before)| {
-                    let rounded = output.and_then(|output| all.get(output));
-                    rounded.unwrap_or(&Rounded::MISSING).stored(&epilogue, row, before)
+                let outputs = outputs.map(|((wanted, row), before)| match wanted {
+                    Wanted::Nothing => {
+                        Rounded::default().stored(&nothing_of(epilogue), row, before)
+                    }
+                    Wanted::Missing => Rounded::MISSING,
+                    Wanted::Output(output) => {
+                        all.get(output).unwrap_or(&Rounded::MISSING).stored(&epilogue, row, before)
+                    }
                 });
                 (y, outputs.collect(), experts_operation(experts))
             }
         };
-        agree(Rounded::fault(got, &outputs, k), self.call(device, operation))?;
+        agree(Rounded::fault(got, &outputs), self.call(device, operation))?;
         Ok(Checks { device: device.to_owned(), outputs: got.len() as u64, ..Checks::default() })
     }
 
-    /// Which outputs of a product with all rows those with these matrices are, where there are such,
-    /// and the number of the weight row.
-    fn chosen(
-        &self,
-        indices: &[u32],
-        experts: Experts,
-    ) -> impl Iterator<Item = (Option<usize>, usize)> {
+    /// Which outputs of a product with all rows those with these matrices are, and the number of the
+    /// weight row.
+    fn chosen(&self, indices: &[u32], experts: Experts) -> impl Iterator<Item = (Wanted, usize)> {
         let (rows, used) = (self.tensor.n(), experts.used as usize);
         let n = rows.checked_div(experts.matrices as usize).unwrap_or_default();
         indices.iter().enumerate().flat_map(move |(output, &matrix)| {
             let x = output.checked_div(used).unwrap_or_default();
             (0..n).map(move |column| {
                 let row = (matrix as usize).saturating_mul(n).saturating_add(column);
-                ((matrix < experts.matrices).then(|| x * rows + row), row)
+                let wanted = match matrix {
+                    Experts::NONE => Wanted::Nothing,
+                    matrix if matrix >= experts.matrices => Wanted::Missing,
+                    _ => Wanted::Output(x * rows + row),
+                };
+                (wanted, row)
             })
         })
     }
@@ -232,6 +241,21 @@ impl Case {
             origin: self.origin.clone(),
         }
     }
+}
+
+/// What a product with chosen matrices must give.
+enum Wanted {
+    /// This output of the product with all rows.
+    Output(usize),
+    /// 0: no matrix was chosen.
+    Nothing,
+    /// NaN: there is no such matrix.
+    Missing,
+}
+
+/// What remains of an epilogue where no matrix was chosen.
+fn nothing_of(epilogue: Epilogue<&[f32]>) -> Epilogue<&[f32]> {
+    Epilogue { add: epilogue.add, ..Epilogue::default() }
 }
 
 /// What an output held, and zeros after it.

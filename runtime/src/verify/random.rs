@@ -36,25 +36,37 @@ impl Rng {
         (0..count).map(|_| if self.below(16) == 0 { 0.0 } else { unit(self.bits()) }).collect()
     }
 
-    /// A tensor's bytes, one item per stream: every bit pattern of every field.
+    /// A tensor's bytes, one item per stream: every bit pattern of every field. Numbers of units past the
+    /// last one are among them, which mean the last, and which [`Tensor::new`](crate::Tensor::new) refuses.
     pub fn any_bytes(&mut self, format: &Format, dims: &Dims) -> Vec<Vec<u8>> {
         let sizes = format.streams.iter().map(|stream| stream.artifact().len(dims).unwrap_or(0));
         sizes.map(|size| (0..size).map(|_| self.bits() as u8).collect()).collect()
     }
 
-    /// A tensor's bytes with every float finite: 0, or a magnitude from 2^-8 to 1 with at most 8
-    /// significant bits, so that products neither overflow nor drown in their sum.
+    /// [`Rng::any_bytes`] with numbers of units that there are.
     ///
     /// # Errors
     /// Where the format's planes leave its streams, which no format does that was compiled.
-    pub fn finite_bytes(&mut self, format: &Format, dims: &Dims) -> Result<Vec<Vec<u8>>> {
+    pub fn tensor_bytes(&mut self, format: &Format, dims: &Dims) -> Result<Vec<Vec<u8>>> {
         let mut streams = self.any_bytes(format, dims);
+        let written = self.fields(format, dims, &mut streams, |numbers, _| numbers);
+        written.map(|()| streams).ok_or_else(|| outside(format))
+    }
+
+    /// [`Rng::tensor_bytes`] with every float finite: 0, or a magnitude from 2^-8 to 1 with at most 8
+    /// significant bits, so that products neither overflow nor drown in their sum.
+    ///
+    /// # Errors
+    /// As those of [`Rng::tensor_bytes`].
+    pub fn finite_bytes(&mut self, format: &Format, dims: &Dims) -> Result<Vec<Vec<u8>>> {
+        let mut streams = self.tensor_bytes(format, dims)?;
         let written = self.finite_tables(format, &mut streams);
-        let written = written.and_then(|()| self.finite_fields(format, dims, &mut streams));
-        written.map(|()| streams).ok_or_else(|| Error::Format {
-            format: format.name.clone(),
-            problem: "a plane leaves the bytes of its stream".to_owned(),
-        })
+        let written = written.and_then(|()| {
+            self.fields(format, dims, &mut streams, |numbers, scalar| {
+                !numbers && !is_integer(scalar)
+            })
+        });
+        written.map(|()| streams).ok_or_else(|| outside(format))
     }
 
     fn finite_tables(&mut self, format: &Format, streams: &mut [Vec<u8>]) -> Option<()> {
@@ -71,23 +83,27 @@ impl Rng {
         Some(())
     }
 
-    fn finite_fields(
+    /// Writes some of the fields: which, told by whether a field's values are numbers of units, and how
+    /// it is read. Where values lie that others gather depends on such numbers, so they come first.
+    fn fields(
         &mut self,
         format: &Format,
         dims: &Dims,
         streams: &mut [Vec<u8>],
+        which: impl Fn(bool, &Scalar) -> bool,
     ) -> Option<()> {
-        // Unit numbers stand first: where other values lie depends on them.
-        let gathers = |number: usize| format.fields.iter().any(|f| f.gather == Some(number));
-        let mut fields: Vec<_> = format.fields.iter().enumerate().collect();
-        fields.sort_by_key(|(number, _)| !gathers(*number));
-        for (number, field) in fields.into_iter().filter(|(_, field)| !field.padding) {
-            if is_integer(&field.scalar) && !gathers(number) {
+        for (number, field) in format.fields.iter().enumerate().filter(|(_, field)| !field.padding)
+        {
+            let units = units(format, dims, number);
+            if !which(units.is_some(), &field.scalar) {
                 continue;
             }
             for row in 0..dims.n {
                 for weight in (0..dims.blocks * format.weights).step_by(field.per as usize) {
-                    let bits = self.stored(&field.scalar);
+                    let bits = match units {
+                        Some(units) => self.below(units) as u32,
+                        None => self.stored(&field.scalar),
+                    };
                     let reader = Reader { format, dims, streams: &*streams, row, weight };
                     let places: Option<Vec<_>> = reader.places(field).collect();
                     for ((stream, at), bit) in places?.into_iter().zip(0..) {
@@ -100,14 +116,14 @@ impl Rng {
         Some(())
     }
 
-    /// The bits of a stored float, or of a unit's number: mostly one that there is.
+    /// The bits of a stored float.
     fn stored(&mut self, scalar: &Scalar) -> u32 {
         match scalar {
             Scalar::F32 => self.number().to_bits(),
             Scalar::F16 => half::f16::from_f32(self.number()).to_bits().into(),
             Scalar::Bf16 => half::bf16::from_f32(self.number()).to_bits().into(),
             Scalar::Small(float) => self.small(float),
-            Scalar::Unsigned | Scalar::Signed => self.below(9) as u32,
+            Scalar::Unsigned | Scalar::Signed => self.bits() as u32,
         }
     }
 
@@ -129,6 +145,23 @@ impl Rng {
     }
 }
 
+/// Units along k that a field's values number; `None` where they number none.
+fn units(format: &Format, dims: &Dims, field: usize) -> Option<usize> {
+    let gathered = format.fields.iter().filter(|other| other.gather == Some(field));
+    let streams = gathered
+        .flat_map(|other| &other.planes)
+        .filter_map(|plane| format.streams.get(format.members.get(plane.member)?.stream));
+    let units = streams.map(|stream| stream.artifact().units_per_row(dims)).min()?;
+    usize::try_from(units).ok().filter(|&units| units > 0)
+}
+
+fn outside(format: &Format) -> Error {
+    Error::Format {
+        format: format.name.clone(),
+        problem: "a plane leaves the bytes of its stream".to_owned(),
+    }
+}
+
 fn is_integer(scalar: &Scalar) -> bool {
     matches!(scalar, Scalar::Unsigned | Scalar::Signed)
 }
@@ -146,4 +179,71 @@ pub fn sizes(sizes: &[Size], block: u32) -> Vec<Vec<(String, u32)>> {
         }
     }
     all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Tensor;
+
+    /// Numbers of groups of 3 bits for each row, of 5 bits in two planes for pairs of rows, and in words
+    /// that lie apart.
+    const NUMBERED: [&str; 3] = [
+        "g: {tile: {k: 8}, unit: {bits: \"u8[3]\"}}\nfields: {group: {from: bits, bits: 3, k: \"8:3\"}",
+        "g: {tile: {k: 8, n: 2}, unit: {low: \"u8[8]\", high: \"u8[2]\"}}\nfields: {group: {planes: [\
+         {from: low, bits: 4, k: \"8:4\", n: \"2:32\"}, {from: high, bits: 1, k: \"8:1\", n: \"2:8\"}]}",
+        "g: {tile: {k: 8}, view: columns, word: 4, unit: {bits: \"u32[2]\"}}\n\
+         fields: {group: {from: bits, bits: 8, k: \"8:8\"}",
+    ];
+
+    #[test]
+    fn tensors_have_numbers_of_units_that_there_are() {
+        for (number, numbered) in NUMBERED.iter().enumerate() {
+            let text = format!(
+                "format: a\ntitle: a\nweights: 8\nstreams:\n  q: {{tile: {{k: 8}}, unit: {{c: \"u8[8]\"}}}}\n  \
+                 s: {{tile: {{k: 16}}, unit: {{d: f16}}}}\n  {numbered}, scale: {{from: d, gather: group}}}}\n\
+                 value: scale * c\n"
+            );
+            let format = crate::Format::compile(&text, "a.yaml").unwrap();
+            let meaning = crate::descriptor::parse(&format).unwrap();
+            let index = meaning.fields.iter().position(|field| field.name == "group").unwrap();
+            let mut rng = Rng::new(0, "numbers");
+            let (mut fits, mut refused) = (0, 0);
+            for round in 0..40 {
+                let (n, k) = (1 + round % 5, 8 * (1 + round % 7));
+                let dims = format.dims(n, k).unwrap();
+                let tensor = |streams| Tensor::new("t", &format, n, k, streams);
+                tensor(rng.tensor_bytes(&meaning, &dims).unwrap()).unwrap();
+                let mut streams = rng.finite_bytes(&meaning, &dims).unwrap();
+                tensor(streams.clone()).unwrap();
+                // One number changed, wherever the language's own reader finds its bits.
+                let (row, weight) = (rng.below(n) as u32, rng.below(k) as u32);
+                let streams_before = streams.clone();
+                let reader =
+                    Reader { format: &meaning, dims: &dims, streams: &streams_before, row, weight };
+                let units = k.div_ceil(16);
+                let field = &meaning.fields[index];
+                let changed = rng.below(1 << field.bits());
+                for (place, bit) in reader.places(field).zip(0..) {
+                    let (stream, at) = place.unwrap();
+                    let byte = &mut streams[stream][at / 8];
+                    *byte = *byte & !(1 << (at % 8)) | ((changed >> bit & 1) as u8) << (at % 8);
+                }
+                match tensor(streams) {
+                    Ok(_) => {
+                        assert!(changed < units, "format {number}: {changed} of {units} let pass");
+                        fits += 1;
+                    }
+                    Err(error) => {
+                        let wanted = format!(
+                            "`g` says {changed} for row {row}, column {weight}; stream `s`"
+                        );
+                        assert!(changed >= units && error.to_string().contains(&wanted), "{error}");
+                        refused += 1;
+                    }
+                }
+            }
+            assert!(fits > 0 && refused > 0, "format {number}: {fits} fit, {refused} refused");
+        }
+    }
 }

@@ -1,7 +1,6 @@
 //! What was checked, and what was found.
 
 use super::compare::{Decoded, Exact, LIMIT, worst};
-use super::rounded::MEAN_SQUARE;
 use std::fmt;
 
 /// What [`verify`](crate::verify()) has checked: everything agrees.
@@ -162,10 +161,13 @@ pub enum Fault {
         /// What rounding can change.
         rounding: f64,
     },
-    /// Outputs of a product that rounds activations are off by more than [`MEAN_SQUARE`] on average.
+    /// Outputs of a product that rounds activations are off by more than [`MEAN_SQUARE`](super::rounded::MEAN_SQUARE) on average, and
+    /// more than chance explains.
     MeanSquare {
-        /// Their mean square error, relative to their mean square.
+        /// Their squared errors, relative to the squares of their terms.
         error: f64,
+        /// What would be in order.
+        most: f64,
     },
 }
 
@@ -294,9 +296,9 @@ impl fmt::Display for Difference {
                  {rounding:.1e}",
                 place(*index, *n),
             ),
-            Fault::MeanSquare { error } => write!(
+            Fault::MeanSquare { error, most } => write!(
                 f,
-                "outputs are off by {error:.1e} of their mean square, more than {MEAN_SQUARE:.0e}"
+                "the squares of all errors are {error:.1e} of those of all terms, more than {most:.1e}"
             ),
         }
     }

@@ -2,6 +2,8 @@
 
 #[cfg(any(feature = "cpu", feature = "wgpu"))]
 mod devices;
+#[cfg(feature = "wgpu")]
+mod faults;
 mod gguf;
 #[cfg(feature = "wgpu")]
 mod gpu;

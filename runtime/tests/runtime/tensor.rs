@@ -1,6 +1,6 @@
 //! Shapes and lengths are checked, and the message says what would be right.
 
-use quantloom::artifact::{Artifact, Grid};
+use quantloom::artifact::{Artifact, Dims, Grid};
 use quantloom::{Bytes, Device, Format, Gguf, Tensor, Weights};
 
 use crate::toy;
@@ -63,6 +63,44 @@ fn refuses_formats_that_store_nothing() {
     idle.kernels.to_mut()[0].grid = Grid::Rows { per_workgroup: 0 };
     let message = refusal(&idle, 1, 4, &[2]);
     assert!(message.contains("kernel `blocked_dequant_f32`"), "{message}");
+}
+
+/// Act-order's group numbers: a u32 per column in a stream of their own.
+#[test]
+fn refuses_numbers_of_groups_that_there_are_not() {
+    let mut checked = 0;
+    for artifact in quantloom::formats().iter().filter(|artifact| !artifact.indices.is_empty()) {
+        let block = artifact.weights as usize;
+        let format = Format::from(artifact).with_size(&artifact.sizes[0].name, 2 * block as u32);
+        let (n, k) = (64, 5 * block);
+        let dims = Dims { n: 64, blocks: 5, sizes: [2, 0] };
+        let lengths = artifact.streams.iter().map(|stream| stream.len(&dims).unwrap());
+        let streams: Vec<Vec<u8>> = lengths.map(|length| vec![0; length as usize]).collect();
+        let numbers = artifact.indices[0].planes[0].stream as usize;
+        assert_eq!(streams[numbers].len(), 4 * k, "a number per column");
+        let format = format.unwrap();
+        let with = |column: usize, number: u32| {
+            let mut streams = streams.clone();
+            streams[numbers][4 * column..][..4].copy_from_slice(&number.to_le_bytes());
+            Tensor::new("w", &format, n, k, streams)
+        };
+        for column in [0, 1, block, k - 1] {
+            // 5 blocks in groups of 2 are 3 groups.
+            with(column, 2).unwrap();
+            for number in [3, 8, u32::MAX] {
+                let message = with(column, number).unwrap_err().to_string();
+                let name = &artifact.streams[numbers].name;
+                let wanted = format!("stream `{name}` says {number} for row 0, column {column}; ");
+                assert!(message.contains(&wanted), "{message}");
+                assert!(
+                    message.contains("has 3 units along k, so numbers are 0 to 2"),
+                    "{message}"
+                );
+            }
+        }
+        checked += 1;
+    }
+    assert!(checked > 0, "no format with numbers of groups");
 }
 
 #[test]

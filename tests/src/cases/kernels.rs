@@ -94,19 +94,18 @@ fn on_cpu(weights: &Weights) -> Result<&CpuWeights, Failed> {
 /// What `m` activation rows must give.
 struct Expected {
     m: usize,
-    k: usize,
     outputs: Vec<Rounded>,
 }
 
 impl Expected {
     fn new(weights: &[f32], x: &[f32], k: usize, codebook: bool) -> Expected {
-        Expected { m: x.len() / k, k, outputs: Rounded::product(weights, x, k, codebook) }
+        Expected { m: x.len() / k, outputs: Rounded::product(weights, x, k, codebook) }
     }
 
     /// Whether outputs are as near as the arithmetic promises.
     fn check(&self, kernel: &str, y: &[f32], outputs: &[Rounded]) -> Result<(), String> {
         if kernel.contains("int8") {
-            let fault = Rounded::fault(y, outputs, self.k);
+            let fault = Rounded::fault(y, outputs);
             return fault.map_or(Ok(()), |fault| Err(format!("{fault:?}")));
         }
         let exact: Vec<Exact> = outputs.iter().map(|output| output.exact).collect();

@@ -43,7 +43,19 @@ pub fn trials() -> Vec<Trial> {
             }
         }
     }
+    trials.extend(
+        long(1 << 17).map(|(subject, engine, blocks)| product(subject, engine, 1, blocks, 33)),
+    );
     trials
+}
+
+/// Rows of so many weights, for GPUs through wgpu: some end the loops of a shader after 2^16 turns.
+pub fn long(k: usize) -> Option<(&'static Subject, &'static Engine, usize)> {
+    let subject = subjects()
+        .iter()
+        .find(|subject| subject.format.is_plain() && subject.format.weights == 32)?;
+    let engine = ENGINES.iter().find(|engine| engine.name == "wgsl")?;
+    Some((subject, engine, k / 32))
 }
 
 fn product(

@@ -2,6 +2,7 @@
 
 use super::measure::{Found, M, Measured, Report};
 use quantloom::verify::compare::LIMIT;
+use quantloom::verify::finite::NotFinite;
 use serde_json::{Map, Value, json};
 
 /// One JSON object. Times are seconds; errors are relative to Σ|w·x|, null where they are not finite.
@@ -15,8 +16,9 @@ pub fn text(report: &Report) -> String {
         .missing
         .iter()
         .map(|(engine, problem)| json!({ "name": engine.name(), "problem": problem }));
-    let unknown =
-        report.unknown.iter().map(|(name, number)| json!({ "name": name, "type_number": number }));
+    let unusable = report.unusable.iter().map(|tensor| {
+        json!({ "name": tensor.name, "type_number": tensor.type_number, "problem": tensor.problem })
+    });
     let value = json!({
         "file": report.file,
         "agrees": report.differing() == 0,
@@ -26,7 +28,7 @@ pub fn text(report: &Report) -> String {
         "engines": engines.collect::<Value>(),
         "missing_engines": missing.collect::<Value>(),
         "tensors": report.tensors.iter().map(|t| tensor(t, report)).collect::<Value>(),
-        "unknown_tensors": unknown.collect::<Value>(),
+        "unusable_tensors": unusable.collect::<Value>(),
     });
     format!("{value:#}\n")
 }
@@ -49,6 +51,10 @@ fn tensor(tensor: &Measured, report: &Report) -> Value {
         "bits_per_weight": tensor.format.bits_per_weight(),
         "bytes": tensor.bytes,
         "agrees": tensor.agrees(),
+        "not_finite": tensor.not_finite.as_ref().map(|(first, rows)| {
+            let NotFinite { row, weight, field, value, .. } = first;
+            json!({ "rows": rows, "row": row, "weight": weight, "field": field, "value": value.to_string() })
+        }),
         "engines": results.collect::<Map<String, Value>>(),
     })
 }

@@ -5,6 +5,7 @@ use crate::failure::{Failure, Outcome};
 use crate::progress::Progress;
 use clap::ValueEnum;
 use quantloom::verify::compare::{Decoded, Exact, LIMIT, worst};
+use quantloom::verify::finite::{NotFinite, of_weights};
 use quantloom::verify::random::Rng;
 use quantloom::{Device, Format, Gguf, Tensor};
 use rayon::prelude::*;
@@ -17,13 +18,20 @@ pub struct Report {
     pub engines: Vec<Present>,
     pub missing: Vec<Missing>,
     pub tensors: Vec<Measured>,
-    /// Name and type number of tensors that no known format stores.
-    pub unknown: Vec<(String, u32)>,
+    /// Tensors of the file that cannot be taken.
+    pub unusable: Vec<Unusable>,
     pub elapsed: Duration,
 }
 
 /// An engine that this machine lacks, and why.
 pub type Missing = (Engine, String);
+
+/// A tensor that its file lists and that cannot be taken, and why.
+pub struct Unusable {
+    pub name: String,
+    pub type_number: u32,
+    pub problem: String,
+}
 
 /// An engine that ran.
 pub struct Present {
@@ -42,6 +50,8 @@ pub struct Measured {
     pub n: usize,
     pub k: usize,
     pub bytes: usize,
+    /// The first row that holds something that is not finite, and how many do.
+    pub not_finite: Option<(NotFinite, usize)>,
     pub results: Vec<Result<Found, String>>,
 }
 
@@ -125,11 +135,18 @@ pub fn run(gguf: &Gguf, file: String, wanted: &[Engine]) -> Outcome<Report> {
     let started = Instant::now();
     let (mut engines, missing) = open(wanted)?;
     let mut tensors = Vec::new();
-    let mut unknown = Vec::new();
+    let mut unusable = Vec::new();
     for info in gguf.tensors() {
-        match info.format {
-            Some(_) => tensors.push(gguf.tensor(&info.name)?),
-            None => unknown.push((info.name.clone(), info.type_number)),
+        match gguf.tensor(&info.name) {
+            Ok(tensor) => tensors.push(tensor),
+            Err(error) => unusable.push(Unusable {
+                name: info.name.clone(),
+                type_number: info.type_number,
+                problem: match info.format {
+                    Some(_) => error.to_string(),
+                    None => format!("no known format has type number {}", info.type_number),
+                },
+            }),
         }
     }
 
@@ -145,7 +162,7 @@ pub fn run(gguf: &Gguf, file: String, wanted: &[Engine]) -> Outcome<Report> {
     let tensors: quantloom::Result<Vec<Measured>> = tensors.iter().map(measure).collect();
     let tensors = tensors?;
     drop(progress);
-    Ok(Report { file, engines, missing, tensors, unknown, elapsed: started.elapsed() })
+    Ok(Report { file, engines, missing, tensors, unusable, elapsed: started.elapsed() })
 }
 
 /// Opens the wanted engines, all of which must be there, or all that are.
@@ -203,9 +220,16 @@ fn measure(
     let (n, k) = (tensor.n(), tensor.k());
     let x = activations(k * M);
     let mut results: Vec<Result<Found, String>> = vec![Ok(Found::default()); engines.len()];
+    let mut not_finite: Option<(NotFinite, usize)> = None;
     for rows in chunks(n, k) {
+        let numbers: Vec<u32> = rows.clone().map(|row| row as u32).collect();
         let part = self::rows(tensor, rows)?;
         let weights = part.upload(reference)?.dequantize()?;
+        let odd = of_weights(tensor, &numbers, &weights)?;
+        not_finite = match (not_finite, odd.first()) {
+            (None, Some(first)) => Some((first.clone(), odd.len())),
+            (before, _) => before.map(|(first, count)| (first, count + odd.len())),
+        };
         let exact = Exact::product(&weights, &x, k);
         for (present, result) in engines.iter().zip(&mut results) {
             if let Ok(before) = result {
@@ -230,6 +254,7 @@ fn measure(
         n,
         k,
         bytes: tensor.bytes(),
+        not_finite,
         results,
     })
 }
@@ -278,6 +303,40 @@ fn timed<T>(call: impl FnOnce() -> quantloom::Result<T>) -> quantloom::Result<(T
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A file of f32 tensors: `w` of two rows, of which the second has no number, and an empty one.
+    fn odd_file() -> Gguf {
+        let mut bytes = b"GGUF\x03\0\0\0\x02\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0".to_vec();
+        for (name, rows) in [(b"w", 2u64), (b"e", 0)] {
+            bytes.extend(1u64.to_le_bytes());
+            bytes.extend(name);
+            bytes.extend(2u32.to_le_bytes());
+            bytes.extend([4, rows].map(u64::to_le_bytes).concat());
+            // Type number and offset.
+            bytes.extend([0; 12]);
+        }
+        bytes.resize(bytes.len().next_multiple_of(32), 0);
+        let weights = [1.0, 2.0, 3.0, 4.0, 1.0, f32::NAN, 3.0, f32::INFINITY];
+        bytes.extend(weights.map(f32::to_le_bytes).concat());
+        Gguf::from_bytes(bytes).unwrap()
+    }
+
+    #[test]
+    fn what_is_not_finite_is_named_and_odd_tensors_are_listed() {
+        let report = run(&odd_file(), "odd".into(), &[Engine::Reference]).unwrap();
+        assert_eq!(report.differing(), 0);
+        let [tensor] = report.tensors.as_slice() else { panic!("one tensor") };
+        let (first, rows) = tensor.not_finite.as_ref().unwrap();
+        assert_eq!((first.row, first.weight, *rows), (1, 1, 1));
+        let text = super::super::table::text(&report);
+        assert!(text.contains("\nw, row 1: a weight is NaN"), "{text}");
+        assert!(
+            text.contains("\ne: not run: ") && text.contains("[4, 0] hold no weight"),
+            "{text}"
+        );
+        let json = super::super::json::text(&report);
+        assert!(json.contains("\"value\": \"NaN\"") && json.contains("\"name\": \"e\""), "{json}");
+    }
 
     #[test]
     fn chunks_cover_all_rows_and_stay_small() {

@@ -130,6 +130,15 @@ fn legend(report: &Report) -> String {
 fn problems(report: &Report) -> String {
     let mut text = String::new();
     for tensor in &report.tensors {
+        if let Some((first, rows)) = &tensor.not_finite {
+            let more = match rows {
+                1 => String::new(),
+                rows => {
+                    format!("; {} of {} like it", grouped(*rows as u64), count(tensor.n, "row"))
+                }
+            };
+            let _ = writeln!(text, "\n{first}{more}");
+        }
         for (present, result) in report.engines.iter().zip(&tensor.results) {
             let name = present.engine.name();
             match result {
@@ -150,8 +159,8 @@ fn problems(report: &Report) -> String {
             }
         }
     }
-    for (name, number) in &report.unknown {
-        let _ = writeln!(text, "\n{name}: not run: no known format has type number {number}");
+    for tensor in &report.unusable {
+        let _ = writeln!(text, "\n{}: not run: {}", tensor.name, tensor.problem);
     }
     text
 }

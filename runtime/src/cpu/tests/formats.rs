@@ -37,7 +37,11 @@ fn tensor(artifact: &'static Artifact, n: usize, blocks: usize, random: &mut Ran
         let bytes = 0..stream.len(&dims).unwrap();
         bytes.map(|_| random.bits() as u8).collect::<Vec<u8>>()
     });
-    let streams: Vec<_> = streams.collect();
+    let mut streams: Vec<_> = streams.collect();
+    // Numbers of units must be those of units that there are; so few blocks have one.
+    for plane in artifact.indices.iter().flat_map(|index| index.planes.iter()) {
+        streams[plane.stream as usize].fill(0);
+    }
     Tensor::new(&*artifact.name, format, n, k, streams).unwrap()
 }
 
