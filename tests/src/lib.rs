@@ -9,7 +9,9 @@
 pub mod amdgpu;
 pub mod browser;
 mod cases;
+pub mod descriptors;
 pub mod engine;
+pub mod fuzz;
 pub mod gpu;
 pub mod nvptx;
 pub mod seed;

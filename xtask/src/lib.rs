@@ -8,6 +8,7 @@ mod engine;
 mod explain;
 mod failure;
 mod files;
+mod fuzz;
 mod generate;
 #[cfg(feature = "engines")]
 pub mod golden;
@@ -37,6 +38,7 @@ pub fn run() -> ExitCode {
         Command::Bench(args) => bench::run(&args),
         Command::Tune(args) => tune::run(&args),
         Command::Slot(args) => slot::run(&args),
+        Command::Fuzz(args) => fuzz::run(&args),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -75,6 +77,7 @@ enum Command {
     Bench(bench::Args),
     Tune(tune::Args),
     Slot(slot::Args),
+    Fuzz(fuzz::Args),
 }
 
 #[cfg(test)]

@@ -18,13 +18,20 @@ pub(super) enum Waiting {
 
 /// Whether something is done, told by a callback of wgpu's.
 #[derive(Default)]
-pub(super) struct Done(Mutex<(Option<Result<(), String>>, Option<Waker>)>);
+pub(super) struct Done(Mutex<Told>);
+
+#[derive(Default)]
+struct Told {
+    result: Option<Result<(), String>>,
+    /// Who waits for it.
+    waker: Option<Waker>,
+}
 
 impl Done {
     pub(super) fn set(&self, result: Result<(), String>) {
         let mut slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        slot.0.get_or_insert(result);
-        if let Some(waker) = slot.1.take() {
+        slot.result.get_or_insert(result);
+        if let Some(waker) = slot.waker.take() {
             drop(slot);
             waker.wake();
         }
@@ -33,10 +40,10 @@ impl Done {
     async fn wait(&self) -> Result<(), String> {
         poll_fn(|context| {
             let mut slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            match slot.0.take() {
+            match slot.result.take() {
                 Some(result) => Poll::Ready(result),
                 None => {
-                    slot.1 = Some(context.waker().clone());
+                    slot.waker = Some(context.waker().clone());
                     Poll::Pending
                 }
             }

@@ -7,6 +7,7 @@ mod decode;
 mod drivers;
 mod experts;
 mod facts;
+mod fuzz;
 mod generated;
 mod gguf;
 mod int8;
@@ -33,6 +34,7 @@ pub fn all() -> Vec<Trial> {
     let trials = [
         names::trials(),
         facts::trials(),
+        fuzz::trials(),
         messages::trials(),
         verifier::trials(),
         lowering::trials(),

@@ -76,7 +76,7 @@ fn hip_machine(
 fn graphics_machine(jobs: &Receiver<String>) -> Result<()> {
     let instance = graphics::Instance::default();
     let adapters = pollster::block_on(instance.enumerate_adapters(graphics::Backends::all()));
-    let mut facts: Vec<String> = adapters.iter().map(|adapter| adapter_facts(adapter)).collect();
+    let mut facts: Vec<String> = adapters.iter().map(adapter_facts).collect();
     let gpu = match Gpu::new() {
         Ok(gpu) => gpu,
         Err(error) => {

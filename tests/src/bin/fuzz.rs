@@ -1,0 +1,5 @@
+//! What `cargo xtask fuzz` starts.
+
+fn main() -> std::process::ExitCode {
+    quantloom_tests::fuzz::main()
+}

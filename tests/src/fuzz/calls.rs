@@ -1,0 +1,137 @@
+//! Calls with sizes, shapes, lengths and numbers of any kind: a result that is right, or an error.
+
+use super::{Trace, told};
+use crate::Failed;
+use crate::seed::pick;
+use crate::subject::{Subject, dims, subjects};
+use quantloom::cpu::Cpu;
+use quantloom::verify::meaning;
+use quantloom::verify::random::Rng;
+use quantloom::verify::{Case, Origin};
+use quantloom::{Device, Tensor, Weights};
+use std::sync::LazyLock;
+
+static DEVICES: LazyLock<Vec<Device>> = LazyLock::new(|| {
+    let ways =
+        [Cpu::new(), Cpu::new().int8(), Cpu::new().interleaved(), Cpu::new().interleaved().int8()];
+    [Device::reference()].into_iter().chain(ways.map(Device::from)).collect()
+});
+
+/// Tensors of more weights than that are made and not computed with.
+const MOST: usize = 1 << 16;
+
+pub fn run(rng: &mut Rng, trace: &mut Trace) -> Result<(), Failed> {
+    let subject = &subjects()[rng.below(subjects().len())];
+    let block = subject.format.weights as usize;
+    let mut format = subject.built_in()?;
+    let (mut said, mut sizes) = (subject.name.clone(), Vec::new());
+    for size in &subject.format.sizes {
+        if rng.below(3) > 0 {
+            let weights = match rng.below(3) {
+                0 => number(rng) as u32,
+                _ => (block * (1 + rng.below(40))) as u32,
+            };
+            said += &format!(", {} = {weights}", size.name);
+            trace.input(said.as_str());
+            match format.with_size(&size.name, weights) {
+                Ok(sized) => {
+                    format = sized;
+                    sizes.push((size.name.to_string(), weights));
+                }
+                Err(error) => return told(&error),
+            }
+        }
+    }
+    let (n, k) = match rng.below(4) {
+        0 => (number(rng), number(rng)),
+        1 => (1 + rng.below(40), number(rng)),
+        _ => (1 + rng.below(40), block * (1 + rng.below(4))),
+    };
+    said += &format!(", [{n}, {k}]");
+    trace.input(said.as_str());
+    let can_be = n > 0 && k > 0 && k.is_multiple_of(block) && n.saturating_mul(k) <= MOST;
+    let (streams, whole) = match can_be {
+        true => {
+            let dims = dims(&subject.format, n, k, &sizes);
+            let mut streams = rng.finite_bytes(&subject.format, &dims)?;
+            let whole = rng.below(4) > 0;
+            if !whole {
+                let at = rng.below(streams.len());
+                let length = streams[at].len();
+                streams[at]
+                    .resize(pick(rng, &[0, length / 2, length.saturating_sub(1), length + 1]), 0);
+            }
+            (streams, whole.then_some(dims))
+        }
+        // As long as it may be: nothing reads past the end of what is too short.
+        false => (subject.format.streams.iter().map(|_| vec![0; rng.below(5000)]).collect(), None),
+    };
+    let tensor = match Tensor::new("some", &format, n, k, streams.clone()) {
+        Ok(tensor) => tensor,
+        Err(error) if whole.is_none() => return told(&error),
+        Err(error) => return Err(error.into()),
+    };
+    trace.reached(1);
+    if n.saturating_mul(k) > MOST {
+        return Ok(());
+    }
+    let device = &DEVICES[rng.below(DEVICES.len())];
+    let weights = tensor.upload(device)?;
+    wrong_arguments(rng, &weights)?;
+    trace.reached(2);
+    if let Some(dims) = whole {
+        right(rng, subject, tensor, &meaning::weights(&subject.format, &dims, &streams)?, device)?;
+        trace.reached(3);
+    }
+    Ok(())
+}
+
+/// A number at which something may wrap, or any small one.
+fn number(rng: &mut Rng) -> usize {
+    let edge = pick(rng, &[0, 1, 8, 16, 24, 31, 32, 33, 40, 63]);
+    match rng.below(4) {
+        0 => rng.below(5000),
+        1 => 1usize << edge,
+        2 => (1usize << edge) - 1,
+        _ => (1usize << edge).wrapping_add(8),
+    }
+}
+
+/// Calls whose arguments do not fit are errors, whatever they are.
+fn wrong_arguments(rng: &mut Rng, weights: &Weights) -> Result<(), Failed> {
+    let (n, k) = (weights.n(), weights.k());
+    let (m, x) =
+        (pick(rng, &[0, 1, 2, 3, usize::MAX]), vec![1.0; pick(rng, &[0, 1, k, k + 1, 2 * k])]);
+    let fits = m > 0 && m.checked_mul(k) == Some(x.len());
+    if weights.matmul(&x, m).is_ok() != fits {
+        return Err(format!("matmul of {} activations with m = {m}", x.len()).into());
+    }
+    if weights.matvec(&x).is_ok() != (x.len() == k) {
+        return Err(format!("matvec of {} activations", x.len()).into());
+    }
+    let rows: Vec<u32> = (0..rng.below(3)).map(|_| number(rng) as u32).collect();
+    let there = rows.iter().all(|&row| (row as usize) < n);
+    if weights.gather(&rows).is_ok() != there {
+        return Err(format!("gather of {rows:?}").into());
+    }
+    let matrices = pick(rng, &[0, 1, 2, n, n + 1, usize::MAX]);
+    let experts: Vec<u32> = (0..rng.below(4)).map(|_| rng.below(3) as u32).collect();
+    // Right or refused: the numbers may fit.
+    let _ = weights.matmul_experts(&x, &experts, matrices);
+    Ok(())
+}
+
+/// Everything that a device can be asked, against the meaning.
+fn right(
+    rng: &mut Rng,
+    subject: &Subject,
+    tensor: Tensor,
+    weights: &[f32],
+    device: &Device,
+) -> Result<(), Failed> {
+    let finite = weights.iter().all(|weight| weight.abs() < 1e30);
+    let case = Case::new(tensor, weights.to_vec(), Origin::Seed(0));
+    let case = if finite { case.with_activations(1 + rng.below(20), rng) } else { case };
+    case.check(device).map_err(|error| format!("{}: {error}", subject.name))?;
+    Ok(())
+}
