@@ -56,9 +56,10 @@ pub use engines::run;
 #[cfg(feature = "engines")]
 mod engines {
     use super::Args;
+    use crate::draft::Draft;
     use crate::engine::Engine;
     use crate::failure::{Failure, Outcome};
-    use crate::files::{self, Draft, shown};
+    use crate::files::{self, shown};
     use crate::print;
     use quantloom::artifact::Param;
     use quantloom::{Bytes, Format, Tensor};

@@ -1,8 +1,9 @@
 //! `gen`: descriptors in, the generated tree out. One function plans what the tree must hold; the
 //! plan is either carried out or only compared.
 
+use crate::draft::{self, Draft};
 use crate::failure::{Failure, Outcome};
-use crate::files::{self, Draft, cannot, shown};
+use crate::files::{self, cannot, shown};
 use crate::print;
 use quantloom_codegen::Compiled;
 use quantloom_codegen::artifact::{Artifact, Kernel};
@@ -308,8 +309,8 @@ fn claim(out: &Path) -> Outcome<Option<fs::File>> {
             shown(out)
         )));
     }
-    files::remove_drafts(out)?;
-    FOLDERS.iter().try_for_each(|folder| files::remove_drafts(&out.join(folder)))?;
+    draft::remove_drafts(out)?;
+    FOLDERS.iter().try_for_each(|folder| draft::remove_drafts(&out.join(folder)))?;
     Ok(lock)
 }
 

@@ -4,6 +4,7 @@ pub mod atlas;
 mod bench;
 mod decode;
 mod demo;
+mod draft;
 mod engine;
 mod explain;
 mod failure;

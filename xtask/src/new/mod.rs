@@ -1,7 +1,8 @@
 //! `new`: a descriptor to start from, and a script that writes its golden vectors.
 
+use crate::draft::Draft;
 use crate::failure::{Failure, Outcome};
-use crate::files::{self, Draft, cannot, shown};
+use crate::files::{self, cannot, shown};
 use crate::print;
 use quantloom_codegen::{Error, Path as Place, compile};
 use std::fs;
