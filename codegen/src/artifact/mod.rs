@@ -8,12 +8,14 @@
 
 mod cpu;
 mod launch;
+mod proven;
 mod streams;
 
 pub use cpu::{
     AVX2, AVX512, Coded, CodesFn, Cpu, DecodeFn, Header, ROWS, RowScalesFn, ScalesFn, Versions,
 };
 pub use launch::{Binding, CHUNK, CHUNK_BYTES, Grid, Role, Shape};
+pub use proven::Proven;
 pub use streams::{Dims, Extent, Order, Stream, Units, bits_per_weight};
 
 use std::borrow::Cow;
