@@ -21,11 +21,9 @@ use crate::{Error, Result};
 /// ```
 ///
 /// ```compile_fail,E0616
-/// # #[cfg(feature = "cpu")] {
 /// let format = quantloom::formats()[0].clone();
 /// let mut cpu = format.cpu.unwrap();
 /// cpu.decode.portable = cpu.decode.avx512.unwrap();
-/// # }
 /// ```
 #[derive(Clone)]
 pub struct Format {

@@ -18,25 +18,32 @@ pub(super) enum Waiting {
 
 /// Whether something is done, told by a callback of wgpu's.
 #[derive(Default)]
-pub(super) struct Done(Mutex<(Option<Result<(), String>>, Option<Waker>)>);
+pub(super) struct Done(Mutex<Told>);
+
+#[derive(Default)]
+struct Told {
+    result: Option<Result<(), String>>,
+    waker: Option<Waker>,
+}
 
 impl Done {
     pub(super) fn set(&self, result: Result<(), String>) {
-        let mut slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        slot.0.get_or_insert(result);
-        if let Some(waker) = slot.1.take() {
-            drop(slot);
+        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        told.result.get_or_insert(result);
+        let waker = told.waker.take();
+        drop(told);
+        if let Some(waker) = waker {
             waker.wake();
         }
     }
 
     async fn wait(&self) -> Result<(), String> {
         poll_fn(|context| {
-            let mut slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            match slot.0.take() {
+            let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            match told.result.take() {
                 Some(result) => Poll::Ready(result),
                 None => {
-                    slot.1 = Some(context.waker().clone());
+                    told.waker = Some(context.waker().clone());
                     Poll::Pending
                 }
             }

@@ -35,7 +35,8 @@ fn mistakes_of_the_program_are_told_once_and_nothing_hangs() {
             mapped_at_creation: false,
         })
     };
-    let mistakes: [(&dyn Fn(&Gpu), &str); 3] = [
+    type Mistake<'a> = (&'a dyn Fn(&Gpu), &'a str);
+    let mistakes: [Mistake; 3] = [
         (&|gpu| drop(buffer(gpu, "kv cache", 1 << 62)), "kv cache"),
         (
             &|gpu| gpu.queue().write_buffer(&buffer(gpu, "mine", 96), 0, &[1; 112]),
