@@ -1,4 +1,4 @@
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 //! Compiles descriptors of weight quantization formats into decoders and kernels.
 //!
 //! Text in, text out: no I/O, deterministic, no panic on any input. The road has one direction:

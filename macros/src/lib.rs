@@ -29,6 +29,9 @@ use syn::{Ident, LitInt, LitStr, Token};
 /// launch facts and is what `quantloom::Format::from` takes. The items refer to the crate
 /// `quantloom`, which the invoking package depends on.
 ///
+/// That functions and artifact are the compiler's is said by two `unsafe` expressions within the items. Crates
+/// that forbid unsafe code cannot have them: `quantloom::Format::compile` is for those.
+///
 /// Values of a descriptor's parameters follow the path: `include_format!("my_format.yaml", b = 3)`.
 ///
 #[proc_macro]

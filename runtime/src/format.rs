@@ -4,11 +4,27 @@ use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
 
-use crate::artifact::{Artifact, Dims, Extent, Grid, Kernel};
+use crate::artifact::{Artifact, Dims, Extent, Grid, Kernel, Proven};
 use crate::{Error, Result};
 
 /// A format's facts, CPU decoder and kernels, and the sizes that its tensors are stored with; cheap to
 /// clone. Reads like an [`Artifact`].
+///
+/// A format is [proven](Format::is_proven) where the compiler made it and nobody could change it. Safe code
+/// changes copies alone, and puts no function in place of the compiler's:
+///
+/// ```compile_fail,E0451
+/// use quantloom::artifact::{Cpu, DecodeFn, Versions};
+///
+/// unsafe fn own(_: &[&[u8]], _: &[u32; 4], _: usize, _: &mut [f32]) {}
+/// let cpu = Cpu { decode: Versions::only(own as DecodeFn), coded: None };
+/// ```
+///
+/// ```compile_fail,E0616
+/// let format = quantloom::formats()[0].clone();
+/// let mut cpu = format.cpu.unwrap();
+/// cpu.decode.portable = cpu.decode.avx512.unwrap();
+/// ```
 #[derive(Clone)]
 pub struct Format {
     source: Source,
@@ -77,7 +93,8 @@ impl Format {
         Ok(Format { proven: true, ..Format::from(compiled.artifact) })
     }
 
-    /// The same format with kernels of these schedules: compiled again from its descriptor.
+    /// The same format with kernels of these schedules: compiled again from its descriptor, and proven where
+    /// the format is.
     ///
     /// # Errors
     /// Where a kernel cannot have such a schedule, or the descriptor does not compile.
@@ -89,9 +106,10 @@ impl Format {
             quantloom_codegen::compile_scheduled(&self.descriptor, &file, &params, schedules);
         let compiled = compiled.map_err(|error| Error::Compile(error.into()))?.artifact;
         crate::descriptor::agree(self, compiled.weights, &compiled.streams)?;
-        // Facts as they were, and kernels that the compiler has just made and proved for them.
+        // A changed artifact has sizes, functions and a descriptor that the compiler knows nothing of.
+        let (sizes, proven) = (self.sizes, self.proven);
         let artifact = Artifact { cpu: self.cpu, ..compiled };
-        Ok(Format { source: Source::Owned(Arc::new(artifact)), sizes: self.sizes, proven: true })
+        Ok(Format { source: Source::Owned(Arc::new(artifact)), sizes, proven })
     }
 
     /// The same format with another's sizes, which has as many.
@@ -156,12 +174,13 @@ impl Format {
         format
     }
 
-    /// Lets GPUs run this format's kernels without checks at run time, as they run those of formats
-    /// that are built in or compiled by `Format::compile`; for a format that `include_format!` made.
+    /// Vouches for an artifact made by hand, or read from elsewhere: GPUs run its kernels without checks at
+    /// run time, as they run those of formats that are built in, of `include_format!` and of
+    /// `Format::compile`. Devices that have no checks run no others.
     ///
     /// # Safety
-    /// The artifact must be as Quantloom's compiler made it, texts and facts alike: what it proved of
-    /// them is that they stay within the buffers of a tensor.
+    /// Its kernels stay within the buffers of a tensor, as those do that Quantloom's compiler makes and
+    /// proves, with facts that fit them.
     #[allow(unsafe_code)]
     pub unsafe fn trusted(self) -> Format {
         Format { proven: true, ..self }
@@ -170,6 +189,20 @@ impl Format {
     /// Whether texts and facts are known to be the compiler's, so that what it proved of them holds.
     pub fn is_proven(&self) -> bool {
         self.proven
+    }
+
+    /// Refuses to run kernels that nobody vouches for, on a device that does not check what they do.
+    #[cfg(any(feature = "hip", feature = "hip-host"))]
+    pub(crate) fn vouched(&self, device: &str) -> Result<()> {
+        if self.proven {
+            return Ok(());
+        }
+        let problem = format!(
+            "its kernels may not be those of Quantloom's compiler, and `{device}` does not check what they \
+             do; use the format as `include_format!` or `Format::compile` makes it, or vouch for it with \
+             `Format::trusted`"
+        );
+        Err(Error::Format { format: self.name.to_string(), problem })
     }
 
     /// The built-in format with this type number in GGUF files.
@@ -245,6 +278,12 @@ impl From<&'static Artifact> for Format {
     }
 }
 
+impl From<&'static Proven> for Format {
+    fn from(proven: &'static Proven) -> Format {
+        Format { proven: true, ..Format::new(Source::BuiltIn(proven)) }
+    }
+}
+
 impl From<Artifact> for Format {
     fn from(artifact: Artifact) -> Format {
         Format::new(Source::Owned(Arc::new(artifact)))
@@ -275,6 +314,23 @@ mod tests {
         assert!(!Format::from(built_in.clone()).is_proven(), "a copy may have been changed");
         let leaked: &'static Artifact = Box::leak(Box::new(built_in.clone()));
         assert!(!Format::from(leaked).is_proven(), "it is not the manifest's");
+        // SAFETY: it is a built-in artifact as it is.
+        #[allow(unsafe_code)]
+        let proven: &Proven = Box::leak(Box::new(unsafe { Proven::new(built_in.clone()) }));
+        assert!(Format::from(proven).is_proven());
+        assert!(!Format::from(Artifact::clone(proven)).is_proven(), "a copy may have been changed");
+    }
+
+    #[cfg(feature = "tune")]
+    #[test]
+    fn compiling_again_proves_nothing_that_was_changed() {
+        let built_in = formats().iter().find(|artifact| !artifact.sizes.is_empty()).unwrap();
+        let schedules = quantloom_codegen::Schedules::default();
+        assert!(Format::from(built_in).scheduled(&schedules).unwrap().is_proven());
+        let changed = Artifact { sizes: Vec::new().into(), ..built_in.clone() };
+        if let Ok(format) = Format::from(changed).scheduled(&schedules) {
+            assert!(!format.is_proven(), "its sizes are not the compiler's");
+        }
     }
 
     #[cfg(feature = "compile")]

@@ -32,13 +32,24 @@ pub const ROWS: usize = 16;
 pub type RowScalesFn =
     unsafe fn(header: &[[u8; ROWS]], scales: &mut [[f32; ROWS]], offsets: &mut [[f32; ROWS]]);
 
-/// The functions generated for one format.
+/// The functions generated for one format. Safe code can read them, but not put others in their place:
+/// who has a `Cpu` may call them.
 #[derive(Clone, Copy, Debug)]
 pub struct Cpu {
+    pub(super) decode: Versions<DecodeFn>,
+    pub(super) coded: Option<&'static Coded>,
+}
+
+impl Cpu {
     /// Exact weights, by the formula.
-    pub decode: Versions<DecodeFn>,
+    pub const fn decode(&self) -> &Versions<DecodeFn> {
+        &self.decode
+    }
+
     /// The same weights as bytes with scale and offset, where the formula has that form.
-    pub coded: Option<&'static Coded>,
+    pub const fn coded(&self) -> Option<&'static Coded> {
+        self.coded
+    }
 }
 
 /// A format's affine form: weight = scale · `values[byte]` + offset, constant scale and offset over

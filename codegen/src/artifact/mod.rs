@@ -9,6 +9,7 @@
 mod cpu;
 mod indices;
 mod launch;
+mod proven;
 mod streams;
 
 pub use cpu::{
@@ -16,6 +17,7 @@ pub use cpu::{
 };
 pub use indices::{Beyond, Bits, Index, Outside};
 pub use launch::{Binding, CHUNK, CHUNK_BYTES, Grid, Role, Shape};
+pub use proven::Proven;
 pub use streams::{Dims, Extent, Order, Stream, Units, bits_per_weight};
 
 use std::borrow::Cow;

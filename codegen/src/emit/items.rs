@@ -77,9 +77,11 @@ pub fn format(compiled: &Compiled, path: &str) -> Result<TokenStream, Error> {
             /// The functions for CPUs.
             pub const CPU: ::quantloom::artifact::Cpu = #value;
             /// All of it as a value: facts, functions, kernel texts and their launch facts.
-            pub const ARTIFACT: &'static ::quantloom::artifact::Artifact = {
+            // SAFETY: the compiler has just made it.
+            #[allow(unsafe_code)]
+            pub const ARTIFACT: &'static ::quantloom::artifact::Proven = {
                 #imports
-                &#artifact
+                &unsafe { ::quantloom::artifact::Proven::new(#artifact) }
             };
 
             /// Decodes consecutive blocks from number `first` on, rows one after another. `streams`

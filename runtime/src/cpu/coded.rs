@@ -28,7 +28,7 @@ pub(super) struct Coded {
 impl Coded {
     /// `None` where the format has no codes, or too few weights share a scale.
     pub fn new(tensor: &Tensor) -> Option<Coded> {
-        let functions = tensor.format().cpu.as_ref()?.coded?;
+        let functions = tensor.format().cpu.as_ref()?.coded()?;
         let codebook = Codebook::new(&functions.values)?;
         let block = tensor.format().weights as usize;
         let in_block = functions.run as usize;

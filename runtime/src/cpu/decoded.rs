@@ -25,8 +25,9 @@ pub(super) struct Decoded<'a> {
 impl Decoded<'_> {
     /// Decodes blocks, rows one after another, from number `first` on; they fill `weights`.
     pub fn blocks(&self, first: usize, weights: &mut [f32]) {
-        let function = self.isa.version(&self.functions.decode);
-        // SAFETY: the version is one for instructions that were detected.
+        let function = self.isa.version(self.functions.decode());
+        // SAFETY: `Cpu::new` promises a function that needs the version's instructions alone, and those
+        // were detected.
         unsafe { function(self.streams, &self.dims, first, weights) }
     }
 

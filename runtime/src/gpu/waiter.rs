@@ -23,27 +23,27 @@ pub(super) struct Done(Mutex<Told>);
 #[derive(Default)]
 struct Told {
     result: Option<Result<(), String>>,
-    /// Who waits for it.
     waker: Option<Waker>,
 }
 
 impl Done {
     pub(super) fn set(&self, result: Result<(), String>) {
-        let mut slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        slot.result.get_or_insert(result);
-        if let Some(waker) = slot.waker.take() {
-            drop(slot);
+        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        told.result.get_or_insert(result);
+        let waker = told.waker.take();
+        drop(told);
+        if let Some(waker) = waker {
             waker.wake();
         }
     }
 
     async fn wait(&self) -> Result<(), String> {
         poll_fn(|context| {
-            let mut slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            match slot.result.take() {
+            let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            match told.result.take() {
                 Some(result) => Poll::Ready(result),
                 None => {
-                    slot.waker = Some(context.waker().clone());
+                    told.waker = Some(context.waker().clone());
                     Poll::Pending
                 }
             }

@@ -264,8 +264,8 @@ impl HipWeights {
             fail(format!("it takes {count} arguments; at most {ARGUMENTS} are known"))
         })?;
         // SAFETY: the arguments are those that the facts of the kernel list, addresses and one shape.
-        // The text comes from the compiler, which proved its loads to lie in the blocks and the padding
-        // after them, which the streams hold; `x` and `y` hold what the shape says, as `checked` saw,
+        // `upload` saw that the format is proven or vouched for: the text's loads lie in the blocks and the
+        // padding after them, which the streams hold; `x` and `y` hold what the shape says, as `checked` saw,
         // and who owns them keeps them: buffers wait for the device, views are vouched for.
         self.hip.context.call(during, |driver| unsafe {
             driver.launch(function.handle, grid, facts.workgroup, arguments, stream.handle())

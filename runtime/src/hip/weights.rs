@@ -37,9 +37,11 @@ impl Hip {
     /// Brings a tensor to this device, and waits for it.
     ///
     /// # Errors
-    /// Where a row is longer than kernels can count, or the device has no room.
+    /// Where a row is longer than kernels can count, the device has no room, or nobody vouches for the
+    /// format's kernels ([`Format::trusted`]).
     pub fn upload(&self, tensor: &Tensor) -> Result<HipWeights> {
         let format = &self.format(tensor)?;
+        format.vouched(self.name())?;
         let kernels = format.kernels.iter().filter(|kernel| kernel.backend == Backend::Hip);
         let padding = kernels.map(|kernel| kernel.padding).max().unwrap_or(0);
         let (n, k, dims) = (tensor.n() as u64, tensor.k() as u64, *tensor.layout());

@@ -57,8 +57,12 @@ impl HostKernel {
     /// # Errors
     /// [`Error::Device`](crate::Error::Device) where there is no C++ compiler, or it refuses the
     /// text; with its diagnostics.
-    pub fn compile(kernel: &Kernel) -> Result<HostKernel> {
-        let [compiled] = HostKernel::compile_all(&[kernel])?
+    ///
+    /// # Safety
+    /// As [`HostKernel::compile_all`].
+    pub unsafe fn compile(kernel: &Kernel) -> Result<HostKernel> {
+        // SAFETY: the caller's.
+        let [compiled] = unsafe { HostKernel::compile_all(&[kernel]) }?
             .try_into()
             .map_err(|_| error("compiling a kernel", "the compiler made none of it".to_owned()))?;
         Ok(compiled)
@@ -68,14 +72,18 @@ impl HostKernel {
     ///
     /// # Errors
     /// As [`HostKernel::compile`]; also where a kernel is no HIP kernel, or two have one name.
-    pub fn compile_all(kernels: &[&Kernel]) -> Result<Vec<HostKernel>> {
+    ///
+    /// # Safety
+    /// The texts become native code, which is loaded: they hold functions and constants only, as those of
+    /// Quantloom's compiler do.
+    pub unsafe fn compile_all(kernels: &[&Kernel]) -> Result<Vec<HostKernel>> {
         kernels.iter().try_for_each(|kernel| check(kernel))?;
         let during = "loading compiled kernels";
         let directory =
             tempfile::tempdir().map_err(|problem| error(during, problem.to_string()))?;
         let library = Compiler::find()?.compile(kernels, directory.path())?;
         // SAFETY: the library has just been made from the shim, which runs no code when loaded, and
-        // from texts that hold functions and constants only.
+        // from texts that run none either, as the caller knows.
         let library = unsafe { Library::new(&library) };
         let library = library
             .map_err(|problem| error(during, unloadable(directory.path(), &problem.to_string())));

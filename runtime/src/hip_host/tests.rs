@@ -2,7 +2,8 @@
 #![allow(unsafe_code)]
 
 use super::{Argument, HostKernel};
-use crate::artifact::{Activations, Backend, Element, Grid, Kernel, Kind};
+use crate::artifact::{Activations, Artifact, Backend, Element, Grid, Kernel, Kind};
+use crate::{Device, Format, Tensor};
 
 fn kernel(name: &str, threads: u32, source: &str) -> Kernel {
     Kernel {
@@ -21,12 +22,17 @@ fn kernel(name: &str, threads: u32, source: &str) -> Kernel {
     }
 }
 
+fn compiled(kernel: &Kernel) -> Result<HostKernel, String> {
+    // SAFETY: the texts below hold functions and constants only.
+    unsafe { HostKernel::compile(kernel) }.map_err(|error| error.to_string())
+}
+
 /// Runs a kernel with parameters `(float* y)` or `(float* y, ql_u32 n)` over `[x, y]` workgroups.
 fn run(kernel: &Kernel, grid: [u32; 2], y: &mut [u128], n: Option<u32>) -> Result<(), String> {
     let n = n.map(u32::to_ne_bytes);
     let mut arguments = vec![Argument::Write(bytemuck::cast_slice_mut(y))];
     arguments.extend(n.as_ref().map(|n| Argument::Value(n)));
-    let kernel = HostKernel::compile(kernel).map_err(|error| error.to_string())?;
+    let kernel = compiled(kernel)?;
     // SAFETY: the kernels below write only the elements of `y` that their tests allocate.
     unsafe { kernel.launch([grid[0], grid[1], 1], arguments) }.map_err(|error| error.to_string())
 }
@@ -105,10 +111,10 @@ fn divergence_is_an_error_that_names_the_places() {
 #[test]
 fn wrong_use_is_an_error() {
     let broken = kernel("broken", 64, "QL_KERNEL(64) broken(float* y) {\n  y[0] = nonsense;\n}");
-    let error = HostKernel::compile(&broken).unwrap_err().to_string();
+    let error = compiled(&broken).map(drop).unwrap_err();
     assert!(error.contains("broken.hip:2") && error.contains("nonsense"), "{error}");
 
-    let name = HostKernel::compile(&kernel("a b", 64, "")).unwrap_err().to_string();
+    let name = compiled(&kernel("a b", 64, "")).map(drop).unwrap_err();
     assert!(name.contains("a b") && name.contains("letters, digits and underscores"), "{name}");
 
     let fine = kernel("fine", 64, "QL_KERNEL(64) fine(float* y) {}");
@@ -156,4 +162,22 @@ fn f16_conversions_agree_with_the_reference() {
             );
         }
     }
+}
+
+#[test]
+fn texts_that_nobody_vouches_for_do_not_run() {
+    let device = match Device::hip_host() {
+        Ok(device) => device,
+        Err(error) => return eprintln!("skipped: HIP on the CPU: {error}"),
+    };
+    let plain = |artifact: &&Artifact| artifact.is_plain() && artifact.streams.len() == 1;
+    let mut changed = crate::formats().iter().find(plain).unwrap().clone();
+    let evil = "extern \"C\" void abort();\nstatic int loaded = (abort(), 1);\n";
+    for kernel in changed.kernels.to_mut() {
+        kernel.source = format!("{evil}{}", kernel.source).into();
+    }
+    let (k, bytes) = (changed.weights as usize, vec![0; changed.streams[0].bytes as usize]);
+    let tensor = Tensor::new("changed", Format::from(changed), 1, k, [bytes]).unwrap();
+    let error = tensor.upload(&device).unwrap_err().to_string();
+    assert!(error.contains("vouch for it with `Format::trusted`"), "{error}");
 }

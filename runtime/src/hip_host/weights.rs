@@ -205,8 +205,8 @@ impl HostWeights {
                 facts.name
             ),
         })?;
-        // SAFETY: the text comes from the compiler, which proved its loads to lie in the blocks and
-        // the padding after them. Streams hold all blocks of the tensor, as `Tensor` checked, and
+        // SAFETY: `upload` saw that the format is proven or vouched for: the text's loads lie in the blocks
+        // and the padding after them. Streams hold all blocks of the tensor, as `Tensor` checked, and
         // the padding; `read` and `y` hold what `shape` says, rounded up to 16 bytes.
         #[allow(unsafe_code)]
         unsafe {

@@ -58,7 +58,7 @@ pub fn tensor(artifact: &Artifact, n: usize, k: usize) -> (Tensor, Vec<f32>) {
     let mut weights = vec![0.0; n * k];
     let slices: Vec<&[u8]> = streams.iter().map(Vec::as_slice).collect();
     // SAFETY: the portable version needs no instructions beyond the target's.
-    unsafe { (artifact.cpu.unwrap().decode.portable)(&slices, &[1; 4], 0, &mut weights) };
+    unsafe { (artifact.cpu.unwrap().decode().portable)(&slices, &[1; 4], 0, &mut weights) };
     let format = Format::from(artifact.clone());
     (Tensor::new("toy", format, n, k, streams).unwrap(), weights)
 }
@@ -139,7 +139,8 @@ fn artifact(
             .collect::<Vec<_>>()
             .into(),
         kernels: kernels.into(),
-        cpu: Some(Cpu { decode: Versions::only(decode), coded: None }),
+        // SAFETY: the toys' functions are safe ones.
+        cpu: Some(unsafe { Cpu::new(Versions::only(decode), None) }),
         ..Artifact::default()
     }
 }

@@ -1,6 +1,6 @@
 //! What the macro makes of descriptors, seen from another crate.
 
-use quantloom::artifact::{Artifact, Backend, Cpu, Element, Grid, Kind, Role};
+use quantloom::artifact::{Backend, Cpu, Element, Grid, Kind, Proven, Role};
 use quantloom::{Error, Format};
 use quantloom_outside::{GroupedB3, Lattice, Split, ThreeBits};
 
@@ -9,7 +9,7 @@ const CPU: Cpu = quantloom_macros::cpu!("formats/three_bits.yaml");
 /// The same of a descriptor with a parameter.
 const CPU_GROUPED: Cpu = quantloom_macros::cpu!("formats/grouped.yaml", b = 4);
 
-const ALL: [&Artifact; 4] =
+const ALL: [&Proven; 4] =
     [ThreeBits::ARTIFACT, Split::ARTIFACT, GroupedB3::ARTIFACT, Lattice::ARTIFACT];
 
 /// A block whose weight `i` has code `codes[i]` (0 to 7), whose scales are 0 to 7 times 4 and whose
@@ -48,7 +48,7 @@ fn decodes_as_computed_by_hand() {
 
     let mut weights = vec![0.0; ThreeBits::WEIGHTS];
     // SAFETY: the portable version needs no instructions beyond the target's.
-    unsafe { (CPU.decode.portable)(&[&blocks], &[2, 1, 0, 0], 1, &mut weights) };
+    unsafe { (CPU.decode().portable)(&[&blocks], &[2, 1, 0, 0], 1, &mut weights) };
     assert_eq!(weights, expected[128..]);
 }
 
@@ -74,7 +74,7 @@ fn decodes_groups_that_run_over_rows() {
     let mut weights = [0.0; 6 * 32];
     // SAFETY: the portable version needs no instructions beyond the target's.
     unsafe {
-        (CPU_GROUPED.decode.portable)(
+        (CPU_GROUPED.decode().portable)(
             &[&codes, &zeros, &scales],
             &[n, blocks, size, 0],
             0,
@@ -125,7 +125,7 @@ fn states_its_facts() {
     assert_eq!(Lattice::BITS_PER_WEIGHT, 2.25);
     let format = Format::from(ThreeBits::ARTIFACT);
     assert_eq!(format.weights, 128);
-    assert!(format.cpu.is_some());
+    assert!(format.cpu.is_some() && format.is_proven());
 }
 
 #[test]

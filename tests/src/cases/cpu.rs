@@ -90,14 +90,14 @@ fn versions_exist() -> Result<(), Failed> {
                     all(header.scales.avx2.is_some(), header.scales.avx512.is_some())
                 })
         };
-        if !all(cpu.decode.avx2.is_some(), cpu.decode.avx512.is_some())
-            || !cpu.coded.is_none_or(every)
+        if !all(cpu.decode().avx2.is_some(), cpu.decode().avx512.is_some())
+            || !cpu.coded().is_none_or(every)
         {
             return Err(format!("{} lacks a version", subject.name).into());
         }
-        let header = cpu.coded.is_some_and(|coded| coded.header.is_some());
+        let header = cpu.coded().is_some_and(|coded| coded.header.is_some());
         let blocks = subject.format.is_plain() && subject.format.streams.len() == 1;
-        if header != (blocks && cpu.coded.is_some()) {
+        if header != (blocks && cpu.coded().is_some()) {
             return Err(format!("{}: scales of many rows: {header}", subject.name).into());
         }
     }
@@ -146,7 +146,7 @@ impl Tensor<'_> {
     fn check(&self, cpu: &Cpu) -> Result<(), Failed> {
         self.weights(cpu)?;
         let coded = lower::coded(&self.subject.format, 4).transpose()?;
-        match (cpu.coded, coded) {
+        match (cpu.coded(), coded) {
             (Some(built_in), Some(coded)) => self.coded(built_in, &coded),
             (None, None) => Ok(()),
             (built_in, _) => {
@@ -162,7 +162,7 @@ impl Tensor<'_> {
     }
 
     fn weights(&self, cpu: &Cpu) -> Result<(), Failed> {
-        let decode = self.level.of(&cpu.decode)?;
+        let decode = self.level.of(cpu.decode())?;
         let (block, (_, starts)) = (self.subject.format.weights as usize, self.starts());
         for first in starts {
             let expected = &self.weights[first * block..];

@@ -19,6 +19,7 @@ pub fn trials() -> Vec<Trial> {
         test("kernels/environment", environment),
         test("kernels/arguments", arguments),
         test("kernels/activations", special_activations),
+        test("kernels/infinite_scales", infinite_scales),
     ];
     for level in LEVELS.into_iter().filter(|&level| belongs(level)) {
         for subject in subjects() {
@@ -168,7 +169,7 @@ fn rows(weights: &CpuWeights, expected: &[f32]) -> Result<(), Failed> {
 fn some_tensor(n: usize, blocks: usize) -> Result<(Tensor, Vec<f32>), Failed> {
     let integer = |subject: &&Subject| {
         let format = quantloom::Format::named(&subject.name).ok();
-        format.and_then(|format| format.cpu.as_ref()?.coded).is_some_and(|coded| coded.run == 32)
+        format.and_then(|format| format.cpu.as_ref()?.coded()).is_some_and(|coded| coded.run == 32)
     };
     let subject = subjects().iter().find(integer).ok_or("no format has runs of 32")?;
     let dims = dims(&subject.format, n, blocks * subject.format.weights as usize, &[]);
@@ -217,6 +218,43 @@ fn special_activations() -> Result<(), Failed> {
         }
     }
     Ok(())
+}
+
+/// A scale that is no finite number makes the outputs of its row so, and no others.
+fn infinite_scales() -> Result<(), Failed> {
+    let (n, mut formats) = (18, 0);
+    for subject in subjects().iter().filter(|subject| subject.leads_family()) {
+        let k = 4 * subject.format.weights as usize;
+        let dims = dims(&subject.format, n, k, &[]);
+        let mut streams = rng("infinite_scales").finite_bytes(&subject.format, &dims)?;
+        // Many blocks begin with their scale.
+        streams[0][..2].copy_from_slice(&f16::INFINITY.to_le_bytes());
+        let weights = interpreted(&subject.format, &dims, &streams)?;
+        let (first, others) = weights.split_at(subject.format.weights as usize);
+        if first.iter().any(|w| w.is_finite()) || !others.iter().all(|w| w.is_finite()) {
+            continue;
+        }
+        formats += 1;
+        let tensor = subject.tensor(&dims, streams)?;
+        for level in cpu::instructions() {
+            for cpu in variants(&level)? {
+                let uploaded = tensor.upload(&cpu.into())?;
+                for m in [1, 2, 9] {
+                    let x = rng("infinite_scales").activations(m * k);
+                    let mut y = vec![0.0; m * n];
+                    on_cpu(&uploaded)?.matmul_into(&x, m, &mut y)?;
+                    let right = |(at, y): (usize, &f32)| y.is_finite() != (at % n == 0);
+                    if !y.iter().enumerate().all(right) {
+                        return Err(format!("{}, {cpu:?}: {y:?}", subject.name).into());
+                    }
+                }
+            }
+        }
+    }
+    match formats > 5 {
+        true => Ok(()),
+        false => Err(format!("only {formats} formats begin with a scale").into()),
+    }
 }
 
 /// Every argument that is wrong is told of by name.

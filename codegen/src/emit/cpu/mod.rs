@@ -66,7 +66,15 @@ pub fn of_format(format: &Format) -> Result<Functions, VerifyError> {
     let (constants, helpers, picks) = (constants.items(), helpers.items(), picks.items());
     Ok(Functions {
         items: quote! { #(#functions)* #constants #picks #helpers },
-        value: quote! { ::quantloom::artifact::Cpu { decode: #decode, coded: #coded } },
+        value: quote! {
+            {
+                // SAFETY: the functions are safe ones, each compiled for the instructions of its version.
+                #[allow(unsafe_code)]
+                const CPU: ::quantloom::artifact::Cpu =
+                    unsafe { ::quantloom::artifact::Cpu::new(#decode, #coded) };
+                CPU
+            }
+        },
     })
 }
 

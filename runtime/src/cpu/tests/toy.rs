@@ -84,7 +84,8 @@ macro_rules! toys {
                 run: $run,
                 offset: Of::OFFSET,
                 values: &Of::VALUES,
-                cpu: Cpu { decode: only(Of::decode), coded: Some(Of::CODED) },
+                // SAFETY: the toys' functions are safe ones.
+                cpu: unsafe { Cpu::new(only(Of::decode), Some(Of::CODED)) },
             }
         }),+]
     };
