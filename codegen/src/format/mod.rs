@@ -13,6 +13,7 @@ mod params;
 mod planes;
 mod precision;
 mod range;
+mod rounding;
 mod scalar;
 mod signed;
 mod storage;
