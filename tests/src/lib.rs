@@ -9,8 +9,10 @@
 pub mod amdgpu;
 pub mod browser;
 mod cases;
+pub mod descriptors;
 pub mod engine;
 pub mod gpu;
+pub mod interpreted;
 pub mod nvptx;
 pub mod seed;
 pub mod stand_in;

@@ -18,6 +18,7 @@ mod mutation;
 mod names;
 mod product;
 mod quantize;
+mod random;
 mod recorded;
 mod schedules;
 mod splitting;
@@ -51,6 +52,7 @@ pub fn all() -> Vec<Trial> {
         schedules::trials(),
         splitting::trials(),
         compiled::trials(),
+        random::trials(),
         browser::trials(),
     ]
     .into_iter()
