@@ -29,7 +29,7 @@ pub fn compile_scheduled(
     let facts = format.facts();
     let decoder = lower::weights(&format, emit::STRIP_BYTES)?;
     let coded = lower::coded(&format, emit::STRIP_BYTES).transpose()?;
-    let kernels = emit::kernels(&format, &decoder, schedules)?;
+    let emit::Kernels { all: kernels, missing } = emit::kernels(&format, &decoder, schedules)?;
     #[cfg(feature = "validate")]
     crate::validate::kernels(&kernels)?;
     let artifact = Artifact {
@@ -47,7 +47,7 @@ pub fn compile_scheduled(
         cpu: None,
         descriptor: descriptor.to_string().into(),
     };
-    Ok(Compiled { format, facts, decoder, coded, artifact })
+    Ok(Compiled { format, facts, decoder, coded, artifact, missing })
 }
 
 /// The kernels that round activations to [`Activations::Int8`](crate::artifact::Activations::Int8), one
@@ -95,6 +95,8 @@ pub struct Compiled {
     pub coded: Option<lower::Coded>,
     /// Facts and kernels; no CPU functions, which only a compiled program can have.
     pub artifact: Artifact,
+    /// Kernels that it has not, as they would need more than every device grants.
+    pub missing: Vec<emit::Missing>,
 }
 
 /// Why a descriptor did not compile.

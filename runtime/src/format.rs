@@ -4,7 +4,9 @@ use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
 
-use crate::artifact::{Artifact, Dims, Extent, Grid, Kernel, Proven};
+use crate::artifact::{
+    Artifact, Dims, Extent, Grid, Kernel, MOST_BYTES, MOST_ROWS, MOST_TILE, MOST_WEIGHTS, Proven, Stream,
+};
 use crate::{Error, Result};
 
 /// A format's facts, CPU decoder and kernels, and the sizes that its tensors are stored with; cheap to
@@ -122,19 +124,15 @@ impl Format {
     /// it. Kernels serve all sizes.
     ///
     /// # Errors
-    /// [`Error::Format`] where the format has no such size, or the value is no multiple of its block.
+    /// [`Error::Format`] where the format has no such size, or the value is no multiple of its block or
+    /// more than [`Artifact::largest_size`]: tiles have at most 2^30 weights.
     pub fn with_size(mut self, name: &str, weights: u32) -> Result<Format> {
         let error = |problem: String| Error::Format { format: self.name.to_string(), problem };
         let Some(index) = self.artifact().sizes.iter().position(|size| size.name == name) else {
             let known = list(self.artifact().sizes.iter().map(|size| size.name.to_string()));
             return Err(error(format!("it has no size `{name}`; sizes are {known}")));
         };
-        let block = self.weights;
-        if weights == 0 || !weights.is_multiple_of(block) {
-            return Err(error(format!(
-                "a size `{name}` of {weights} weights; it must be a multiple of the block's {block}"
-            )));
-        }
+        self.check_size(index, weights).map_err(error)?;
         if let Some(size) = self.sizes.get_mut(index) {
             *size = weights;
         }
@@ -148,13 +146,60 @@ impl Format {
         names.zip(self.sizes).collect()
     }
 
-    /// The sizes of a tensor of this format; `None` where a row is no multiple of the block, or 32
-    /// bits do not hold a number.
+    /// Refuses what one of the sizes cannot be, in weights.
+    fn check_size(&self, index: usize, weights: u32) -> Result<(), String> {
+        let (block, largest) = (self.weights, self.largest_size(index));
+        if (1..=largest).contains(&weights) && weights.is_multiple_of(block) {
+            return Ok(());
+        }
+        let name = self.artifact().sizes.get(index).map_or("", |size| &*size.name);
+        Err(format!(
+            "a size `{name}` of {weights} weights; it must be a multiple of the block's {block}, from \
+             {block} to {largest}"
+        ))
+    }
+
+    /// The sizes of a tensor of this format; `None` where a row is no multiple of the block, or it has
+    /// more rows, blocks or units than [`Dims::check`] allows.
     pub(crate) fn dims(&self, n: usize, k: usize) -> Option<Dims> {
         let block = self.weights as usize;
         let blocks = k.is_multiple_of(block).then(|| k / block)?;
         let sizes = self.sizes.map(|weights| weights / self.weights);
-        Some(Dims { n: n.try_into().ok()?, blocks: blocks.try_into().ok()?, sizes })
+        let dims = Dims { n: n.try_into().ok()?, blocks: blocks.try_into().ok()?, sizes };
+        dims.check(&self.streams).ok().map(|()| dims)
+    }
+
+    fn check_stream(&self, stream: &Stream) -> Result<(), String> {
+        let Stream { name, bytes, units } = stream;
+        let all_bytes = u64::from(*bytes) * u64::from(units.per_block);
+        if !(1..=u64::from(MOST_BYTES)).contains(&all_bytes) {
+            return Err(format!(
+                "stream `{name}` has units of {bytes} bytes, {} in a block; together 1 to {MOST_BYTES}",
+                units.per_block
+            ));
+        }
+        if units.rows > MOST_ROWS {
+            return Err(format!(
+                "units of stream `{name}` for {} rows; they are for {MOST_ROWS} at most",
+                units.rows
+            ));
+        }
+        let covers = match units.blocks {
+            Extent::Blocks(blocks) => {
+                (1..=u64::from(MOST_TILE)).contains(&(u64::from(blocks) * u64::from(self.weights)))
+            }
+            // How large a size may be depends on its factor: `check_size`.
+            Extent::Sizes { size, times } => {
+                times > 0 && (size as usize) < self.artifact().sizes.len()
+            }
+            Extent::Row => true,
+        };
+        match covers {
+            true => Ok(()),
+            false => Err(format!(
+                "units of stream `{name}` cover no block, or more than {MOST_TILE} weights of a row"
+            )),
+        }
     }
 
     fn artifact(&self) -> &Artifact {
@@ -210,33 +255,28 @@ impl Format {
         formats().iter().find(|artifact| artifact.gguf == Some(number)).map(Format::from)
     }
 
-    /// Refuses facts that no compiler makes but a hand could, so that nobody divides by zero.
+    /// Refuses facts that no compiler makes but a hand could, so that nobody divides by zero and no
+    /// number of a unit wraps.
     pub(crate) fn check(&self) -> Result<()> {
         let error = |problem: &str| {
             Err(Error::Format { format: self.name.to_string(), problem: problem.to_owned() })
         };
-        if self.weights == 0 {
-            return error("a block of 0 weights; it needs at least 1");
+        if !(1..=MOST_WEIGHTS).contains(&self.weights) {
+            return error(&format!(
+                "a block of {} weights; it has 1 to {MOST_WEIGHTS}",
+                self.weights
+            ));
         }
         if self.streams.is_empty() {
             return error("no stream of bytes; it needs at least 1");
         }
-        if self.streams.iter().any(|stream| stream.bytes == 0) {
-            return error("a stream with 0 bytes per unit; each needs at least 1");
-        }
-        let sizes = |extent: Extent| match extent {
-            Extent::Sizes { size, times } => {
-                times == 0 || size as usize >= self.artifact().sizes.len()
-            }
-            _ => false,
-        };
-        if self.streams.iter().any(|stream| {
-            stream.units.per_block == 0
-                || stream.units.blocks == Extent::Blocks(0)
-                || sizes(stream.units.blocks)
-        }) {
-            return error("a stream whose units cover no block");
-        }
+        self.streams
+            .iter()
+            .try_for_each(|stream| self.check_stream(stream))
+            .or_else(|problem| error(&problem))?;
+        let own = 0..self.artifact().sizes.len();
+        let sizes = own.zip(self.sizes).try_for_each(|(index, size)| self.check_size(index, size));
+        sizes.or_else(|problem| error(&problem))?;
         if let Some(kernel) = self.kernels.iter().find(|kernel| is_empty(kernel.grid)) {
             let name = &kernel.name;
             return error(&format!("kernel `{name}` has a grid with a 0; each needs at least 1"));
@@ -305,6 +345,7 @@ impl fmt::Debug for Format {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::artifact::{Size, Units};
 
     #[test]
     fn only_what_the_compiler_made_is_proven() {
@@ -331,6 +372,77 @@ mod tests {
         if let Ok(format) = Format::from(changed).scheduled(&schedules) {
             assert!(!format.is_proven(), "its sizes are not the compiler's");
         }
+    }
+
+    /// A format whose scale is shared by `times` times a size.
+    fn sized(times: u32, default: u32) -> Artifact {
+        let units = Units { blocks: Extent::Sizes { size: 0, times }, ..Units::BLOCKS };
+        let streams = vec![
+            Stream { name: "codes".into(), bytes: 4, units: Units::BLOCKS },
+            Stream { name: "scales".into(), bytes: 4, units },
+        ];
+        let sizes = vec![Size { name: "g".into(), default }];
+        Artifact { weights: 8, streams: streams.into(), sizes: sizes.into(), ..Artifact::default() }
+    }
+
+    #[test]
+    fn sizes_end_where_units_could_wrap() {
+        for (times, largest) in [(1, 1 << 30), (256, 1 << 22), (65535, 16384), (1 << 27, 8)] {
+            let format = Format::from(sized(times, 8));
+            assert!(format.check().is_ok());
+            assert!(format.clone().with_size("g", largest).is_ok(), "{times}");
+            for size in [0, 7, largest + 8, 1 << 31, u32::MAX - 7] {
+                let error = format.clone().with_size("g", size).unwrap_err().to_string();
+                assert!(error.contains(&format!("from 8 to {largest}")), "{error}");
+            }
+        }
+        assert!(Format::from(sized(1 << 28, 8)).with_size("g", 8).is_err());
+    }
+
+    #[test]
+    fn facts_that_could_wrap_are_refused() {
+        type Change = fn(&mut Artifact);
+        let refused = |change: Change| {
+            let mut artifact = sized(256, 64);
+            change(&mut artifact);
+            Format::from(artifact).check().unwrap_err().to_string()
+        };
+        let cases: [(Change, &str); 9] = [
+            (|a| a.weights = 1 << 15, "a block of 32768 weights"),
+            (|a| a.sizes.to_mut()[0].default = 0, "a size `g` of 0 weights"),
+            (|a| a.sizes.to_mut()[0].default = 1 << 23, "from 8 to 4194304"),
+            (|a| a.streams.to_mut()[0].bytes = 0, "units of 0 bytes"),
+            (|a| a.streams.to_mut()[0].units.per_block = 1 << 30, "1073741824 in a block"),
+            (|a| a.streams.to_mut()[0].units.rows = 257, "for 257 rows"),
+            (|a| a.streams.to_mut()[0].units.blocks = Extent::Blocks(0), "cover no block"),
+            (|a| a.streams.to_mut()[0].units.blocks = Extent::Blocks(1 << 28), "or more than"),
+            (
+                |a| a.streams.to_mut()[1].units.blocks = Extent::Sizes { size: 1, times: 1 },
+                "no block",
+            ),
+        ];
+        for (change, says) in cases {
+            let error = refused(change);
+            assert!(error.contains(says), "{error}");
+        }
+    }
+
+    #[test]
+    fn tensors_have_no_more_units_than_can_be_numbered() {
+        let format = Format::from(sized(1, 8));
+        let (n, k) = (1 << 16, 8 << 15);
+        assert!(format.dims(n, k).is_some());
+        assert!(format.dims(n, k + 8).is_none() && format.dims(n + 1, k).is_none());
+        // Parts of a tensor of blocks are numbered on their own.
+        assert!(
+            formats()
+                .iter()
+                .find(|own| own.is_plain())
+                .map(Format::from)
+                .unwrap()
+                .dims(1 << 31, 1 << 20)
+                .is_some()
+        );
     }
 
     #[cfg(feature = "compile")]

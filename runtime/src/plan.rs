@@ -56,7 +56,7 @@ pub(super) fn parts(
     let mut unsplit = 1; // rows that no part may divide
     for stream in format.streams.iter() {
         let rows = together(stream, dims);
-        unsplit = unsplit / gcd(unsplit, rows) * rows;
+        unsplit = multiple(unsplit, rows);
         let bytes = |rows: u64| {
             let range = range(stream, dims, &(0..rows));
             range.end - range.start + u64::from(padding)
@@ -86,7 +86,7 @@ pub(super) fn parts(
     }
     // Where it can be had, parts begin where an output of either element type may be bound.
     let aligned = step(k * 2, limits.alignment);
-    let aligned = aligned / gcd(aligned, unsplit) * unsplit;
+    let aligned = multiple(aligned, unsplit);
     let rows = match most {
         most if most >= n => n,
         most if most >= aligned => most / aligned * aligned,
@@ -130,6 +130,11 @@ pub(super) fn unit(grid: Grid, format: &Format) -> u64 {
 
 fn gcd(a: u64, b: u64) -> u64 {
     if b == 0 { a } else { gcd(b, a % b) }
+}
+
+/// The least common multiple; the largest number there is where that is beyond.
+fn multiple(a: u64, b: u64) -> u64 {
+    (a / gcd(a, b)).saturating_mul(b)
 }
 
 /// Splits blocks into pieces whose decoded weights fit `room` bytes at `bytes` each, and which
@@ -243,6 +248,19 @@ mod tests {
         let bytes = |part| range(&format.streams[1], &dims, part);
         assert_eq!(bytes(&(16..24)), 24..36);
         assert_eq!(bytes(&parts[parts.len() - 1]).end, (1001u64 * 3).div_ceil(8) * 4);
+    }
+
+    #[test]
+    fn rows_that_never_begin_together_are_not_divided() {
+        let units =
+            |blocks| Units { blocks: Extent::Blocks(blocks), order: Order::Flat, ..Units::BLOCKS };
+        let shared = |blocks| Stream { name: "s".into(), bytes: 1, units: units(blocks) };
+        let primes = [536870909, 536870879, 536870869];
+        let streams = primes.map(shared).to_vec().into();
+        let format = Format::from(Artifact { weights: 1, streams, ..Artifact::default() });
+        let dims = dims(1000, 7, &format);
+        let parts = parts(&dims, 7, &format, 0, &limits(1 << 20)).unwrap();
+        assert!(parts.len() == 1 && parts[0] == (0..1000), "{parts:?}");
     }
 
     #[test]

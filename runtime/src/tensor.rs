@@ -191,6 +191,9 @@ fn layout(n: usize, k: usize, format: &Format) -> Result<Dims, String> {
     }
     memory::elements(n, k / block, "blocks").map_err(|error| error.to_string())?;
     format.dims(n, k).ok_or_else(|| {
-        format!("[{n}, {k}] weights; rows and blocks of a row are counted in 32 bits")
+        format!(
+            "[{n}, {k}] weights; there may be {} rows, blocks and units of a stream",
+            crate::artifact::MOST_UNITS
+        )
     })
 }

@@ -13,6 +13,7 @@ pub mod descriptors;
 pub mod engine;
 pub mod fuzz;
 pub mod gpu;
+pub mod interpreted;
 pub mod nvptx;
 pub mod seed;
 pub mod stand_in;

@@ -9,6 +9,7 @@
 mod cpu;
 mod indices;
 mod launch;
+mod limits;
 mod proven;
 mod streams;
 
@@ -17,6 +18,7 @@ pub use cpu::{
 };
 pub use indices::{Beyond, Bits, Index, Outside};
 pub use launch::{Binding, CHUNK, CHUNK_BYTES, Grid, Role, Shape};
+pub use limits::{MOST_BYTES, MOST_ROWS, MOST_TILE, MOST_UNITS, MOST_WEIGHTS, largest_size};
 pub use proven::Proven;
 pub use streams::{Dims, Extent, Order, Stream, Units, bits_per_weight};
 
@@ -73,7 +75,8 @@ pub struct Param {
 pub struct Size {
     /// Name in the descriptor.
     pub name: Text,
-    /// Weights, where nothing else is said; a multiple of the format's block.
+    /// Weights, where nothing else is said; a multiple of the format's block, [`Artifact::largest_size`] at
+    /// most.
     pub default: u32,
 }
 
@@ -81,6 +84,12 @@ impl Artifact {
     /// Bits stored per weight at the default sizes, over all streams of a large tensor.
     pub fn bits_per_weight(&self) -> f64 {
         bits_per_weight(&self.streams, self.weights, &self.sizes)
+    }
+
+    /// The largest value of one of the [`Artifact::sizes`], in weights.
+    pub fn largest_size(&self, number: usize) -> u32 {
+        let units = self.streams.iter().map(|stream| stream.units);
+        largest_size(units, number as u32, self.weights)
     }
 
     /// Whether units are blocks in every stream, so that blocks can be cut out of a tensor.

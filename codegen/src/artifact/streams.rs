@@ -69,16 +69,16 @@ pub struct Dims {
 pub fn bits_per_weight(streams: &[Stream], weights: u32, sizes: &[Size]) -> f64 {
     let bits = streams.iter().map(|Stream { bytes, units, .. }| {
         let shared = match units.blocks {
-            Extent::Blocks(blocks) => blocks * weights,
-            Extent::Sizes { size, times } => {
-                sizes.get(size as usize).map_or(0, |size| size.default * times)
-            }
-            Extent::Row => 0,
+            Extent::Blocks(blocks) => f64::from(blocks) * f64::from(weights),
+            Extent::Sizes { size, times } => sizes
+                .get(size as usize)
+                .map_or(0.0, |size| f64::from(size.default) * f64::from(times)),
+            Extent::Row => 0.0,
         };
         match (shared, units.rows) {
-            (0, _) | (_, 0) => 0.0,
+            (0.0, _) | (_, 0) => 0.0,
             (shared, rows) => {
-                f64::from(bytes * units.per_block) * 8.0 / f64::from(shared) / f64::from(rows)
+                f64::from(*bytes) * f64::from(units.per_block) * 8.0 / shared / f64::from(rows)
             }
         }
     });

@@ -3,35 +3,35 @@
 use super::runs::Runs;
 use super::schedule::{self, Numbers, Schedules};
 use super::strips::{self, Plan};
-use super::{dialect, table_bytes};
+use super::{Kernels, dialect, table_bytes};
 use crate::Error;
-use crate::artifact::{Activations, Kernel, Kind};
+use crate::artifact::{Activations, Element, Kind, kernel_name};
 use crate::format::Format;
 use crate::lower::{self, Dots};
 use serde::Serialize;
 
-/// The matmuls of a format for many activation rows, whose other kernels decode by `dots`; none where
-/// strips fit no tile, and no numbers are given.
+/// Adds the matmuls of a format for many activation rows, whose other kernels decode by `dots`.
 pub(super) fn kernels(
     format: &Format,
     dots: &Dots,
     schedules: &Schedules,
-) -> Result<Vec<Kernel>, Error> {
+    kernels: &mut Kernels,
+) -> Result<(), Error> {
     let long = lower::long_dots(format).transpose()?;
     // The scale of a run is multiplied in once for all its dot products: longer runs pay.
     let longer = |long: &&Dots| Runs::of(&long.program).quads > Runs::of(&dots.program).quads;
     let dots = long.as_ref().filter(longer).unwrap_or(dots);
     let runs = Runs::of(&dots.program);
-    let mut kernels = Vec::new();
     for dialect in [&dialect::WGSL, &dialect::HIP] {
         let numbers = schedules.numbers(dialect.backend, KIND, ACTIVATIONS);
-        match Tiles::new(&runs, dots.offset, table_bytes(&dots.program), &numbers) {
-            Ok(tiles) => kernels.push(strips::kernel(format, dots, dialect, &tiles.plan())?),
-            Err(Error::Schedule { .. }) if numbers == Numbers::NONE => {}
-            Err(refused) => return Err(refused),
-        }
+        let name = kernel_name(&format.name, KIND, Element::F32, ACTIVATIONS, false);
+        kernels.add((name, dialect.backend), vec![numbers], |numbers| {
+            let tables = table_bytes(&dots.program);
+            let tiles = Tiles::new(&runs, dots.offset, tables, numbers)?;
+            strips::kernel(format, dots, dialect, &tiles.plan())
+        })?;
     }
-    Ok(kernels)
+    Ok(())
 }
 
 const KIND: Kind = Kind::Matmul;

@@ -2,43 +2,55 @@
 
 use super::dialect::{self, Dialect};
 use super::dot_tiles;
-use super::schedule::{Rows, Schedules};
+use super::schedule::{self, Rows, Schedules};
 use super::strips::{self, Plan};
 use super::widths::Widths;
-use super::{table_bytes, templates};
+use super::{Kernels, fitting, table_bytes, templates};
 use crate::Error;
-use crate::artifact::{Activations, Backend, Kernel, Kind};
+use crate::artifact::{Activations, Backend, Element, Kernel, Kind, kernel_name};
 use crate::format::Format;
 use crate::lower::{self, Dots};
 use serde::Serialize;
 
-/// All kernels with 8-bit activations of a format, which is lowered by `programs`; none where it has no
-/// 8-bit codes.
+/// Adds all kernels with 8-bit activations of a format, which is lowered by `programs`; none where it has
+/// no 8-bit codes.
 pub(super) fn kernels(
     format: &Format,
     programs: &mut Widths<Option<Dots>, impl Fn(u32) -> Result<Option<Dots>, Error>>,
     schedules: &Schedules,
-) -> Result<Vec<Kernel>, Error> {
-    let mut kernels = Vec::new();
+    kernels: &mut Kernels,
+) -> Result<(), Error> {
+    if programs.of(lower::DOT_QUADS)?.is_none() {
+        return Ok(());
+    }
     for (dialect, subgroups) in
         [(&dialect::WGSL, false), (&dialect::WGSL, true), (&dialect::HIP, false)]
     {
         for kind in [Kind::Matvec, Kind::Batch] {
-            let numbers = schedules.numbers(dialect.backend, kind, Activations::Int8);
-            if subgroups && numbers.subgroups == Some(false) {
+            let (backend, activations) = (dialect.backend, Activations::Int8);
+            let chosen = schedules.numbers(backend, kind, activations);
+            if subgroups && chosen.subgroups == Some(false) {
                 continue;
             }
-            let quads = numbers.quads.unwrap_or(lower::DOT_QUADS);
-            let Some(dots) = programs.of(quads)? else { continue };
-            let tables = table_bytes(&dots.program);
-            let rows = Rows::new(dialect.backend, kind, tables, &numbers)?;
-            kernels.push(kernel(format, dots, dialect, kind, subgroups, rows)?);
+            let name = kernel_name(&format.name, kind, Element::F32, activations, subgroups);
+            let tries = fitting::tries(backend, kind, activations, chosen);
+            kernels.add((name, backend), tries, |numbers| {
+                let dots = programs.of(numbers.quads.unwrap_or(lower::DOT_QUADS))?;
+                let dots = dots.as_ref().ok_or_else(|| none(kind))?;
+                let rows = Rows::new(backend, kind, table_bytes(&dots.program), numbers)?;
+                kernel(format, dots, dialect, kind, subgroups, rows)
+            })?;
         }
     }
-    if let Some(dots) = programs.of(lower::DOT_QUADS)? {
-        kernels.extend(dot_tiles::kernels(format, dots, schedules)?);
+    match programs.of(lower::DOT_QUADS)? {
+        Some(dots) => dot_tiles::kernels(format, dots, schedules, kernels),
+        None => Ok(()),
     }
-    Ok(kernels)
+}
+
+/// A format has codes of 8 bits whatever its strips.
+fn none(kind: Kind) -> Error {
+    schedule::refused(kind, Activations::Int8, "there are no 8-bit codes".to_owned())
 }
 
 /// Numbers and texts that the template of rows draws from.

@@ -3,20 +3,20 @@
 use super::dialect::Dialect;
 use super::schedule::{Matrices, MatrixProgram, Schedules};
 use super::templates;
-use super::{Numbers, Plan, dialect, lanes, render, table_bytes};
+use super::{Kernels, Plan, dialect, lanes, render, table_bytes};
 use crate::Error;
 use crate::artifact::{Activations, Element, Grid, Kernel, Kind, matrix_kernel_name};
 use crate::format::Format;
 use crate::ir::{Decoder, Verified};
 use serde::Serialize;
 
-/// The matmuls of a format that round to f16; none where strips fit no tile, and no numbers are given.
+/// Adds the matmuls of a format that round to f16.
 pub(super) fn kernels(
     format: &Format,
     row: &Verified<Decoder>,
     schedules: &Schedules,
-) -> Result<Vec<Kernel>, Error> {
-    let mut kernels = Vec::new();
+    kernels: &mut Kernels,
+) -> Result<(), Error> {
     for (dialect, matrix) in [(&dialect::WGSL, 16), (&dialect::WGSL, 8), (&dialect::HIP, 16)] {
         let program = MatrixProgram {
             backend: dialect.backend,
@@ -26,13 +26,12 @@ pub(super) fn kernels(
             tables: table_bytes(row),
         };
         let numbers = schedules.numbers(dialect.backend, Kind::Matmul, Activations::F16);
-        match Matrices::new(&program, &numbers) {
-            Ok(tiles) => kernels.push(kernel(format, row, dialect, &tiles)?),
-            Err(Error::Schedule { .. }) if numbers == Numbers::default() => {}
-            Err(refused) => return Err(refused),
-        }
+        let name = matrix_kernel_name(&format.name, matrix);
+        kernels.add((name, dialect.backend), vec![numbers], |numbers| {
+            kernel(format, row, dialect, &Matrices::new(&program, numbers)?)
+        })?;
     }
-    Ok(kernels)
+    Ok(())
 }
 
 /// Numbers and texts that the template of these matmuls draws from.

@@ -7,6 +7,7 @@ mod dialect;
 mod dot_tiles;
 mod dots;
 mod facts;
+mod fitting;
 pub mod items;
 mod manifest;
 mod matrices;
@@ -18,6 +19,8 @@ mod strips;
 mod templates;
 mod widths;
 
+pub(crate) use fitting::Kernels;
+pub use fitting::Missing;
 pub use manifest::{manifest, tables};
 pub(crate) use quantize::kernels as quantizers;
 
@@ -43,12 +46,13 @@ const WIDEST: u32 = 16;
 /// Dequantization takes half, so that neighbours store next to each other.
 const QUADS: u32 = 8;
 
-/// All kernels of a format, whose program is `row`, in the order of the manifest.
+/// All kernels of a format, whose program is `row`, in the order of the manifest; and those that it
+/// cannot have as they would need more than every device grants.
 pub(crate) fn kernels(
     format: &Format,
     row: &Verified<Decoder>,
     schedules: &Schedules,
-) -> Result<Vec<Kernel>, Error> {
+) -> Result<Kernels, Error> {
     schedules.check()?;
     // Dequantized weights are stored in fours: take as many blocks at once as make a four.
     let unit = format.repeated(4 / gcd(format.weights, 4));
@@ -61,7 +65,7 @@ pub(crate) fn kernels(
     let mut flat = Widths::new(|quads| if whole { wide(&unit, quads) } else { Ok(row.clone()) });
     let mut long = Widths::new(|quads| wide(format, quads));
     let mut dots = Widths::new(|quads| Ok(lower::wide_dots(format, quads).transpose()?));
-    let mut kernels = Vec::new();
+    let mut kernels = Kernels::default();
     for dialect in [&dialect::WGSL, &dialect::HIP] {
         for (kind, output) in [
             (Kind::Dequant, Element::F32),
@@ -73,17 +77,24 @@ pub(crate) fn kernels(
             (Kind::MatvecExperts, Element::F32),
             (Kind::MatmulExperts, Element::F32),
         ] {
-            let numbers = schedules.numbers(dialect.backend, kind, Activations::F32);
-            let decoder = match kind {
-                Kind::Dequant => flat.of(numbers.quads.unwrap_or(QUADS / 2))?,
-                Kind::Matvec | Kind::MatvecExperts => long.of(numbers.quads.unwrap_or(QUADS))?,
-                _ => &row,
-            };
-            kernels.push(kernel(format, decoder, dialect, kind, output, &numbers)?);
+            let (backend, activations) = (dialect.backend, Activations::F32);
+            let chosen = schedules.numbers(backend, kind, activations);
+            let name = kernel_name(&format.name, kind, output, activations, false);
+            let tries = fitting::tries(backend, kind, activations, chosen);
+            kernels.add((name, backend), tries, |numbers| {
+                let decoder = match kind {
+                    Kind::Dequant => flat.of(numbers.quads.unwrap_or(QUADS / 2))?,
+                    Kind::Matvec | Kind::MatvecExperts => {
+                        long.of(numbers.quads.unwrap_or(QUADS))?
+                    }
+                    _ => &row,
+                };
+                kernel(format, decoder, dialect, kind, output, numbers)
+            })?;
         }
     }
-    kernels.extend(matrices::kernels(format, &row, schedules)?);
-    kernels.extend(dots::kernels(format, &mut dots, schedules)?);
+    matrices::kernels(format, &row, schedules, &mut kernels)?;
+    dots::kernels(format, &mut dots, schedules, &mut kernels)?;
     Ok(kernels)
 }
 

@@ -1,8 +1,11 @@
 //! The affine form of a formula: `weight = scale · code + offset`.
 
+use super::rounding::Form;
 use super::{Format, Formula, TableValues};
 
-/// The affine form of a formula. Where the formula rounds to f16 on the way, it holds but for that.
+/// The affine form of a formula: within 2^-21 · (|scale · code| + |offset|) of the weight, or below the
+/// least normal number, for all that may be stored, where nothing overflows. Where the formula rounds to
+/// f16 on the way, it holds but for that, and only products of 8-bit activations use it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Affine {
     /// The part of the formula that differs from weight to weight: a field, a lookup, or integer
@@ -24,10 +27,13 @@ struct Found {
 }
 
 impl Format {
-    /// Solves the formula for its code; `None` where it is not affine in one.
+    /// Solves the formula for its code; `None` where it is not affine in one, or where the affine form
+    /// would be further from the weight than 2^-21 of its parts, as `rounding` measures it: then the
+    /// formula itself is computed in every product.
     pub(super) fn affine(&self) -> Option<Affine> {
         let mut found = Found::default();
-        let (scale, offset) = self.split(&self.value, &mut found)?;
+        let Form { scale, offset, bound } = self.split(&self.value, &mut found)?;
+        bound.is_close().then_some(())?;
         Some(Affine {
             code: found.code?,
             scale: scale?,
@@ -36,46 +42,51 @@ impl Format {
         })
     }
 
-    /// Factor and summand of the code in `formula`; a missing one is zero.
-    fn split(&self, formula: &Formula, found: &mut Found) -> Option<Parts> {
+    /// The form of a part of the formula.
+    fn split(&self, formula: &Formula, found: &mut Found) -> Option<Form> {
         if self.is_code(formula) {
             if found.code.as_ref().is_some_and(|other| other != formula) {
                 return None; // two codes
             }
             found.code = Some(formula.clone());
-            return Some((Some(Formula::Number(1.0)), None));
+            return Some(Form { scale: Some(Formula::Number(1.0)), ..Form::default() });
         }
         match formula {
             Formula::Number(_) | Formula::Field(_) | Formula::Lookup { .. } => {
-                Some((None, Some(formula.clone())))
+                Some(Format::constant(formula))
             }
             Formula::Half(inner) => match self.split(inner, found)? {
-                (None, _) => Some((None, Some(formula.clone()))),
-                parts => {
+                Form { scale: None, .. } => Some(Format::constant(formula)),
+                form => {
                     found.halved = true;
-                    Some(parts)
+                    Some(Format::halved(form))
                 }
             },
             Formula::Apart(inner) => self.split(inner, found),
-            Formula::Neg(inner) => {
-                let (scale, offset) = self.split(inner, found)?;
-                Some((scale.map(neg), offset.map(neg)))
-            }
-            Formula::Add(left, right) => {
-                let ((a, b), (c, d)) = (self.split(left, found)?, self.split(right, found)?);
-                Some((add(a, c), add(b, d)))
-            }
-            Formula::Sub(left, right) => {
-                let ((a, b), (c, d)) = (self.split(left, found)?, self.split(right, found)?);
-                Some((add(a, c.map(neg)), add(b, d.map(neg))))
+            Formula::Neg(inner) => match self.split(inner, found)? {
+                Form { scale: None, .. } => Some(Format::constant(formula)),
+                form => Some(form.negative()),
+            },
+            Formula::Add(left, right) | Formula::Sub(left, right) => {
+                let (left, right) = (self.split(left, found)?, self.split(right, found)?);
+                let right = match formula {
+                    Formula::Sub(..) => right.negative(),
+                    _ => right,
+                };
+                match (&left.scale, &right.scale) {
+                    (None, None) => Some(Format::constant(formula)),
+                    _ => self.plus(formula, left, right),
+                }
             }
             Formula::Mul(left, right) => {
-                let ((a, b), (c, d)) = (self.split(left, found)?, self.split(right, found)?);
-                match (a, c) {
-                    (Some(_), Some(_)) => None, // a square
-                    (Some(a), None) => Some((mul(Some(a), d.clone()), mul(b, d))),
-                    (None, c) => Some((mul(b.clone(), c), mul(b, d))),
-                }
+                let forms = (self.split(left, found)?, self.split(right, found)?);
+                let (form, by) = match (&forms.0.scale, &forms.1.scale) {
+                    (Some(_), Some(_)) => return None, // a square
+                    (Some(_), None) => (forms.0, (&**right, false)),
+                    (None, Some(_)) => (forms.1, (&**left, true)),
+                    (None, None) => return Some(Format::constant(formula)),
+                };
+                Some(self.times(formula, form, by, found.code.as_ref()?))
             }
         }
     }
@@ -125,14 +136,17 @@ impl Format {
                 _ => None,
             },
             Formula::Half(_) | Formula::Apart(_) => None,
-            Formula::Neg(inner) => self.integer_range(inner).map(|(low, high)| (-high, -low)),
+            Formula::Neg(inner) => {
+                let (low, high) = self.integer_range(inner)?;
+                Some((high.checked_neg()?, low.checked_neg()?))
+            }
             Formula::Add(left, right) => {
                 let (left, right) = both(left, right)?;
-                Some((left.0 + right.0, left.1 + right.1))
+                Some((left.0.checked_add(right.0)?, left.1.checked_add(right.1)?))
             }
             Formula::Sub(left, right) => {
                 let (left, right) = both(left, right)?;
-                Some((left.0 - right.1, left.1 - right.0))
+                Some((left.0.checked_sub(right.1)?, left.1.checked_sub(right.0)?))
             }
             Formula::Mul(left, right) => {
                 let (left, right) = both(left, right)?;
@@ -142,31 +156,5 @@ impl Format {
                 Some((*ends.iter().min()?, *ends.iter().max()?))
             }
         }
-    }
-}
-
-type Parts = (Option<Formula>, Option<Formula>);
-
-fn neg(formula: Formula) -> Formula {
-    match formula {
-        Formula::Number(number) => Formula::Number(-number),
-        Formula::Neg(inner) => *inner,
-        other => Formula::Neg(Box::new(other)),
-    }
-}
-
-fn add(left: Option<Formula>, right: Option<Formula>) -> Option<Formula> {
-    match (left, right) {
-        (Some(left), Some(Formula::Neg(right))) => Some(Formula::Sub(Box::new(left), right)),
-        (Some(left), Some(right)) => Some(Formula::Add(Box::new(left), Box::new(right))),
-        (left, right) => left.or(right),
-    }
-}
-
-fn mul(left: Option<Formula>, right: Option<Formula>) -> Option<Formula> {
-    match (left?, right?) {
-        (Formula::Number(1.0), other) | (other, Formula::Number(1.0)) => Some(other),
-        (Formula::Number(-1.0), other) | (other, Formula::Number(-1.0)) => Some(neg(other)),
-        (left, right) => Some(Formula::Mul(Box::new(left), Box::new(right))),
     }
 }

@@ -124,10 +124,10 @@ impl Format {
     /// All values of a formula over integers of 8 bits, perhaps some that it never has; `None` for
     /// any other.
     fn integers(&self, formula: &Formula) -> Option<BTreeSet<i64>> {
-        let pairs = |left: &Formula, right: &Formula, of: fn(i64, i64) -> i64| {
+        let pairs = |left: &Formula, right: &Formula, of: fn(i64, i64) -> Option<i64>| {
             let (left, right) = (self.integers(left)?, self.integers(right)?);
             let all = left.iter().flat_map(|&l| right.iter().map(move |&r| of(l, r)));
-            let all: BTreeSet<i64> = all.collect();
+            let all = all.collect::<Option<BTreeSet<i64>>>()?;
             (all.len() <= MOST).then_some(all)
         };
         match formula {
@@ -144,10 +144,12 @@ impl Format {
                 _ => None,
             },
             Formula::Half(_) | Formula::Apart(_) => None,
-            Formula::Neg(inner) => Some(self.integers(inner)?.into_iter().map(|n| -n).collect()),
-            Formula::Add(left, right) => pairs(left, right, |l, r| l + r),
-            Formula::Sub(left, right) => pairs(left, right, |l, r| l - r),
-            Formula::Mul(left, right) => pairs(left, right, |l, r| l * r),
+            Formula::Neg(inner) => {
+                self.integers(inner)?.into_iter().map(i64::checked_neg).collect()
+            }
+            Formula::Add(left, right) => pairs(left, right, i64::checked_add),
+            Formula::Sub(left, right) => pairs(left, right, i64::checked_sub),
+            Formula::Mul(left, right) => pairs(left, right, i64::checked_mul),
         }
     }
 }

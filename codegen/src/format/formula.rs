@@ -37,6 +37,9 @@ pub enum Formula {
     Mul(Box<Formula>, Box<Formula>),
 }
 
+/// Stands for a field whose own problem was reported; no number is written so.
+const BROKEN: Formula = Formula::Number(f32::NAN);
+
 const MAX_LENGTH: usize = 2000;
 const MAX_DEPTH: usize = 100;
 const SUBSET: &str = "a formula has numbers, names of fields, table[field], table[field][lane], f16(..), + - * / and parentheses";
@@ -126,7 +129,7 @@ impl<'a> Reader<'a> {
             return Some(Formula::Field(field));
         }
         if self.is_broken(name) {
-            return Some(Formula::Number(0.0)); // its own problem was reported
+            return Some(BROKEN);
         }
         if let Some(table) = self.scope.tables.iter().find(|table| table.name == name) {
             let message = format!("the table `{name}` has no index");
@@ -160,7 +163,7 @@ impl<'a> Reader<'a> {
         let name = self.written(table);
         let parts = [Some(table), Some(index), lane];
         if parts.into_iter().flatten().any(|part| self.is_broken(self.written(part))) {
-            return Some(Formula::Number(0.0));
+            return Some(BROKEN);
         }
         let Some(number) = self.scope.tables.iter().position(|other| other.name == name) else {
             let known = known_are(name, self.tables());
@@ -221,14 +224,15 @@ impl<'a> Reader<'a> {
         right: &Formula,
         place: &Range<usize>,
     ) -> Option<Formula> {
-        let divisor = match right {
-            Formula::Number(number) => *number,
-            Formula::Neg(inner) if let Formula::Number(number) = **inner => -number,
-            _ => {
-                let message = "the formula divides by a field".into();
-                let help = "GPUs do not round divisions correctly: multiply instead";
-                return self.refuse(place, message, help);
-            }
+        let number = match right {
+            Formula::Number(number) => Some(*number),
+            Formula::Neg(inner) if let Formula::Number(number) = **inner => Some(-number),
+            _ => None,
+        };
+        let Some(divisor) = number.filter(|number| !number.is_nan()) else {
+            let message = "the formula divides by a field".into();
+            let help = "GPUs do not round divisions correctly: multiply instead";
+            return self.refuse(place, message, help);
         };
         if divisor == 0.0 {
             let message = "the formula divides by zero".into();

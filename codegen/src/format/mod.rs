@@ -14,6 +14,7 @@ mod params;
 mod planes;
 mod precision;
 mod range;
+mod rounding;
 mod scalar;
 mod signed;
 mod storage;

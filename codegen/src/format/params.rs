@@ -2,7 +2,7 @@
 
 use super::build::Builder;
 use super::names::{NAME_HELP, is_name};
-use crate::artifact::{Param, Size};
+use crate::artifact::{MOST_TILE, Param, Size};
 use crate::descriptor::{Descriptor, Params};
 use crate::problem::{Path, Problem};
 
@@ -10,7 +10,6 @@ use crate::problem::{Path, Problem};
 const MAX_CHOICES: usize = 64;
 /// Shapes carry as many.
 const MAX_SIZES: usize = 2;
-const MAX_SIZE: u32 = 1 << 24;
 
 impl Builder {
     /// Checks the choice of parameters against the descriptor. A parameter with a single value has it
@@ -60,15 +59,19 @@ impl Builder {
 
     /// Sizes chosen with each tensor; known once the block is.
     pub(super) fn sizes(&mut self, descriptor: &Descriptor) {
-        for (name, &default) in &descriptor.sizes {
+        for (name, &(mut default)) in &descriptor.sizes {
             let path = Path::of("sizes").key(name);
             if !is_name(name) || self.params.0.iter().any(|param| param.name == name) {
                 self.refuse(path.clone(), format!("`{name}` cannot name a size"), NAME_HELP);
             }
-            if default == 0 || default > MAX_SIZE || !default.is_multiple_of(self.weights.max(1)) {
+            if default == 0 || default > MOST_TILE || !default.is_multiple_of(self.weights.max(1)) {
                 let message = format!("a size of {default} weights");
-                let help = format!("a multiple of the block's {} weights", self.weights);
+                let help = format!(
+                    "a multiple of the block's {} weights, at most {MOST_TILE}",
+                    self.weights
+                );
                 self.refuse(path.clone(), message, help);
+                default = self.weights; // what is measured with it is no other mistake
             }
             if self.sizes.len() == MAX_SIZES {
                 return self.refuse(path, "a third size", "a format has at most 2 sizes");

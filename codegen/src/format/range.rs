@@ -11,9 +11,11 @@ struct Range {
     limit: i32,
 }
 
+/// All f32 are multiples of this power of two.
+const LEAST: i32 = -149;
 const INTEGER: Range = Range { unit: 0, limit: 32 };
 const F16: Range = Range { unit: -24, limit: 16 };
-const F32: Range = Range { unit: -149, limit: 128 };
+const F32: Range = Range { unit: LEAST, limit: 128 };
 
 impl Range {
     /// Of the finite ones of some numbers.
@@ -48,6 +50,22 @@ impl Format {
     pub(crate) fn leaves_range(&self, formula: &Formula) -> bool {
         let Range { unit, limit } = self.range(formula);
         unit < f32::MIN_EXP - 1 || limit > f32::MAX_EXP - 1
+    }
+
+    /// What a product loses below the least number that f32 holds, where it may be no multiple of it.
+    pub(super) fn lost(&self, formula: &Formula) -> f64 {
+        match formula {
+            Formula::Mul(..) if self.range(formula).unit < LEAST => 2f64.powi(LEAST - 1),
+            _ => 0.0,
+        }
+    }
+
+    /// A number that no finite magnitude of the formula exceeds.
+    pub(super) fn limit(&self, formula: &Formula) -> f64 {
+        match self.integer_range(formula) {
+            Some((low, high)) => low.unsigned_abs().max(high.unsigned_abs()) as f64,
+            None => 2f64.powi(self.range(formula).limit),
+        }
     }
 
     fn range(&self, formula: &Formula) -> Range {

@@ -3,19 +3,18 @@
 use super::build::{Builder, UNNAMED};
 use super::names::{NAME_HELP, is_name};
 use super::{Element, Member, Scalar, Stream};
-use crate::artifact::Units;
+use crate::artifact::{MOST_WEIGHTS, Units};
 use crate::descriptor::{Descriptor, Params};
 use crate::problem::{Part, Path, Problem};
 
-const MAX_WEIGHTS: u32 = 1 << 14;
 const MAX_UNIT_BYTES: u32 = 1 << 16;
 
 impl Builder {
     pub(super) fn storage(&mut self, descriptor: &Descriptor) {
-        let help = format!("a block has 1 to {MAX_WEIGHTS} weights");
+        let help = format!("a block has 1 to {MOST_WEIGHTS} weights");
         match &descriptor.weights {
             Some(amount) => match self.amount(amount, &Path::of("weights")) {
-                Some(weights @ 1..=MAX_WEIGHTS) => self.weights = weights,
+                Some(weights @ 1..=MOST_WEIGHTS) => self.weights = weights,
                 Some(weights) => {
                     let message = format!("a block of {weights} weights");
                     return self.refuse(Path::of("weights"), message, help);

@@ -1,13 +1,12 @@
 //! Streams: the tile that a unit covers, and where its units lie.
 
-use super::Stream;
 use super::build::Builder;
 use super::names::{NAME_HELP, is_name};
-use crate::artifact::{Extent, Order, Units};
+use super::{Stream, gcd};
+use crate::artifact::{Extent, MOST_BYTES, MOST_ROWS, MOST_TILE, Order, Size, Units, largest_size};
 use crate::descriptor::{Amount, Ordered, StreamText};
 use crate::problem::Path;
 
-const MAX_ROWS: u32 = 256;
 const ALL: &str = "all";
 
 /// What a unit covers along k.
@@ -20,6 +19,7 @@ enum Tile {
 
 impl Builder {
     pub(super) fn streams(&mut self, streams: &Ordered<StreamText>) {
+        let mut together = 1; // rows after which all streams begin a unit
         if !self.weights.is_multiple_of(4) {
             let message = format!("a block of {} weights", self.weights);
             let help = "blocks of several streams have a multiple of 4";
@@ -35,6 +35,19 @@ impl Builder {
             let placed = self.place(text, bytes, &path);
             let (copies, unit, units) = placed.unwrap_or((1, bytes, Units::BLOCKS));
             let bytes = bytes * copies;
+            if bytes > MOST_BYTES {
+                let message = format!("the units of a block have {bytes} bytes");
+                let help = format!("there may be {MOST_BYTES}: let the tile be longer");
+                self.refuse(path.clone(), message, help);
+            }
+            let rows = units.rows.max(1);
+            together = together / gcd(together, rows) * rows;
+            if together > MOST_ROWS {
+                let message = format!("tiles of all streams begin together every {together} rows");
+                let help =
+                    format!("the least common multiple of their rows is {MOST_ROWS} at most");
+                return self.refuse(path.key("tile").key("n"), message, help);
+            }
             self.streams.push(Stream { name: name.into(), bytes, copies, unit, units });
         }
         if self.streams.is_empty() && self.problems.is_empty() {
@@ -95,7 +108,7 @@ impl Builder {
     fn tile_k(&mut self, amount: &Amount, path: &Path) -> Option<Tile> {
         let block = self.weights;
         let help = format!(
-            "a tile is a part or a multiple of the block's {block} weights, a multiple of a size, or all"
+            "a tile is a part or a multiple of the block's {block} weights, at most {MOST_TILE}, a multiple of a size, or all"
         );
         let product = match amount.product(&self.params) {
             Ok(product) => product,
@@ -108,13 +121,12 @@ impl Builder {
         let size = |name: &str| self.sizes.iter().position(|size| size.name == name);
         match product.name.as_deref() {
             Some(ALL) if number == 1 => return Some(Tile::Blocks(Extent::Row)),
-            Some(name) if (1..=1 << 16).contains(&number) => {
+            Some(name) if (1..=MOST_TILE).contains(&number) => {
                 if let Some(size) = size(name) {
-                    let size = size as u32;
-                    return Some(Tile::Blocks(Extent::Sizes { size, times: number }));
+                    return self.sized(size, number, amount, path);
                 }
             }
-            None if number == 0 || number > 1 << 24 => {}
+            None if number == 0 || number > MOST_TILE => {}
             None if block.is_multiple_of(number) => return Some(Tile::Part(block / number)),
             None if number.is_multiple_of(block) => {
                 return Some(Tile::Blocks(Extent::Blocks(number / block)));
@@ -131,16 +143,37 @@ impl Builder {
         None
     }
 
+    /// So many times a size; `None` where a problem was reported.
+    fn sized(&mut self, size: usize, times: u32, amount: &Amount, path: &Path) -> Option<Tile> {
+        let blocks = Extent::Sizes { size: size as u32, times };
+        let own = std::iter::once(Units { blocks, ..Units::BLOCKS });
+        let largest = largest_size(own, size as u32, self.weights);
+        let Size { name, default } = self.sizes[size].clone();
+        if default <= largest {
+            return Some(Tile::Blocks(blocks));
+        }
+        let message = format!("a tile of {amount} weights, where `{name}` is {default}");
+        let help = match largest {
+            0 => format!(
+                "a tile has at most {MOST_TILE} weights, and `{name}` at least {}",
+                self.weights
+            ),
+            _ => format!("a tile has at most {MOST_TILE} weights: `{name}` may be {largest}"),
+        };
+        self.refuse(path.clone(), message, help);
+        None
+    }
+
     /// Rows of a tile; 0 stands for all.
     fn tile_n(&mut self, amount: Option<&Amount>, path: &Path) -> Option<u32> {
         match amount {
             None => Some(1),
             Some(Amount::Text(text)) if text == ALL => Some(0),
             Some(amount) => match self.amount(amount, path)? {
-                rows @ 1..=MAX_ROWS => Some(rows),
+                rows @ 1..=MOST_ROWS => Some(rows),
                 rows => {
                     let message = format!("a tile of {rows} rows");
-                    self.refuse(path.clone(), message, format!("1 to {MAX_ROWS} rows, or all"));
+                    self.refuse(path.clone(), message, format!("1 to {MOST_ROWS} rows, or all"));
                     None
                 }
             },

@@ -1,7 +1,7 @@
 //! The reference engine: runs a verified program on real bytes, one operation at a time.
 
 use super::{Binary, Decoder, Entries, Lanes, Op, Type, Unary, Value, Verified};
-use crate::artifact::Dims;
+use crate::artifact::{Dims, Stream};
 
 /// Decodes consecutive blocks of a tensor, from block number `first` on (rows one after another).
 /// Streams that are too short count as if zeros followed them; the caller checks lengths first.
@@ -105,9 +105,9 @@ pub(crate) fn by_strip(decoder: &Verified<Decoder>) -> Vec<Vec<u32>> {
 }
 
 /// Runs every strip of every block, and lets `store` write the block's results.
-fn each_strip<T>(
+fn each_strip<'a, T>(
     decoder: &Verified<Decoder>,
-    streams: &[&[u8]],
+    streams: &[&'a [u8]],
     dims: &Dims,
     first: usize,
     results: &mut [T],
@@ -116,11 +116,23 @@ fn each_strip<T>(
     let slots = vec![0; decoder.lets.len()];
     let dims =
         Dims { blocks: dims.blocks.max(1), sizes: dims.sizes.map(|size| size.max(1)), ..*dims };
+    // Units that are blocks are numbered from the first one on: a tensor may have more than 2^32.
+    let plain = decoder.streams.iter().all(|stream| stream.units.are_blocks());
+    let rest = |(bytes, stream): (&&'a [u8], &Stream)| match plain {
+        true => bytes.get(first.saturating_mul(stream.bytes as usize)..).unwrap_or_default(),
+        false => bytes,
+    };
+    let streams: Vec<&[u8]> = streams.iter().zip(&decoder.streams).map(rest).collect();
+    let streams = &streams;
     let mut machine = Machine { decoder, streams, dims, row: 0, block: 0, strip: 0, slots };
     for (index, results) in results.chunks_exact_mut(decoder.results() as usize).enumerate() {
-        let number = first + index;
-        machine.row = (number / dims.blocks as usize) as u32;
-        machine.block = (number % dims.blocks as usize) as u32;
+        [machine.row, machine.block] = match plain {
+            true => [0, index as u32],
+            false => {
+                let (number, per_row) = (first + index, dims.blocks as usize);
+                [(number / per_row) as u32, (number % per_row) as u32]
+            }
+        };
         for strip in 0..decoder.strips {
             machine.strip = strip;
             machine.run();

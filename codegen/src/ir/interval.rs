@@ -1,6 +1,10 @@
 //! Intervals: all values that a number of a program may take, and arithmetic on them.
 
 use super::{Binary, Type, Unary};
+use std::fmt;
+
+/// Larger powers of two are not kept: no load asks for them.
+const LARGEST_STEP: i64 = 1 << 16;
 
 /// All values a number may take.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -36,6 +40,15 @@ impl Interval {
     }
 }
 
+impl fmt::Display for Interval {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.fixed() {
+            Some(number) => write!(f, "{number}"),
+            None => write!(f, "{}..={}", self.low, self.high),
+        }
+    }
+}
+
 pub(super) fn binary(op: Binary, left: Interval, right: Interval) -> Result<Interval, String> {
     if let (Some(left), Some(right)) = (left.fixed(), right.fixed())
         && let Some(number) = computed(op, left, right)
@@ -53,14 +66,14 @@ pub(super) fn binary(op: Binary, left: Interval, right: Interval) -> Result<Inte
         }
         Binary::Mul => {
             let ends = [
-                left.low * right.low,
-                left.low * right.high,
-                left.high * right.low,
-                left.high * right.high,
+                left.low.saturating_mul(right.low),
+                left.low.saturating_mul(right.high),
+                left.high.saturating_mul(right.low),
+                left.high.saturating_mul(right.high),
             ];
             let low = ends.into_iter().min().unwrap_or(0);
             let high = ends.into_iter().max().unwrap_or(0);
-            Interval { low, high, step: left.step * right.step }
+            Interval { low, high, step: (left.step * right.step).min(LARGEST_STEP) }
         }
         Binary::Div => {
             let divisor = right.inside(1, i64::MAX, "division")?;
@@ -74,11 +87,11 @@ pub(super) fn binary(op: Binary, left: Interval, right: Interval) -> Result<Inte
             let by = right.inside(0, 31, "shift")?;
             // Only what fits keeps its value; else bits may leave at the top.
             let high = left.high << by.high;
-            let step = left.step << by.low;
+            let step = (left.step << by.low.min(16)).min(LARGEST_STEP);
             if high <= u32::MAX.into() {
                 Interval { low: left.low << by.low, high, step }
             } else {
-                Interval { step: step.min(1 << 16), ..Interval::ANY }
+                Interval { step, ..Interval::ANY }
             }
         }
         Binary::Shr => {

@@ -10,6 +10,7 @@
 mod interpret;
 mod interval;
 mod print;
+mod samples;
 mod verify;
 
 pub(crate) use interpret::by_strip;

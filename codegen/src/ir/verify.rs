@@ -1,14 +1,16 @@
 //! The proof that a program is safe to run without checks, and the token that says so.
 //!
-//! The verifier runs the program on intervals, once for every strip, row and block of tensors of
+//! The verifier runs the program on intervals, once for every strip, row and block of small tensors of
 //! several sizes. What depends on these inputs alone is a single number, so that every load and store
 //! is checked for every index. Units are numbered by quotients of row and block, which rise with both:
 //! where they stay inside tensors of one, two and more units either way, partial last ones among them,
-//! they stay inside larger ones. Where units are blocks the smallest tensor shows everything.
+//! they stay inside larger ones. That nothing wraps on the way is shown by the largest tensors that
+//! there may be (`artifact::limits`), wide ones and long ones with the least and the largest sizes: all
+//! of their rows and blocks are an interval then, but for rows that share units.
 
 use super::interval::{Interval, binary, unary};
+use super::samples::{self, Sample};
 use super::{Binary, Decoder, Entries, Lanes, Op, Type, Unary, Value};
-use crate::artifact::{Dims, Extent};
 use std::{fmt, ops::Deref};
 
 /// A program the verifier has passed. Only [`Verified::new`] makes one, and emitters take nothing
@@ -67,30 +69,23 @@ fn check(decoder: &Decoder) -> Result<(), String> {
     let mut covered = vec![false; decoder.results() as usize];
     let mut intervals = vec![Interval::ANY; decoder.lets.len()];
     let tables: Vec<Interval> = decoder.tables.iter().map(|table| range(&table.entries)).collect();
-    for (number, dims) in samples(decoder).into_iter().enumerate() {
-        // Rows of a tile differ in the same way whatever the tensor: in others the outermost will do.
-        let rows = (0..dims.n).filter(|&row| number == 0 || row == 0 || row + 1 == dims.n);
-        for (row, block) in rows.flat_map(|row| (0..dims.blocks).map(move |b| (row, b))) {
-            for strip in 0..decoder.strips {
-                let at = Inputs { decoder, tables: &tables, dims: &dims, row, block, strip };
-                for index in 0..decoder.lets.len() {
-                    let stated = &decoder.lets[index];
-                    intervals[index] =
-                        at.interval(&stated.op, stated.ty, &intervals).map_err(|error| {
-                            format!(
-                                "value {index}, row {row}, block {block}, strip {strip}: {error}"
-                            )
-                        })?;
-                }
-                for quad in &decoder.quads {
-                    cover(decoder, quad, &intervals, &mut covered)?;
-                }
+    for sample in samples::all(decoder) {
+        for strip in 0..decoder.strips {
+            let at = Inputs { decoder, tables: &tables, sample: &sample, strip };
+            for index in 0..decoder.lets.len() {
+                let stated = &decoder.lets[index];
+                intervals[index] = at
+                    .interval(&stated.op, stated.ty, &intervals)
+                    .map_err(|error| format!("value {index}, {sample}, strip {strip}: {error}"))?;
             }
-            if let Some(weight) = covered.iter().position(|&covered| !covered) {
-                return Err(format!("weight {weight} is not decoded"));
+            for quad in &decoder.quads {
+                cover(decoder, quad, &intervals, &mut covered)?;
             }
-            covered.fill(false);
         }
+        if let Some(weight) = covered.iter().position(|&covered| !covered) {
+            return Err(format!("weight {weight} is not decoded"));
+        }
+        covered.fill(false);
     }
     Ok(())
 }
@@ -112,28 +107,6 @@ fn range(entries: &Entries) -> Interval {
         ),
         Entries::F32(_) => Interval::ANY,
     }
-}
-
-/// Sizes of tensors that show every way in which units can be numbered.
-fn samples(decoder: &Decoder) -> Vec<Dims> {
-    let smallest = Dims { n: 1, blocks: 1, sizes: [1; 2] };
-    if decoder.rows == 1 && decoder.streams.iter().all(|stream| stream.units.are_blocks()) {
-        return vec![smallest];
-    }
-    let shared = decoder.streams.iter().map(|stream| match stream.units.blocks {
-        Extent::Blocks(blocks) => blocks.min(64),
-        Extent::Sizes { .. } | Extent::Row => 1,
-    });
-    let longest = shared.max().unwrap_or(1);
-    let mut samples = Vec::new();
-    for n in [decoder.rows + 1, 1] {
-        for blocks in [2, 1, longest + 1] {
-            for sizes in [[1, 1], [2, 1], [3, 2]] {
-                samples.push(Dims { n, blocks, sizes });
-            }
-        }
-    }
-    samples
 }
 
 fn cover(
@@ -237,23 +210,21 @@ struct Inputs<'a> {
     decoder: &'a Decoder,
     /// The values of each table.
     tables: &'a [Interval],
-    dims: &'a Dims,
-    row: u32,
-    block: u32,
+    sample: &'a Sample,
     strip: u32,
 }
 
 impl Inputs<'_> {
     fn interval(&self, op: &Op, ty: Type, known: &[Interval]) -> Result<Interval, String> {
-        let decoder = self.decoder;
+        let (decoder, dims) = (self.decoder, &self.sample.dims);
         let of = |value: Value| known[value.0 as usize];
         match *op {
             Op::Strip => Ok(Interval::exact(self.strip.into())),
-            Op::Row => Ok(Interval::exact(self.row.into())),
-            Op::Block => Ok(Interval::exact(self.block.into())),
-            Op::Rows => Ok(Interval::exact(self.dims.n.into())),
-            Op::Blocks => Ok(Interval::exact(self.dims.blocks.into())),
-            Op::Size(size) => Ok(Interval::exact(self.dims.sizes[size as usize].into())),
+            Op::Row => Ok(self.sample.row),
+            Op::Block => Ok(self.sample.block),
+            Op::Rows => Ok(Interval::exact(dims.n.into())),
+            Op::Blocks => Ok(Interval::exact(dims.blocks.into())),
+            Op::Size(size) => Ok(Interval::exact(dims.sizes[size as usize].into())),
             Op::U32(number) => Ok(Interval::exact(number.into())),
             Op::I32(number) => Ok(Interval::exact(number.into())),
             Op::F32(_) => Ok(Interval::ANY),
@@ -300,7 +271,7 @@ impl Inputs<'_> {
         legal: bool,
     ) -> Result<(), String> {
         let stream = &self.decoder.streams[stream as usize];
-        let units = stream.count(self.dims) as i64;
+        let units = stream.count(&self.sample.dims) as i64;
         unit.inside(0, units - 1, &format!("unit of `{}`", stream.name))?;
         let (size, align) = (i64::from(stream.bytes), i64::from(align));
         let offset = offset.inside(0, size - i64::from(bytes), "load")?;

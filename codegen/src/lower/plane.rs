@@ -259,26 +259,38 @@ impl Reader<'_> {
         unit: u32,
     ) -> Option<Address> {
         let position = b.of_place(positions)?;
-        let byte = match plan.origin {
+        let single = plan.bytes.iter().all(|&byte| byte < unit);
+        let (number, within, byte) = match plan.origin {
             Some(origin) => {
                 let origin_bits = b.u32(origin * 8);
                 let rest = b.binary(Binary::Sub, position, origin_bits);
                 let granule = b.divide(rest, plan.bits);
                 let bytes = b.with(Binary::Mul, granule, plan.bits / 8);
-                b.with(Binary::Add, bytes, origin)
+                let byte = b.with(Binary::Add, bytes, origin);
+                match single {
+                    true => (b.u32(0), byte, byte),
+                    false => (b.divide(byte, unit), b.remainder(byte, unit), byte),
+                }
             }
-            None => {
+            None if single => {
                 let byte = b.divide(position, 8);
                 let last = plan.bytes.iter().max()?;
-                b.with(Binary::Min, byte, *last)
+                let byte = b.with(Binary::Min, byte, *last);
+                (b.u32(0), byte, byte)
+            }
+            None => {
+                // The last bytes that a load may begin at are those of each unit.
+                let byte = b.divide(position, 8);
+                let number = b.divide(byte, unit);
+                let within = b.remainder(byte, unit);
+                let within = b.with(Binary::Min, within, unit.checked_sub(plan.bits / 8)?);
+                let first = b.with(Binary::Mul, number, unit);
+                (number, within, b.binary(Binary::Add, first, within))
             }
         };
         let bits = b.with(Binary::Mul, byte, 8);
         let shift = b.binary(Binary::Sub, position, bits);
-        if plan.bytes.iter().all(|&byte| byte < unit) {
-            return Some((b.u32(0), byte, shift));
-        }
-        Some((b.divide(byte, unit), b.remainder(byte, unit), shift))
+        Some((number, within, shift))
     }
 }
 

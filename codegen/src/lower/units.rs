@@ -17,6 +17,9 @@ impl Builder {
     pub fn unit(&mut self, units: &Units, along: Along) -> Value {
         let (block, blocks) = (self.input(Op::Block), self.input(Op::Blocks));
         let row = self.input(Op::Row);
+        if (units.order, units.blocks) == (Order::Flat, Extent::Row) {
+            return row;
+        }
         if units.order == Order::Flat {
             let rows = self.binary(Binary::Mul, row, blocks);
             let number = self.binary(Binary::Add, rows, block);

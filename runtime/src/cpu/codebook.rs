@@ -70,7 +70,7 @@ impl Codebook {
         let few = distinct.len() <= 16;
         let span = bits((high - low) as u32);
         let narrow = bits(distinct.len() as u32 - 1);
-        let zero = -(low as i32);
+        let zero = if integers { -(low as i32) } else { 0 }; // floats may be any
         let (bits, meaning) = match integers {
             true if few && narrow < span.min(7) => {
                 let bytes = table(&distinct, |value| (value as i32 + zero) as u8);

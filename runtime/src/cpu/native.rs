@@ -92,15 +92,20 @@ pub(super) fn scales(
         let first = (group * ROWS + row) * per_row + first;
         reader.scales(coded.functions, first, &mut rows.scales, &mut rows.offsets);
         for (from, to) in [(&rows.scales, &mut *scales), (&rows.offsets, &mut *offsets)] {
-            match coded.run <= stored {
-                true => {
+            match (stored.is_multiple_of(coded.run), coded.run.is_multiple_of(stored)) {
+                (true, _) => {
                     let runs = to.chunks_mut(stored / coded.run);
                     for (from, to) in from.iter().zip(runs) {
                         to.iter_mut().for_each(|to| to.0[row] = *from);
                     }
                 }
-                false => {
+                (_, true) => {
                     let every = from.iter().step_by(coded.run / stored);
+                    every.zip(to).for_each(|(from, to)| to.0[row] = *from);
+                }
+                // Blocks that share scales need not be made of whole runs.
+                (false, false) => {
+                    let every = (0..).map_while(|run| from.get(run * coded.run / stored));
                     every.zip(to).for_each(|(from, to)| to.0[row] = *from);
                 }
             }

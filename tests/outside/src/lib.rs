@@ -5,5 +5,7 @@
 
 quantloom_macros::include_format!("formats/three_bits.yaml");
 quantloom_macros::include_format!("formats/split.yaml");
+quantloom_macros::include_format!("formats/columns.yaml");
+quantloom_macros::include_format!("formats/rounded.yaml");
 quantloom_macros::include_format!("formats/grouped.yaml", b = 3);
 quantloom_macros::include_format!("formats/lattice.yaml");

@@ -10,7 +10,7 @@ use quantloom::verify::{
     verify_with_seed,
 };
 use quantloom::{Device, Error, Format, Tensor, verify};
-use quantloom_outside::{GroupedB3, Lattice, Split, ThreeBits};
+use quantloom_outside::{Columns, GroupedB3, Lattice, Rounded, Split, ThreeBits};
 
 /// Devices for a format that has a CPU decoder.
 const ALL: &[&str] = &["cpu", "reference", "wgsl", "hip"];
@@ -29,6 +29,21 @@ fn a_format_of_the_macro() {
 #[test]
 fn a_format_of_two_streams() {
     verify(&Split::ARTIFACT.into(), &devices(ALL)).unwrap();
+}
+
+/// Loads at the end of the first unit do not reach into the second.
+#[test]
+fn a_format_of_two_units_in_a_block() {
+    verify(&Columns::ARTIFACT.into(), &devices(ALL)).unwrap();
+}
+
+/// No product leaves roundings out that a formula is made for.
+#[test]
+fn a_format_that_rounds_on_purpose() {
+    let int8 = quantloom::cpu::Cpu::new().int8();
+    let ways = [int8, int8.interleaved(), quantloom::cpu::Cpu::new().interleaved()];
+    let devices: Vec<Device> = ways.into_iter().map(Device::from).chain(devices(ALL)).collect();
+    verify(&Rounded::ARTIFACT.into(), &devices).unwrap();
 }
 
 #[test]

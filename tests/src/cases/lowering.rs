@@ -45,7 +45,7 @@ fn golden(name: &str, subject: &crate::subject::Subject) -> Result<(), Failed> {
     Ok(())
 }
 
-fn any_bytes(name: &str, format: &Format) -> Result<(), Failed> {
+pub fn any_bytes(name: &str, format: &Format) -> Result<(), Failed> {
     let mut rng = rng(name);
     for sizes in sizes(&format.sizes, format.weights) {
         for (n, blocks) in [(1, 24), (9, 5)] {
@@ -87,7 +87,7 @@ fn widths(
 }
 
 /// `scale · value of the code + offset` is the weight.
-fn codes(name: &str, format: &Format) -> Result<(), Failed> {
+pub fn codes(name: &str, format: &Format) -> Result<(), Failed> {
     let dims = dims(format, 3, 8 * format.weights as usize, &[]);
     let streams = rng(name).finite_bytes(format, &dims)?;
     let meant = meaning::weights(format, &dims, &streams)?;
@@ -120,7 +120,7 @@ pub fn is_affine(
     let (relative, absolute) = match format.significand() {
         _ if halves => (2e-3, 1e-7),
         Some(bits) if bits <= f32::MANTISSA_DIGITS => (0.0, 0.0),
-        _ => (4.0 * f64::from(f32::EPSILON), 4.0 * f64::from(f32::from_bits(1))),
+        _ => (2f64.powi(-21), f64::from(f32::MIN_POSITIVE)),
     };
     // The formula may leave the range on the way, where a later factor would bring it back.
     let limit = if halves { half::f16::MAX.to_f64() } else { f64::from(f32::MAX) / 256.0 };
@@ -133,7 +133,7 @@ pub fn is_affine(
             continue;
         }
         let error = (form - f64::from(weight)).abs();
-        if error.is_nan() || error > relative * product.abs().max(offset.abs()) + absolute {
+        if error.is_nan() || error > relative * (product.abs() + offset.abs()) + absolute {
             let form = format!("{scale} * {value} + {offset}");
             let message =
                 format!("weight {index} is {weight}, {form} of {code} is off by {error:e}");

@@ -19,6 +19,7 @@ mod mutation;
 mod names;
 mod product;
 mod quantize;
+mod random;
 mod recorded;
 mod schedules;
 mod slot;
@@ -55,6 +56,7 @@ pub fn all() -> Vec<Trial> {
         slot::trials(),
         splitting::trials(),
         compiled::trials(),
+        random::trials(),
         browser::trials(),
     ]
     .into_iter()

@@ -149,6 +149,8 @@ const BROKEN: &[(&str, Break, &str)] = &[
     ("remainder_by_what_may_be_0", |d| push_u32(d, Op::Binary(Binary::Rem, TWO, CODE)), "remainder: 0..=15 is not inside 1..="),
     ("sum_wraps", |d| push_u32(d, Op::Binary(Binary::Add, BIG, BIG)), "arithmetic wraps"),
     ("difference_wraps", |d| push_u32(d, Op::Binary(Binary::Sub, CODE, TWO)), "arithmetic wraps: -2..=13"),
+    ("product_wraps_64_bits", |d| { let most = push(d, Type::U32, Op::U32(u32::MAX)); push_u32(d, Op::Binary(Binary::Mul, most, most)) }, "arithmetic wraps"),
+    ("product_wraps_in_a_long_row", |d| push_u32(d, Op::Binary(Binary::Mul, BLOCK, BLOCK)), "block 0..=2147483647 of 1 x 2147483648"),
     ("product_wraps", |d| push_u32(d, Op::Binary(Binary::Mul, BIG, TWO)), "arithmetic wraps"),
     ("inexact_conversion", |d| { push(d, Type::F32, Op::Unary(Unary::ToF32, BIG)); }, "u32 as f32"),
     ("conversion_to_i32_wraps", |d| { push(d, Type::I32, Op::Unary(Unary::ToI32, BIG)); }, "u32 as i32"),

@@ -20,7 +20,7 @@ pub fn formula(rng: &mut Rng, codes: &[String], shared: &[String]) -> String {
         return leaves.join(" + ");
     };
     let other = rest.first().unwrap_or(scale);
-    let usual = match rng.below(12) {
+    match rng.below(12) {
         0 => format!("{code} * {scale} - {other}"),
         1 => format!("({code} - {other}) * {scale}"),
         2 => format!("f16(({code} - {other}) * {scale})"),
@@ -32,8 +32,7 @@ pub fn formula(rng: &mut Rng, codes: &[String], shared: &[String]) -> String {
         6 => format!("f16({scale} * {code}) * 0.5 + {other}"),
         7 => format!("({scale} + 0.1 * {code}) - ({other} + {scale})"),
         _ => tree(rng, &mut leaves),
-    };
-    usual
+    }
 }
 
 /// All leaves, joined in any way.

@@ -24,15 +24,20 @@ struct Text {
 
 /// A descriptor of several streams.
 pub fn planar(rng: &mut Rng) -> String {
-    let weights = 4 * pick(rng, &[1, 2, 3, 4, 5, 6, 8, 12, 16, 24, 32, 40, 64]);
+    // Some have so many places of a value that tables of them are large.
+    let large = rng.below(4) == 0;
+    let weights = match large {
+        false => 4 * pick(rng, &[1, 2, 3, 4, 5, 6, 8, 12, 16, 24, 32, 40, 64]),
+        true => pick(rng, &[120, 160, 240]),
+    };
     let mut text = Text::default();
-    let rows = pick(rng, &[1, 1, 1, 1, 2, 4, 8]);
-    let bits = pick(rng, &[1, 2, 3, 4, 4, 5, 6, 7, 8]);
+    let rows = if large { 8 } else { pick(rng, &[1, 1, 1, 1, 2, 4, 8]) };
+    let bits = if large { 1 } else { pick(rng, &[1, 2, 3, 4, 4, 5, 6, 7, 8]) };
     text.codes(rng, "q", bits, weights, rows);
     let rows = pick(rng, &[1, 1, 1, 2, 3, 8]);
-    text.scales(rng, "s", weights, rows);
-    if rng.below(2) == 0 {
-        let rows = pick(rng, &[1, 1, 2, 4, 16]);
+    text.scales(rng, "s", weights, if large { 1 } else { rows });
+    if large || rng.below(2) == 0 {
+        let rows = if large { 16 } else { pick(rng, &[1, 1, 2, 4, 16]) };
         text.scales(rng, "m", weights, rows);
     }
     let gathers = text.fields.contains("gather: group");

@@ -1,6 +1,7 @@
 //! The facts derived from a format, a line each.
 
 use quantloom_codegen::Compiled;
+use quantloom_codegen::emit::Missing;
 use quantloom_codegen::format::{Affine, Format, Formula};
 use std::fmt::Write;
 
@@ -16,7 +17,7 @@ pub fn list(compiled: &Compiled) -> String {
 
 /// The derived facts: name and fact. Names of parts are indented.
 pub fn lines(compiled: &Compiled) -> Vec<(&'static str, String)> {
-    let Compiled { format, facts, decoder, .. } = compiled;
+    let Compiled { format, facts, decoder, missing, .. } = compiled;
     let mut lines = vec![
         ("reference", format.reference.clone().unwrap_or_else(|| "none given".into())),
         ("GGUF type", format.gguf.map_or("none".into(), |number| number.to_string())),
@@ -64,6 +65,9 @@ pub fn lines(compiled: &Compiled) -> Vec<(&'static str, String)> {
     }
     let strip = decoder.strip_weights();
     lines.push(("strips", format!("{} of {strip} weights each", decoder.strips)));
+    for Missing { name, backend, problem } in missing {
+        lines.push(("kernel left out", format!("{name}, {}: {problem}", backend.word())));
+    }
     lines
 }
 

@@ -140,8 +140,8 @@ fn show(stage: Stage, kernel: Show, compiled: &Compiled, colours: bool) -> Outco
         Stage::Codes => match &compiled.coded {
             Some(coded) => format!("{}\n{}", *coded.codes, *coded.scales),
             None => {
-                "none: the formula is not affine in a code of 8 bits, or scale and offset change \
-                     within 8 weights\n"
+                "none: the formula is not affine in a code of 8 bits, it rounds where the affine \
+                     form would not, or scale and offset change within 8 weights\n"
                     .to_owned()
             }
         },

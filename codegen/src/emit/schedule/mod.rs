@@ -17,7 +17,7 @@ use crate::artifact::{Activations, Backend, Kind};
 const WORKGROUP_BYTES: u32 = Backend::Wgsl.workgroup_bytes(false);
 
 /// Numbers that kernels cannot have.
-pub(super) fn refused(kind: Kind, activations: Activations, problem: String) -> Error {
+pub(in crate::emit) fn refused(kind: Kind, activations: Activations, problem: String) -> Error {
     Error::Schedule { kind: kind.word(), activations: activations.word(), problem }
 }
 
