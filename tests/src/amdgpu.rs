@@ -38,7 +38,8 @@ impl CodeObject {
             .filter(|line| line.starts_with("v_fma_mix") || line.starts_with("v_mad_mix"));
         mixed.find(|line| {
             let operands = line.split_once(';').map_or(*line, |(code, _)| code);
-            operands.split([',', ' ', '\t']).any(|operand| operand == "0")
+            // Modifiers such as op_sel_hi:[1,0,0] are none.
+            operands.split_whitespace().any(|operand| operand.trim_end_matches(',') == "0")
         })
     }
 }
