@@ -5,7 +5,8 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use crate::artifact::{
-    Artifact, Dims, Extent, Grid, Kernel, MOST_BYTES, MOST_ROWS, MOST_TILE, MOST_WEIGHTS, Proven, Stream,
+    Artifact, Dims, Extent, Grid, Kernel, MOST_BYTES, MOST_ROWS, MOST_TILE, MOST_WEIGHTS, Proven,
+    Stream,
 };
 use crate::{Error, Result};
 

@@ -71,8 +71,13 @@ impl Builder {
         };
         let width = exponent.saturating_add(*mantissa).saturating_add((*signed).into());
         let width = width.saturating_add(*pad);
-        if width != bits || !(1..=8).contains(exponent) || width > 8 {
-            let message = format!("the parts have {width} bits, the planes {bits}");
+        let wrong = match *exponent {
+            _ if width != bits => Some(format!("the parts have {width} bits, the planes {bits}")),
+            _ if width > 8 => Some(format!("a float of {width} bits")),
+            0 => Some("an exponent of no bits".to_owned()),
+            _ => None,
+        };
+        if let Some(message) = wrong {
             self.refuse(
                 path,
                 message,

@@ -287,6 +287,7 @@ const EDITED_PLANAR: &[(&str, &str, &str)] = &[
     ("index_does_not_divide", "{index: \"8:1\"}", "{index: \"7:1\"}"),
     ("index_is_negative", "{index: \"8:1\"}", "{index: \"8:-1\"}"),
     ("float_of_other_width", "exponent: 4, mantissa: 3", "exponent: 4, mantissa: 4"),
+    ("float_without_exponent", "exponent: 4, mantissa: 3", "exponent: 0, mantissa: 7"),
     ("float_out_of_range", "bias: 7, signed", "bias: 150, signed"),
     ("float_special_unknown", "special: nan", "special: inf"),
     ("float_key_unknown", "special: nan", "specials: nan"),

@@ -100,7 +100,7 @@ impl Text {
                 );
                 code = format!("levels[{name}]");
             }
-            4 if bits >= 3 => {
+            4 if (3..=8).contains(&bits) => {
                 let mantissa = rng.below(bits - 2);
                 let exponent = bits - 1 - mantissa;
                 let bias = (1 << (exponent - 1)) - 1;
