@@ -178,6 +178,9 @@ fn verified(lines: &[&Line]) -> String {
             | Outcome::NotBegun { .. } => {
                 let _ = writeln!(text, "{what}: {}", said(&line.result));
             }
+            Outcome::Tuned { wrong } => {
+                wrong.iter().for_each(|wrong| text += &format!("{what}: WRONG: {wrong}\n"));
+            }
             Outcome::Measured { row, .. } => {
                 for way in &row.ways {
                     if let Some(problem) = &way.problem {
