@@ -82,7 +82,7 @@ pub use experts::Experts;
 pub use format::{Format, formats, quantizers};
 pub use gguf::Gguf;
 pub use half::f16;
-pub use quantloom_codegen::artifact;
+pub use quantloom_artifact as artifact;
 #[cfg(feature = "cpu")]
 pub use quantloom_macros::include_format;
 pub use tensor::Tensor;

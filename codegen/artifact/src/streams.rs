@@ -1,6 +1,6 @@
 //! Streams: the tensors of bytes that store a format's weights, and where their units lie.
 
-use super::{Size, Text};
+use crate::{Size, Text};
 
 /// A tensor of bytes that stores a part of every block, made of units of equal size.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! Numbers among a tensor's bytes that say which unit of another stream holds a weight's values.
 
-use super::{Dims, List, Stream};
+use crate::{Dims, List, Stream};
 
 /// Stored numbers of units (act-order): the values of a weight are those of the unit along k that its
 /// number says.

@@ -1,6 +1,6 @@
 //! What a kernel is launched with: its bindings, its sizes, its grid.
 
-use super::Text;
+use crate::Text;
 
 /// One resource of a kernel.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,7 +18,7 @@ pub enum Role {
     Weights(u32),
     /// The format's tables, [`Artifact::tables`] as little-endian u32, read-only.
     Tables,
-    /// Activations, `[k]` or `[m, k]`, as [`Kernel::activations`](super::Kernel::activations) says;
+    /// Activations, `[k]` or `[m, k]`, as [`Kernel::activations`](crate::Kernel::activations) says;
     /// read-only.
     Activations,
     /// The output. Its length in elements is rounded up to a multiple of 4.
@@ -98,7 +98,7 @@ impl Default for Shape {
     }
 }
 
-/// Activations that share a scale in [`Activations::Int8`](super::Activations::Int8).
+/// Activations that share a scale in [`Activations::Int8`](crate::Activations::Int8).
 pub const CHUNK: u32 = 32;
 /// Bytes of such a chunk.
 pub const CHUNK_BYTES: u32 = 48;

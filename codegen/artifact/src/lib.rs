@@ -1,7 +1,8 @@
+#![deny(unsafe_code)]
 //! What the compiler hands out for a format: its facts, its CPU functions and its kernels, each with
 //! all a caller must know to launch it (entry point, workgroup, bindings, grid).
 //!
-//! This module has no dependencies. The compiler fills these types in, the runtime and importers
+//! This crate has no dependencies. The compiler fills these types in, the runtime and importers
 //! read them, and the checked-in manifest spells them out as Rust constants.
 //!
 //! Shapes: weights are `[n, k]` row-major, activations `[m, k]`, outputs `[m, n]`.

@@ -2,7 +2,7 @@
 //! result of a unit's number reaches twice what is allowed here. The verifier proves it for the largest
 //! tensors that there may be.
 
-use super::{Dims, Extent, Stream, Units};
+use crate::{Dims, Extent, Stream, Units};
 
 /// Weights of a block, at most.
 pub const MOST_WEIGHTS: u32 = 1 << 14;
@@ -49,7 +49,7 @@ impl Dims {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::artifact::Order;
+    use crate::Order;
 
     #[test]
     fn factors_make_sizes_smaller() {

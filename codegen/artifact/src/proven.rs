@@ -1,7 +1,7 @@
 //! What only the compiler makes, and safe code cannot change.
 #![allow(unsafe_code)]
 
-use super::{Artifact, Coded, Cpu, DecodeFn, Versions};
+use crate::{Artifact, Coded, Cpu, DecodeFn, Versions};
 use std::ops::Deref;
 
 /// An artifact that is as the compiler made it: what it proved of texts and facts holds. Reads like an

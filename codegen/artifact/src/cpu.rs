@@ -1,11 +1,11 @@
 //! What is generated for CPUs: functions over the bytes of a tensor, each in a version for every
 //! level of instructions.
 
-use super::{Extent, List};
+use crate::{Extent, List};
 
 /// Decodes consecutive blocks of a tensor, from block number `first` on (rows one after another)
 /// until `weights`, a multiple of the format's block, is full. `streams` are those of the whole
-/// tensor, `dims` its [`Dims::words`](super::Dims::words). Where streams are too short weights keep
+/// tensor, `dims` its [`Dims::words`](crate::Dims::words). Where streams are too short weights keep
 /// their value or become those of zero bytes; the caller checks lengths first.
 pub type DecodeFn =
     unsafe fn(streams: &[&[u8]], dims: &[u32; 4], first: usize, weights: &mut [f32]);
@@ -60,7 +60,7 @@ pub struct Coded {
     pub run: u32,
     /// Over how many blocks each stored part of scale and offset is constant; none where they are
     /// constants. Where none is a single block's, longer runs than `run` share scale and offset. In a
-    /// stream of [`Order::Flat`](super::Order::Flat) runs are counted from the tensor's first block on,
+    /// stream of [`Order::Flat`](crate::Order::Flat) runs are counted from the tensor's first block on,
     /// not from the row's.
     pub spans: List<Extent>,
     /// What a byte means; NaN for a byte that never occurs. 256 items at most.
