@@ -121,6 +121,14 @@ pub enum Error {
     /// A template did not render: a defect of Quantloom.
     #[error("a template did not render: {0}; this is a defect of Quantloom, not of the descriptor")]
     Template(#[from] tera::Error),
+    /// Two pieces of kernels have one name: a defect of Quantloom.
+    #[error("`{file}` would have two sections `{name}`; this is a defect of Quantloom, not of the descriptor")]
+    Piece {
+        /// The file that both would stand in.
+        file: String,
+        /// The name.
+        name: String,
+    },
     /// naga refuses a kernel: a defect of Quantloom.
     #[cfg(feature = "validate")]
     #[error("{0}; this is a defect of Quantloom, not of the descriptor")]

@@ -22,6 +22,6 @@ pub use compile::{
     quantizers, text,
 };
 pub use descriptor::{Descriptor, Params};
-pub use emit::{Numbers, Schedules};
+pub use emit::{Numbers, Schedules, TABLE};
 pub use format::Format;
 pub use problem::{Part, Path, Problem, Problems, Step};

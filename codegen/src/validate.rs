@@ -40,8 +40,9 @@ pub fn capabilities(kernel: &Kernel) -> Capabilities {
 pub fn kernels(kernels: &[Kernel]) -> Result<(), KernelError> {
     for kernel in kernels.iter().filter(|kernel| kernel.backend == Backend::Wgsl) {
         let refuse = |message| KernelError { kernel: kernel.name.to_string(), message };
-        let module = naga::front::wgsl::parse_str(&kernel.source)
-            .map_err(|error| refuse(error.emit_to_string(&kernel.source)))?;
+        let source = kernel.source();
+        let module = naga::front::wgsl::parse_str(&source)
+            .map_err(|error| refuse(error.emit_to_string(&source)))?;
         let mut validator = Validator::new(ValidationFlags::all(), capabilities(kernel));
         if kernel.subgroups {
             validator.subgroup_stages(ShaderStages::COMPUTE);
@@ -49,7 +50,7 @@ pub fn kernels(kernels: &[Kernel]) -> Result<(), KernelError> {
         }
         validator
             .validate(&module)
-            .map_err(|error| refuse(error.emit_to_string(&kernel.source)))?;
+            .map_err(|error| refuse(error.emit_to_string(&source)))?;
         let bytes = workgroup_bytes(&module).map_err(|error| refuse(error.to_string()))?;
         let granted = Backend::Wgsl.workgroup_bytes(kernel.matrix > 0);
         if bytes > granted {
@@ -72,7 +73,7 @@ fn workgroup_bytes(module: &naga::Module) -> Result<u32, LayoutError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::artifact::{Element, Grid, Kind};
+    use crate::artifact::{Element, Grid, Kind, Pieces};
 
     #[test]
     fn workgroup_memory_is_counted() {
@@ -94,7 +95,7 @@ mod tests {
             bindings: Vec::new().into(),
             grid: Grid::Chunks { per_workgroup: 1 },
             padding: 0,
-            source: text(words).into(),
+            pieces: Pieces::whole(&text(words)),
         };
         assert!(kernels(&[kernel(1023, 0), kernel(2047, 16)]).is_ok());
         for (words, matrix, says) in [(1024, 0, "16400 bytes"), (2048, 16, "32784 bytes")] {

@@ -45,13 +45,13 @@ enum Source {
 
 /// Every format that is built in, sorted by name.
 pub fn formats() -> &'static [Artifact] {
-    crate::manifest::FORMATS
+    quantloom_formats::FORMATS
 }
 
 /// The kernels that make [`Activations::Int8`](crate::artifact::Activations::Int8) of f32 activations
 /// `[m, k]`, one for each backend; they serve all formats.
 pub fn quantizers() -> &'static [Kernel] {
-    crate::manifest::QUANTIZERS
+    quantloom_formats::QUANTIZERS
 }
 
 impl Format {

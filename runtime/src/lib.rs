@@ -59,9 +59,6 @@ pub mod gpu;
 pub mod hip;
 #[cfg(all(feature = "hip-host", unix))]
 pub mod hip_host;
-#[path = "../generated/manifest.rs"]
-#[rustfmt::skip]
-mod manifest;
 mod memory;
 #[cfg(any(feature = "hip", feature = "wgpu", feature = "web"))]
 mod plan;

@@ -35,7 +35,7 @@ pub fn run(
     let bound: Vec<wgpu::Buffer> = bound.collect::<Result<_, _>>()?;
     let module = device.create_shader_module(wgpu::ShaderModuleDescriptor {
         label: None,
-        source: wgpu::ShaderSource::Wgsl(kernel.source.as_ref().into()),
+        source: wgpu::ShaderSource::Wgsl(kernel.source().into()),
     });
     let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
         label: None,

@@ -5,6 +5,7 @@ use crate::draft::{self, Draft};
 use crate::failure::{Failure, Outcome};
 use crate::files::{self, cannot, shown};
 use crate::print;
+use crate::whole;
 use quantloom_codegen::Compiled;
 use quantloom_codegen::artifact::{Artifact, Kernel};
 use quantloom_codegen::{Descriptor, Problem, Problems};
@@ -14,10 +15,10 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
-/// Compile every descriptor and write kernels and manifest
+/// Compile every descriptor and write kernels and catalogue
 ///
-/// Compiles all descriptors of a folder, validates the kernels, and writes a text per kernel and a
-/// manifest of all. Nothing is written while any descriptor is wrong. Generated files whose format
+/// Compiles all descriptors of a folder, validates the kernels, and writes the pieces that they are joined of
+/// and a catalogue of all. Nothing is written while any descriptor is wrong. Generated files whose format
 /// is gone are removed.
 ///
 /// Examples:
@@ -32,15 +33,18 @@ pub struct Args {
     /// Folder of descriptors [default: formats/ of the repository]
     #[arg(long, value_name = "DIR")]
     formats: Option<PathBuf>,
-    /// Folder for the generated files [default: runtime/generated/ of the repository]
+    /// Folder for the generated files [default: formats/generated/ of the repository]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
+    /// Write instead the whole text of every kernel to this folder, and kernels.json with their facts
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["check", "out"])]
+    whole: Option<PathBuf>,
 }
 
 impl Args {
     /// What `gen --check` is called with.
     pub fn check() -> Args {
-        Args { check: true, formats: None, out: None }
+        Args { check: true, formats: None, out: None, whole: None }
     }
 
     /// The command that brings the tree up to date.
@@ -57,7 +61,7 @@ impl Args {
 pub fn run(args: &Args) -> Outcome {
     let started = Instant::now();
     let formats = args.formats.clone().unwrap_or_else(|| files::root().join("formats"));
-    let out = args.out.clone().unwrap_or_else(|| files::root().join("runtime/generated"));
+    let out = args.out.clone().unwrap_or_else(|| files::root().join("formats/generated"));
     let compiled = compile_all(&formats)?;
     let artifacts: Vec<Artifact> = compiled.into_iter().map(|compiled| compiled.artifact).collect();
     // They are the runtime's, and formats of others use those.
@@ -65,6 +69,9 @@ pub fn run(args: &Args) -> Outcome {
         None => quantloom_codegen::quantizers()?,
         Some(_) => Vec::new(),
     };
+    if let Some(folder) = &args.whole {
+        return whole::write(&artifacts, &quantizers, folder);
+    }
     let tree = tree(&artifacts, &quantizers, &formats, &out)?;
     let _claim = if args.check { None } else { claim(&out)? };
     let changes = changes(&out, &tree)?;
@@ -181,34 +188,18 @@ fn conflicts(compiled: &[(&PathBuf, Compiled)]) -> Vec<Problems> {
     found
 }
 
-/// A text per file, by its path in the generated folder.
+/// Everything that the generated folder must hold: a text per file, by its path.
 type Tree = BTreeMap<PathBuf, String>;
 
-/// Everything that the generated folder must hold.
 fn tree(
     artifacts: &[Artifact],
     quantizers: &[Kernel],
     formats: &Path,
     out: &Path,
 ) -> Outcome<Tree> {
-    let mut tree = Tree::new();
-    let kernels = artifacts.iter().flat_map(|artifact| artifact.kernels.iter());
-    for kernel in kernels.chain(quantizers) {
-        let folder = kernel.backend.word();
-        let path = Path::new(folder).join(format!("{}.{folder}", kernel.name));
-        tree.insert(path, kernel.source.to_string());
-    }
-    for artifact in artifacts {
-        if let Some(words) = quantloom_codegen::emit::tables(artifact) {
-            tree.insert(Path::new("tables").join(format!("{}.rs", artifact.name)), words);
-        }
-    }
     let formats = from_to(out, formats)?;
-    tree.insert(
-        "manifest.rs".into(),
-        quantloom_codegen::emit::manifest(artifacts, quantizers, &formats),
-    );
-    Ok(tree)
+    let tree = quantloom_codegen::emit::tree(artifacts, quantizers, &formats)?;
+    Ok(tree.into_iter().map(|(path, text)| (path.into(), text)).collect())
 }
 
 /// How two paths get from one folder to another, with `/` between steps.
@@ -296,7 +287,9 @@ fn changes(out: &Path, tree: &Tree) -> Outcome<Vec<Change>> {
 }
 
 /// Folders of the tree beside its own.
-const FOLDERS: [&str; 3] = ["wgsl", "hip", "tables"];
+const FOLDERS: [&str; 7] = [
+    "wgsl", "wgsl/decoders", "wgsl/kernels", "hip", "hip/decoders", "hip/kernels", "tables",
+];
 
 /// Claims the folder for this process, and removes what an interrupted one left there.
 fn claim(out: &Path) -> Outcome<Option<fs::File>> {
@@ -355,7 +348,7 @@ mod tests {
             fs::write(formats.join(file), text).unwrap();
         }
         let out = Some(folder.path().join("out"));
-        let args = Args { check: false, formats: Some(formats), out };
+        let args = Args { check: false, formats: Some(formats), out, whole: None };
         (folder, args)
     }
 
@@ -366,7 +359,7 @@ mod tests {
     #[test]
     fn writes_compares_and_removes() {
         let (folder, args) = folder(&[("toy.yaml", TOY)]);
-        let check = Args { check: true, formats: args.formats.clone(), out: args.out.clone() };
+        let check = Args { check: true, formats: args.formats.clone(), out: args.out.clone(), whole: None };
         let out = folder.path().join("out");
         assert!(message(run(&check)).contains("run `cargo xtask gen --formats"));
         assert!(!out.exists());
@@ -395,7 +388,7 @@ mod tests {
         let left = [".manifest.rs.x7a.draft", "wgsl/.toy_matvec_f32.wgsl.k2.draft"];
         left.iter().for_each(|name| fs::write(out.join(name), "half").unwrap());
         fs::write(out.join("hip/.mine"), "by hand").unwrap();
-        let check = Args { check: true, formats: args.formats.clone(), out: args.out.clone() };
+        let check = Args { check: true, formats: args.formats.clone(), out: args.out.clone(), whole: None };
         run(&check).unwrap();
         assert!(left.iter().all(|name| out.join(name).exists()), "a check changes nothing");
         run(&args).unwrap();

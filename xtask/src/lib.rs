@@ -21,6 +21,7 @@ mod slot;
 mod suite;
 mod templates;
 mod tune;
+mod whole;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;

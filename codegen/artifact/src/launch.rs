@@ -11,6 +11,13 @@ pub struct Binding {
     pub role: Role,
 }
 
+impl Binding {
+    /// A constant.
+    pub const fn of(name: &'static str, role: Role) -> Binding {
+        Binding { name: Text::Borrowed(name), role }
+    }
+}
+
 /// What a binding holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {

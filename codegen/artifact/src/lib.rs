@@ -3,32 +3,38 @@
 //! all a caller must know to launch it (entry point, workgroup, bindings, grid).
 //!
 //! This crate has no dependencies. The compiler fills these types in, the runtime and importers
-//! read them, and the checked-in manifest spells them out as Rust constants.
+//! read them, and the checked-in catalogue spells them out as Rust constants.
 //!
 //! Shapes: weights are `[n, k]` row-major, activations `[m, k]`, outputs `[m, n]`.
 
+mod catalogue;
 mod cpu;
 mod indices;
 mod launch;
 mod limits;
+mod pieces;
 mod proven;
+mod row;
 mod streams;
 
+pub use catalogue::{Bindings, Decoder, Skeleton};
 pub use cpu::{
     AVX2, AVX512, Coded, CodesFn, Cpu, DecodeFn, Header, ROWS, RowScalesFn, ScalesFn, Versions,
 };
 pub use indices::{Beyond, Bits, Index, Outside};
 pub use launch::{Binding, CHUNK, CHUNK_BYTES, Grid, Role, Shape};
 pub use limits::{MOST_BYTES, MOST_ROWS, MOST_TILE, MOST_UNITS, MOST_WEIGHTS, largest_size};
+pub use pieces::{Pieces, as_section, section};
 pub use proven::Proven;
+pub use row::Row;
 pub use streams::{Dims, Extent, Order, Stream, Units, bits_per_weight};
 
 use std::borrow::Cow;
 
-/// A list that is a constant in the checked-in manifest and owned when compiled at run time.
+/// A list that is a constant in the checked-in catalogue and owned when compiled at run time.
 pub type List<T> = Cow<'static, [T]>;
 
-/// A text that is a constant in the checked-in manifest and owned when compiled at run time.
+/// A text that is a constant in the checked-in catalogue and owned when compiled at run time.
 pub type Text = Cow<'static, str>;
 
 /// Everything generated for one format.
@@ -136,7 +142,7 @@ impl Artifact {
 pub struct Kernel {
     /// `{format}_{kind}_{element}[_{variant}]`: the entry point, and the file name without its ending.
     pub name: Text,
-    /// The language of [`Kernel::source`].
+    /// The language of its text.
     pub backend: Backend,
     /// What the kernel computes.
     pub kind: Kind,
@@ -157,8 +163,21 @@ pub struct Kernel {
     pub grid: Grid,
     /// Bytes that must be readable past the last block of every weight stream.
     pub padding: u32,
-    /// The complete kernel text; it includes nothing.
-    pub source: Text,
+    /// Its text; see [`Kernel::source`].
+    pub pieces: Pieces,
+}
+
+impl Kernel {
+    /// The complete text, which includes nothing; its entry point is [`Kernel::name`]. It is joined anew
+    /// with every call.
+    pub fn source(&self) -> String {
+        self.pieces.join(&self.name)
+    }
+
+    /// Puts another text in the place of all pieces; its entry point is [`Kernel::name`].
+    pub fn set_source(&mut self, text: &str) {
+        self.pieces = Pieces::whole(text);
+    }
 }
 
 /// The language a kernel is written in.
@@ -289,26 +308,4 @@ impl Backend {
             (Backend::Hip, true) => 49152,
         }
     }
-}
-
-/// A kernel's name. Names are built here alone; nothing parses them back.
-pub fn kernel_name(
-    format: &str,
-    kind: Kind,
-    output: Element,
-    activations: Activations,
-    subgroups: bool,
-) -> String {
-    let element = match kind {
-        Kind::Dequant | Kind::Gather => output.word(),
-        _ => activations.word(),
-    };
-    let variant = if subgroups { "_subgroups" } else { "" };
-    format!("{format}_{}_{element}{variant}", kind.word())
-}
-
-/// The name of a matmul by matrix units, by the side of their matrices.
-pub fn matrix_kernel_name(format: &str, matrix: u32) -> String {
-    let name = kernel_name(format, Kind::Matmul, Element::F32, Activations::F16, false);
-    format!("{name}_matrix{matrix}")
 }

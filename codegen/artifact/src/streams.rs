@@ -5,12 +5,19 @@ use crate::{Size, Text};
 /// A tensor of bytes that stores a part of every block, made of units of equal size.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stream {
-    /// Name in the descriptor, and of the kernels' binding.
+    /// Name in the descriptor.
     pub name: Text,
     /// Bytes per unit.
     pub bytes: u32,
     /// Where units lie.
     pub units: Units,
+}
+
+impl Stream {
+    /// A constant.
+    pub const fn of(name: &'static str, bytes: u32, units: Units) -> Stream {
+        Stream { name: Text::Borrowed(name), bytes, units }
+    }
 }
 
 /// What a unit of a stream covers, and in which order units lie.

@@ -1,7 +1,7 @@
-//! An artifact as a Rust constant, for the proc-macro and the manifest.
+//! An artifact as a Rust constant, for the proc-macro and the catalogue.
 
 use crate::artifact::{
-    Artifact, Binding, Bits, Extent, Grid, Index, Kernel, Param, Role, Size, Stream, Units,
+    Artifact, Binding, Bits, Extent, Grid, Index, Param, Role, Size, Stream, Units,
 };
 use proc_macro2::{Ident, Literal, Span, TokenStream};
 use quote::quote;
@@ -10,17 +10,16 @@ use quote::quote;
 pub(super) fn imports() -> TokenStream {
     quote! {
         use ::quantloom::artifact::{
-            Activations, Artifact, Backend, Binding, Element, Extent, Grid, Kernel, Kind, Order, Param, Role, Size,
-            Stream, Units,
+            Artifact, Extent, Kernel, Order, Param, Size, Stream, Units,
         };
         use std::borrow::Cow;
     }
 }
 
 /// What a constant says in another way than the artifact itself.
-pub(super) struct Parts<'a> {
-    /// Expression for the text of a kernel, `&'static str`.
-    pub source: &'a dyn Fn(&Kernel) -> TokenStream,
+pub(super) struct Parts {
+    /// Expression for the kernels, `&'static [Kernel]`.
+    pub kernels: TokenStream,
     /// Expression for the descriptor's text, `&'static str`.
     pub descriptor: TokenStream,
     /// Expression for the functions for CPUs, `Option<Cpu>`.
@@ -50,15 +49,14 @@ pub(super) fn artifact(artifact: &Artifact, parts: &Parts) -> TokenStream {
     };
     let weights = plain(*weights);
     let streams = artifact.streams.iter().map(|Stream { name, bytes, units: place }| {
-        let (name, bytes, units) = (text(name), plain(*bytes), units(place));
-        quote!(Stream { name: #name, bytes: #bytes, units: #units })
+        let (name, bytes, units) = (&**name, plain(*bytes), units(place));
+        quote!(Stream::of(#name, #bytes, #units))
     });
     let indices = artifact.indices.iter().map(|Index { of, planes }| {
         let (of, planes) = (plain(*of), planes.iter().map(bits));
         quote!(::quantloom::artifact::Index { of: #of, planes: Cow::Borrowed(&[#(#planes),*]) })
     });
-    let kernels = artifact.kernels.iter().map(|own| kernel(own, (parts.source)(own)));
-    let Parts { descriptor, cpu, tables, .. } = parts;
+    let Parts { kernels, descriptor, cpu, tables } = parts;
     quote! {
         Artifact {
             name: #name,
@@ -71,7 +69,7 @@ pub(super) fn artifact(artifact: &Artifact, parts: &Parts) -> TokenStream {
             indices: Cow::Borrowed(&[#(#indices),*]),
             sizes: Cow::Borrowed(&[#(#sizes),*]),
             tables: Cow::Borrowed(#tables),
-            kernels: Cow::Borrowed(&[#(#kernels),*]),
+            kernels: Cow::Borrowed(#kernels),
             cpu: #cpu,
             descriptor: Cow::Borrowed(#descriptor),
         }
@@ -111,68 +109,24 @@ fn units(units: &Units) -> TokenStream {
     }
 }
 
-/// A kernel as a constant expression over [`imports`], with an expression for its text.
-pub(super) fn kernel(kernel: &Kernel, source: TokenStream) -> TokenStream {
-    let Kernel {
-        name,
-        backend,
-        kind,
-        output,
-        activations,
-        subgroups,
-        matrix,
-        workgroup,
-        bindings,
-        grid,
-        padding,
-        source: _,
-    } = kernel;
-    let name = text(name);
-    let (backend, kind, output, activations) = (
-        variant(format!("{backend:?}")),
-        variant(format!("{kind:?}")),
-        variant(format!("{output:?}")),
-        variant(format!("{activations:?}")),
-    );
-    let workgroup = workgroup.iter().map(|&size| plain(size));
-    let bindings = bindings.iter().map(|Binding { name, role }| {
-        let name = text(name);
-        let role = match *role {
-            Role::Weights(stream) => {
-                let stream = plain(stream);
-                quote!(Weights(#stream))
-            }
-            Role::Tables => quote!(Tables),
-            Role::Activations => quote!(Activations),
-            Role::Output => quote!(Output),
-            Role::Shape => quote!(Shape),
-            Role::Bias => quote!(Bias),
-            Role::Indices => quote!(Indices),
-        };
-        quote!(Binding { name: #name, role: Role::#role })
-    });
-    let matrix = plain(*matrix);
-    let grid = launch(*grid);
-    let padding = plain(*padding);
-    quote! {
-        Kernel {
-            name: #name,
-            backend: Backend::#backend,
-            kind: Kind::#kind,
-            output: Element::#output,
-            activations: Activations::#activations,
-            subgroups: #subgroups,
-            matrix: #matrix,
-            workgroup: [#(#workgroup),*],
-            bindings: Cow::Borrowed(&[#(#bindings),*]),
-            grid: #grid,
-            padding: #padding,
-            source: Cow::Borrowed(#source),
+/// A binding as a constant expression.
+pub(super) fn binding(Binding { name, role }: &Binding) -> TokenStream {
+    let name = &**name;
+    let role = match *role {
+        Role::Weights(stream) => {
+            let stream = plain(stream);
+            quote!(Weights(#stream))
         }
-    }
+        role => {
+            let role = variant(format!("{role:?}"));
+            quote!(#role)
+        }
+    };
+    quote!(Binding::of(#name, Role::#role))
 }
 
-fn launch(grid: Grid) -> TokenStream {
+/// A grid as a constant expression; of [`Grid::Strips`] weights and strips are said elsewhere where they may be.
+pub(super) fn grid(grid: Grid) -> TokenStream {
     match grid {
         Grid::Strips { weights, strips, per_workgroup } => {
             let (weights, strips) = (plain(weights), plain(strips));

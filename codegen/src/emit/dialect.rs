@@ -151,7 +151,7 @@ impl Dialect {
     /// The tables in a program's text.
     pub fn tables(&self, decoder: &Decoder) -> Vec<TableText> {
         let text = |table: &crate::ir::Table| TableText {
-            name: names::safe(&table.name),
+            name: names::table(&table.name),
             ty: self.ty(table.entries.ty()),
             values: match &table.entries {
                 Entries::U32(entries) => entries.iter().map(|&entry| unsigned(entry)).collect(),
@@ -207,7 +207,7 @@ impl Printer<'_> {
     fn load(&self, stream: u32, bits: u32, unit: Value, offset: Value, align: u32) -> String {
         let base = self.bases.iter().find(|base| (base.stream, base.unit) == (stream, unit));
         let base = base.map_or("0", |base| base.name.as_str());
-        let stream = names::stream(&self.decoder.streams[stream as usize].name);
+        let stream = names::stream(stream);
         let address = match self.decoder.get(offset).op {
             Op::U32(0) => base.to_owned(),
             _ => format!("{base} + {}", self.within(offset, Binding::Sum)),
@@ -250,7 +250,7 @@ impl Printer<'_> {
             Op::Lookup { table, index } => {
                 let table = &self.decoder.tables[table as usize];
                 atom(match table.at {
-                    None => format!("{}[{}]", names::safe(&table.name), self.operand(index).0),
+                    None => format!("{}[{}]", names::table(&table.name), self.operand(index).0),
                     Some(_) => {
                         let first = names::first_word(&table.name);
                         format!("tables[{first} + {}]", self.within(index, Binding::Sum))

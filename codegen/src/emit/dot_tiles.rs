@@ -1,38 +1,13 @@
 //! Matmuls with 8-bit activations: how their tiles are cut.
 
+use super::decoder::Shape;
+use super::plan::Plan;
+use super::rows::runs_word;
 use super::runs::Runs;
-use super::schedule::{self, Numbers, Schedules};
-use super::strips::{self, Plan};
-use super::{Kernels, dialect, table_bytes};
+use super::schedule::{self, Numbers};
 use crate::Error;
-use crate::artifact::{Activations, Element, Kind, kernel_name};
-use crate::format::Format;
-use crate::lower::{self, Dots};
+use crate::artifact::{Activations, Grid, Kind, Row};
 use serde::Serialize;
-
-/// Adds the matmuls of a format for many activation rows, whose other kernels decode by `dots`.
-pub(super) fn kernels(
-    format: &Format,
-    dots: &Dots,
-    schedules: &Schedules,
-    kernels: &mut Kernels,
-) -> Result<(), Error> {
-    let long = lower::long_dots(format).transpose()?;
-    // The scale of a run is multiplied in once for all its dot products: longer runs pay.
-    let longer = |long: &&Dots| Runs::of(&long.program).quads > Runs::of(&dots.program).quads;
-    let dots = long.as_ref().filter(longer).unwrap_or(dots);
-    let runs = Runs::of(&dots.program);
-    for dialect in [&dialect::WGSL, &dialect::HIP] {
-        let numbers = schedules.numbers(dialect.backend, KIND, ACTIVATIONS);
-        let name = kernel_name(&format.name, KIND, Element::F32, ACTIVATIONS, false);
-        kernels.add((name, dialect.backend), vec![numbers], |numbers| {
-            let tables = table_bytes(&dots.program);
-            let tiles = Tiles::new(&runs, dots.offset, tables, numbers)?;
-            strips::kernel(format, dots, dialect, &tiles.plan())
-        })?;
-    }
-    Ok(())
-}
 
 const KIND: Kind = Kind::Matmul;
 const ACTIVATIONS: Activations = Activations::Int8;
@@ -46,7 +21,8 @@ const STEP: u32 = 64;
 
 /// Numbers that the template of these matmuls draws from.
 #[derive(Serialize)]
-struct Tiles {
+pub(super) struct Tiles {
+    workgroup: u32,
     /// Outputs per workgroup: weight rows by activation rows.
     tile_n: u32,
     tile_m: u32,
@@ -70,7 +46,7 @@ impl Tiles {
     /// # Errors
     /// Where a number that is given is out of its range, or tiles need more workgroup memory than there
     /// is; also for the compiler's own numbers, where strips are long.
-    fn new(runs: &Runs, offset: bool, tables: u32, numbers: &Numbers) -> Result<Tiles, Error> {
+    pub fn new(runs: &Runs, offset: bool, tables: u32, numbers: &Numbers) -> Result<Tiles, Error> {
         numbers.check(KIND, ACTIVATIONS)?;
         let threads = [numbers.threads_n, numbers.threads_m].map(|own| own.unwrap_or(THREADS));
         schedule::threads(threads, KIND, ACTIVATIONS)?;
@@ -99,6 +75,7 @@ impl Tiles {
         let quads = runs.order.len() as u32;
         let chunk = (step / (4 * quads)).max(1);
         Tiles {
+            workgroup: threads_n * threads_m,
             tile_n: threads_n * each_n,
             tile_m: threads_m * each_m,
             threads_n,
@@ -112,13 +89,16 @@ impl Tiles {
         }
     }
 
-    fn plan(self) -> Plan<Tiles> {
+    pub fn plan(self, row: Row, shape: &Shape) -> Plan<Tiles> {
+        let Tiles { tile_n, tile_m, chunk, pitch, run_pitch, .. } = self;
+        let runs = runs_word(row.backend, shape);
         Plan {
-            kind: KIND,
+            row,
             template: "matmul.i8",
-            subgroups: false,
-            workgroup: self.threads_n * self.threads_m,
-            tile: [self.tile_n, self.tile_m],
+            single: false,
+            workgroup: self.workgroup,
+            grid: Grid::Tiles { n: tile_n, m: tile_m },
+            word: format!("{runs}n{tile_n}_m{tile_m}_k{chunk}_p{pitch}_{run_pitch}"),
             schedule: self,
         }
     }

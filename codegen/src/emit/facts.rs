@@ -2,17 +2,19 @@
 
 use super::dialect::{self, LoadText};
 use super::names;
-use crate::artifact::{Backend, Binding, Kind, Role, Stream};
+use crate::artifact::{Backend, Binding, Kind, Role};
 use crate::ir::{Binary, Decoder, Lanes, Let, Op, Quad, Unary, Value};
 use serde::Serialize;
 
 /// WebGPU grants every device so many storage buffers; where a bias would be one more there is no epilogue.
 const STORAGE_BUFFERS: usize = 8;
 
-/// A buffer that is only read.
+/// A buffer of weights or tables.
 #[derive(Clone, Serialize)]
 pub(super) struct Buffer {
     pub name: String,
+    #[serde(skip)]
+    pub role: Role,
     /// Element of the buffer in WGSL.
     pub element: &'static str,
     /// What a pointer to it points to in HIP.
@@ -32,15 +34,12 @@ pub(super) fn weights(quad: &Quad) -> &[Value] {
     }
 }
 
-pub(super) fn bindings(
-    decoder: &Decoder,
-    backend: Backend,
-    kind: Kind,
-    tables: bool,
-) -> Vec<Binding> {
-    let streams = decoder.streams.iter().enumerate();
-    let streams = streams.map(|(i, own)| (names::stream(&own.name), Role::Weights(i as u32)));
-    let tables = tables.then_some(("tables", Role::Tables));
+/// All bindings of a kernel that reads these buffers of weights and tables.
+pub(super) fn bindings(read: &[Role], backend: Backend, kind: Kind) -> Vec<Binding> {
+    let read = read.iter().map(|role| match *role {
+        Role::Weights(stream) => (names::stream(stream), *role),
+        _ => (names::TABLES.to_owned(), *role),
+    });
     let x = Some(("x", Role::Activations));
     let bias = Some(("bias", Role::Bias));
     let indices = Some(("indices", Role::Indices));
@@ -51,11 +50,11 @@ pub(super) fn bindings(
         Kind::Matvec | Kind::Batch | Kind::Matmul => (x, [bias, None]),
         Kind::MatvecExperts | Kind::MatmulExperts => (x, [indices, bias]),
     };
-    let own = [tables, before, Some(("y", Role::Output)), Some(("shape", Role::Shape))];
+    let own = [before, Some(("y", Role::Output)), Some(("shape", Role::Shape))];
     let named = own.into_iter().chain(after).flatten();
     let named = named.map(|(name, role)| (name.to_owned(), role));
     let binding = |(name, role): (String, Role)| Binding { name: name.into(), role };
-    let mut bindings: Vec<Binding> = streams.chain(named).map(binding).collect();
+    let mut bindings: Vec<Binding> = read.chain(named).map(binding).collect();
     let granted = backend == Backend::Hip || bindings.len() <= STORAGE_BUFFERS + 1;
     bindings.retain(|binding| granted || binding.role != Role::Bias);
     bindings
@@ -63,14 +62,16 @@ pub(super) fn bindings(
 
 /// The streams, and the buffer of tables where there is one.
 pub(super) fn buffers(decoder: &Decoder, loads: &[LoadText]) -> Vec<Buffer> {
-    let stream = |stream: &Stream| {
-        let name = names::stream(&stream.name);
+    let stream = |number: usize| {
+        let name = names::stream(number as u32);
         let wide = loads.iter().any(|load| load.stream == name && load.wide);
-        Buffer { name, element: if wide { "vec4<u32>" } else { "u32" }, ty: "ql_u8" }
+        let element = if wide { "vec4<u32>" } else { "u32" };
+        Buffer { name, role: Role::Weights(number as u32), element, ty: "ql_u8" }
     };
-    let mut buffers: Vec<Buffer> = decoder.streams.iter().map(stream).collect();
+    let mut buffers: Vec<Buffer> = (0..decoder.streams.len()).map(stream).collect();
     if !dialect::first_words(decoder).is_empty() {
-        buffers.push(Buffer { name: "tables".into(), element: "u32", ty: "ql_u32" });
+        let name = names::TABLES.to_owned();
+        buffers.push(Buffer { name, role: Role::Tables, element: "u32", ty: "ql_u32" });
     }
     buffers
 }
@@ -87,7 +88,7 @@ pub(super) fn loads(decoder: &Decoder) -> Vec<LoadText> {
     let wide =
         |stream| all.iter().any(|&(own, bits, align)| own == stream && bits == 128 && align != 4);
     let text = |&(stream, width, align): &(u32, u32, u32)| LoadText {
-        stream: names::stream(&decoder.streams[stream as usize].name),
+        stream: names::stream(stream),
         width,
         align,
         wide: wide(stream),

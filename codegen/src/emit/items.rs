@@ -1,5 +1,6 @@
 //! What the proc-macros expand to.
 
+use super::catalogue::Rows;
 use super::constant::{self, Parts};
 use super::cpu;
 use crate::{Compiled, Error, Format};
@@ -28,11 +29,18 @@ pub fn format(compiled: &Compiled, path: &str) -> Result<TokenStream, Error> {
     let stream_bytes = format.streams.iter().map(|stream| Literal::u32_unsuffixed(stream.bytes));
     let bits = Literal::f64_unsuffixed(facts.bits_per_weight);
     let run = Literal::u32_unsuffixed(facts.run);
+    let mut rows = Rows::default();
+    for kernel in artifact.kernels.iter() {
+        rows.add(kernel, &format.name)?;
+    }
+    let modules = rows.modules(false, |path| {
+        let text = Literal::string(&rows.sections.text(path, ""));
+        quote!(#text)
+    });
+    let kernels = artifact.kernels.iter().map(|own| Rows::kernel(own, &format.name, false));
+    let kernels = quote!(#(#kernels),*);
     let parts = Parts {
-        source: &|kernel| {
-            let source = Literal::string(&kernel.source);
-            quote!(#source)
-        },
+        kernels: quote!(KERNELS),
         descriptor: quote!(Self::DESCRIPTOR),
         cpu: quote!(Some(Self::CPU)),
         tables: {
@@ -58,6 +66,9 @@ pub fn format(compiled: &Compiled, path: &str) -> Result<TokenStream, Error> {
 
         const _: () = {
         #items
+        #modules
+        #imports
+        static KERNELS: &[Kernel] = &[#kernels];
 
         impl #name {
             /// The format's name.
@@ -80,7 +91,6 @@ pub fn format(compiled: &Compiled, path: &str) -> Result<TokenStream, Error> {
             // SAFETY: the compiler has just made it.
             #[allow(unsafe_code)]
             pub const ARTIFACT: &'static ::quantloom::artifact::Proven = {
-                #imports
                 &unsafe { ::quantloom::artifact::Proven::new(#artifact) }
             };
 

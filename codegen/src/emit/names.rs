@@ -1,27 +1,36 @@
-//! The one place where names of a descriptor become names in generated code.
+//! The one place where names of a descriptor become names in kernels. Whatever a descriptor calls its
+//! members, streams, fields and tables, nothing else has such a name: its own begin with `_` or `table_`, and
+//! streams have numbers.
 
 use crate::ir::{Binary, Decoder, Op, Type, Value};
 use std::collections::HashSet;
 
-/// A name that no backend takes for something else: keywords, built-in functions and the variables of
-/// the templates get an underscore.
-pub(crate) fn safe(name: &str) -> String {
-    if RESERVED.contains(&name) { format!("{name}_") } else { name.into() }
+/// Name of a variable: no keyword, function or variable of the templates begins like it.
+fn local(name: &str) -> String {
+    format!("_{name}")
 }
 
-/// Name of a stream's buffer. The templates have variables of one letter.
-pub(crate) fn stream(name: &str) -> String {
-    if name.len() == 1 { format!("{name}_") } else { safe(name) }
+/// Name of a stream's buffer.
+pub(super) fn stream(number: u32) -> String {
+    format!("stream_{number}")
+}
+
+/// Name of the buffer of tables.
+pub(super) const TABLES: &str = "tables";
+
+/// Name of a table.
+pub(super) fn table(name: &str) -> String {
+    format!("table_{name}")
 }
 
 /// Name of the constant that says where a table begins in the buffer of tables.
-pub(crate) fn first_word(table: &str) -> String {
-    format!("{}_first", safe(table))
+pub(super) fn first_word(table: &str) -> String {
+    format!("table_{table}_first")
 }
 
 /// Names for the variables that hold where units begin: for every stream and unit that a program loads
 /// from when `roots` are computed, free beside `variables`.
-pub(crate) fn bases(decoder: &Decoder, roots: &[Value], variables: &[Option<String>]) -> Vec<Base> {
+pub(super) fn bases(decoder: &Decoder, roots: &[Value], variables: &[Option<String>]) -> Vec<Base> {
     let uses = uses(decoder, roots);
     let mut bases: Vec<Base> = Vec::new();
     for (stated, uses) in decoder.lets.iter().zip(uses) {
@@ -33,7 +42,7 @@ pub(crate) fn bases(decoder: &Decoder, roots: &[Value], variables: &[Option<Stri
         if uses == 0 || bases.iter().any(|base| (base.stream, base.unit) == (number, unit)) {
             continue;
         }
-        let wish = format!("{}_base", stream(&decoder.streams[number as usize].name));
+        let wish = format!("{}_base", stream(number));
         let taken = |name: &str| {
             bases.iter().any(|base| base.name == name)
                 || variables.iter().flatten().any(|other| other == name)
@@ -45,7 +54,7 @@ pub(crate) fn bases(decoder: &Decoder, roots: &[Value], variables: &[Option<Stri
 }
 
 /// The first byte of a unit.
-pub(crate) struct Base {
+pub(super) struct Base {
     /// The variable's name.
     pub name: String,
     /// Which stream.
@@ -56,7 +65,7 @@ pub(crate) struct Base {
 
 /// Names for the variables that hold wide loads: for all that are used when `roots` are computed, free
 /// beside `variables`, whose streams' names they are made of.
-pub(crate) fn windows(
+pub(super) fn windows(
     decoder: &Decoder,
     roots: &[Value],
     variables: &[Option<String>],
@@ -75,14 +84,14 @@ pub(crate) fn windows(
             windows.iter().any(|window| window.name == name)
                 || variables.iter().flatten().any(|other| other == name)
         };
-        let name = unique(&format!("{stated}_words"), |name| !taken(name));
+        let name = unique(&local(&format!("{stated}_words")), |name| !taken(name));
         windows.push(Window { name, load, align, first_use: Value(index as u32) });
     }
     windows
 }
 
 /// Four words that are loaded together.
-pub(crate) struct Window {
+pub(super) struct Window {
     /// The variable's name.
     pub name: String,
     /// Stream, number of the unit, first byte in it.
@@ -95,13 +104,9 @@ pub(crate) struct Window {
 
 /// Names for the values that become variables when `roots` are computed, by value number; the others
 /// are written where they are used. Floats with a name and everything used twice become variables.
-pub(crate) fn variables(decoder: &Decoder, roots: &[Value]) -> Vec<Option<String>> {
+pub(super) fn variables(decoder: &Decoder, roots: &[Value]) -> Vec<Option<String>> {
     let uses = uses(decoder, roots);
-    let streams = decoder.streams.iter().map(|own| stream(&own.name));
-    let tables = decoder.tables.iter().flat_map(|table| {
-        [safe(&table.name), first_word(&table.name), format!("{}_entries", safe(&table.name))]
-    });
-    let mut taken: HashSet<String> = streams.chain(tables).collect();
+    let mut taken: HashSet<String> = HashSet::new();
     decoder
         .lets
         .iter()
@@ -112,7 +117,7 @@ pub(crate) fn variables(decoder: &Decoder, roots: &[Value]) -> Vec<Option<String
             if uses == 0 || stated.op.is_given() || (uses == 1 && !float) {
                 return None;
             }
-            let name = unique(&safe(&hint), |name| !taken.contains(name));
+            let name = unique(&local(&hint), |name| !taken.contains(name));
             taken.insert(name.clone());
             Some(name)
         })
@@ -183,44 +188,3 @@ fn uses(decoder: &Decoder, roots: &[Value]) -> Vec<u32> {
     }
     uses
 }
-
-/// Words that mean something in Rust, WGSL, C++ or the templates and that a descriptor could use.
-#[rustfmt::skip]
-const RESERVED: &[&str] = &[
-    // Rust
-    "as", "async", "await", "box", "const", "crate", "dyn", "enum", "extern", "final", "fn", "gen", "impl",
-    "in", "let", "loop", "macro", "match", "mod", "move", "mut", "override", "priv", "pub", "ref", "self",
-    "static", "struct", "super", "trait", "try", "type", "typeof", "unsafe", "unsized", "use", "virtual",
-    "where", "yield",
-    // C++ and HIP
-    "alignas", "alignof", "and", "asm", "auto", "bitand", "bitor", "bool", "break", "case", "catch", "char",
-    "class", "compl", "concept", "constexpr", "continue", "default", "delete", "do", "double", "else",
-    "explicit", "export", "false", "float", "for", "friend", "goto", "if", "inline", "int", "long",
-    "mutable", "namespace", "new", "noexcept", "not", "operator", "or", "private", "protected", "public",
-    "register", "requires", "return", "short", "signed", "sizeof", "switch", "template", "this", "throw",
-    "true", "typedef", "typename", "union", "unsigned", "using", "void", "volatile", "while", "xor",
-    // WGSL: keywords, types, built-in functions
-    "abs", "acos", "alias", "all", "any", "array", "asin", "atan", "atomic", "binding", "bitcast", "builtin",
-    "ceil", "clamp", "compute", "continuing", "cos", "cross", "degrees", "determinant", "diagnostic",
-    "discard", "distance", "dot", "enable", "exp", "floor", "fma", "fract", "fragment", "frexp", "function",
-    "group", "handle", "id", "interface", "ldexp", "length", "location", "log", "max", "min", "mix", "modf",
-    "module", "normalize", "null", "pow", "precise", "ptr", "radians", "read", "refract", "reflect",
-    "resource", "round", "sample", "sampler", "saturate", "select", "sign", "sin", "sinh", "smoothstep",
-    "sqrt", "step", "storage", "tan", "tanh", "target", "transpose", "trunc", "uniform", "var", "vertex",
-    "workgroup", "write", "u8", "i8", "u16", "i16", "u32", "i32", "u64", "i64", "f16", "f32", "f64", "bf16",
-    "usize", "isize", "str", "half", "bits",
-    // templates
-    "x", "y", "shape", "strip", "strips", "unit", "units", "block", "weights", "quads", "places", "decode",
-    "main", "at", "start", "word", "byte", "low", "high", "sum", "row", "first", "edge", "chunk", "stream", "streams",
-    "quad", "lane", "groups", "partial", "store", "load_quad", "dot_quad", "store_quad", "weight_tile",
-    "activation_tile", "activation", "activations", "decoded", "inside", "own", "part", "slot",
-    "sums", "bits_to_f32", "f16_to_f32", "f32_to_f16", "rounded", "tables", "per_row", "rows", "size_0", "size_1",
-    "bias", "indices", "store_sum", "store_one", "gather", "element", "nan",
-    "output", "outputs", "matrix", "chosen", "counts", "absent", "store_absent", "stop", "width", "piece",
-    "columns", "column", "count", "dot_rows", "dot_strip", "first_m", "header", "load_header",
-    "load_word", "pitch", "ql_dot4", "run", "runs", "share", "shares", "subgroup", "subgroup_lane", "subgroups",
-    "tiles_n", "total", "words", "fill_tables", "quotient", "ql_funnel",
-    "weight_strip", "activation_strip", "keep_weights", "keep_activations", "store_edge", "weight_runs",
-    "activation_shares", "less_zero", "add_dots", "add_term", "add_terms", "dot_run", "dot_word", "few", "first_n",
-    "thread_n", "thread_m",
-];

@@ -1,9 +1,12 @@
 //! The kernels that round activations to 8 bits, one a backend. They belong to no format.
 
-use super::templates;
+use super::facts::bindings;
+use super::plan::{list, sections};
+use super::templates::{Piece, piece, plain};
+use super::vocabulary;
 use crate::Error;
 use crate::artifact::{
-    Activations, Backend, Binding, CHUNK, CHUNK_BYTES, Element, Grid, Kernel, Kind, Role,
+    Backend, CHUNK, CHUNK_BYTES, Element, Grid, Kernel, Kind, Pieces, Row,
 };
 use serde::Serialize;
 
@@ -11,8 +14,7 @@ const WORKGROUP: u32 = 64;
 
 /// What a template sees.
 #[derive(Serialize)]
-struct Context<'a> {
-    name: &'a str,
+struct Context {
     workgroup: u32,
     /// Activations that share a scale, and the words they become.
     chunk: u32,
@@ -21,44 +23,49 @@ struct Context<'a> {
     lanes: u32,
     /// Chunks per workgroup.
     chunks: u32,
-    /// None: no program is in it.
-    sizes: &'a str,
 }
 
-/// All of them, in the order of the manifest.
+/// All of them, in the order of the catalogue.
 pub(crate) fn kernels() -> Result<Vec<Kernel>, Error> {
     [Backend::Wgsl, Backend::Hip].into_iter().map(kernel).collect()
 }
 
 fn kernel(backend: Backend) -> Result<Kernel, Error> {
-    let kind = Kind::Quantize;
-    let name = format!("{}_{}", kind.word(), Activations::Int8.word());
+    let row = Row::exact(backend, Kind::Quantize, Element::F32);
     let lanes = CHUNK / 4;
     let chunks = WORKGROUP / lanes;
-    let context = Context {
-        name: &name,
-        workgroup: WORKGROUP,
-        chunk: CHUNK,
-        chunk_words: CHUNK_BYTES / 4,
-        lanes,
-        chunks,
-        sizes: "",
+    let chunk_words = CHUNK_BYTES / 4;
+    let context = Context { workgroup: WORKGROUP, chunk: CHUNK, chunk_words, lanes, chunks };
+    let bindings = bindings(&[], backend, row.kind);
+    let vocabulary: Vec<Piece> = match backend {
+        Backend::Wgsl => vocabulary::wgsl(row, 0, &bindings)?,
+        Backend::Hip => {
+            let mut all = vocabulary::hip(WORKGROUP)?;
+            all.push(plain(backend, "barrier")?);
+            all
+        }
     };
-    let source = templates::kernel(backend, kind.word(), &context)?;
-    let roles = [("x", Role::Activations), ("y", Role::Output), ("shape", Role::Shape)];
-    let bindings = roles.map(|(name, role)| Binding { name: name.into(), role });
+    let name = row.word();
+    let kernel = piece(backend, &name, row.kind.word(), context)?;
+    let pieces = Pieces {
+        helpers: sections(&vocabulary).into(),
+        vocabulary: list(&vocabulary).into(),
+        kernels: sections([&kernel]).into(),
+        kernel: kernel.name.into(),
+        ..Pieces::whole("")
+    };
     Ok(Kernel {
         name: name.into(),
         backend,
-        kind,
-        output: Element::F32,
-        activations: Activations::F32,
+        kind: row.kind,
+        output: row.output,
+        activations: row.activations,
         subgroups: false,
         matrix: 0,
         workgroup: [WORKGROUP, 1, 1],
-        bindings: bindings.to_vec().into(),
+        bindings: bindings.into(),
         grid: Grid::Chunks { per_workgroup: chunks },
         padding: 0,
-        source: source.into(),
+        pieces,
     })
 }

@@ -1,102 +1,29 @@
-//! Kernels that multiply strips of signed bytes with 8-bit activations: what they have in common.
+//! Decoders whose codes are multiplied with 8-bit activations: strips of signed bytes.
 
-use super::dialect::{self, Body, Dialect, FirstWord, TableText, Variable};
+use super::decoder::{self, Decoder, Shape, Sizes, Tables};
+use super::dialect::{Body, Dialect, Variable};
+use super::facts::{Buffer, buffers, functions, loads};
 use super::runs::{Runs, Sum, dot};
-use super::templates::{self, Filling, Nothing, Sizes};
-use super::{Buffer, WIDEST, bindings, buffers, functions, loads};
+use super::templates::{Piece, piece, plain};
+use super::WIDEST;
 use crate::Error;
-use crate::artifact::{Activations, Element, Grid, Kernel, Kind, kernel_name};
+use crate::artifact::Backend;
 use crate::format::Format;
 use crate::ir::Value;
 use crate::lower::Dots;
 use serde::Serialize;
 
-/// What such a kernel computes, in which template, and how its work is cut.
-pub(super) struct Plan<S> {
-    pub kind: Kind,
-    pub template: &'static str,
-    pub subgroups: bool,
-    pub workgroup: u32,
-    /// Outputs per workgroup: weight rows by activation rows.
-    pub tile: [u32; 2],
-    /// What else the template draws from.
-    pub schedule: S,
-}
-
-/// Renders the kernel of a plan.
-pub(super) fn kernel<S: Serialize>(
-    format: &Format,
-    dots: &Dots,
-    dialect: &Dialect,
-    plan: &Plan<S>,
-) -> Result<Kernel, Error> {
-    let Plan { kind, template, subgroups, workgroup, tile: [n, m], .. } = *plan;
-    let (decoder, backend) = (&dots.program, dialect.backend);
-    let name = kernel_name(&format.name, kind, Element::F32, Activations::Int8, subgroups);
-    let tables_buffer = !dialect::first_words(decoder).is_empty();
-    let bindings = bindings(decoder, backend, kind, tables_buffer);
-    let context = Context {
-        name: &name,
-        format: &format.family,
-        title: &format.title,
-        workgroup,
-        epilogue: templates::epilogue(backend, &bindings)?,
-        strips: Strips::new(dots, dialect)?,
-        schedule: &plan.schedule,
-    };
-    Ok(Kernel {
-        source: templates::kernel(backend, template, &context)?.into(),
-        backend,
-        kind,
-        output: Element::F32,
-        activations: Activations::Int8,
-        subgroups,
-        matrix: 0,
-        workgroup: [workgroup, 1, 1],
-        bindings: bindings.into(),
-        grid: Grid::Tiles { n, m },
-        padding: decoder.streams.iter().map(|s| s.bytes).max().unwrap_or(0) + WIDEST,
-        name: name.into(),
-    })
-}
-
-/// What a template sees.
+/// What the template of a decoder sees.
 #[derive(Serialize)]
-struct Context<'a, S> {
-    name: &'a str,
-    format: &'a str,
-    title: &'a str,
-    workgroup: u32,
-    epilogue: String,
+struct Context<'a> {
     #[serde(flatten)]
-    strips: Strips,
-    #[serde(flatten)]
-    schedule: &'a S,
-}
-
-/// How a strip is decoded, and where its activations lie.
-#[derive(Serialize)]
-struct Strips {
-    weights: u32,
-    strips: u32,
-    zero: i32,
-    buffers: Vec<Buffer>,
-    helpers: Vec<String>,
-    first_words: Vec<FirstWord>,
-    tables: Vec<TableText>,
-    #[serde(flatten)]
-    filling: Filling,
+    tables: &'a Tables,
+    buffers: &'a [Buffer],
     place_lets: Vec<Variable>,
     /// The first activation of each word, in the order of runs.
     places: Vec<String>,
     lets: Vec<Variable>,
     runs: Vec<Run>,
-    /// Words of a run.
-    run_words: usize,
-    sizes: String,
-    word: String,
-    run: String,
-    share: String,
 }
 
 /// Weights that share a scale, in a strip.
@@ -108,57 +35,89 @@ struct Run {
     values: Vec<String>,
 }
 
-impl Strips {
-    fn new(dots: &Dots, dialect: &Dialect) -> Result<Strips, Error> {
-        let (decoder, backend) = (&dots.program, dialect.backend);
-        let runs = Runs::of(decoder);
-        let quads: Vec<_> = runs.order.iter().map(|&quad| &decoder.quads[quad]).collect();
-        let starts: Vec<Value> = quads.iter().step_by(runs.word).map(|quad| quad.start).collect();
-        let all: Vec<_> = quads.iter().filter_map(|quad| dot(quad)).collect();
-        let shared = all.iter().step_by(runs.quads.max(1));
-        let shared =
-            shared.flat_map(|&(_, scale, offset)| [Some(scale), dots.offset.then_some(offset)]);
-        let mut roots: Vec<Value> = all.iter().map(|&(codes, ..)| codes).collect();
-        roots.extend(shared.flatten());
-        let places = dialect.body(decoder, &starts);
-        let Body { lets, results } = dialect.body(decoder, &roots);
-        let (codes, values) = results.split_at(all.len());
-        let words = |codes: &[String]| codes.chunks(runs.word).map(<[String]>::to_vec).collect();
-        let run_texts = codes
-            .chunks(runs.quads.max(1))
-            .zip(values.chunks(1 + usize::from(dots.offset)))
-            .map(|(codes, values)| Run { words: words(codes), values: values.to_vec() });
-        let (loads, tables) = (loads(decoder), dialect.tables(decoder));
-        let sizes = Sizes { weights: decoder.weights, strips: decoder.strips, quads: quads.len() };
-        let run_words = runs.quads / runs.word;
-        #[derive(Serialize)]
-        struct RunWords {
-            run_words: usize,
+/// The decoder of such a program.
+pub(super) fn decoder(format: &Format, dots: &Dots, dialect: &Dialect) -> Result<Decoder, Error> {
+    let (program, backend) = (&dots.program, dialect.backend);
+    let runs = Runs::of(program);
+    let quads: Vec<_> = runs.order.iter().map(|&quad| &program.quads[quad]).collect();
+    let starts: Vec<Value> = quads.iter().step_by(runs.word).map(|quad| quad.start).collect();
+    let all: Vec<_> = quads.iter().filter_map(|quad| dot(quad)).collect();
+    let shared = all.iter().step_by(runs.quads.max(1));
+    let shared =
+        shared.flat_map(|&(_, scale, offset)| [Some(scale), dots.offset.then_some(offset)]);
+    let mut roots: Vec<Value> = all.iter().map(|&(codes, ..)| codes).collect();
+    roots.extend(shared.flatten());
+    let places = dialect.body(program, &starts);
+    let Body { lets, results } = dialect.body(program, &roots);
+    let (codes, values) = results.split_at(all.len());
+    let words = |codes: &[String]| codes.chunks(runs.word).map(<[String]>::to_vec).collect();
+    let run_texts: Vec<Run> = codes
+        .chunks(runs.quads.max(1))
+        .zip(values.chunks(1 + usize::from(dots.offset)))
+        .map(|(codes, values)| Run { words: words(codes), values: values.to_vec() })
+        .collect();
+    let loads = loads(program);
+    let tables = Tables::new(program, dialect)?;
+    let shape = Shape {
+        buffers: buffers(program, &loads),
+        quads: quads.len() as u32,
+        lanes: 4,
+        runs: run_texts.len() as u32,
+        run_words: (runs.quads / runs.word) as u32,
+        filled: tables.filled(),
+    };
+    let name = decoder::name("i8", format, program, &shape);
+    let sizes = Sizes {
+        buffers: shape.buffers.len(),
+        weights: program.weights,
+        strips: program.strips,
+        quads: shape.quads,
+        runs: shape.runs,
+        run_words: shape.run_words,
+        zero: dots.signed.zero,
+    };
+    let context = Context {
+        tables: &tables,
+        buffers: &shape.buffers,
+        place_lets: places.lets,
+        places: places.results,
+        lets,
+        runs: run_texts,
+    };
+    let mut calls = decoder::calls(backend, &shape, &loads, &functions(program, backend))?;
+    calls.extend(strip(backend, &runs, dots.offset, &shape)?);
+    Ok(Decoder {
+        sizes: piece(backend, &format!("{name}.sizes"), "sizes.i8", sizes)?,
+        calls,
+        text: piece(backend, &name, "decode.i8", context)?,
+        padding: program.streams.iter().map(|s| s.bytes).max().unwrap_or(0) + WIDEST,
+        unit: [program.weights, program.strips],
+        shape,
+    })
+}
+
+/// Types of a strip and of its activations, in the order in which they need each other.
+fn strip(backend: Backend, runs: &Runs, offset: bool, shape: &Shape) -> Result<Vec<Piece>, Error> {
+    let plain = |name: &str| plain(backend, name);
+    let words = shape.run_words;
+    let word = plain(if runs.word == 4 { "word.vec4" } else { "word.u32" })?;
+    let run = plain(if offset { "run.offset" } else { "run.scale" })?;
+    let share = match (runs.sum, backend) {
+        (Sum::Chunk, _) => plain("share.chunk")?,
+        (Sum::Half, _) => plain("share.half")?,
+        (Sum::Words, Backend::Hip) => plain("share.words")?,
+        (Sum::Words, Backend::Wgsl) => {
+            piece(backend, &format!("share.words.{words}"), "share.words", shape)?
         }
-        let plain = |name: &str| templates::text(backend, name, Nothing {});
-        let share = match runs.sum {
-            Sum::Chunk => "share.chunk",
-            Sum::Half => "share.half",
-            Sum::Words => "share.words",
-        };
-        Ok(Strips {
-            weights: decoder.weights,
-            strips: decoder.strips,
-            zero: dots.signed.zero,
-            buffers: buffers(decoder, &loads),
-            helpers: templates::helpers(backend, &loads, &functions(decoder, backend))?,
-            first_words: dialect::first_words(decoder),
-            filling: Filling::new(backend, &tables)?,
-            tables,
-            place_lets: places.lets,
-            places: places.results,
-            lets,
-            runs: run_texts.collect(),
-            run_words,
-            sizes: templates::sizes(backend, sizes)?,
-            word: plain(if runs.word == 4 { "word.vec4" } else { "word.u32" })?,
-            run: plain(if dots.offset { "run.offset" } else { "run.scale" })?,
-            share: templates::text(backend, share, RunWords { run_words })?,
-        })
+    };
+    let mut all = vec![plain("share")?, word];
+    if backend == Backend::Hip {
+        all.push(plain("run_words")?);
     }
+    all.extend([run, share, plain("strips")?]);
+    if backend == Backend::Wgsl {
+        let name = format!("activations.r{}w{words}", shape.runs);
+        all.push(piece(backend, &name, "activations", shape)?);
+    }
+    Ok(all)
 }

@@ -126,7 +126,7 @@ impl Gpu {
     fn module(&self, kernel: &Kernel, trusted: bool) -> wgpu::ShaderModule {
         let text = wgpu::ShaderModuleDescriptor {
             label: Some(&kernel.name),
-            source: wgpu::ShaderSource::Wgsl(kernel.source.as_ref().into()),
+            source: wgpu::ShaderSource::Wgsl(kernel.source().into()),
         };
         if !trusted {
             return self.shared.device.create_shader_module(text);

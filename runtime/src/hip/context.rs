@@ -21,7 +21,7 @@ pub(super) struct Context {
     stream: Handle,
     compiler: OnceLock<Result<Compiler, String>>,
     cache: Cache,
-    functions: Mutex<HashMap<(Text, Text), Slot>>,
+    functions: Mutex<HashMap<(Text, String), Slot>>,
     modules: Mutex<Vec<Handle>>,
 }
 
@@ -122,7 +122,7 @@ impl Context {
     }
 
     fn slot(&self, kernel: &Kernel) -> Slot {
-        let key = (kernel.name.clone(), kernel.source.clone());
+        let key = (kernel.name.clone(), kernel.source());
         lock(&self.functions).entry(key).or_default().clone()
     }
 

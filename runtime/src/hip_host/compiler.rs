@@ -102,7 +102,7 @@ fn write(kernels: &[&Kernel], directory: &Path, main: &Path) -> std::io::Result<
     let mut text = "#include \"shim.h\"\n".to_owned();
     for (number, kernel) in kernels.iter().enumerate() {
         let name = &kernel.name;
-        fs::write(directory.join(format!("{name}.hip")), kernel.source.as_bytes())?;
+        fs::write(directory.join(format!("{name}.hip")), kernel.source())?;
         text += &format!(
             "namespace kernel_{number} {{\n#include \"{name}.hip\"\n}}\nQL_EXPORT(kernel_{number}, {name})\n"
         );

@@ -41,7 +41,7 @@ impl Device {
 pub struct HipHost {
     compiler: Arc<str>,
     /// Kernels of formats, by their texts.
-    compiled: Arc<Mutex<HashMap<Vec<artifact::Text>, Kernels>>>,
+    compiled: Arc<Mutex<HashMap<Vec<String>, Kernels>>>,
     choice: Choice,
 }
 
@@ -112,7 +112,7 @@ impl HipHost {
     fn kernels(&self, format: &Format) -> Result<Kernels> {
         let of_format =
             || format.kernels.iter().chain(quantizers()).filter(|kernel| is_hip(kernel));
-        let texts: Vec<_> = of_format().map(|kernel| kernel.source.clone()).collect();
+        let texts: Vec<_> = of_format().map(|kernel| kernel.source()).collect();
         let compiled = || self.compiled.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(kernels) = compiled().get(&texts) {
             return Ok(kernels.clone());

@@ -2,7 +2,7 @@
 #![allow(unsafe_code)]
 
 use super::{Argument, HostKernel};
-use crate::artifact::{Activations, Artifact, Backend, Element, Grid, Kernel, Kind};
+use crate::artifact::{Activations, Artifact, Backend, Element, Grid, Kernel, Kind, Pieces};
 use crate::{Device, Format, Tensor};
 
 fn kernel(name: &str, threads: u32, source: &str) -> Kernel {
@@ -18,7 +18,7 @@ fn kernel(name: &str, threads: u32, source: &str) -> Kernel {
         bindings: Vec::new().into(),
         grid: Grid::Rows { per_workgroup: 1 },
         padding: 0,
-        source: source.to_owned().into(),
+        pieces: Pieces::whole(source),
     }
 }
 
@@ -125,7 +125,7 @@ fn wrong_use_is_an_error() {
     let error = run(&number, [1, 1], &mut [0], Some(1)).unwrap_err();
     assert!(error.contains("argument 1 has 4 bytes; the kernel takes 8"), "{error}");
 
-    let error = run(&kernel("fine", 0, &fine.source), [1, 1], &mut [0], None).unwrap_err();
+    let error = run(&kernel("fine", 0, &fine.source()), [1, 1], &mut [0], None).unwrap_err();
     assert!(error.contains("1 to 1024"), "{error}");
 }
 
@@ -174,7 +174,7 @@ fn texts_that_nobody_vouches_for_do_not_run() {
     let mut changed = crate::formats().iter().find(plain).unwrap().clone();
     let evil = "extern \"C\" void abort();\nstatic int loaded = (abort(), 1);\n";
     for kernel in changed.kernels.to_mut() {
-        kernel.source = format!("{evil}{}", kernel.source).into();
+        kernel.set_source(&format!("{evil}{}", kernel.source()));
     }
     let (k, bytes) = (changed.weights as usize, vec![0; changed.streams[0].bytes as usize]);
     let tensor = Tensor::new("changed", Format::from(changed), 1, k, [bytes]).unwrap();

@@ -291,7 +291,7 @@ fn with_source(kind: Kind, change: impl Fn(&str) -> String) -> Format {
     let mut artifact: Artifact = toy::blocked();
     for kernel in artifact.kernels.to_mut() {
         if kernel.kind == kind {
-            kernel.source = change(&kernel.source).into();
+            kernel.set_source(&change(&kernel.source()));
         }
     }
     Format::from(artifact)

@@ -3,7 +3,7 @@
 
 use quantloom::artifact::{
     Activations, Artifact, Backend, Binding, Cpu, DecodeFn, Element, Grid, Kernel, Kind, Role,
-    Stream, Units, Versions, kernel_name,
+    Pieces, Row, Stream, Units, Versions,
 };
 use quantloom::{Format, Tensor};
 
@@ -97,7 +97,7 @@ fn artifact(
     decode: DecodeFn,
 ) -> Artifact {
     let kernel = |kind: Kind, output, workgroup, grid, body: &str| {
-        let entry = kernel_name(name, kind, output, Activations::F32, false);
+        let entry = Row::exact(Backend::Wgsl, kind, output).name(name);
         let mut bindings: Vec<Binding> =
             (0..).zip(streams).map(|(i, (stream, _))| binding(stream, Role::Weights(i))).collect();
         if kind != Kind::Dequant {
@@ -118,7 +118,7 @@ fn artifact(
             bindings: bindings.into(),
             grid,
             padding: 0,
-            source: source.into(),
+            pieces: Pieces::whole(&source),
         }
     };
     let strips = Grid::Strips { weights: 4, strips: 1, per_workgroup: 4 };

@@ -192,7 +192,7 @@ fn tampered(backend: Backend, kind: Kind, output: Element) -> Format {
     let mut kernels: Vec<Kernel> = ThreeBits::ARTIFACT.kernels.to_vec();
     let same = |own: &&mut Kernel| (own.backend, own.kind, own.output) == (backend, kind, output);
     let own = kernels.iter_mut().find(same).unwrap();
-    own.source = other.kernel(backend, kind, output).unwrap().source.clone();
+    own.pieces = other.kernel(backend, kind, output).unwrap().pieces.clone();
     let artifact =
         Artifact { kernels: List::from(kernels), ..Artifact::clone(ThreeBits::ARTIFACT) };
     let format = Format::from(artifact);

@@ -11,8 +11,9 @@ use libtest_mimic::{Completion, Trial};
 use quantloom::hip::Compiler;
 use quantloom_codegen::artifact::{Activations, Artifact, Backend, Element, Kernel, Kind};
 use quantloom_codegen::{compile_with, emit, lower, quantizers, validate};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 pub fn trials() -> Vec<Trial> {
@@ -45,43 +46,37 @@ fn artifacts() -> Result<Vec<Artifact>, Failed> {
     subjects().iter().map(|s| Ok(compile_with(&s.text, &s.name, &s.params)?.artifact)).collect()
 }
 
-/// The tree under runtime/generated, file by file.
+/// The tree under formats/generated, file by file.
 fn up_to_date() -> Result<(), Failed> {
-    let artifacts = artifacts()?;
-    let mut wanted = BTreeMap::new();
-    let quantizers = quantizers()?;
-    let manifest = emit::manifest(&artifacts, &quantizers, "../../formats");
-    wanted.insert("manifest.rs".to_owned(), manifest);
-    let kernels = artifacts.iter().flat_map(|artifact| artifact.kernels.iter());
-    for kernel in kernels.chain(&quantizers) {
-        let backend = kernel.backend.word();
-        wanted.insert(format!("{backend}/{}.{backend}", kernel.name), kernel.source.to_string());
-    }
-    for artifact in &artifacts {
-        if let Some(words) = emit::tables(artifact) {
-            wanted.insert(format!("tables/{}.rs", artifact.name), words);
-        }
-    }
-    let mut differing = Vec::new();
+    let wanted = emit::tree(&artifacts()?, &quantizers()?, "..")?;
+    let root = repository("formats/generated");
     let mut found = BTreeMap::new();
-    for folder in ["", "wgsl/", "hip/", "tables/"] {
-        for entry in fs::read_dir(repository("runtime/generated").join(folder))? {
-            let entry = entry?;
-            if entry.file_type()?.is_file() {
-                let name = format!("{folder}{}", entry.file_name().display());
-                found.insert(name, fs::read_to_string(entry.path())?);
-            }
-        }
+    for path in files(&root)? {
+        let name = path.strip_prefix(&root)?.display().to_string();
+        found.insert(name, fs::read_to_string(&path)?);
     }
-    for name in wanted.keys().chain(found.keys()) {
-        if wanted.get(name) != found.get(name) && !differing.contains(name) {
-            differing.push(name.clone());
-        }
-    }
+    let names: BTreeSet<&String> = wanted.keys().chain(found.keys()).collect();
+    let differing: Vec<&str> = (names.into_iter())
+        .filter(|name| wanted.get(*name) != found.get(*name))
+        .map(String::as_str)
+        .collect();
     match differing.as_slice() {
         [] => Ok(()),
         files => Err(format!("run `cargo xtask gen`: out of date are {}", files.join(", ")).into()),
     }
+}
+
+/// All files below a folder.
+fn files(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        match path.is_dir() {
+            true => found.extend(files(&path)?),
+            false => found.push(path),
+        }
+    }
+    Ok(found)
 }
 
 /// What the runtime has built in is what the compiler makes, and complete.
@@ -174,7 +169,7 @@ fn no_other_format() -> Result<(), Failed> {
                 let words = text.split(|c: char| !c.is_alphanumeric() && c != '_');
                 words.map(|word| format!("_{}_", word.to_lowercase())).collect()
             };
-            let words = words(&kernel.source);
+            let words = words(&kernel.source());
             for other in subjects().iter().filter(|s| *s.name != *artifact.name) {
                 let types = ["f16", "bf16", "f32"].contains(&other.name.as_str())
                     || artifact.name.contains(&other.name);
@@ -206,7 +201,7 @@ fn valid(subject: &Subject) -> Result<(), Failed> {
     // The validation itself can refuse.
     let mut broken = artifact.kernels.to_vec();
     for kernel in &mut broken {
-        kernel.source = format!("{}\nfn broken() -> u32 {{ return 1.5; }}\n", kernel.source).into();
+        kernel.set_source(&format!("{}\nfn broken() -> u32 {{ return 1.5; }}\n", kernel.source()));
     }
     match validate::kernels(&broken) {
         Err(_) => Ok(()),
@@ -230,10 +225,11 @@ fn compiles(subject: &Subject, clang: &Clang) -> Result<(), Failed> {
     let artifact = subject.built_in()?;
     let mut compiled = 0;
     for kernel in artifact.kernels.iter().filter(|kernel| kernel.backend == Backend::Hip) {
+        let source = kernel.source();
         let targets = if kernel.matrix == 0 { &TARGETS[..2] } else { &TARGETS[..] };
         for target in targets {
             let place = format!("{} for {target}", kernel.name);
-            let object = clang.compile(&kernel.name, &kernel.source, target);
+            let object = clang.compile(&kernel.name, &source, target);
             let object = object.map_err(|message| format!("{place}: {message}"))?;
             if object.scratch > 0 {
                 return Err(format!("{place}: {} bytes of scratch", object.scratch).into());
@@ -251,7 +247,7 @@ fn compiles(subject: &Subject, clang: &Clang) -> Result<(), Failed> {
 fn compiles_for_nvidia(subject: &Subject, clang: &Clang) -> Result<(), Failed> {
     let artifact = subject.built_in()?;
     for kernel in artifact.kernels.iter().filter(|kernel| kernel.backend == Backend::Hip) {
-        nvptx::compile(clang, &kernel.name, &kernel.source)
+        nvptx::compile(clang, &kernel.name, &kernel.source())
             .map_err(|error| format!("{}: {error}", kernel.name))?;
     }
     let broken = "extern \"C\" __attribute__((global)) void kernel(float* y) { y = 1; }";
@@ -283,7 +279,7 @@ fn compiles_with(vendor: &Vendor, subject: &Subject, compiler: &Compiler) -> Res
         vendors::compile(compiler, kernel, targets)?;
     }
     let mut broken = hip().next().cloned().ok_or("it has no HIP kernel")?;
-    broken.source = format!("{}\nfloat broken() {{ return nonsense; }}\n", broken.source).into();
+    broken.set_source(&format!("{}\nfloat broken() {{ return nonsense; }}\n", broken.source()));
     match vendors::compile(compiler, &broken, &vendor.targets[..1]) {
         Err(message) if message.contains("nonsense") => Ok(()),
         Err(message) => Err(message.into()),

@@ -224,16 +224,16 @@ fn compiles(clang: &Clang, chosen: Chosen) -> Result<(), Failed> {
     let (own, format) = (coded()?, coded()?.scheduled(&schedules(chosen))?);
     let others = format.kernels.iter().filter(|kernel| !own.kernels.contains(kernel));
     let hip: Vec<_> = others.filter(|kernel| kernel.backend == Backend::Hip).collect();
-    let texts: Vec<(&str, &str)> = hip.iter().map(|own| (&*own.name, &*own.source)).collect();
+    let texts: Vec<(&str, String)> = hip.iter().map(|own| (&*own.name, own.source())).collect();
     if texts.len() <= chosen.len() {
         return Err(format!("{} kernels have other schedules", texts.len()).into());
     }
     for (name, text) in texts {
         for target in ["gfx942", "gfx1100"] {
-            let object = clang.compile(name, text, target);
+            let object = clang.compile(name, &text, target);
             object.map_err(|message| format!("{name} for {target}: {message}"))?;
         }
-        nvptx::compile(clang, name, text)?;
+        nvptx::compile(clang, name, &text)?;
     }
     Ok(())
 }

@@ -155,7 +155,7 @@ fn text(kernel: &Kernel, language: Language) -> Text<'_> {
         name: &kernel.name,
         workgroup: kernel.workgroup,
         bindings: kernel.bindings.iter().map(|binding| &*binding.name).collect(),
-        lines: kernel.source.lines().count(),
-        tokens: tokens(language, &kernel.source),
+        lines: kernel.source().lines().count(),
+        tokens: tokens(language, &kernel.source()),
     }
 }

@@ -8,7 +8,7 @@ mod picture;
 use crate::failure::{Failure, Outcome};
 use crate::{files, print};
 use clap::ValueEnum;
-use quantloom_codegen::artifact::{Backend, Element, Kind, Param};
+use quantloom_codegen::artifact::{Backend, Element, Kernel, Kind, Param};
 use quantloom_codegen::{Compiled, Format, emit};
 use std::path::{Path, PathBuf};
 
@@ -130,7 +130,7 @@ fn show(stage: Stage, kernel: Show, compiled: &Compiled, colours: bool) -> Outco
         };
         let kernel = compiled.artifact.kernel(backend, kind, Element::F32);
         kernel
-            .map(|kernel| kernel.source.to_string())
+            .map(Kernel::source)
             .ok_or_else(|| Failure::input(format!("{} has no such kernel", compiled.format.name)))
     };
     Ok(match stage {

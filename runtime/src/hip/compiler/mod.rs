@@ -99,7 +99,7 @@ impl Compiler {
         let c_text = |text: &str| CString::new(text).map_err(|error| fail(error.to_string()));
         let options = self.library.options(target).map_err(fail)?;
         let options = options.iter().map(|option| c_text(option)).collect::<Result<Vec<_>>>()?;
-        let (name, text) = (c_text(&format!("{}.hip", kernel.name))?, c_text(&kernel.source)?);
+        let (name, text) = (c_text(&format!("{}.hip", kernel.name))?, c_text(&kernel.source())?);
         self.library.compile(&name, &text, &options).map_err(|Refusal { failure, log }| {
             let lines = log.lines().map(str::trim_end).filter(|line| !line.is_empty());
             let lines = lines.take(LINES).map(|line| format!("\n{line}"));
@@ -110,7 +110,7 @@ impl Compiler {
     /// What the code of a kernel depends on.
     pub(super) fn key(&self, kernel: &Kernel, target: &str) -> Option<String> {
         let options = self.library.options(target).ok()?.join(" ");
-        Some(format!("{}\n{options}\n{}\n{}", self.version(), kernel.name, kernel.source))
+        Some(format!("{}\n{options}\n{}\n{}", self.version(), kernel.name, kernel.source()))
     }
 }
 

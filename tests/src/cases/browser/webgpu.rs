@@ -111,7 +111,7 @@ impl Problem {
         let grid = kernel.grid.launch(n.into(), k.into(), m.into(), WORKGROUPS);
         Ok(json!({
             "name": kernel.name,
-            "source": format!("{HEADER}{}", kernel.source),
+            "source": format!("{HEADER}{}", kernel.source()),
             "bindings": bindings?,
             "output": kernel.bindings.iter().position(|binding| binding.role == Role::Output),
             "workgroups": grid.ok_or("the grid is too large")?,

@@ -159,7 +159,7 @@ fn arguments(vendor: &Vendor) -> Result<(), Failed> {
     let odd = View::from(&x).slice(8..4 * k).ok_or("no view")?;
     let mut broken = case.tensor().format().kernels.to_vec();
     for kernel in &mut broken {
-        kernel.source = kernel.source.replace("const QlShape shape", "const Nonsense shape").into();
+        kernel.set_source(&kernel.source().replace("const QlShape shape", "const Nonsense shape"));
     }
     let broken = quantloom::artifact::Artifact {
         kernels: broken.into(),

@@ -6,7 +6,7 @@ use super::machine::{Machine, What};
 use super::options::{Kind, Precision};
 use crate::bench::Result;
 use quantloom::artifact::{
-    self, Artifact, Backend, Binding, Element, Grid, Kernel, Role, Stream, Units,
+    self, Artifact, Backend, Binding, Element, Grid, Kernel, Pieces, Role, Stream, Units,
 };
 use quantloom::verify::random::Rng;
 use quantloom::{Format, Tensor};
@@ -144,7 +144,7 @@ fn words() -> Artifact {
             .into(),
         grid,
         padding: 0,
-        source: source.into(),
+        pieces: Pieces::whole(&source),
     };
     let rows = Grid::Rows { per_workgroup: 1 };
     let blocks = Grid::Strips { weights: BLOCK, strips: 1, per_workgroup: WORKGROUP };
