@@ -2,20 +2,13 @@
 
 use super::{Trace, told};
 use crate::Failed;
+use crate::products::WAYS;
 use crate::seed::pick;
 use crate::subject::{Subject, dims, subjects};
-use quantloom::cpu::Cpu;
 use quantloom::verify::meaning;
 use quantloom::verify::random::Rng;
 use quantloom::verify::{Case, Origin};
 use quantloom::{Device, Tensor, Weights};
-use std::sync::LazyLock;
-
-static DEVICES: LazyLock<Vec<Device>> = LazyLock::new(|| {
-    let ways =
-        [Cpu::new(), Cpu::new().int8(), Cpu::new().interleaved(), Cpu::new().interleaved().int8()];
-    [Device::reference()].into_iter().chain(ways.map(Device::from)).collect()
-});
 
 /// Tensors of more weights than that are made and not computed with.
 const MOST: usize = 1 << 16;
@@ -75,7 +68,7 @@ pub fn run(rng: &mut Rng, trace: &mut Trace) -> Result<(), Failed> {
     if n.saturating_mul(k) > MOST {
         return Ok(());
     }
-    let device = &DEVICES[rng.below(DEVICES.len())];
+    let device = &WAYS[rng.below(WAYS.len())];
     let weights = tensor.upload(device)?;
     wrong_arguments(rng, &weights)?;
     trace.reached(2);
