@@ -8,7 +8,8 @@ use crate::subject::{Subject, dims, subjects};
 use quantloom::verify::meaning;
 use quantloom::verify::random::Rng;
 use quantloom::verify::{Case, Origin};
-use quantloom::{Device, Tensor, Weights};
+use quantloom::artifact::Dims;
+use quantloom::{Device, Format, Tensor, Weights};
 
 /// Tensors of more weights than that are made and not computed with.
 const MOST: usize = 1 << 16;
@@ -47,14 +48,18 @@ pub fn run(rng: &mut Rng, trace: &mut Trace) -> Result<(), Failed> {
         true => {
             let dims = dims(&subject.format, n, k, &sizes);
             let mut streams = rng.finite_bytes(&subject.format, &dims)?;
-            let whole = rng.below(4) > 0;
-            if !whole {
-                let at = rng.below(streams.len());
-                let length = streams[at].len();
-                streams[at]
-                    .resize(pick(rng, &[0, length / 2, length.saturating_sub(1), length + 1]), 0);
+            let damaged = match rng.below(6) {
+                0 => cut(rng, &mut streams),
+                1 | 2 => misnumbered(rng, &format, &dims, &mut streams),
+                _ => None,
+            };
+            if let Some(damage) = damaged {
+                return match Tensor::new("some", &format, n, k, streams) {
+                    Ok(_) => Err(format!("a tensor, in spite of {damage}").into()),
+                    Err(error) => told(&error),
+                };
             }
-            (streams, whole.then_some(dims))
+            (streams, Some(dims))
         }
         // As long as it may be: nothing reads past the end of what is too short.
         false => (subject.format.streams.iter().map(|_| vec![0; rng.below(5000)]).collect(), None),
@@ -77,6 +82,32 @@ pub fn run(rng: &mut Rng, trace: &mut Trace) -> Result<(), Failed> {
         trace.reached(3);
     }
     Ok(())
+}
+
+/// Makes a stream shorter or longer.
+fn cut(rng: &mut Rng, streams: &mut [Vec<u8>]) -> Option<String> {
+    let at = rng.below(streams.len());
+    let length = streams[at].len();
+    let other = pick(rng, &[0, length / 2, length.saturating_sub(1), length + 1]);
+    streams[at].resize(other, 0);
+    Some(format!("{other} bytes for {length} in stream {at}"))
+}
+
+/// Stores a number past the last unit, where a format has numbers of units in words of their own.
+fn misnumbered(
+    rng: &mut Rng,
+    format: &Format,
+    dims: &Dims,
+    streams: &mut [Vec<u8>],
+) -> Option<String> {
+    let index = format.indices.first()?;
+    let plane = index.planes.first().filter(|plane| plane.bits == u32::BITS)?;
+    let units = format.streams.get(index.of as usize)?.units_per_row(dims);
+    let past = pick(rng, &[units, units + 1, 1 << 31, u32::MAX.into()]) as u32;
+    let (words, _) = streams.get_mut(plane.stream as usize)?.as_chunks_mut();
+    let at = rng.below(words.len());
+    *words.get_mut(at)? = past.to_le_bytes();
+    Some(format!("the number {past} of {units} units"))
 }
 
 /// A number at which something may wrap, or any small one.
