@@ -3,7 +3,9 @@
 use super::kernel::{Argument, HostKernel};
 use super::memory::Buffer;
 use super::{DEVICE, Kernels};
-use crate::artifact::{self, Activations, Dims, Element, Grid, Kernel, Kind, Role, Shape};
+use crate::artifact::{
+    self, Activations, Dims, Element, Grid, Kernel, Kind, MOST_UNITS, Role, Shape,
+};
 use crate::choice::{self, Choice};
 use crate::device::Resident;
 use crate::epilogue::OnHost;
@@ -178,6 +180,7 @@ impl HostWeights {
         y: &mut Buffer,
     ) -> Result<()> {
         let facts = kernel.facts();
+        counted(shape, self.tensor.format().weights)?;
         let grid =
             facts.grid.launch(n.into(), k.into(), m.into(), GRID).ok_or_else(|| Error::Device {
                 device: DEVICE.to_owned(),
@@ -239,10 +242,43 @@ struct Read {
     indices: Buffer,
 }
 
+/// Refuses more blocks than kernels number in 32 bits: devices have such tensors in parts, this one has not.
+fn counted(shape: &Shape, weights: u32) -> Result<()> {
+    let blocks = u64::from(shape.n) * u64::from(shape.k) / u64::from(weights.max(1));
+    if blocks <= MOST_UNITS {
+        return Ok(());
+    }
+    Err(Error::Device {
+        device: DEVICE.to_owned(),
+        during: "launching a kernel".to_owned(),
+        problem: format!(
+            "weights [{}, {}] are {blocks} blocks; it takes at most {MOST_UNITS} at a time",
+            shape.n, shape.k
+        ),
+    })
+}
+
 fn size_u32(size: usize) -> Result<u32> {
     u32::try_from(size).map_err(|_| Error::Device {
         device: DEVICE.to_owned(),
         during: "launching a kernel".to_owned(),
         problem: format!("a size of {size}; kernels count in 32 bits"),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocks_that_32_bits_do_not_number_are_refused() {
+        let shape = |n, k| Shape { n, k, ..Shape::default() };
+        for (n, k, weights) in [(1 << 31, 32, 32), (1 << 16, 1 << 15, 1), (0, u32::MAX, 1)] {
+            assert!(counted(&shape(n, k), weights).is_ok(), "{n} {k}");
+        }
+        for (n, k, weights) in [(1 << 31, 64, 32), (1 << 16, 1 << 16, 1), (u32::MAX, 256, 32)] {
+            let error = counted(&shape(n, k), weights).unwrap_err().to_string();
+            assert!(error.contains("at most 2147483648 at a time"), "{error}");
+        }
+    }
 }
