@@ -82,7 +82,8 @@ impl Buffer {
         if rest == 0 {
             return Ok(());
         }
-        // SAFETY: the part lies in this memory, which stays until the stream is waited for.
+        // SAFETY: `copy_in` saw that the bytes fit, so the rest lies in this memory, which is borrowed until
+        // the stream, the context's own, is waited for. What fails has no bytes of the host's to lose.
         self.context.call(
             || format!("clearing {rest} bytes"),
             |driver| unsafe {
@@ -95,8 +96,8 @@ impl Buffer {
     pub(super) fn copy_in(&self, stream: Handle, at: u64, bytes: &[u8]) -> Result<()> {
         let during = || format!("copying {} bytes to the device", bytes.len());
         self.check(at, bytes.len(), &during)?;
-        // SAFETY: both sides have as many bytes, and the borrow outlives the copy, which is waited for
-        // whether or not it fails.
+        // SAFETY: `check` saw that both sides have as many bytes, and `write` or `fill` that the stream is
+        // this context's; both borrows outlive the copy, which is waited for whether or not it fails.
         self.context.call(during, |driver| unsafe {
             let copied = driver.write(self.address + at, bytes.as_ptr(), bytes.len(), stream);
             driver.wait(stream).and(copied)
@@ -106,7 +107,7 @@ impl Buffer {
     pub(super) fn copy_out(&self, stream: Handle, bytes: &mut [u8]) -> Result<()> {
         let during = || "copying from the device".to_owned();
         self.check(0, bytes.len(), &during)?;
-        // SAFETY: as above.
+        // SAFETY: as in `copy_in`; `read` saw to the stream, and the bytes are borrowed by nobody else.
         self.context.call(during, |driver| unsafe {
             let copied = driver.read(bytes.as_mut_ptr(), self.address, bytes.len(), stream);
             driver.wait(stream).and(copied)
@@ -127,8 +128,8 @@ impl Buffer {
 
 impl Drop for Buffer {
     fn drop(&mut self) {
-        // SAFETY: allocated once, and no view of it lives any more; work that uses it is waited for.
-        // Nobody is left to be told of a failure.
+        // SAFETY: `Hip::buffer` allocated it, and a view's lifetime ends before this; work that uses it is
+        // waited for, and where that fails nothing is freed. Nobody is left to be told of a failure.
         let _ = self.context.call(String::new, |driver| unsafe {
             driver.wait_for_all()?;
             driver.free(self.address)

@@ -52,7 +52,8 @@ impl Stream {
     /// Where some of that work failed.
     pub fn synchronize(&self) -> Result<()> {
         let during = || "waiting for a stream".to_owned();
-        // SAFETY: the stream is one of this device; see `stream_from_raw`.
+        // SAFETY: the stream is one of this device: `Hip::stream` made it there, or the caller of
+        // `stream_from_raw` says so.
         self.context.call(during, |driver| unsafe { driver.wait(self.handle) })
     }
 
@@ -84,7 +85,7 @@ impl Stream {
 impl Drop for Stream {
     fn drop(&mut self) {
         if self.owned {
-            // SAFETY: made here and not used any more; drivers finish its work first. Nobody is left
+            // SAFETY: `owned` says that `Hip::stream` made it; nobody has it any more, and drivers finish its work first. Nobody is left
             // to be told of a failure.
             let _ = self.context.call(String::new, |driver| unsafe { driver.destroy(self.handle) });
         }
