@@ -5,14 +5,16 @@ use crate::Failed;
 use crate::products::WAYS;
 use crate::seed::pick;
 use crate::subject::{Subject, dims, subjects};
+use quantloom::artifact::Dims;
 use quantloom::verify::meaning;
 use quantloom::verify::random::Rng;
 use quantloom::verify::{Case, Origin};
-use quantloom::artifact::Dims;
 use quantloom::{Device, Format, Tensor, Weights};
 
 /// Tensors of more weights than that are made and not computed with.
-const MOST: usize = 1 << 16;
+const MOST: usize = 1 << 17;
+/// Weights of a long row, about.
+const LONG: usize = 1 << 16;
 
 pub fn run(rng: &mut Rng, trace: &mut Trace) -> Result<(), Failed> {
     let subject = &subjects()[rng.below(subjects().len())];
@@ -36,9 +38,11 @@ pub fn run(rng: &mut Rng, trace: &mut Trace) -> Result<(), Failed> {
             }
         }
     }
-    let (n, k) = match rng.below(4) {
-        0 => (number(rng), number(rng)),
-        1 => (1 + rng.below(40), number(rng)),
+    let (n, k) = match rng.below(24) {
+        // A single output of many products.
+        0 => (1, block * (LONG.div_ceil(block) + rng.below(4))),
+        1..6 => (number(rng), number(rng)),
+        6..12 => (1 + rng.below(40), number(rng)),
         _ => (1 + rng.below(40), block * (1 + rng.below(4))),
     };
     said += &format!(", [{n}, {k}]");
@@ -155,7 +159,8 @@ fn right(
 ) -> Result<(), Failed> {
     let finite = weights.iter().all(|weight| weight.abs() < 1e30);
     let case = Case::new(tensor, weights.to_vec(), Origin::Seed(0));
-    let case = if finite { case.with_activations(1 + rng.below(20), rng) } else { case };
+    let m = if weights.len() < LONG { 1 + rng.below(20) } else { 1 };
+    let case = if finite { case.with_activations(m, rng) } else { case };
     case.check(device).map_err(|error| format!("{}: {error}", subject.name))?;
     Ok(())
 }
