@@ -1,4 +1,4 @@
-//! Products of any format by the CPU in all of its ways, and by the interpreter of the IR.
+//! Products of any format by the CPU in all of its ways, and by the interpreter of the IR, against its meaning.
 
 use crate::seed::pick;
 use crate::subject::dims;
