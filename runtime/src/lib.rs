@@ -34,15 +34,16 @@
 //! | `verify` | `verify`: checks that devices compute what a format means, for test suites |
 #![deny(unsafe_code)]
 // Without some of the backends nobody uses some of what backends share.
-#![cfg_attr(not(all(feature = "cpu", feature = "wgpu")), allow(dead_code))]
+#![cfg_attr(
+    not(all(feature = "cpu", feature = "wgpu", feature = "hip", feature = "hip-host")),
+    allow(dead_code)
+)]
 
 // Generated code names this crate from outside and from inside alike.
 extern crate self as quantloom;
 
 mod arguments;
 mod bytes;
-#[cfg(any(feature = "hip", feature = "hip-host", feature = "wgpu", feature = "web"))]
-mod choice;
 #[cfg(feature = "cpu")]
 pub mod cpu;
 #[cfg(feature = "compile")]
@@ -59,12 +60,12 @@ pub mod gpu;
 pub mod hip;
 #[cfg(all(feature = "hip-host", unix))]
 pub mod hip_host;
+#[cfg(any(feature = "hip", feature = "hip-host", feature = "wgpu", feature = "web"))]
+mod launch;
 #[path = "../generated/manifest.rs"]
 #[rustfmt::skip]
 mod manifest;
 mod memory;
-#[cfg(any(feature = "hip", feature = "wgpu", feature = "web"))]
-mod plan;
 #[cfg(feature = "compile")]
 mod reference;
 mod tensor;
@@ -82,6 +83,8 @@ pub use experts::Experts;
 pub use format::{Format, formats, quantizers};
 pub use gguf::Gguf;
 pub use half::f16;
+#[cfg(any(feature = "hip", feature = "hip-host", feature = "wgpu", feature = "web"))]
+pub use launch::FEW_ROWS;
 pub use quantloom_codegen::artifact;
 #[cfg(feature = "cpu")]
 pub use quantloom_macros::include_format;

@@ -5,9 +5,10 @@ use std::ffi::c_void;
 use std::fmt;
 use std::sync::{Arc, Mutex};
 
+use super::Hip;
 use super::context::Context;
 use super::driver::Handle;
-use super::{Buffer, Hip};
+use super::execute::Scratches;
 use crate::{Error, Result};
 
 /// Work of a device, one thing after another.
@@ -15,8 +16,8 @@ pub struct Stream {
     pub(super) context: Arc<Context>,
     handle: Handle,
     owned: bool,
-    /// Activations in 8 bits, of one product after another.
-    pub(super) quantized: Mutex<Option<Buffer>>,
+    /// What one call leaves to the next.
+    pub(super) scratch: Mutex<Scratches>,
 }
 
 impl Hip {
@@ -43,7 +44,7 @@ impl Hip {
 
 impl Stream {
     fn new(hip: &Hip, handle: Handle, owned: bool) -> Stream {
-        Stream { context: hip.context.clone(), handle, owned, quantized: Mutex::default() }
+        Stream { context: hip.context.clone(), handle, owned, scratch: Mutex::default() }
     }
 
     /// Waits for all work that it has been given.

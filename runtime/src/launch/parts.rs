@@ -1,41 +1,14 @@
-//! How a tensor is cut: rows into buffers, blocks into launches. Pure arithmetic.
+//! How a tensor is cut: rows into buffers, blocks into launches.
 
 use std::ops::Range;
 
+use super::limits::{ADDRESSABLE, Limits};
 use crate::Format;
 use crate::artifact::{Dims, Grid, Order, Stream};
-
-/// What a launch must keep to.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Limits {
-    /// Bytes of a storage binding.
-    pub binding: u64,
-    /// Multiple of bytes at which a storage binding may start.
-    pub alignment: u64,
-    /// Workgroups per grid dimension.
-    pub workgroups: u32,
-}
-
-/// Kernels count weights and bytes in u32. Staying this far below leaves room for the invocations
-/// past the end of a grid.
-const ADDRESSABLE: u64 = 1 << 31;
-
-/// Buffers and bindings end at a multiple of the widest load.
-const ROUND: u64 = 16;
-
-/// Bytes of a buffer that holds `bytes` of weights and the `padding` that kernels may read.
-pub(super) fn padded(bytes: u64, padding: u32) -> u64 {
-    (bytes + u64::from(padding)).next_multiple_of(ROUND)
-}
 
 /// Outputs and activations hold so many elements: a multiple of 4.
 pub(super) fn rounded(elements: u64) -> u64 {
     elements.next_multiple_of(4)
-}
-
-/// The most bytes of a binding.
-pub(super) fn bindable(limits: &Limits) -> u64 {
-    limits.binding.min(ADDRESSABLE) / ROUND * ROUND
 }
 
 /// Splits rows into parts that each fit a binding of every stream; the problem where rows cannot be
@@ -48,7 +21,7 @@ pub(super) fn parts(
     limits: &Limits,
 ) -> Result<Vec<Range<u64>>, String> {
     let n = u64::from(dims.n);
-    let largest = bindable(limits);
+    let largest = limits.bindable();
     if k > ADDRESSABLE {
         return Err(format!("one row of {k} weights; kernels count at most {ADDRESSABLE} of them"));
     }
@@ -137,34 +110,49 @@ fn multiple(a: u64, b: u64) -> u64 {
     (a / gcd(a, b)).saturating_mul(b)
 }
 
-/// Splits blocks into pieces whose decoded weights fit `room` bytes at `bytes` each, and which
-/// begin where weights and outputs may be bound.
+/// Splits blocks into pieces whose decoded weights fit `room` bytes at `bytes` each, whose launches fit a
+/// grid, and which begin where weights and outputs may be bound.
 pub(super) fn pieces(
     blocks: u64,
     format: &Format,
     bytes: u64,
     room: u64,
+    grid: Grid,
     limits: &Limits,
 ) -> Result<Vec<Range<u64>>, String> {
-    let block = u64::from(format.weights) * bytes;
-    let room = room.min(bindable(limits));
-    if rounded(blocks * u64::from(format.weights)) * bytes <= room {
+    let weights = u64::from(format.weights);
+    let room = room.min(limits.bindable());
+    let launched = launched(grid, limits) / weights;
+    if rounded(blocks * weights) * bytes <= room && blocks <= launched {
         return Ok(cut(blocks, blocks));
     }
     // Only blocks of a plain format are cut out; else kernels are told where to begin.
     let plain = format.streams.iter().filter(|_| format.is_plain());
     let streams = plain.map(|stream| u64::from(stream.bytes));
-    let aligned = streams.chain([block]).map(|bytes| step(bytes, limits.alignment)).max();
+    let aligned = streams.chain([weights * bytes]).map(|bytes| step(bytes, limits.alignment)).max();
     let aligned = aligned.unwrap_or(1);
-    let most = room / block / aligned * aligned;
+    let most = launched.min(room / (weights * bytes)) / aligned * aligned;
     if most == 0 {
+        let most = limits.workgroups;
         return Err(format!(
-            "{aligned} blocks decode to {} bytes, which is the least that can be bound on its \
-             own; a binding holds {room}",
-            aligned * block
+            "{aligned} blocks decode to {} bytes, which is the least that can be bound on its own; a \
+             binding holds {room}, and more than {most} x {most} workgroups cannot be launched",
+            aligned * weights * bytes
         ));
     }
     Ok(cut(blocks, most))
+}
+
+/// The most weights that a launch decodes.
+fn launched(grid: Grid, limits: &Limits) -> u64 {
+    let workgroups = u64::from(limits.workgroups).pow(2);
+    match grid {
+        Grid::Strips { weights, strips, per_workgroup } => {
+            (workgroups.saturating_mul(per_workgroup.into()) / u64::from(strips.max(1)))
+                .saturating_mul(weights.into())
+        }
+        _ => u64::MAX,
+    }
 }
 
 /// `0..all` in ranges of at most `most`, which is at least 1.
@@ -193,7 +181,7 @@ mod tests {
     }
 
     fn limits(binding: u64) -> Limits {
-        Limits { binding, alignment: 256, workgroups: 65_535 }
+        Limits { binding, alignment: 256, ..Limits::ADDRESSES }
     }
 
     /// Ranges cover `0..all` in order, without gaps.
@@ -217,7 +205,7 @@ mod tests {
             assert_covers(&parts, n.into());
             for part in &parts {
                 let bytes = (part.end - part.start) * u64::from(k / 32) * 17;
-                assert!(padded(bytes, padding) <= binding, "{part:?}");
+                assert!((bytes + u64::from(padding)).next_multiple_of(16) <= binding, "{part:?}");
             }
         }
     }
@@ -280,7 +268,9 @@ mod tests {
             for element in [2, 4] {
                 let format = format(weights, &[bytes]);
                 let room = 1 << 20;
-                let pieces = pieces(1 << 18, &format, element, room, &limits(room)).unwrap();
+                let grid = Grid::Rows { per_workgroup: 1 };
+                let limits = limits(room);
+                let pieces = pieces(1 << 18, &format, element, room, grid, &limits).unwrap();
                 assert_covers(&pieces, 1 << 18);
                 for piece in &pieces {
                     assert!(piece.start * u64::from(bytes) % 256 == 0, "{piece:?}");
