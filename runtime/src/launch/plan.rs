@@ -118,14 +118,15 @@ impl<'p, M: Memory> Making<'p, '_, M> {
         task: &Task,
         given: &Given<M>,
     ) -> Result<()> {
-        let rows = if task.m == 1 { 0..0 } else { 0..task.m };
-        for row in rows.clone() {
+        if task.m == 1 {
+            return self.parts(kernel, shape, task, given);
+        }
+        (0..task.m).try_for_each(|row| {
             let [x, y] = [(given.x, task.k), (given.y, task.n)]
                 .map(|(span, columns)| self.planner.row(span, row * 4 * columns, 4 * columns));
             let given = Operands { x: x?, y: y?, ..*given };
-            self.parts(kernel, Shape { m: 1, ..shape }, task, &given)?;
-        }
-        if rows.is_empty() { self.parts(kernel, shape, task, given) } else { Ok(()) }
+            self.parts(kernel, Shape { m: 1, ..shape }, task, &given)
+        })
     }
 
     fn dequant(&mut self, element: Element, given: &Given<M>) -> Result<()> {

@@ -233,6 +233,7 @@ fn has_epilogue(kernel: &Kernel) -> bool {
 impl fmt::Display for Call {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Call::Product { m: 1 } => write!(f, "products of one activation row"),
             Call::Product { m } => write!(f, "products of {m} activation rows"),
             Call::Experts(experts) => write!(f, "{}", experts.kind().word()),
             Call::Gather { element, .. } => write!(f, "gather to {}", element.word()),
