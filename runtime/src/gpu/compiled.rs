@@ -52,11 +52,8 @@ impl Gpu {
         if code.is_none() {
             return Ok(());
         }
-        let descriptor = wgpu::PipelineCacheDescriptor {
-            label: Some("quantloom"),
-            data: Some(data),
-            fallback: true,
-        };
+        let (label, data, fallback) = (Some("quantloom"), Some(data), true);
+        let descriptor = wgpu::PipelineCacheDescriptor { label, data, fallback };
         let device = &self.shared.device;
         // SAFETY: the caller's.
         let made = || unsafe { device.create_pipeline_cache(&descriptor) };

@@ -138,18 +138,12 @@ impl Gpu {
 impl Pipelines {
     /// None yet, for this device.
     pub fn new(device: &wgpu::Device) -> Pipelines {
-        let code = Mutex::new(Pipelines::empty(device));
-        Pipelines { known: Mutex::default(), copy: Mutex::default(), code }
-    }
-
-    fn empty(device: &wgpu::Device) -> Option<wgpu::PipelineCache> {
-        if !device.features().contains(wgpu::Features::PIPELINE_CACHE) {
-            return None;
-        }
-        let empty =
-            wgpu::PipelineCacheDescriptor { label: Some("quantloom"), data: None, fallback: true };
+        let (label, data, fallback) = (Some("quantloom"), None, true);
+        let empty = wgpu::PipelineCacheDescriptor { label, data, fallback };
+        let hands_out = device.features().contains(wgpu::Features::PIPELINE_CACHE);
         // SAFETY: there is no data that could be wrong.
-        Some(unsafe { device.create_pipeline_cache(&empty) })
+        let code = hands_out.then(|| unsafe { device.create_pipeline_cache(&empty) });
+        Pipelines { known: Mutex::default(), copy: Mutex::default(), code: Mutex::new(code) }
     }
 }
 
