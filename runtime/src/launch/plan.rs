@@ -198,8 +198,8 @@ impl<'p, M: Memory> Making<'p, '_, M> {
                 let problem = format!("it shares bytes with the {what}; it must lie apart");
                 return Err(self.planner.argument("output", problem));
             }
-            let apart = self.planner.choice.limits.addresses;
-            if !apart && !(rounds && purpose == Scratch::Activations) {
+            let beside = self.planner.choice.limits.addresses;
+            if !(beside || rounds && purpose == Scratch::Activations) {
                 let copy = self.memory.scratch(purpose, span.bytes)?;
                 self.plan.copies.push([span, copy]);
                 *slot = Some(copy);
