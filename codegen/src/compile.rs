@@ -122,7 +122,9 @@ pub enum Error {
     #[error("a template did not render: {0}; this is a defect of Quantloom, not of the descriptor")]
     Template(#[from] tera::Error),
     /// Two pieces of kernels have one name: a defect of Quantloom.
-    #[error("`{file}` would have two sections `{name}`; this is a defect of Quantloom, not of the descriptor")]
+    #[error(
+        "`{file}` would have two sections `{name}`; this is a defect of Quantloom, not of the descriptor"
+    )]
     Piece {
         /// The file that both would stand in.
         file: String,

@@ -48,9 +48,7 @@ pub fn kernels(kernels: &[Kernel]) -> Result<(), KernelError> {
             validator.subgroup_stages(ShaderStages::COMPUTE);
             validator.subgroup_operations(SubgroupOperationSet::all());
         }
-        validator
-            .validate(&module)
-            .map_err(|error| refuse(error.emit_to_string(&source)))?;
+        validator.validate(&module).map_err(|error| refuse(error.emit_to_string(&source)))?;
         let bytes = workgroup_bytes(&module).map_err(|error| refuse(error.to_string()))?;
         let granted = Backend::Wgsl.workgroup_bytes(kernel.matrix > 0);
         if bytes > granted {

@@ -17,6 +17,8 @@ extern crate self as quantloom;
 
 #[path = "../generated/catalogue.rs"]
 #[rustfmt::skip]
+// Functions have all helpers, also where they need few of them.
+#[allow(dead_code, clippy::all)]
 mod catalogue;
 
 pub use catalogue::{FORMATS, QUANTIZERS};

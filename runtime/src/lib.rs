@@ -18,12 +18,13 @@
 //!
 //! Weights are `[n, k]` row-major and stay quantized in memory, activations are `[m, k]`, outputs
 //! `[m, n]`. Formats and their kernels come from descriptors that Quantloom's compiler has turned
-//! into [`artifact::Artifact`]s; [`formats`] lists those built in. Without any feature this crate
-//! still holds every kernel text and its launch facts, and nothing of wgpu.
+//! into [`artifact::Artifact`]s; [`formats`] lists those built in. Kernels are there for the devices that
+//! features ask for; an engine that wants kernels alone takes the crate `quantloom-formats`.
 //!
 //! | feature | what it adds |
 //! |---|---|
 //! | `cpu` | `Device::cpu`: decoders on all cores |
+//! | `macros` | `include_format!`: formats of your own, compiled when a program is built |
 //! | `gguf` | [`Gguf::open`] maps the file instead of reading it |
 //! | `wgpu` | `Device::wgpu` and module `gpu`: Vulkan, Metal and DirectX 12 |
 //! | `hip` | `Device::amd`, `Device::cuda` and module `hip`: AMD and NVIDIA GPUs, whose libraries are loaded where they are installed |
@@ -34,15 +35,16 @@
 //! | `verify` | `verify`: checks that devices compute what a format means, for test suites |
 #![deny(unsafe_code)]
 // Without some of the backends nobody uses some of what backends share.
-#![cfg_attr(not(all(feature = "cpu", feature = "wgpu")), allow(dead_code))]
+#![cfg_attr(
+    not(all(feature = "cpu", feature = "wgpu", feature = "hip", feature = "hip-host")),
+    allow(dead_code)
+)]
 
 // Generated code names this crate from outside and from inside alike.
 extern crate self as quantloom;
 
 mod arguments;
 mod bytes;
-#[cfg(any(feature = "hip", feature = "hip-host", feature = "wgpu", feature = "web"))]
-mod choice;
 #[cfg(feature = "cpu")]
 pub mod cpu;
 #[cfg(feature = "compile")]
@@ -59,9 +61,9 @@ pub mod gpu;
 pub mod hip;
 #[cfg(all(feature = "hip-host", unix))]
 pub mod hip_host;
+#[cfg(any(feature = "hip", feature = "hip-host", feature = "wgpu", feature = "web"))]
+mod launch;
 mod memory;
-#[cfg(any(feature = "hip", feature = "wgpu", feature = "web"))]
-mod plan;
 #[cfg(feature = "compile")]
 mod reference;
 mod tensor;
@@ -79,8 +81,10 @@ pub use experts::Experts;
 pub use format::{Format, formats, quantizers};
 pub use gguf::Gguf;
 pub use half::f16;
+#[cfg(any(feature = "hip", feature = "hip-host", feature = "wgpu", feature = "web"))]
+pub use launch::FEW_ROWS;
 pub use quantloom_artifact as artifact;
-#[cfg(feature = "cpu")]
+#[cfg(feature = "macros")]
 pub use quantloom_macros::include_format;
 pub use tensor::Tensor;
 #[cfg(feature = "verify")]

@@ -66,7 +66,10 @@ impl Tensor {
                 let units = if stream.units.are_blocks() { "blocks" } else { "units" };
                 let rows = stream.units.rows;
                 let shared = match rows > 1 && !n.is_multiple_of(rows as usize) {
-                    true => format!("; a unit covers {rows} rows, the last one too"),
+                    true => format!(
+                        "; a unit covers {rows} rows, the last one too: without padding, rows are a \
+                         multiple of {rows}"
+                    ),
                     false => String::new(),
                 };
                 return Err(error(format!(

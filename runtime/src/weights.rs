@@ -12,8 +12,9 @@ use crate::{Epilogue, Format, Result, Tensor, f16};
 
 /// Weights `[n, k]` on a device, quantized; cheap to clone.
 ///
-/// Every call here computes and waits for its result. To record into an encoder of your own, see
-/// `gpu::GpuWeights`.
+/// Every call here computes and waits for its result. GPUs keep the buffers that it takes for later calls: a
+/// set for each call that runs at a time, as large as the largest so far. To record into an encoder of your
+/// own, see `gpu::GpuWeights`.
 #[derive(Clone)]
 pub struct Weights {
     tensor: Facts,

@@ -25,11 +25,11 @@ pub struct Interpreted {
 }
 
 impl Interpreted {
-    /// Gives what was compiled of a format functions that interpret it.
+    /// A format without kernels whose functions interpret it.
     ///
     /// # Errors
     /// Where the format does not lower.
-    pub fn new(format: &Format, artifact: Artifact) -> Result<Interpreted, crate::Failed> {
+    pub fn new(format: &Format, descriptor: &str) -> Result<Interpreted, crate::Failed> {
         let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         let weights = lower::weights(format, WORD)?;
         let coded = lower::coded(format, WORD).transpose()?;
@@ -52,7 +52,18 @@ impl Interpreted {
         // SAFETY: the functions are safe code, whatever they are given, and write what they are given last.
         #[allow(unsafe_code)]
         let cpu = unsafe { Cpu::new(Versions::only(decode), functions) };
-        let format = quantloom::Format::from(Artifact { cpu: Some(cpu), ..artifact });
+        let format = quantloom::Format::from(Artifact {
+            name: format.name.clone().into(),
+            family: format.family.clone().into(),
+            params: format.params.clone().into(),
+            weights: format.weights,
+            streams: format.streams.iter().map(|stream| stream.artifact()).collect(),
+            indices: format.indices().into(),
+            sizes: format.sizes.clone().into(),
+            cpu: Some(cpu),
+            descriptor: descriptor.to_owned().into(),
+            ..Artifact::default()
+        });
         Ok(Interpreted { format, _turn: turn })
     }
 }

@@ -6,6 +6,7 @@
 //! failure (`amd` and `cuda` are real GPUs, `matrices` cooperative matrices of `wgsl`, `hiprtc` and `nvrtc`
 //! are their own compilers), and `SEED` repeats the random tests of an earlier run.
 
+mod affine;
 pub mod amdgpu;
 pub mod browser;
 mod cases;
@@ -15,6 +16,7 @@ pub mod fuzz;
 pub mod gpu;
 pub mod interpreted;
 pub mod nvptx;
+mod products;
 pub mod seed;
 pub mod stand_in;
 pub mod subject;

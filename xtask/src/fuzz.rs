@@ -6,10 +6,11 @@ use crate::files;
 /// Try random descriptors, GGUF files and calls until time is up
 ///
 /// Descriptors are made at random, valid ones, or are damaged copies of those there are; each is refused with a
-/// place in its text, or compiles and decodes to its meaning bit by bit. GGUF files have tensors that cannot
-/// be, or damage. Calls have sizes, shapes and lengths of any kind. Nothing may panic, hang or be wrong. Prints
-/// how many inputs reached each stage; the first finding ends it, with the command that repeats it. Exit code
-/// 1 where something is found, or where too few inputs reach lowering or a tensor.
+/// place in its text, or compiles, decodes to its meaning bit by bit and is multiplied so by the CPU in all of
+/// its ways. GGUF files have tensors that cannot be, or damage, or are models in two parts. Calls have sizes,
+/// shapes, lengths and numbers of groups of any kind. Nothing may panic, hang or be wrong. Prints how many
+/// inputs reached each stage; the first finding ends it, with the command that repeats it. Exit code 1 where
+/// something is found, or where too few inputs reach lowering or a tensor.
 ///
 /// Examples:
 ///   cargo xtask fuzz --seconds 600

@@ -3,6 +3,7 @@
 use crate::failure::Outcome;
 use crate::files;
 use crate::print;
+use quantloom_codegen::Compiled;
 use quantloom_codegen::artifact::{
     Activations, Artifact, Backend, Binding, Grid, Kernel, Kind, Role,
 };
@@ -10,8 +11,8 @@ use serde_json::{Value, json};
 use std::path::Path;
 
 /// Writes `{backend}/{kernel}.{backend}` for every kernel, and `{backend}/kernels.json` with their facts.
-pub fn write(artifacts: &[Artifact], quantizers: &[Kernel], folder: &Path) -> Outcome {
-    let of_formats = artifacts.iter().flat_map(|artifact| {
+pub fn write(compiled: &[Compiled], quantizers: &[Kernel], folder: &Path) -> Outcome {
+    let of_formats = compiled.iter().flat_map(|Compiled { artifact, .. }| {
         artifact.kernels.iter().map(move |kernel| (Some(artifact), kernel))
     });
     let all: Vec<(Option<&Artifact>, &Kernel)> =
@@ -25,11 +26,7 @@ pub fn write(artifacts: &[Artifact], quantizers: &[Kernel], folder: &Path) -> Ou
         let facts: Vec<Value> = own().map(|(format, kernel)| facts(*format, kernel)).collect();
         files::write(&folder.join("kernels.json"), format!("{:#}\n", json!(facts)).as_bytes())?;
     }
-    print::out(format!(
-        "{} in {}\n",
-        print::count(all.len(), "kernel"),
-        files::shown(folder)
-    ))
+    print::out(format!("{} in {}\n", print::count(all.len(), "kernel"), files::shown(folder)))
 }
 
 fn file(kernel: &Kernel) -> String {

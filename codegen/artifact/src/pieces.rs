@@ -155,19 +155,15 @@ impl Pieces {
         text
     }
 
-    /// What the text is made of: two that say the same in other files are equal.
-    fn parts(&self) -> (Vec<(String, &str)>, [&Text; 2], bool, [u32; 2]) {
-        let helpers = self.helpers().into_iter().map(|name| {
-            let text = section(&self.helpers, &name);
+    /// Names and texts of all sections that are used.
+    fn sections(&self) -> Vec<(String, &str)> {
+        let from = |file, name: String| {
+            let text = section(file, &name);
             (name, text)
-        });
-        let decoder = self.decoder().map(|name| {
-            let text = section(&self.decoders, &name);
-            (name, text)
-        });
-        let kernel = (self.kernel.to_string(), section(&self.kernels, &self.kernel));
-        let all = helpers.chain(decoder).chain([kernel]).collect();
-        (all, [&self.vocabulary, &self.calls], self.filled, self.unit)
+        };
+        let helpers = self.helpers().into_iter().map(|name| from(&self.helpers, name));
+        let decoder = self.decoder().into_iter().map(|name| from(&self.decoders, name));
+        helpers.chain(decoder).chain([from(&self.kernels, self.kernel.to_string())]).collect()
     }
 }
 
@@ -178,7 +174,9 @@ fn names(list: &str) -> impl Iterator<Item = &str> {
 /// The same pieces, of the same names, wherever they stand.
 impl PartialEq for Pieces {
     fn eq(&self, other: &Pieces) -> bool {
-        self.parts() == other.parts()
+        let lists =
+            |own: &Pieces| (own.vocabulary.clone(), own.calls.clone(), own.filled, own.unit);
+        lists(self) == lists(other) && self.sections() == other.sections()
     }
 }
 
@@ -209,10 +207,14 @@ mod tests {
             filled,
             ..Pieces::whole("void ql_entry(\n    //> parameters\n    y) {\n  //> fill\n}\n")
         };
-        let start = "a\n\nb\n\nsizes\n\nc\n\ndecode\n\nvoid mine(\n    stream_0,\n    tables,\n    y) {\n";
+        let start =
+            "a\n\nb\n\nsizes\n\nc\n\ndecode\n\nvoid mine(\n    stream_0,\n    tables,\n    y) {\n";
         assert_eq!(pieces(true).join("mine"), format!("{start}  fill();\n}}\n"));
         assert_eq!(pieces(false).join("mine"), format!("{start}}}\n"));
-        assert_eq!(pieces(true).helpers(), ["a", "b", "c", "a", "parameters.s1t", "arguments.s1t", "fill"]);
+        assert_eq!(
+            pieces(true).helpers(),
+            ["a", "b", "c", "a", "parameters.s1t", "arguments.s1t", "fill"]
+        );
         assert_ne!(pieces(true), pieces(false));
     }
 }

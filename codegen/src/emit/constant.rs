@@ -9,6 +9,7 @@ use quote::quote;
 /// The names a constant is written with; all lie in module `artifact` but `Cow`.
 pub(super) fn imports() -> TokenStream {
     quote! {
+        #[allow(unused_imports)]
         use ::quantloom::artifact::{
             Artifact, Extent, Kernel, Order, Param, Size, Stream, Units,
         };

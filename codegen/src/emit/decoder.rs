@@ -1,10 +1,10 @@
 //! Decoders: the pieces of a kernel's text that are a format's own, and what they call.
 
+use super::WIDEST;
 use super::dialect::{self, Body, Dialect, FirstWord, LoadText, TableText, Variable};
 use super::facts::{Buffer, buffers, functions, lanes, loads, weights};
 use super::helpers::helpers;
 use super::templates::{Piece, piece, plain, text};
-use super::WIDEST;
 use crate::Error;
 use crate::artifact::Backend;
 use crate::format::Format;
@@ -112,9 +112,8 @@ impl Decoder {
         let places = dialect.body(program, &starts);
         let Body { lets, results } = dialect.body(program, &weight_lists.concat());
         let mut results = results.into_iter();
-        let quads = places.results.into_iter().zip(&weight_lists).map(|(start, weights)| QuadText {
-            start,
-            weights: results.by_ref().take(weights.len()).collect(),
+        let quads = places.results.into_iter().zip(&weight_lists).map(|(start, weights)| {
+            QuadText { start, weights: results.by_ref().take(weights.len()).collect() }
         });
         let loads = loads(program);
         let (backend, buffers) = (dialect.backend, buffers(program, &loads));
@@ -129,7 +128,7 @@ impl Decoder {
         };
         let name = name("f32", format, program, &shape);
         let sizes = Sizes {
-        buffers: shape.buffers.len(),
+            buffers: shape.buffers.len(),
             weights: program.weights,
             strips: program.strips,
             quads: shape.quads,

@@ -86,7 +86,10 @@ fn read(number: usize, buffer: &Buffer) -> Result<Piece, Error> {
         Role::Tables => format!("{}.{number}", buffer.name),
         _ => format!("{}.vec4", buffer.name),
     };
-    bound(&name, &[Bound { number: number.to_string(), access: "storage, read", name: &buffer.name, ty }])
+    bound(
+        &name,
+        &[Bound { number: number.to_string(), access: "storage, read", name: &buffer.name, ty }],
+    )
 }
 
 /// What stands in kernels around a decoder for its buffers and tables.

@@ -87,12 +87,12 @@ pub fn format(compiled: &Compiled, path: &str) -> Result<TokenStream, Error> {
             pub const DESCRIPTOR: &'static str = include_str!(#path);
             /// The functions for CPUs.
             pub const CPU: ::quantloom::artifact::Cpu = #value;
+            const FACTS: ::quantloom::artifact::Artifact = #artifact;
             /// All of it as a value: facts, functions, kernel texts and their launch facts.
             // SAFETY: the compiler has just made it.
             #[allow(unsafe_code)]
-            pub const ARTIFACT: &'static ::quantloom::artifact::Proven = {
-                &unsafe { ::quantloom::artifact::Proven::new(#artifact) }
-            };
+            pub const ARTIFACT: &'static ::quantloom::artifact::Proven =
+                &unsafe { ::quantloom::artifact::Proven::new(Self::FACTS) };
 
             /// Decodes consecutive blocks from number `first` on, rows one after another. `streams`
             /// are those of a whole tensor, `dims` its rows, blocks per row and sizes in blocks; as

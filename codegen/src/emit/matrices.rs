@@ -26,7 +26,7 @@ pub(super) fn plan(row: Row, shape: &Shape, tiles: Matrices) -> Result<Plan<Tile
     let Matrices { workgroup, tile_n, tile_m, chunk, pitch, .. } = tiles;
     let quads = quads_word(row.backend, shape);
     let part = |name: &str| -> Result<String, Error> {
-        Ok(text(row.backend, name, &tiles)?.trim_end().to_owned())
+        Ok(text(row.backend, name, tiles)?.trim_end().to_owned())
     };
     let weights = if tiles.weights_end == workgroup { "lanes.all" } else { "lanes.weights" };
     let (lanes, lane) = match (tiles.activations_first, tiles.activations_end) {

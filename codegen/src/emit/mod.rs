@@ -42,7 +42,7 @@ use dot_tiles::Tiles;
 use facts::table_bytes;
 use programs::{Lowered, Programs};
 use runs::Runs;
-use schedule::{MatrixProgram, Matrices, Rows};
+use schedule::{Matrices, MatrixProgram, Rows};
 
 /// Bytes of the primary plane that one invocation decodes.
 pub(crate) const STRIP_BYTES: u32 = 4;

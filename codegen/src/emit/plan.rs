@@ -2,8 +2,8 @@
 
 use super::decoder::{Decoder, Shape};
 use super::facts::bindings;
-use super::sections::file;
 use super::helpers::{included, word};
+use super::sections::file;
 use super::templates::{Piece, piece};
 use super::vocabulary::vocabulary;
 use crate::Error;

@@ -72,9 +72,9 @@ impl Lowered<'_> {
     /// The decoder in the language of a backend.
     pub fn decoder(&self, format: &Format, backend: Backend) -> Result<&Decoder, Error> {
         match self {
-            Lowered::Weights(program) => program.written(backend, |own, dialect| {
-                Decoder::of_weights(format, own, dialect)
-            }),
+            Lowered::Weights(program) => {
+                program.written(backend, |own, dialect| Decoder::of_weights(format, own, dialect))
+            }
             Lowered::Dots(program) => {
                 program.written(backend, |own, dialect| strips::decoder(format, own, dialect))
             }

@@ -5,9 +5,7 @@ use super::plan::{list, sections};
 use super::templates::{Piece, piece, plain};
 use super::vocabulary;
 use crate::Error;
-use crate::artifact::{
-    Backend, CHUNK, CHUNK_BYTES, Element, Grid, Kernel, Kind, Pieces, Row,
-};
+use crate::artifact::{Backend, CHUNK, CHUNK_BYTES, Element, Grid, Kernel, Kind, Pieces, Row};
 use serde::Serialize;
 
 const WORKGROUP: u32 = 64;

@@ -1,11 +1,11 @@
 //! Decoders whose codes are multiplied with 8-bit activations: strips of signed bytes.
 
+use super::WIDEST;
 use super::decoder::{self, Decoder, Shape, Sizes, Tables};
 use super::dialect::{Body, Dialect, Variable};
 use super::facts::{Buffer, buffers, functions, loads};
 use super::runs::{Runs, Sum, dot};
 use super::templates::{Piece, piece, plain};
-use super::WIDEST;
 use crate::Error;
 use crate::artifact::Backend;
 use crate::format::Format;

@@ -3,14 +3,16 @@
 use std::future::Future;
 use std::mem::take;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
 use super::Gpu;
 use super::waiter::Waiting;
+use crate::launch::locked;
 use crate::{Error, Result};
 
-/// What a device reported outside of any call, or has still to say of one.
+/// What a device reported outside of any call, or has still to say of one. Nothing is called while one of
+/// the locks is held: wgpu may call back.
 #[derive(Default)]
 pub(super) struct Faults {
     lost: Mutex<Option<String>>,
@@ -56,11 +58,6 @@ impl Faults {
             locked(&faults.uncaptured).get_or_insert(error.into());
         }));
     }
-}
-
-/// Nothing is called while one of these is held: wgpu may call back.
-fn locked<T>(slot: &Mutex<T>) -> MutexGuard<'_, T> {
-    slot.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Gpu {

@@ -1,11 +1,12 @@
 //! Bind groups, made once for a launch and used again when the same launch is recorded again.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
-use super::pipeline::Pipeline;
-use super::{Gpu, View};
+use super::Gpu;
+use super::pipelines::Pipeline;
 use crate::Result;
 use crate::artifact::Shape;
+use crate::launch::{Span, locked};
 
 /// The bind groups of launches recorded lately, most recent first.
 #[derive(Default)]
@@ -22,16 +23,10 @@ struct Recent {
 struct Group {
     pipeline: Arc<Pipeline>,
     shape: Shape,
-    buffers: Vec<Bound>,
+    buffers: Vec<Span<wgpu::Buffer>>,
     group: wgpu::BindGroup,
     /// Number of the launch that used it last.
     used: u64,
-}
-
-struct Bound {
-    buffer: wgpu::Buffer,
-    offset: u64,
-    size: u64,
 }
 
 /// Groups kept of one tensor: a few activation rows to a few buffers, of every part.
@@ -47,15 +42,15 @@ impl Groups {
         gpu: &Gpu,
         pipeline: &Arc<Pipeline>,
         shape: &Shape,
-        views: &[View<'_>],
+        spans: &[Span<&wgpu::Buffer>],
     ) -> Result<wgpu::BindGroup> {
-        let mut recent = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut recent = locked(&self.0);
         let Recent { launches, groups } = &mut *recent;
         *launches += 1;
         if groups.last().is_some_and(|oldest| *launches - oldest.used > LAUNCHES) {
             groups.pop();
         }
-        match groups.iter().position(|group| group.is(pipeline, shape, views)) {
+        match groups.iter().position(|group| group.is(pipeline, shape, spans)) {
             Some(found) => {
                 if let Some(recent) = groups.get_mut(..=found) {
                     recent.rotate_right(1);
@@ -63,7 +58,7 @@ impl Groups {
             }
             None => {
                 groups.truncate(MOST - 1);
-                groups.insert(0, Group::new(gpu, pipeline, shape, views)?);
+                groups.insert(0, Group::new(gpu, pipeline, shape, spans)?);
             }
         }
         let group = groups.first_mut().map(|group| {
@@ -79,31 +74,31 @@ impl Group {
         gpu: &Gpu,
         pipeline: &Arc<Pipeline>,
         shape: &Shape,
-        views: &[View<'_>],
+        spans: &[Span<&wgpu::Buffer>],
     ) -> Result<Group> {
         let words: Vec<u8> = shape.words().iter().flat_map(|word| word.to_le_bytes()).collect();
         let uniform = gpu.filled("shape", &words, wgpu::BufferUsages::UNIFORM)?;
-        let bound = |view: &View| Bound {
-            buffer: view.buffer.clone(),
-            offset: view.offset,
-            size: view.size,
+        let held = |span: &Span<&wgpu::Buffer>| Span {
+            buffer: span.buffer.clone(),
+            begin: span.begin,
+            bytes: span.bytes,
         };
         Ok(Group {
-            group: pipeline.bind(gpu, views, View::from(&uniform))?,
+            group: pipeline.bind(gpu, spans, &uniform)?,
             pipeline: pipeline.clone(),
             shape: *shape,
-            buffers: views.iter().map(bound).collect(),
+            buffers: spans.iter().map(held).collect(),
             used: 0,
         })
     }
 
-    fn is(&self, pipeline: &Arc<Pipeline>, shape: &Shape, views: &[View<'_>]) -> bool {
-        let same = |(bound, view): (&Bound, &View)| {
-            bound.buffer == *view.buffer && (bound.offset, bound.size) == (view.offset, view.size)
+    fn is(&self, pipeline: &Arc<Pipeline>, shape: &Shape, spans: &[Span<&wgpu::Buffer>]) -> bool {
+        let same = |(held, span): (&Span<wgpu::Buffer>, &Span<&wgpu::Buffer>)| {
+            held.buffer == *span.buffer && (held.begin, held.bytes) == (span.begin, span.bytes)
         };
         Arc::ptr_eq(&self.pipeline, pipeline)
             && self.shape == *shape
-            && self.buffers.len() == views.len()
-            && self.buffers.iter().zip(views).all(same)
+            && self.buffers.len() == spans.len()
+            && self.buffers.iter().zip(spans).all(same)
     }
 }

@@ -1,10 +1,8 @@
 //! Cooperative matrices: what a device must have for the kernels that round to f16.
 #![allow(unsafe_code)]
 
-use super::{Gpu, GpuWeights};
-use crate::Result;
-use crate::artifact::{Activations, Backend, Kernel};
-use crate::choice::Choice;
+use super::Gpu;
+use crate::artifact::Backend;
 
 /// What a device is asked for, where its adapter has all of it.
 const FEATURES: wgpu::Features = wgpu::Features::SHADER_F16
@@ -57,19 +55,6 @@ fn side(adapter: &wgpu::Adapter, limits: &wgpu::Limits) -> u32 {
 }
 
 impl Gpu {
-    /// The same device, whose products of more than 16 activation rows round weights and activations
-    /// to f16 ([`Activations::F16`]) and multiply them with cooperative matrices (tensor cores), many
-    /// times as fast.
-    ///
-    /// Outputs are within 2e-3 of Σ|w·x| of the exact ones, where no weight and no activation is beyond
-    /// ±65504: those become infinite. Magnitudes below 2^-14 keep fewer bits, or none. Where the device
-    /// has no such matrices ([`Gpu::has_matrices`]) products stay exact.
-    #[must_use]
-    pub fn f16(mut self) -> Gpu {
-        self.choice.activations = Activations::F16;
-        self
-    }
-
     /// Whether the device multiplies cooperative matrices of 16 × 16 or 8 × 8 f16 and adds them up in f32,
     /// in subgroups of 32 invocations or less: with Vulkan's `VK_KHR_cooperative_matrix`.
     pub fn has_matrices(&self) -> bool {
@@ -85,36 +70,5 @@ impl Gpu {
         let enabled = device.features().contains(FEATURES);
         self.choice.matrix = if enabled { side(adapter, &device.limits()) } else { 0 };
         self
-    }
-}
-
-impl GpuWeights {
-    /// Name of the kernel that computes products of `m` activation rows.
-    ///
-    /// # Errors
-    /// [`Error::Missing`](crate::Error::Missing) where the format has none.
-    pub fn kernel(&self, m: u32) -> Result<&str> {
-        Ok(&self.product_kernel(m)?.name)
-    }
-
-    /// The kernel for a product of `m` activation rows.
-    pub(super) fn product_kernel(&self, m: u32) -> Result<&Kernel> {
-        // wgpu does not check where matrices lie: their kernels are the compiler's.
-        let matrix = if self.format.is_proven() { self.gpu.choice.matrix } else { 0 };
-        let kernel = Choice { matrix, ..self.gpu.choice }.product(&self.format, m)?;
-        self.in_time(kernel, m.into())
-    }
-
-    /// This kernel for so many rows of outputs, or one whose loops the device does not end early.
-    pub(super) fn in_time<'a>(&'a self, kernel: &'a Kernel, outputs: u64) -> Result<&'a Kernel> {
-        let choice = &self.gpu.choice;
-        choice.in_time(&self.format, kernel, self.k, outputs).ok_or_else(|| {
-            let problem = format!(
-                "rows of {} weights take more turns of a loop than {}, after which this device goes on as if \
-                 they were done",
-                self.k, choice.turns
-            );
-            self.gpu.failed(&format!("recording kernel `{}`", kernel.name), problem)
-        })
     }
 }

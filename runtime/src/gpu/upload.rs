@@ -1,63 +1,35 @@
 //! Brings quantized bytes to a GPU as they are.
 
-use std::ops::Range;
 use std::pin::pin;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
+use super::Gpu;
 use super::groups::Groups;
-use super::pipeline::Pipeline;
+use super::pipelines::Pipeline;
 use super::waiter::{Done, Waiting};
-use super::{Gpu, plan};
-use crate::artifact::{Backend, Dims};
-use crate::{Bytes, Error, Format, Result, Tensor};
+use crate::launch::{Planner, locked};
+use crate::{Bytes, Error, Result, Tensor};
 
 /// Weights `[n, k]` on a GPU, quantized, in one buffer per stream or in several where a binding
 /// does not hold them.
 pub struct GpuWeights {
     pub(super) gpu: Gpu,
-    pub(super) name: Arc<str>,
-    pub(super) format: Format,
-    pub(super) n: u64,
-    pub(super) k: u64,
-    pub(super) dims: Dims,
-    pub(super) parts: Vec<Part>,
+    pub(super) planner: Planner,
+    /// A buffer for each stream of each part.
+    pub(super) parts: Vec<Vec<wgpu::Buffer>>,
     /// The format's tables, where it has some.
     pub(super) tables: Option<wgpu::Buffer>,
-    /// Bytes that kernels may read past the last block.
-    pub(super) padding: u32,
-    /// Kernels that were used, by their addresses in the format.
+    /// Kernels that were used, by their addresses.
     pub(super) pipelines: Mutex<Vec<(usize, Arc<Pipeline>)>>,
     pub(super) groups: Groups,
 }
 
-/// Some rows of a tensor.
-pub(super) struct Part {
-    pub rows: Range<u64>,
-    /// One buffer per stream.
-    pub streams: Vec<wgpu::Buffer>,
-}
-
 impl GpuWeights {
-    /// Weight rows.
-    pub fn n(&self) -> u64 {
-        self.n
-    }
-
-    /// Weights per row.
-    pub fn k(&self) -> u64 {
-        self.k
-    }
-
-    /// Launches that a matvec takes: 1, or more where the tensor is split.
-    pub fn parts(&self) -> usize {
-        self.parts.len()
-    }
-
     /// Bytes on the GPU, with padding.
     pub fn bytes(&self) -> u64 {
-        self.parts.iter().flat_map(|part| &part.streams).map(|buffer| buffer.size()).sum()
+        self.parts.iter().flatten().map(|buffer| buffer.size()).sum()
     }
 }
 
@@ -72,7 +44,8 @@ impl Gpu {
     /// submission and the only wait.
     ///
     /// # Errors
-    /// Where one row is larger than a binding, or the GPU has no room.
+    /// Where one row is larger than a binding, the device grants less than kernels of the format need, or the
+    /// GPU has no room.
     pub fn upload(&self, tensor: &Tensor) -> Result<GpuWeights> {
         // Where it blocks it is never pending.
         let uploaded = pin!(self.bring(tensor, Waiting::Blocked));
@@ -93,49 +66,38 @@ impl Gpu {
     }
 
     async fn bring(&self, tensor: &Tensor, waiting: Waiting) -> Result<GpuWeights> {
-        let format = &self.format(tensor)?;
-        let (n, k) = (tensor.n() as u64, tensor.k() as u64);
-        let kernels = format.kernels.iter().filter(|kernel| kernel.backend == Backend::Wgsl);
-        let padding = kernels.map(|kernel| kernel.padding).max().unwrap_or(0);
-        let error = |problem| Error::Tensor { tensor: tensor.name().to_owned(), problem };
+        let planner = Planner::new(self.name(), &self.choice, tensor, self.format(tensor)?)?;
         let mut parts = Vec::new();
-        let dims = *tensor.layout();
-        for rows in plan::parts(&dims, k, format, padding, &self.limits).map_err(error)? {
+        for rows in &planner.parts {
             let mut streams = Vec::new();
-            for (bytes, stream) in tensor.streams().iter().zip(format.streams.iter()) {
-                let range = plan::range(stream, &dims, &rows);
-                let range = range.start as usize..range.end as usize;
+            for (bytes, range) in tensor.streams().iter().zip(planner.streams(rows)) {
                 let bytes = bytes.slice(range).unwrap_or_else(|| Vec::new().into());
-                streams.push(self.write(tensor.name(), &bytes, padding, waiting).await?);
+                let size = planner.padded(bytes.len());
+                streams.push(self.write(tensor.name(), &bytes, size, waiting).await?);
             }
-            parts.push(Part { rows, streams });
+            parts.push(streams);
         }
         Ok(GpuWeights {
             gpu: self.clone(),
-            name: tensor.name().into(),
-            format: format.clone(),
-            n,
-            k,
-            dims,
             parts,
-            tables: self.tables(format)?,
-            padding,
+            tables: self.tables(&planner)?,
+            planner,
             pipelines: Mutex::default(),
             groups: Groups::default(),
         })
     }
 
     /// A format's tables, one buffer for all tensors of the format.
-    fn tables(&self, format: &Format) -> Result<Option<wgpu::Buffer>> {
+    fn tables(&self, planner: &Planner) -> Result<Option<wgpu::Buffer>> {
+        let format = &planner.format;
         if format.tables.is_empty() {
             return Ok(None);
         }
-        let mut known = self.shared.tables.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = locked(&self.shared.tables);
         if let Some((_, buffer)) = known.iter().find(|(words, _)| *words == format.tables) {
             return Ok(Some(buffer.clone()));
         }
-        let bytes: Vec<u8> = format.tables.iter().flat_map(|word| word.to_le_bytes()).collect();
-        let buffer = self.filled("tables", &bytes, wgpu::BufferUsages::STORAGE)?;
+        let buffer = self.filled("tables", &planner.tables(), wgpu::BufferUsages::STORAGE)?;
         known.push((format.tables.clone(), buffer.clone()));
         Ok(Some(buffer))
     }
@@ -145,11 +107,10 @@ impl Gpu {
         &self,
         name: &str,
         bytes: &Bytes,
-        padding: u32,
+        size: u64,
         waiting: Waiting,
     ) -> Result<wgpu::Buffer> {
         let during = uploading(name);
-        let size = plan::padded(bytes.len() as u64, padding);
         let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST;
         let buffer = self.buffer(name, size, usage)?;
         let mut offset = 0;
@@ -220,13 +181,19 @@ impl Gpu {
         usage: wgpu::BufferUsages,
     ) -> Result<wgpu::Buffer> {
         let usage = usage | wgpu::BufferUsages::COPY_DST;
-        let buffer = self.buffer(label, plan::padded(bytes.len() as u64, 0), usage)?;
+        let size = (bytes.len() as u64).next_multiple_of(16);
+        let buffer = self.buffer(label, size, usage)?;
+        self.fill(label, &buffer, bytes)?;
+        Ok(buffer)
+    }
+
+    /// Writes bytes, whole words, to the beginning of a buffer.
+    pub(super) fn fill(&self, label: &str, buffer: &wgpu::Buffer, bytes: &[u8]) -> Result<()> {
         // A buffer that is mapped from the start would be shorter to write, but browsers throw where
         // they have no memory for it.
         self.guarded(&format!("filling buffer `{label}`"), || {
-            self.shared.queue.write_buffer(&buffer, 0, bytes);
-        })?;
-        Ok(buffer)
+            self.shared.queue.write_buffer(buffer, 0, bytes);
+        })
     }
 }
 

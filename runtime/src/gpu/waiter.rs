@@ -1,11 +1,12 @@
 //! Waits for a GPU: in the calling thread, or in one of its own so that async calls do not block.
 
 use std::future::poll_fn;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::task::{Poll, Waker};
 
 use super::Gpu;
 use crate::Result;
+use crate::launch::locked;
 
 /// How a call waits for the GPU.
 #[derive(Clone, Copy)]
@@ -28,7 +29,7 @@ struct Told {
 
 impl Done {
     pub(super) fn set(&self, result: Result<(), String>) {
-        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut told = locked(&self.0);
         told.result.get_or_insert(result);
         let waker = told.waker.take();
         drop(told);
@@ -39,7 +40,7 @@ impl Done {
 
     async fn wait(&self) -> Result<(), String> {
         poll_fn(|context| {
-            let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut told = locked(&self.0);
             match told.result.take() {
                 Some(result) => Poll::Ready(result),
                 None => {
@@ -85,7 +86,7 @@ impl Gpu {
     /// Has the device's thread wait for a submission.
     #[cfg(not(target_family = "wasm"))]
     fn drive(&self, during: &str, index: wgpu::SubmissionIndex, done: &Arc<Done>) -> Result<()> {
-        let mut waiter = self.shared.waiter.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut waiter = locked(&self.shared.waiter);
         let jobs = match &mut *waiter {
             Some(jobs) => jobs,
             None => {

@@ -3,12 +3,13 @@
 
 use std::collections::HashMap;
 use std::ffi::CString;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use super::cache::Cache;
 use super::driver::{Driver, Failure, Handle};
 use super::{Compiler, Vendor};
 use crate::artifact::{Kernel, Text};
+use crate::launch::locked;
 use crate::{Error, Result};
 
 /// A device, shared by everything that lies on it.
@@ -30,7 +31,6 @@ type Slot = Arc<Mutex<Option<Arc<Function>>>>;
 
 /// A kernel on the device.
 pub(super) struct Function {
-    pub facts: Kernel,
     pub handle: Handle,
 }
 
@@ -83,7 +83,7 @@ impl Context {
     /// The kernel on this device: compiled once per process, and where it can be only once per user.
     pub fn function(&self, kernel: &Kernel) -> Result<Arc<Function>> {
         let slot = self.slot(kernel);
-        let mut slot = lock(&slot);
+        let mut slot = locked(&slot);
         if let Some(function) = &*slot {
             return Ok(function.clone());
         }
@@ -116,14 +116,14 @@ impl Context {
         for kernel in kernels {
             // SAFETY: the caller's.
             let function = unsafe { self.load(code, kernel) }?;
-            *lock(&self.slot(kernel)) = Some(Arc::new(function));
+            *locked(&self.slot(kernel)) = Some(Arc::new(function));
         }
         Ok(())
     }
 
     fn slot(&self, kernel: &Kernel) -> Slot {
         let key = (kernel.name.clone(), kernel.source());
-        lock(&self.functions).entry(key).or_default().clone()
+        locked(&self.functions).entry(key).or_default().clone()
     }
 
     fn compiler(&self) -> Result<&Compiler> {
@@ -153,15 +153,15 @@ impl Context {
                 Err(failure) => driver.unload(module).and(Err(failure)),
             }
         })?;
-        lock(&self.modules).push(module);
-        Ok(Function { facts: kernel.clone(), handle })
+        locked(&self.modules).push(module);
+        Ok(Function { handle })
     }
 }
 
 impl Drop for Context {
     /// Nobody is left to be told of a failure.
     fn drop(&mut self) {
-        let modules = std::mem::take(&mut *lock(&self.modules));
+        let modules = std::mem::take(&mut *locked(&self.modules));
         // SAFETY: weights and streams hold the context, so all that used the stream and the modules
         // is gone; the device is waited for, as work may go on that was theirs.
         let _ = self.call(String::new, |driver| unsafe {
@@ -170,8 +170,4 @@ impl Drop for Context {
             if self.stream.0.is_null() { Ok(()) } else { driver.destroy(self.stream) }
         });
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -50,7 +50,7 @@ impl Stream {
     pub fn record(&self, event: &Event) -> Result<()> {
         event.check(&self.context)?;
         let during = || "recording an event".to_owned();
-        // SAFETY: both are of this device.
+        // SAFETY: `check` saw that the event is of this stream's device.
         self.context.call(during, |driver| unsafe { driver.record(event.handle, self.handle()) })
     }
 }
@@ -63,7 +63,7 @@ impl Event {
     pub fn since(&self, earlier: &Event) -> Result<Duration> {
         earlier.check(&self.context)?;
         let during = || "reading the time between two events".to_owned();
-        // SAFETY: both are of this device.
+        // SAFETY: `check` saw that both are of one device.
         let milliseconds = self
             .context
             .call(during, |driver| unsafe { driver.elapsed(earlier.handle, self.handle) })?;
@@ -92,7 +92,7 @@ impl Event {
 
 impl Drop for Event {
     fn drop(&mut self) {
-        // SAFETY: made here and not used any more; a driver keeps one that a stream has yet to come
+        // SAFETY: made by `Hip::event` alone, and nobody has it any more; a driver keeps one that a stream has yet to come
         // to. Nobody is left to be told of a failure.
         let _ =
             self.context.call(String::new, |driver| unsafe { driver.destroy_event(self.handle) });

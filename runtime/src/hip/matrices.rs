@@ -1,7 +1,6 @@
 //! Matrix units: which targets have those that the kernels that round to f16 are written for.
 
 use super::Hip;
-use crate::artifact::Activations;
 
 /// Side of the matrices of f16 that a target's units multiply, as the kernels use them; 0 where it has
 /// none: MFMA of CDNA, WMMA of RDNA 3 and 4, tensor cores since NVIDIA's Ampere.
@@ -19,18 +18,6 @@ pub(super) fn side(target: &str) -> u32 {
 }
 
 impl Hip {
-    /// The same device, whose products of more than 16 activation rows round weights and activations to
-    /// f16 ([`Activations::F16`]) and multiply them with matrix units (tensor cores), many times as fast.
-    ///
-    /// Outputs are within 2e-3 of Σ|w·x| of the exact ones, where no weight and no activation is beyond
-    /// ±65504: those become infinite. Magnitudes below 2^-14 keep fewer bits, or none. Where the device
-    /// has no such units ([`Hip::has_matrices`]) products stay exact.
-    #[must_use]
-    pub fn f16(mut self) -> Hip {
-        self.choice.activations = Activations::F16;
-        self
-    }
-
     /// Whether the device has matrix units for f16 that add up in f32: MFMA of CDNA, WMMA of RDNA 3 and
     /// 4, or tensor cores since NVIDIA's Ampere.
     pub fn has_matrices(&self) -> bool {

@@ -8,8 +8,7 @@ use std::sync::Arc;
 
 use super::context::Context;
 use super::driver::Handle;
-use super::{Hip, HipWeights, Stream};
-use crate::artifact::Element;
+use super::{Hip, Stream};
 use crate::{Error, Result};
 
 /// Memory on a device. What it holds at first is anything.
@@ -82,7 +81,8 @@ impl Buffer {
         if rest == 0 {
             return Ok(());
         }
-        // SAFETY: the part lies in this memory, which stays until the stream is waited for.
+        // SAFETY: `copy_in` saw that the bytes fit, so the rest lies in this memory, which is borrowed until
+        // the stream, the context's own, is waited for. What fails has no bytes of the host's to lose.
         self.context.call(
             || format!("clearing {rest} bytes"),
             |driver| unsafe {
@@ -95,8 +95,8 @@ impl Buffer {
     pub(super) fn copy_in(&self, stream: Handle, at: u64, bytes: &[u8]) -> Result<()> {
         let during = || format!("copying {} bytes to the device", bytes.len());
         self.check(at, bytes.len(), &during)?;
-        // SAFETY: both sides have as many bytes, and the borrow outlives the copy, which is waited for
-        // whether or not it fails.
+        // SAFETY: `check` saw that both sides have as many bytes, and `write` or `fill` that the stream is
+        // this context's; both borrows outlive the copy, which is waited for whether or not it fails.
         self.context.call(during, |driver| unsafe {
             let copied = driver.write(self.address + at, bytes.as_ptr(), bytes.len(), stream);
             driver.wait(stream).and(copied)
@@ -106,7 +106,7 @@ impl Buffer {
     pub(super) fn copy_out(&self, stream: Handle, bytes: &mut [u8]) -> Result<()> {
         let during = || "copying from the device".to_owned();
         self.check(0, bytes.len(), &during)?;
-        // SAFETY: as above.
+        // SAFETY: as in `copy_in`; `read` saw to the stream, and the bytes are borrowed by nobody else.
         self.context.call(during, |driver| unsafe {
             let copied = driver.read(bytes.as_mut_ptr(), self.address, bytes.len(), stream);
             driver.wait(stream).and(copied)
@@ -127,8 +127,8 @@ impl Buffer {
 
 impl Drop for Buffer {
     fn drop(&mut self) {
-        // SAFETY: allocated once, and no view of it lives any more; work that uses it is waited for.
-        // Nobody is left to be told of a failure.
+        // SAFETY: `Hip::buffer` allocated it, and a view's lifetime ends before this; work that uses it is
+        // waited for, and where that fails nothing is freed. Nobody is left to be told of a failure.
         let _ = self.context.call(String::new, |driver| unsafe {
             driver.wait_for_all()?;
             driver.free(self.address)
@@ -143,6 +143,11 @@ impl fmt::Debug for Buffer {
 }
 
 /// A part of a device's memory: of a [`Buffer`], or of memory that is the caller's.
+///
+/// Operands of a launch begin at multiples of 16 bytes, a bias and indices at multiples of 4; what is written
+/// shares no byte with what is read. No memory of the device is allocated and nothing is waited for by a
+/// launch, but what [`HipWeights::prepare`](super::HipWeights::prepare) does at the first one, and for
+/// activations in 8 bits memory of the stream at the first launch of as many.
 #[derive(Clone, Copy)]
 pub struct View<'a> {
     pub(super) address: u64,
@@ -177,66 +182,5 @@ impl<'a> From<&'a Buffer> for View<'a> {
     fn from(buffer: &'a Buffer) -> View<'a> {
         let Buffer { context, address, bytes } = buffer;
         View { address: *address, bytes: *bytes, context: Some(context), memory: PhantomData }
-    }
-}
-
-/// Bytes at whose multiples activations and outputs begin: kernels read and write 4 floats at once.
-pub(super) const ALIGNMENT: u64 = 16;
-
-impl HipWeights {
-    /// The address of a view that holds so many elements.
-    pub(super) fn checked(
-        &self,
-        what: &'static str,
-        stream: &Stream,
-        view: View<'_>,
-        [rows, columns]: [u64; 2],
-        element: Element,
-    ) -> Result<u64> {
-        let elements = u128::from(rows) * u128::from(columns);
-        let needed = elements.next_multiple_of(4) * u128::from(element.bytes());
-        let wanted = || {
-            format!("[{rows}, {columns}] elements, rounded up to a multiple of 4, take {needed}")
-        };
-        self.usable(what, stream, view, (needed, ALIGNMENT), wanted)
-    }
-
-    /// The address of a view that holds so many words, which no kernel reads in fours.
-    pub(super) fn words(
-        &self,
-        what: &'static str,
-        stream: &Stream,
-        view: View<'_>,
-        count: u64,
-    ) -> Result<u64> {
-        let needed = u128::from(count) * 4;
-        self.usable(what, stream, view, (needed, 4), || format!("{count} values take {needed}"))
-    }
-
-    fn usable(
-        &self,
-        what: &'static str,
-        stream: &Stream,
-        view: View<'_>,
-        (needed, alignment): (u128, u64),
-        wanted: impl FnOnce() -> String,
-    ) -> Result<u64> {
-        let context = &self.hip.context;
-        stream.check(context)?;
-        let problem = if view.context.is_some_and(|owner| !Arc::ptr_eq(owner, context)) {
-            "a buffer of another device, or of a device opened twice".to_owned()
-        } else if u128::from(view.bytes) < needed {
-            format!("{} bytes; {}", view.bytes, wanted())
-        } else if !view.address.is_multiple_of(alignment) {
-            let address = view.address;
-            format!("begins at address {address:#x}; it must begin at a multiple of {alignment}")
-        } else {
-            return Ok(view.address);
-        };
-        Err(self.argument(what, problem))
-    }
-
-    pub(super) fn argument(&self, what: &'static str, problem: String) -> Error {
-        Error::Argument { what, tensor: self.name.to_string(), problem }
     }
 }

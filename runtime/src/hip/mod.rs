@@ -32,17 +32,13 @@ mod compiler;
 mod context;
 mod driver;
 mod event;
-mod experts;
+mod execute;
 mod fetch;
-mod gather;
-mod launch;
 mod matrices;
 mod memory;
-mod quantize;
 mod stream;
 mod weights;
 
-use std::fmt;
 use std::sync::Arc;
 
 pub use self::compiler::Compiler;
@@ -50,21 +46,21 @@ use self::context::Context;
 use self::driver::amd::Amd;
 use self::driver::cuda::Cuda;
 pub use self::event::Event;
+use self::fetch::Staging;
 pub use self::memory::{Buffer, View};
 pub use self::stream::Stream;
 pub use self::weights::HipWeights;
-use crate::artifact::{self, Activations, Kernel};
-use crate::choice::Choice;
-use crate::device::{Backend, Resident};
-use crate::plan::Limits;
-use crate::{Device, Error, Format, Result, Tensor};
+use crate::artifact::{self, Kernel};
+use crate::launch::{Choice, Kept, Limits, methods};
+use crate::{Error, Result};
 
 /// A GPU with its compiled kernels; cheap to clone.
 #[derive(Clone)]
 pub struct Hip {
     context: Arc<Context>,
-    limits: Limits,
     choice: Choice,
+    /// Streams and buffers of calls that computed on the host's memory.
+    kept: Arc<Kept<Staging>>,
     #[cfg(feature = "tune")]
     tuning: Option<Arc<crate::tuning::Tuning>>,
 }
@@ -112,69 +108,15 @@ impl Hip {
     }
 
     fn new(context: Context) -> Hip {
-        // Drivers allow more workgroups in x, NVIDIA's no more in y.
-        let limits = Limits { binding: u64::MAX, alignment: 16, workgroups: 65_535 };
         let matrix = matrices::side(context.target());
-        let choice = Choice { matrix, ..Choice::new(artifact::Backend::Hip) };
+        let choice = Choice { matrix, ..Choice::new(artifact::Backend::Hip, Limits::ADDRESSES) };
         Hip {
             context: Arc::new(context),
-            limits,
             choice,
+            kept: Arc::default(),
             #[cfg(feature = "tune")]
             tuning: None,
         }
-    }
-
-    /// The same device, whose products round activations to [`Activations::Int8`] first and multiply
-    /// integers: with a matvec kernel for one activation row, with one that loads weights once for up to
-    /// 16, with tiles for more. Formats without 8-bit codes, floats that is, are multiplied as without
-    /// it; [`Weights::activations`](crate::Weights::activations) says so. Products with chosen matrices
-    /// ([`Weights::matmul_experts`](crate::Weights::matmul_experts)) stay exact.
-    ///
-    /// Rounded activations lie in memory of the [`Stream`], which grows with the largest product.
-    #[must_use]
-    pub fn int8(mut self) -> Hip {
-        self.choice.activations = Activations::Int8;
-        self
-    }
-
-    /// The same device, pretending that kernels count at most so many bytes: larger tensors are split
-    /// by rows. Never raises their own limit.
-    pub fn with_binding_limit(mut self, bytes: u64) -> Hip {
-        self.limits.binding = self.limits.binding.min(bytes);
-        self
-    }
-
-    /// The same device, pretending that a grid has at most so many workgroups per dimension:
-    /// larger ones become two-dimensional. Never raises the device's own limit.
-    pub fn with_workgroup_limit(mut self, workgroups: u32) -> Hip {
-        self.limits.workgroups = self.limits.workgroups.min(workgroups.max(1));
-        self
-    }
-
-    /// The same device with the schedules that were measured for it; see [`tuning`](crate::tuning).
-    ///
-    /// # Errors
-    /// [`Error::Tuning`] where a table is damaged.
-    #[cfg(feature = "tune")]
-    pub fn tuned(self) -> Result<Hip> {
-        Ok(self.with_tuning(crate::tuning::Tuning::of_environment()?))
-    }
-
-    /// The same device with schedules of this table.
-    #[cfg(feature = "tune")]
-    pub fn with_tuning(mut self, tuning: crate::tuning::Tuning) -> Hip {
-        self.tuning = Some(Arc::new(tuning));
-        self
-    }
-
-    /// The format that a tensor is computed with.
-    fn format(&self, tensor: &Tensor) -> Result<Format> {
-        #[cfg(feature = "tune")]
-        if let Some(tuning) = &self.tuning {
-            return tuning.format(self.name(), crate::artifact::Backend::Hip, tensor);
-        }
-        Ok(tensor.format().clone())
     }
 
     /// The device's name, and what code is compiled for.
@@ -204,24 +146,4 @@ impl Hip {
     }
 }
 
-impl From<Hip> for Device {
-    fn from(hip: Hip) -> Device {
-        Device::new(hip)
-    }
-}
-
-impl fmt::Debug for Hip {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Hip({})", self.name())
-    }
-}
-
-impl Backend for Hip {
-    fn name(&self) -> String {
-        self.context.name.clone()
-    }
-
-    fn upload(&self, tensor: &Tensor) -> Result<Arc<dyn Resident>> {
-        Ok(Arc::new(Hip::upload(self, tensor)?))
-    }
-}
+methods!(Hip, HipWeights);

@@ -5,9 +5,10 @@ use std::ffi::c_void;
 use std::fmt;
 use std::sync::{Arc, Mutex};
 
+use super::Hip;
 use super::context::Context;
 use super::driver::Handle;
-use super::{Buffer, Hip};
+use super::execute::Scratches;
 use crate::{Error, Result};
 
 /// Work of a device, one thing after another.
@@ -15,8 +16,8 @@ pub struct Stream {
     pub(super) context: Arc<Context>,
     handle: Handle,
     owned: bool,
-    /// Activations in 8 bits, of one product after another.
-    pub(super) quantized: Mutex<Option<Buffer>>,
+    /// What one call leaves to the next.
+    pub(super) scratch: Mutex<Scratches>,
 }
 
 impl Hip {
@@ -43,7 +44,7 @@ impl Hip {
 
 impl Stream {
     fn new(hip: &Hip, handle: Handle, owned: bool) -> Stream {
-        Stream { context: hip.context.clone(), handle, owned, quantized: Mutex::default() }
+        Stream { context: hip.context.clone(), handle, owned, scratch: Mutex::default() }
     }
 
     /// Waits for all work that it has been given.
@@ -52,7 +53,8 @@ impl Stream {
     /// Where some of that work failed.
     pub fn synchronize(&self) -> Result<()> {
         let during = || "waiting for a stream".to_owned();
-        // SAFETY: the stream is one of this device; see `stream_from_raw`.
+        // SAFETY: the stream is one of this device: `Hip::stream` made it there, or the caller of
+        // `stream_from_raw` says so.
         self.context.call(during, |driver| unsafe { driver.wait(self.handle) })
     }
 
@@ -84,7 +86,7 @@ impl Stream {
 impl Drop for Stream {
     fn drop(&mut self) {
         if self.owned {
-            // SAFETY: made here and not used any more; drivers finish its work first. Nobody is left
+            // SAFETY: `owned` says that `Hip::stream` made it; nobody has it any more, and drivers finish its work first. Nobody is left
             // to be told of a failure.
             let _ = self.context.call(String::new, |driver| unsafe { driver.destroy(self.handle) });
         }

@@ -1,6 +1,7 @@
 //! Memory of the host that kernels read and write.
 
 use crate::Result;
+use crate::launch::{Span, grown};
 use crate::memory::zeros;
 
 /// Zeroed memory, aligned and rounded up to 16 bytes.
@@ -8,17 +9,36 @@ use crate::memory::zeros;
 pub(super) struct Buffer(Vec<u128>);
 
 impl Buffer {
-    pub fn new(bytes: usize, what: &str) -> Result<Buffer> {
-        Ok(Buffer(zeros(bytes.div_ceil(size_of::<u128>()), what)?))
+    /// A copy of these bytes, and zeros after them up to `size` bytes.
+    pub fn copied(bytes: &[u8], size: u64) -> Result<Buffer> {
+        let mut copy = Buffer::new(size.max(bytes.len() as u64))?;
+        copy.fill(bytes);
+        Ok(copy)
     }
 
-    /// A copy of these bytes, and zeros after them.
-    pub fn copied(bytes: &[u8], padding: usize, what: &str) -> Result<Buffer> {
-        let mut copy = Buffer::new(bytes.len().saturating_add(padding), what)?;
-        if let Some(start) = copy.bytes_mut().get_mut(..bytes.len()) {
+    fn new(bytes: u64) -> Result<Buffer> {
+        let words = usize::try_from(bytes.div_ceil(16)).unwrap_or(usize::MAX);
+        Ok(Buffer(zeros(words, "memory of a device")?))
+    }
+
+    /// Makes room for so many bytes, where there is less.
+    pub fn hold(&mut self, bytes: u64) -> Result<()> {
+        if (self.bytes().len() as u64) < bytes {
+            *self = Buffer::new(grown(bytes, u64::MAX))?;
+        }
+        Ok(())
+    }
+
+    /// Copies bytes to its beginning.
+    pub fn fill(&mut self, bytes: &[u8]) {
+        if let Some(start) = self.bytes_mut().get_mut(..bytes.len()) {
             start.copy_from_slice(bytes);
         }
-        Ok(copy)
+    }
+
+    /// All of it, which lies there.
+    pub fn span<B>(&self, buffer: B) -> Span<B> {
+        Span { buffer, begin: 0, bytes: self.bytes().len() as u64 }
     }
 
     pub fn bytes(&self) -> &[u8] {
@@ -27,10 +47,5 @@ impl Buffer {
 
     pub fn bytes_mut(&mut self) -> &mut [u8] {
         bytemuck::cast_slice_mut(&mut self.0)
-    }
-
-    /// The first `len` values, or none where there are fewer.
-    pub fn values<T: bytemuck::Pod>(&self, len: usize) -> &[T] {
-        bytemuck::cast_slice(&self.0).get(..len).unwrap_or_default()
     }
 }

@@ -11,15 +11,15 @@ mod weights;
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 pub use kernel::{Argument, HostKernel};
 
 use self::memory::Buffer;
-use self::weights::HostWeights;
+use self::weights::{HostWeights, Staging};
 use crate::artifact::{self, Activations, Kernel};
-use crate::choice::Choice;
 use crate::device::{Backend, Resident};
+use crate::launch::{Choice, Kept, Limits, Planner, locked};
 use crate::{Device, Format, Result, Tensor, quantizers};
 
 /// How errors call this device.
@@ -42,6 +42,8 @@ pub struct HipHost {
     compiler: Arc<str>,
     /// Kernels of formats, by their texts.
     compiled: Arc<Mutex<HashMap<Vec<String>, Kernels>>>,
+    /// Memory of calls that are over.
+    kept: Arc<Kept<Staging>>,
     choice: Choice,
 }
 
@@ -52,8 +54,9 @@ impl HipHost {
     /// Those of [`Device::hip_host`].
     pub fn new() -> Result<HipHost> {
         let compiler = compiler::Compiler::find()?.version.into();
-        let choice = Choice { matrix: 16, ..Choice::new(artifact::Backend::Hip) };
-        Ok(HipHost { compiler, compiled: Arc::default(), choice })
+        let choice =
+            Choice { matrix: 16, ..Choice::new(artifact::Backend::Hip, Limits::ADDRESSES) };
+        Ok(HipHost { compiler, compiled: Arc::default(), kept: Arc::default(), choice })
     }
 
     /// The same device, whose products round activations to [`Activations::Int8`] first, but for formats
@@ -95,15 +98,14 @@ impl Backend for HipHost {
 
     fn upload(&self, tensor: &Tensor) -> Result<Arc<dyn Resident>> {
         tensor.format().vouched(DEVICE)?;
-        let kernels = self.kernels(tensor.format())?;
-        let padding = kernels.iter().map(|kernel| kernel.facts().padding).max().unwrap_or_default();
-        let streams = tensor.streams().iter();
-        let streams = streams.map(|bytes| Buffer::copied(bytes, padding as usize, "weights"));
-        let streams = streams.collect::<Result<_>>()?;
-        let words: Vec<u8> = tensor.format().tables.iter().flat_map(|w| w.to_le_bytes()).collect();
-        let tables = Buffer::copied(&words, 0, "tables")?;
-        let (tensor, choice) = (tensor.clone(), self.choice);
-        Ok(Arc::new(HostWeights { tensor, streams, tables, kernels, choice }))
+        let planner = Planner::new(DEVICE, &self.choice, tensor, tensor.format().clone())?;
+        Ok(Arc::new(HostWeights {
+            host: self.clone(),
+            parts: planner.bring(tensor, Buffer::copied)?,
+            tables: Buffer::copied(&planner.tables(), 0)?,
+            kernels: self.kernels(tensor.format())?,
+            planner,
+        }))
     }
 }
 
@@ -113,7 +115,7 @@ impl HipHost {
         let of_format =
             || format.kernels.iter().chain(quantizers()).filter(|kernel| is_hip(kernel));
         let texts: Vec<_> = of_format().map(|kernel| kernel.source()).collect();
-        let compiled = || self.compiled.lock().unwrap_or_else(PoisonError::into_inner);
+        let compiled = || locked(&self.compiled);
         if let Some(kernels) = compiled().get(&texts) {
             return Ok(kernels.clone());
         }

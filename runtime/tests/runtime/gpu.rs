@@ -74,9 +74,35 @@ fn large_grids_become_two_dimensional() {
         let y = resident.matmul(&x, 5).unwrap();
         toy::assert_close(&y, &toy::product(&weights, &x, 16), "matmul");
     }
-    let device = Device::from(gpu.with_workgroup_limit(2));
-    let error = tensor.upload(&device).unwrap().dequantize().unwrap_err().to_string();
-    assert!(error.contains("more than 2 x 2 workgroups"), "{error}");
+    for (limit, says) in
+        [(2, "more than 2 x 2 workgroups"), (0, "workgroups per dimension of a grid is 0")]
+    {
+        let device = Device::from(gpu.clone().with_workgroup_limit(limit));
+        let error = tensor.upload(&device).unwrap_err().to_string();
+        assert!(error.contains(says), "{error}");
+    }
+    // Rows of four fit a grid of 6 x 6; all their weights do not.
+    let (tensor, weights) = toy::tensor(&toy::blocked(), 16, 4096);
+    let resident = tensor.upload(&Device::from(gpu.with_workgroup_limit(6))).unwrap();
+    assert_eq!(resident.dequantize().unwrap(), weights);
+}
+
+/// A device without the limits that compute shaders need, as browsers' older API has it.
+#[test]
+fn a_device_that_computes_nothing_says_so() {
+    if gpu().is_none() {
+        return;
+    }
+    let adapter = wgpu::Instance::default().request_adapter(&Default::default());
+    let adapter = pollster::block_on(adapter).unwrap();
+    let descriptor = wgpu::DeviceDescriptor {
+        required_limits: wgpu::Limits::downlevel_webgl2_defaults(),
+        ..Default::default()
+    };
+    let (device, queue) = pollster::block_on(adapter.request_device(&descriptor)).unwrap();
+    let (tensor, _) = toy::tensor(&toy::blocked(), 5, 8);
+    let error = Gpu::from_parts(device, queue).upload(&tensor).err().unwrap().to_string();
+    assert!(error.contains("is 0, so no kernel runs on it"), "{error}");
 }
 
 /// A buffer of f32 that the caller owns.
@@ -210,6 +236,99 @@ fn the_same_launch_again_makes_nothing() {
 }
 
 #[test]
+fn the_same_call_on_the_hosts_memory_again_makes_nothing() {
+    let Some(Counted { instance, gpu }) = counted() else { return };
+    let (n, k) = (300, 48);
+    let (tensor, weights) = toy::tensor(&toy::blocked(), n, k);
+    let resident = tensor.upload(&gpu.into()).unwrap();
+    let values = toy::activations(3, k);
+    let call = || {
+        let y = resident.matmul(&values, 3).unwrap();
+        toy::assert_close(&y, &toy::product(&weights, &values, k), "matmul");
+        assert_eq!(resident.dequantize().unwrap(), weights);
+    };
+    // Buffers grow with the calls of a round.
+    call();
+    call();
+    let twice = made(&instance);
+    call();
+    assert_eq!(made(&instance), twice);
+}
+
+#[test]
+fn all_operands_may_lie_in_one_buffer() {
+    let Some(gpu) = gpu() else { return };
+    let (n, k, m) = (37, 48, 3);
+    let (tensor, weights) = toy::tensor(&toy::blocked(), n, k);
+    let resident = gpu.upload(&tensor).unwrap();
+    let values = toy::activations(m, k);
+    let mut all = vec![0.0; 512];
+    all[64..][..m * k].copy_from_slice(&values);
+    let all = buffer(&gpu, &all, 2048);
+    let (x, y) = (all.slice(256..832), all.slice(1024..1472));
+    let wanted = toy::product(&weights, &values, k);
+    for pass in [false, true] {
+        let mut encoder = gpu.device().create_command_encoder(&Default::default());
+        match pass {
+            false => resident.record_matmul(&mut encoder, x, y, m as u32).unwrap(),
+            true => {
+                let mut pass = encoder.begin_compute_pass(&Default::default());
+                resident.record_matmul(&mut pass, x, y, m as u32).unwrap();
+            }
+        }
+        let got = finish(&gpu, encoder, &all);
+        assert_eq!(got[64..][..m * k], values, "activations stay as they are");
+        toy::assert_close(&got[256..][..m * n], &wanted, "one buffer");
+    }
+    let mut encoder = gpu.device().create_command_encoder(&Default::default());
+    let over = resident.record_matmul(&mut encoder, x, all.slice(768..), m as u32).unwrap_err();
+    assert!(over.to_string().contains("it shares bytes with the activations"), "{over}");
+}
+
+#[test]
+fn a_missing_matmul_is_made_up_for() {
+    let Some(gpu) = gpu() else { return };
+    let mut artifact = toy::blocked();
+    artifact.kernels.to_mut().retain(|kernel| kernel.kind != Kind::Matmul);
+    let (tensor, weights) = toy::tensor(&artifact, 64, 64);
+    let x = toy::activations(5, 64);
+    let y = tensor.upload(&gpu.into()).unwrap().matmul(&x, 5).unwrap();
+    toy::assert_close(&y, &toy::product(&weights, &x, 64), "row by row");
+}
+
+#[test]
+fn kernels_are_compiled_ahead_and_kept() {
+    let Some(Counted { instance, gpu }) = counted() else { return };
+    let (tensor, weights) = toy::tensor(&toy::blocked(), 5, 8);
+    let resident = gpu.upload(&tensor).unwrap();
+    for kind in [Kind::Matvec, Kind::Matmul, Kind::Dequant] {
+        resident.prepare(kind, Element::F32).unwrap();
+    }
+    let missing = resident.prepare(Kind::Gather, Element::F32).unwrap_err();
+    assert!(matches!(missing, Error::Missing { .. }), "{missing}");
+    let prepared = made(&instance)[2];
+    assert_eq!(tensor.upload(&gpu.clone().into()).unwrap().dequantize().unwrap(), weights);
+    assert_eq!(made(&instance)[2], prepared, "pipelines");
+    assert!(gpu.compiled().is_none(), "without the feature there is nothing to hand out");
+
+    let Some(gpu) = self::gpu() else { return };
+    let prepared = |gpu: &Gpu| gpu.upload(&tensor).unwrap().prepare(Kind::Matvec, Element::F32);
+    prepared(&gpu).unwrap();
+    let Some(code) = gpu.compiled() else { return eprintln!("skipped: no PIPELINE_CACHE") };
+    assert!(!code.is_empty());
+    let later = Gpu::new().unwrap();
+    for code in [&code[..], &[], &[7; 100]] {
+        // SAFETY: it is what was handed out, or no such data at all, which wgpu sees.
+        unsafe { later.load(code) }.unwrap();
+        prepared(&later).unwrap();
+        assert!(later.compiled().is_some_and(|code| !code.is_empty()));
+    }
+    let x = toy::activations(1, 8);
+    let y = tensor.upload(&later.into()).unwrap().matvec(&x).unwrap();
+    toy::assert_close(&y, &toy::product(&weights, &x, 8), "code from before");
+}
+
+#[test]
 fn rows_and_epilogues_again_make_nothing() {
     let Some(Counted { instance, gpu }) = counted() else { return };
     let format = Format::from(&quantloom::formats()[0]);
@@ -262,7 +381,7 @@ fn buffers_of_the_caller_are_checked() {
     assert!(refusal(&x, &short, 1).contains("5 elements, rounded up to a multiple of 4, take 32"));
     assert!(refusal(&foreign, &y, 1).contains("STORAGE is needed"));
     assert!(refusal(&x, &y, 0).contains("at least 1"));
-    assert!(refusal(&x, &x, 1).contains("the buffer of the activations"));
+    assert!(refusal(&x, &x, 1).contains("it shares bytes with the activations"));
     assert!(refusal(&x, &y, u32::MAX).contains("a buffer of 32 bytes"));
     resident.record_matmul(&mut encoder, &x, &y, 1).unwrap();
     let message = resident.record_dequant(&mut encoder, &short, Element::F16).unwrap_err();

@@ -2,8 +2,8 @@
 //! A weight is scale · code. One keeps both in a block, the other in two streams.
 
 use quantloom::artifact::{
-    Activations, Artifact, Backend, Binding, Cpu, DecodeFn, Element, Grid, Kernel, Kind, Role,
-    Pieces, Row, Stream, Units, Versions,
+    Activations, Artifact, Backend, Binding, Cpu, DecodeFn, Element, Grid, Kernel, Kind, Pieces,
+    Role, Row, Stream, Units, Versions,
 };
 use quantloom::{Format, Tensor};
 

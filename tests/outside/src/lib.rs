@@ -9,3 +9,5 @@ quantloom_macros::include_format!("formats/columns.yaml");
 quantloom_macros::include_format!("formats/rounded.yaml");
 quantloom_macros::include_format!("formats/grouped.yaml", b = 3);
 quantloom_macros::include_format!("formats/lattice.yaml");
+quantloom_macros::include_format!("formats/super4.yaml");
+quantloom_macros::include_format!("formats/super6.yaml");

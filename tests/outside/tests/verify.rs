@@ -10,7 +10,7 @@ use quantloom::verify::{
     verify_with_seed,
 };
 use quantloom::{Device, Error, Format, Tensor, verify};
-use quantloom_outside::{Columns, GroupedB3, Lattice, Rounded, Split, ThreeBits};
+use quantloom_outside::{Columns, GroupedB3, Lattice, Rounded, Split, Super4, Super6, ThreeBits};
 
 /// Devices for a format that has a CPU decoder.
 const ALL: &[&str] = &["cpu", "reference", "wgsl", "hip"];
@@ -83,6 +83,42 @@ fn split_vectors() -> Vectors {
         streams: vec![[codes, codes].concat(), groups],
         weights: [row.clone(), row.iter().map(|weight| 2.0 * weight).collect()].concat(),
         ..Vectors::default()
+    }
+}
+
+/// Vectors of a file: NumPy decoded the structs that the descriptors describe.
+fn golden(file: &[u8]) -> Vec<Vectors> {
+    let tensors = safetensors::SafeTensors::deserialize(file).unwrap();
+    let names = tensors.names();
+    let sets = names.iter().filter_map(|name| name.strip_suffix(".weights"));
+    let vectors = sets.map(|set| {
+        let bytes = |part: &str| tensors.tensor(&format!("{set}.{part}")).unwrap().data().to_vec();
+        let words = bytes("weights");
+        let weights: Vec<f32> =
+            words.as_chunks().0.iter().map(|&word| f32::from_le_bytes(word)).collect();
+        Vectors {
+            name: set.to_owned(),
+            n: 1,
+            k: weights.len(),
+            streams: vec![bytes("blocks")],
+            weights,
+            ..Vectors::default()
+        }
+    });
+    vectors.collect()
+}
+
+#[test]
+fn super_blocks_with_gaps() {
+    for (artifact, file) in [
+        (Super4::ARTIFACT, &include_bytes!("../golden/super4.safetensors")[..]),
+        (Super6::ARTIFACT, include_bytes!("../golden/super6.safetensors")),
+    ] {
+        let format = Format::from(artifact);
+        verify(&format, &devices(ALL)).unwrap();
+        let vectors = golden(file);
+        assert!(!vectors.is_empty());
+        verify_vectors(&format, &vectors, &devices(ALL)).unwrap();
     }
 }
 

@@ -2,7 +2,7 @@
 //! weights against the meaning of a format, codes, scales and offsets against the interpreter of
 //! their programs, and the two together against the weights.
 
-use super::lowering::is_affine;
+use crate::affine::is_affine;
 use crate::engine::skip;
 use crate::seed::{rng, with_seed};
 use crate::subject::{Subject, dims, dims_of, subjects};

@@ -2,6 +2,7 @@
 //! other compilers take them.
 
 use crate::amdgpu::{Clang, TARGETS};
+use crate::descriptors;
 use crate::engine::skip;
 use crate::nvptx;
 use crate::subject::{Subject, repository, subjects};
@@ -10,7 +11,7 @@ use crate::{Failed, test};
 use libtest_mimic::{Completion, Trial};
 use quantloom::hip::Compiler;
 use quantloom_codegen::artifact::{Activations, Artifact, Backend, Element, Kernel, Kind};
-use quantloom_codegen::{compile_with, emit, lower, quantizers, validate};
+use quantloom_codegen::{compile, compile_with, emit, lower, quantizers, validate};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -23,6 +24,7 @@ pub fn trials() -> Vec<Trial> {
         test("generated/every_int8_kernel_of_every_format", every_int8_kernel),
         test("generated/no_kernel_names_another_format", no_other_format),
         amdgpu("amdgpu/refuses_broken_kernels".into(), refuses_broken_kernels),
+        amdgpu("amdgpu/any_name".into(), any_name),
     ];
     for subject in subjects() {
         trials.push(test(format!("generated/{}/same_every_time", subject.name), || same(subject)));
@@ -48,7 +50,9 @@ fn artifacts() -> Result<Vec<Artifact>, Failed> {
 
 /// The tree under formats/generated, file by file.
 fn up_to_date() -> Result<(), Failed> {
-    let wanted = emit::tree(&artifacts()?, &quantizers()?, "..")?;
+    let compiled = subjects().iter().map(|s| compile_with(&s.text, &s.name, &s.params));
+    let compiled = compiled.collect::<Result<Vec<_>, _>>()?;
+    let wanted = emit::tree(&compiled, &quantizers()?, "..")?;
     let root = repository("formats/generated");
     let mut found = BTreeMap::new();
     for path in files(&root)? {
@@ -241,6 +245,17 @@ fn compiles(subject: &Subject, clang: &Clang) -> Result<(), Failed> {
         }
     }
     if compiled == 0 { Err("it has no HIP kernel".into()) } else { Ok(()) }
+}
+
+/// Names of a descriptor are none that C++ or a template has.
+fn any_name(clang: &Clang) -> Result<(), Failed> {
+    let artifact = compile(descriptors::NAMES, "names.yaml")?.artifact;
+    for kernel in artifact.kernels.iter().filter(|kernel| kernel.backend == Backend::Hip) {
+        let object = clang.compile(&kernel.name, &kernel.source(), TARGETS[0]);
+        object.map_err(|message| format!("{}: {message}", kernel.name))?;
+        nvptx::compile(clang, &kernel.name, &kernel.source())?;
+    }
+    Ok(())
 }
 
 /// Every HIP kernel takes the way of nvcc and NVRTC too.

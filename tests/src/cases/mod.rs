@@ -21,6 +21,7 @@ mod product;
 mod quantize;
 mod random;
 mod recorded;
+mod rows;
 mod schedules;
 mod slot;
 mod splitting;
@@ -47,6 +48,7 @@ pub fn all() -> Vec<Trial> {
         cpu::trials(),
         product::trials(),
         recorded::trials(),
+        rows::trials(),
         experts::trials(),
         int8::trials(),
         quantize::trials(),

@@ -118,7 +118,7 @@ impl Test<'_> {
         let mut encoder = self.gpu.device().create_command_encoder(&Default::default());
         let epilogue = Epilogue { bias, ..Epilogue::default() };
         match self.weights.record_matvec_with(&mut encoder, &x, &bias_buffer, epilogue) {
-            Err(error) if error.to_string().contains("the buffer of the bias") => Ok(()),
+            Err(error) if error.to_string().contains("shares bytes with the bias") => Ok(()),
             other => Err(format!("a bias for an output: {other:?}").into()),
         }
     }

@@ -1,12 +1,13 @@
-//! Tensors over a binding's limit and grids over a dimension's: small limits, and the real one.
+//! Tensors over a binding's limit, grids over a dimension's, workgroups over a device's: small limits, and the
+//! real one.
 
 use crate::engine::{ENGINES, Engine, trial};
 use crate::passed;
 use crate::seed::rng;
 use crate::subject::{Subject, dims, subjects};
 use libtest_mimic::Trial;
-use quantloom::Device;
 use quantloom::gpu::Gpu;
+use quantloom::{Device, wgpu};
 use quantloom_codegen::Format;
 use quantloom_codegen::artifact::{Backend, Element, Grid, Kind, Order};
 
@@ -24,6 +25,9 @@ pub fn trials() -> Vec<Trial> {
             let own = first.is_some_and(|first| first.name == subject.name);
             if ["wgsl", "hip", "amd", "cuda"].contains(&engine.name) && own {
                 trials.push(large_grid(subject, engine));
+            }
+            if engine.name == "wgsl" && own {
+                trials.push(few_invocations(subject, engine));
             }
         }
     }
@@ -85,5 +89,35 @@ fn large_grid(subject: &'static Subject, engine: &'static Engine) -> Trial {
         let n = 65_535 * per_workgroup as usize + 77;
         let k = subject.format.weights as usize;
         passed(subject.case(n, k, 1, &mut rng(&name))?.check(device))
+    })
+}
+
+/// A device that grants no workgroup of more than 64 invocations, as tiles have: other kernels make up for
+/// them.
+fn few_invocations(subject: &'static Subject, engine: &'static Engine) -> Trial {
+    let name = format!("splitting/{}/{}/few_invocations", subject.name, engine.name);
+    trial(name.clone(), engine, move |_| {
+        let adapter = wgpu::Instance::default().request_adapter(&Default::default());
+        let adapter = pollster::block_on(adapter)?;
+        let limits = wgpu::Limits {
+            max_compute_invocations_per_workgroup: 64,
+            max_compute_workgroup_size_x: 64,
+            ..Default::default()
+        };
+        let descriptor = wgpu::DeviceDescriptor { required_limits: limits, ..Default::default() };
+        let (device, queue) = pollster::block_on(adapter.request_device(&descriptor))?;
+        let gpu = Gpu::from_parts(device, queue);
+        let k = 128usize.next_multiple_of(subject.format.weights as usize);
+        let case = subject.case(129, k, 19, &mut rng(&name))?;
+        for (gpu, wanted) in [(gpu.clone(), "matvec_experts_f32"), (gpu.int8(), "batch_i8")] {
+            let weights = gpu.upload(case.tensor())?;
+            let kernel = weights.kernel(19)?;
+            // Formats without 8-bit codes are multiplied as they are.
+            if !kernel.contains(wanted) && !kernel.contains("matvec_experts_f32") {
+                return Err(format!("19 rows go to {kernel}").into());
+            }
+            passed(case.check_products(&Device::from(gpu)))?;
+        }
+        Ok(())
     })
 }

@@ -11,6 +11,28 @@ use std::fmt::Write;
 
 pub use formula::formula;
 
+/// One whose streams, members, fields, sizes and tables are called like keywords, types and functions of WGSL, C++
+/// and Rust, and like what kernels are written with.
+pub const NAMES: &str = "\
+format: names
+title: names that mean something elsewhere
+sizes: {switch: 64}
+weights: 32
+streams:
+  halves: {tile: {k: 32}, view: columns, unit: {template: \"u8[16]\"}}
+  store_to_edge: {tile: {k: switch}, view: columns, unit: {vec4: f16}}
+  keep: {tile: {k: switch, n: 8}, view: columns, unit: {asm: \"u8[4]\"}}
+  type: {tile: {k: 32}, unit: {fn: f32}}
+fields:
+  decode: {from: template, bits: 4, k: \"32:4\"}
+  float: {from: vec4}
+  row: {from: asm, bits: 4, n: \"8:4\", bias: 8}
+  quantloom: {from: fn, per: 32}
+tables:
+  cpu: {type: f32, values: [0, 1.5, -2, 3, 4, 5.25, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15]}
+value: (cpu[decode] - row) * float * quantloom
+";
+
 /// A descriptor in the making.
 #[derive(Default)]
 struct Text {

@@ -2,23 +2,19 @@
 
 use super::{Trace, told};
 use crate::Failed;
+use crate::products::WAYS;
 use crate::seed::pick;
 use crate::subject::{Subject, dims, subjects};
-use quantloom::cpu::Cpu;
+use quantloom::artifact::Dims;
 use quantloom::verify::meaning;
 use quantloom::verify::random::Rng;
 use quantloom::verify::{Case, Origin};
-use quantloom::{Device, Tensor, Weights};
-use std::sync::LazyLock;
-
-static DEVICES: LazyLock<Vec<Device>> = LazyLock::new(|| {
-    let ways =
-        [Cpu::new(), Cpu::new().int8(), Cpu::new().interleaved(), Cpu::new().interleaved().int8()];
-    [Device::reference()].into_iter().chain(ways.map(Device::from)).collect()
-});
+use quantloom::{Device, Format, Tensor, Weights};
 
 /// Tensors of more weights than that are made and not computed with.
-const MOST: usize = 1 << 16;
+const MOST: usize = 1 << 17;
+/// Weights of a long row, about.
+const LONG: usize = 1 << 16;
 
 pub fn run(rng: &mut Rng, trace: &mut Trace) -> Result<(), Failed> {
     let subject = &subjects()[rng.below(subjects().len())];
@@ -42,9 +38,11 @@ pub fn run(rng: &mut Rng, trace: &mut Trace) -> Result<(), Failed> {
             }
         }
     }
-    let (n, k) = match rng.below(4) {
-        0 => (number(rng), number(rng)),
-        1 => (1 + rng.below(40), number(rng)),
+    let (n, k) = match rng.below(24) {
+        // A single output of many products.
+        0 => (1, block * (LONG.div_ceil(block) + rng.below(4))),
+        1..6 => (number(rng), number(rng)),
+        6..12 => (1 + rng.below(40), number(rng)),
         _ => (1 + rng.below(40), block * (1 + rng.below(4))),
     };
     said += &format!(", [{n}, {k}]");
@@ -54,14 +52,18 @@ pub fn run(rng: &mut Rng, trace: &mut Trace) -> Result<(), Failed> {
         true => {
             let dims = dims(&subject.format, n, k, &sizes);
             let mut streams = rng.finite_bytes(&subject.format, &dims)?;
-            let whole = rng.below(4) > 0;
-            if !whole {
-                let at = rng.below(streams.len());
-                let length = streams[at].len();
-                streams[at]
-                    .resize(pick(rng, &[0, length / 2, length.saturating_sub(1), length + 1]), 0);
+            let damaged = match rng.below(6) {
+                0 => cut(rng, &mut streams),
+                1 | 2 => misnumbered(rng, &format, &dims, &mut streams),
+                _ => None,
+            };
+            if let Some(damage) = damaged {
+                return match Tensor::new("some", &format, n, k, streams) {
+                    Ok(_) => Err(format!("a tensor, in spite of {damage}").into()),
+                    Err(error) => told(&error),
+                };
             }
-            (streams, whole.then_some(dims))
+            (streams, Some(dims))
         }
         // As long as it may be: nothing reads past the end of what is too short.
         false => (subject.format.streams.iter().map(|_| vec![0; rng.below(5000)]).collect(), None),
@@ -75,7 +77,7 @@ pub fn run(rng: &mut Rng, trace: &mut Trace) -> Result<(), Failed> {
     if n.saturating_mul(k) > MOST {
         return Ok(());
     }
-    let device = &DEVICES[rng.below(DEVICES.len())];
+    let device = &WAYS[rng.below(WAYS.len())];
     let weights = tensor.upload(device)?;
     wrong_arguments(rng, &weights)?;
     trace.reached(2);
@@ -84,6 +86,32 @@ pub fn run(rng: &mut Rng, trace: &mut Trace) -> Result<(), Failed> {
         trace.reached(3);
     }
     Ok(())
+}
+
+/// Makes a stream shorter or longer.
+fn cut(rng: &mut Rng, streams: &mut [Vec<u8>]) -> Option<String> {
+    let at = rng.below(streams.len());
+    let length = streams[at].len();
+    let other = pick(rng, &[0, length / 2, length.saturating_sub(1), length + 1]);
+    streams[at].resize(other, 0);
+    Some(format!("{other} bytes for {length} in stream {at}"))
+}
+
+/// Stores a number past the last unit, where a format has numbers of units in words of their own.
+fn misnumbered(
+    rng: &mut Rng,
+    format: &Format,
+    dims: &Dims,
+    streams: &mut [Vec<u8>],
+) -> Option<String> {
+    let index = format.indices.first()?;
+    let plane = index.planes.first().filter(|plane| plane.bits == u32::BITS)?;
+    let units = format.streams.get(index.of as usize)?.units_per_row(dims);
+    let past = pick(rng, &[units, units + 1, 1 << 31, u32::MAX.into()]) as u32;
+    let (words, _) = streams.get_mut(plane.stream as usize)?.as_chunks_mut();
+    let at = rng.below(words.len());
+    *words.get_mut(at)? = past.to_le_bytes();
+    Some(format!("the number {past} of {units} units"))
 }
 
 /// A number at which something may wrap, or any small one.
@@ -131,7 +159,8 @@ fn right(
 ) -> Result<(), Failed> {
     let finite = weights.iter().all(|weight| weight.abs() < 1e30);
     let case = Case::new(tensor, weights.to_vec(), Origin::Seed(0));
-    let case = if finite { case.with_activations(1 + rng.below(20), rng) } else { case };
+    let m = if weights.len() < LONG { 1 + rng.below(20) } else { 1 };
+    let case = if finite { case.with_activations(m, rng) } else { case };
     case.check(device).map_err(|error| format!("{}: {error}", subject.name))?;
     Ok(())
 }

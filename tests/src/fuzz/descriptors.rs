@@ -1,7 +1,11 @@
 //! Descriptors: valid ones made at random, and damaged ones. What is refused is refused with a place and
-//! for a reason; what is not compiles and decodes to its meaning.
+//! for a reason; what is not compiles, decodes to its meaning and is multiplied so by the CPU in all of its
+//! ways.
 
 use super::{Trace, edit};
+use crate::affine::codes;
+use crate::interpreted::Interpreted;
+use crate::products::{WAYS, multiply};
 use crate::seed::pick;
 use crate::subject::{dims, subjects};
 use crate::{Failed, descriptors};
@@ -11,6 +15,8 @@ use quantloom::verify::random::{Rng, sizes};
 use quantloom_codegen::{Error, Format, Problems, choices, compile_with, ir, lower};
 
 const FILE: &str = "some.yaml";
+/// Of so many inputs one is multiplied by the CPU, whose functions are interpreted.
+const MULTIPLIED: usize = 4;
 /// Of so many inputs one is compiled for every backend, which takes longer than all else.
 const COMPILED: usize = 8;
 /// Formats with more weights a block, or strips, are lowered and not decoded bit by bit.
@@ -37,11 +43,17 @@ pub fn run(rng: &mut Rng, trace: &mut Trace) -> Result<(), Failed> {
     trace.reached(2);
     if format.weights <= MOST {
         decoded(rng, &format, &programs)?;
+        codes(rng, &format)?;
         trace.reached(3);
+        if rng.below(MULTIPLIED) == 0 {
+            let own = Interpreted::new(&format, &text)?;
+            multiply(&format, &own.format, &WAYS.iter().collect::<Vec<_>>(), rng)?;
+            trace.reached(4);
+        }
     }
     if rng.below(COMPILED) == 0 {
         match compile_with(&text, FILE, &params) {
-            Ok(_) => trace.reached(4),
+            Ok(_) => trace.reached(5),
             Err(Error::Problems(problems)) => {
                 return Err(format!("valid, and then refused: {}", problems.render(false)).into());
             }

@@ -25,7 +25,10 @@ static FORMATS: LazyLock<Vec<&Artifact>> =
 
 pub fn run(rng: &mut Rng, trace: &mut Trace) -> Result<(), Failed> {
     let entries: Vec<Entry> = (0..1 + rng.below(4)).map(|number| entry(rng, number)).collect();
-    let (mut bytes, data) = file(rng, &entries);
+    if rng.below(8) == 0 {
+        return split(rng, trace, &entries);
+    }
+    let (mut bytes, data) = file(rng, &entries, &[]);
     let damaged = rng.below(3) == 0;
     if damaged {
         // The header alone: what tensors hold is any bytes already.
@@ -58,16 +61,44 @@ pub fn run(rng: &mut Rng, trace: &mut Trace) -> Result<(), Failed> {
             Err(error) => told(&error)?,
         }
     }
-    if !damaged {
-        for entry in &entries {
-            let taken = gguf.tensor(&entry.name);
-            if taken.is_ok() != entry.whole {
-                let said = taken.map_or_else(|error| error.to_string(), |_| "a tensor".to_owned());
-                return Err(format!("`{}` {:?}: {said}", entry.name, entry.dims).into());
-            }
+    if damaged { Ok(()) } else { holds(&gguf, &entries) }
+}
+
+/// Every tensor that is whole can be taken, and no other.
+fn holds(gguf: &Gguf, entries: &[Entry]) -> Result<(), Failed> {
+    for entry in entries {
+        let taken = gguf.tensor(&entry.name);
+        if taken.is_ok() != entry.whole {
+            let said = taken.map_or_else(|error| error.to_string(), |_| "a tensor".to_owned());
+            return Err(format!("`{}` {:?}: {said}", entry.name, entry.dims).into());
         }
     }
     Ok(())
+}
+
+/// A model in two files, in any order: both hold all tensors; one alone, or one twice, is refused.
+fn split(rng: &mut Rng, trace: &mut Trace, entries: &[Entry]) -> Result<(), Failed> {
+    let (first, second) = entries.split_at(rng.below(entries.len() + 1));
+    let mut part = |number: u32, own: &[Entry]| {
+        let all = entries.len() as u32;
+        file(rng, own, &[("split.no", number), ("split.count", 2), ("split.tensors.count", all)]).0
+    };
+    let parts = [part(0, first), part(1, second)];
+    let chosen: &[usize] = pick(rng, &[&[0, 1], &[1, 0], &[0], &[1], &[0, 0], &[1, 1]]);
+    let whole = chosen.contains(&0) && chosen.contains(&1);
+    trace.input(format!("parts {chosen:?} of 2 with {} tensors", entries.len()));
+    match Gguf::from_parts(chosen.iter().map(|&part| parts[part].clone()), &[]) {
+        Ok(gguf) if whole => {
+            trace.reached(2);
+            holds(&gguf, entries)
+        }
+        Ok(_) => Err("opened, and parts are missing".into()),
+        Err(error) if whole => Err(error.into()),
+        Err(error) => {
+            trace.reached(2);
+            told(&error)
+        }
+    }
 }
 
 /// A tensor that is whole, or that cannot be.
@@ -96,13 +127,18 @@ fn entry(rng: &mut Rng, number: usize) -> Entry {
 
 const ALIGNMENT: usize = 32;
 
-/// The bytes of a file, and where its data begin.
-fn file(rng: &mut Rng, entries: &[Entry]) -> (Vec<u8>, usize) {
+/// The bytes of a file with these numbers among its metadata, and where its data begin.
+fn file(rng: &mut Rng, entries: &[Entry], numbers: &[(&str, u32)]) -> (Vec<u8>, usize) {
     let mut file = b"GGUF".to_vec();
     let pairs = rng.below(4);
     file.extend(pick(rng, &[2u32, 3]).to_le_bytes());
     file.extend((entries.len() as u64).to_le_bytes());
-    file.extend((pairs as u64).to_le_bytes());
+    file.extend(((pairs + numbers.len()) as u64).to_le_bytes());
+    for (key, number) in numbers {
+        text(&mut file, key);
+        file.extend(4u32.to_le_bytes());
+        file.extend(number.to_le_bytes());
+    }
     for number in 0..pairs {
         text(&mut file, &format!("key.{number}"));
         match rng.below(3) {

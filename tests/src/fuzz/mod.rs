@@ -32,7 +32,7 @@ pub struct Target {
 pub static TARGETS: [Target; 3] = [
     Target {
         name: "descriptors",
-        stages: &["read", "valid", "lowered", "decoded to its meaning", "compiled"],
+        stages: &["read", "valid", "lowered", "decoded to its meaning", "multiplied", "compiled"],
         worth: 2,
         run: descriptors::run,
     },

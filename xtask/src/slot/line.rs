@@ -70,8 +70,9 @@ pub enum Outcome {
         rotated_bytes: u64,
         row: Box<Row>,
     },
-    /// A search ended; its table has what it found. Kernels of other schedules that are wrong.
-    Tuned { wrong: Vec<String> },
+    /// A search ended; its table has what it found. Kernels of other schedules that are wrong have lines of
+    /// their own.
+    Tuned,
     /// It computes something else than it should.
     Wrong { reason: String },
     /// It could not be done.

@@ -16,6 +16,8 @@ use std::time::{Duration, Instant};
 pub struct Answer {
     pub named: Named,
     pub result: Outcome,
+    /// Whether the job goes on, and another answer comes.
+    pub more: bool,
 }
 
 /// What became of a question.
@@ -57,7 +59,7 @@ impl Process {
         Ok(Process { child, stdin, answers })
     }
 
-    /// Gives it a job and waits for the answer, for so long.
+    /// Gives it a job and waits for the first answer, for so long.
     pub fn ask(&mut self, job: &Job, limit: Duration) -> Asked {
         let asked = serde_json::to_vec(job).map_err(io::Error::from).and_then(|mut text| {
             text.push(b'\n');
@@ -66,6 +68,11 @@ impl Process {
         if asked.is_err() {
             return self.ended();
         }
+        self.hear(limit)
+    }
+
+    /// Waits for the next answer, for so long.
+    pub fn hear(&mut self, limit: Duration) -> Asked {
         match self.answers.recv_timeout(limit) {
             Ok(line) => match serde_json::from_str(&line) {
                 Ok(answer) => Asked::Answered(answer),

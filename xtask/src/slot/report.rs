@@ -51,7 +51,6 @@ impl Line {
     fn is_wrong(&self) -> bool {
         match &self.result {
             Outcome::Wrong { .. } | Outcome::Failed { .. } | Outcome::Fault { .. } => true,
-            Outcome::Tuned { wrong } => !wrong.is_empty(),
             Outcome::Measured { row, .. } => row.ways.iter().any(|way| way.problem.is_some()),
             _ => false,
         }
@@ -94,10 +93,7 @@ fn said(result: &Outcome) -> String {
             });
             ways.collect::<Vec<_>>().join(", ")
         }
-        Outcome::Tuned { wrong } => {
-            let wrong: String = wrong.iter().map(|wrong| format!("; WRONG: {wrong}")).collect();
-            format!("ended{wrong}")
-        }
+        Outcome::Tuned => "ended".to_owned(),
         Outcome::Wrong { reason } => format!("WRONG: {reason}"),
         Outcome::Failed { reason } => format!("FAILED: {reason}"),
         Outcome::Fault { reason } => format!("FAULT: {reason}"),
@@ -177,9 +173,6 @@ fn verified(lines: &[&Line]) -> String {
             | Outcome::TimeUp
             | Outcome::NotBegun { .. } => {
                 let _ = writeln!(text, "{what}: {}", said(&line.result));
-            }
-            Outcome::Tuned { wrong } => {
-                wrong.iter().for_each(|wrong| text += &format!("{what}: WRONG: {wrong}\n"));
             }
             Outcome::Measured { row, .. } => {
                 for way in &row.ways {

@@ -102,7 +102,8 @@ impl Run<'_> {
         let mut held = Held { api, named: Named::default(), process: None, small: false };
         for job in [Job::Open, Job::Probe] {
             let (started, limit) = (Instant::now(), OPENING.min(left(end)));
-            let result = self.ask(&mut held, &job, limit).unwrap_or_else(|| hangs(limit));
+            let result = self.ask(Part::Look, &mut held, &job, limit)?;
+            let result = result.unwrap_or_else(|| hangs(limit));
             let works = match result {
                 Outcome::Found { .. } => true,
                 Outcome::Reads { bytes_per_second } => {
@@ -148,7 +149,7 @@ impl Run<'_> {
                 _ => self.limit,
             };
             let (started, limit) = (Instant::now(), own.min(left(end)));
-            let result = self.ask(held, &job, limit);
+            let result = self.ask(part, held, &job, limit)?;
             let result = result.unwrap_or_else(|| match limit < own {
                 true => Outcome::TimeUp,
                 false => hangs(limit),
@@ -159,19 +160,32 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Gives a device's process a job, in a new process where the last one ended. None where there is no
-    /// answer within the limit: the process is ended then.
-    fn ask(&mut self, held: &mut Held, job: &Job, limit: Duration) -> Option<Outcome> {
-        let end = Instant::now() + limit;
+    /// Gives a device's process a job, in a new process where the last one ended. What it tells on the way is
+    /// kept at once. None where there is no last answer within the limit: the process is ended then.
+    fn ask(
+        &mut self,
+        part: Part,
+        held: &mut Held,
+        job: &Job,
+        limit: Duration,
+    ) -> Done<Option<Outcome>> {
+        let started = Instant::now();
+        let end = started + limit;
         let mut process = match held.process.take() {
             Some(process) => process,
             None => match Process::start(held.api, &self.log) {
                 Ok(process) => process,
-                Err(error) => return Some(Outcome::Fault { reason: error.to_string() }),
+                Err(error) => return Ok(Some(Outcome::Fault { reason: error.to_string() })),
             },
         };
-        match process.ask(job, left(end)) {
-            Asked::Answered(Answer { named, result }) => {
+        let mut asked = process.ask(job, left(end));
+        while let Asked::Answered(Answer { named, result, more: true }) = asked {
+            held.named = named;
+            self.keep(part, Some(held), Some(job.clone()), started, result)?;
+            asked = process.hear(left(end));
+        }
+        Ok(match asked {
+            Asked::Answered(Answer { named, result, .. }) => {
                 held.named = named;
                 // What a fault leaves behind in its process is left with it.
                 held.process = Some(process).filter(|_| !matches!(result, Outcome::Fault { .. }));
@@ -179,7 +193,7 @@ impl Run<'_> {
             }
             Asked::Silent => None,
             Asked::Ended(reason) => Some(Outcome::Fault { reason }),
-        }
+        })
     }
 
     /// Keeps a result, and tells of it.

@@ -119,13 +119,13 @@ const GRID: u32 = 3;
 /// Says why there is no device.
 fn missing(jobs: &Receiver<String>, reasons: &[String]) -> Result<()> {
     for _ in jobs {
-        answer(Named::default(), Outcome::Skipped { reason: reasons.join("; ") })?;
+        answer(Named::default(), Outcome::Skipped { reason: reasons.join("; ") }, false)?;
     }
     Ok(())
 }
 
-fn answer(named: Named, result: Outcome) -> Result<()> {
-    let text = serde_json::to_string(&Answer { named, result })?;
+fn answer(named: Named, result: Outcome, more: bool) -> Result<()> {
+    let text = serde_json::to_string(&Answer { named, result, more })?;
     Ok(print::out(format!("{text}\n"))
         .map_err(|failure| failure.text(false).unwrap_or_default())?)
 }
@@ -179,8 +179,11 @@ impl<M: Machine> Served<'_, M> {
                     }),
                 Job::Tune { seconds, file, small } => {
                     benches.iter_mut().for_each(Bench::clear);
-                    tune::search(self.machine, self.backend, seconds, &file, small)
-                        .map(|wrong| Outcome::Tuned { wrong })
+                    let told = |wrong: &str| {
+                        answer(self.named(), Outcome::Wrong { reason: wrong.to_owned() }, true)
+                    };
+                    tune::search(self.machine, self.backend, seconds, &file, small, &told)
+                        .map(|()| Outcome::Tuned)
                 }
             };
             let result = result.unwrap_or_else(|error| {
@@ -190,7 +193,7 @@ impl<M: Machine> Served<'_, M> {
                     Err(after) => Outcome::Fault { reason: format!("{reason}; after it: {after}") },
                 }
             });
-            answer(self.named(), result)?;
+            answer(self.named(), result, false)?;
         }
         Ok(())
     }

@@ -126,12 +126,15 @@ fn asan(toolchains: &Toolchains) -> Step {
     finish(cargo.env("ASAN_OPTIONS", "detect_leaks=0"))
 }
 
-/// Arguments that test the library alone, which takes most of the time to optimize.
+/// Arguments that test the library alone, with formats' functions, which take most of the time to optimize.
 fn test(optimization: u8) -> Vec<String> {
-    let level = format!("profile.dev.package.quantloom.opt-level={optimization}");
     let package = ["test", "--package", "quantloom", "--lib", "--no-default-features"];
-    let package = package.into_iter().chain(["--features", "cpu", "--config"]);
-    package.map(str::to_owned).chain([level]).collect()
+    let package = package.into_iter().chain(["--features", "cpu"]).map(str::to_owned);
+    let levels = ["quantloom", "quantloom-formats"].into_iter().flat_map(|package| {
+        let level = format!("profile.dev.package.{package}.opt-level={optimization}");
+        ["--config".to_owned(), level]
+    });
+    package.chain(levels).collect()
 }
 
 impl Toolchains {

@@ -112,7 +112,8 @@ pub fn run(args: &Args) -> Outcome {
     }
 }
 
-/// Searches on one machine, and keeps what it finds in a file. Kernels that compute something wrong.
+/// Searches on one machine, and keeps what it finds in a file. Each kernel that computes something wrong is
+/// `told` of at once.
 ///
 /// # Errors
 /// Where the machine fails, or the file cannot be read or written.
@@ -123,7 +124,8 @@ pub fn search<M: crate::bench::gpu::machine::Machine>(
     seconds: f64,
     file: &std::path::Path,
     quick: bool,
-) -> crate::bench::Result<Vec<String>> {
+    told: &dyn Fn(&str) -> crate::bench::Result<()>,
+) -> crate::bench::Result<()> {
     // Where a device is slow one tensor, and a small one, is enough to wait for.
     let formats = crate::bench::gpu::run::formats(&[])?;
     let format = formats.first().filter(|_| quick).map(|format| format.name.to_string());
@@ -144,6 +146,6 @@ pub fn search<M: crate::bench::gpu::machine::Machine>(
         false => quantloom::tuning::Table::default(),
     };
     let mut search = search::Search::new(plan::Plan::new(&args)?, file, table);
-    search.device(backend, machine)?;
-    Ok(search.found.wrong)
+    search.told = told;
+    search.device(backend, machine)
 }

@@ -3,13 +3,13 @@
 use super::{Args, Kind};
 use crate::bench::Result;
 use crate::bench::gpu::machine::What;
-use crate::bench::gpu::options::{FEW, Precision};
+use crate::bench::gpu::options::Precision;
 use crate::bench::gpu::run::formats;
 use crate::bench::options::Shape;
 use clap::ValueEnum;
-use quantloom::Format;
 use quantloom::artifact::{Backend, Element};
 use quantloom::tuning::{self, Numbers, TUNED};
+use quantloom::{FEW_ROWS, Format};
 use std::time::Duration;
 
 /// What is asked for, defaults filled in.
@@ -59,7 +59,7 @@ impl Plan {
             // Fewer rows than that are another kernel's.
             let serves = kernels.kind != Kind::Matmul
                 || kernels.precision == tuning::Precision::Exact
-                || args.m > FEW;
+                || args.m > FEW_ROWS;
             kinds.contains(&kernels.kind) && precisions.contains(&kernels.way()) && serves
         };
         let kernels: Vec<Kernels> = Kernels::all().filter(asked).collect();

@@ -66,6 +66,8 @@ pub struct Search<'a> {
     plan: Plan,
     path: &'a Path,
     pub found: Found,
+    /// Is told at once of each kernel that computed something wrong: what ends a search may leave it no time.
+    pub told: &'a dyn Fn(&str) -> Result<()>,
 }
 
 /// A device that is searched, and until when.
@@ -88,7 +90,7 @@ impl Search<'_> {
     /// Of what is asked for, in a file.
     pub fn new(plan: Plan, path: &Path, table: Table) -> Search<'_> {
         let found = Found { table, devices: vec![], missing: vec![], wrong: vec![] };
-        Search { plan, path, found }
+        Search { plan, path, found, told: &|_| Ok(()) }
     }
 
     /// Searches until time is up.
@@ -174,7 +176,9 @@ impl Search<'_> {
                 Verdict::Faster(_) | Verdict::Not => {}
                 Verdict::Wrong(problem) => {
                     let (name, numbers) = (kernels.name(), shown(&numbers));
-                    self.found.wrong.push(format!("{name} with {numbers}, {problem}"));
+                    let wrong = format!("{name} with {numbers}, {problem}");
+                    (self.told)(&wrong)?;
+                    self.found.wrong.push(wrong);
                 }
             }
             self.write()?;

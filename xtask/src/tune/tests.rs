@@ -195,7 +195,13 @@ fn the_fastest_is_found_and_what_is_wrong_is_told() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let path = folder.path().join("tuning.yaml");
     let plan = Plan::new(&args(&[Kind::Matvec], &[Precision::Int8], 600.0)?)?;
+    let told = RefCell::new(vec![]);
+    let tell = |wrong: &str| {
+        told.borrow_mut().push(wrong.to_owned());
+        Ok(())
+    };
     let mut search = Search::new(plan, &path, Table::default());
+    search.told = &tell;
     search.device(Backend::Hip, &MadeUp)?;
     let entry = match search.found.table.schedules.as_slice() {
         [entry] => entry.clone(),
@@ -208,6 +214,7 @@ fn the_fastest_is_found_and_what_is_wrong_is_told() -> Result<()> {
     let all = Kind::Matvec.choices(entry.precision, Backend::Hip);
     let wrong = all.iter().filter(|numbers| numbers.rows == Some(2)).count();
     assert_eq!(search.found.wrong.len(), wrong);
+    assert_eq!(*told.borrow(), search.found.wrong);
     let says = "int8 matvec with workgroup 32, rows 2, quads 4, ";
     assert!(search.found.wrong[0].starts_with(says), "{}", search.found.wrong[0]);
     let text = super::report::text(&search.found);

@@ -16,11 +16,9 @@ impl Constants {
         if let Some((name, _)) = self.0.iter().find(|(_, entries)| *entries == table.entries) {
             return name.clone();
         }
-        let mut wish = table.name.to_uppercase().replace(|c: char| !c.is_ascii_alphanumeric(), "_");
-        if !wish.starts_with(|c: char| c.is_ascii_alphabetic()) {
-            wish.insert_str(0, "TABLE");
-        }
-        let name = unique(&wish, |name| self.0.iter().all(|(other, _)| other != name));
+        let own = table.name.to_uppercase().replace(|c: char| !c.is_ascii_alphanumeric(), "_");
+        let name =
+            unique(&format!("TABLE_{own}"), |name| self.0.iter().all(|(other, _)| other != name));
         let name = Ident::new(&name, Span::call_site());
         self.0.push((name.clone(), table.entries.clone()));
         name

@@ -68,7 +68,7 @@ pub fn of_format(format: &Format) -> Result<Functions, VerifyError> {
         items: quote! { #(#functions)* #constants #picks #helpers },
         value: quote! {
             {
-                // SAFETY: the functions are safe ones, each compiled for the instructions of its version.
+                #[doc = " SAFETY: the functions are safe ones, each compiled for the instructions of its version."]
                 #[allow(unsafe_code)]
                 const CPU: ::quantloom::artifact::Cpu =
                     unsafe { ::quantloom::artifact::Cpu::new(#decode, #coded) };

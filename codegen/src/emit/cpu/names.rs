@@ -99,29 +99,12 @@ fn wanted(decoder: &Decoder, varies: &[bool], plain: bool) -> Vec<bool> {
 #[derive(Default)]
 pub(super) struct Taken(HashSet<String>);
 
-/// Names that functions are written with.
-#[rustfmt::skip]
-const RESERVED: [&str; 57] = [
-    "block", "both", "codes", "decode", "decode_block", "decode_blocks", "decode_codes", "decode_codes_block", "decode_codes_blocks", "decode_codes_last",
-    "decode_last", "decode_scales", "decode_scales_block", "dims", "decode_units", "f16_to_f32", "f32", "f32_to_f16", "first",
-    "header", "lane", "last", "list", "offsets", "others", "padded", "pair", "pairs", "per_row", "place", "rest", "room", "row", "row_scales", "rows", "scales",
-    "size_0", "size_1", "store", "taken", "to_offset", "to_scale", "together", "streams", "u16", "u16_at", "u32", "u32_at", "u8", "u8_at", "unit_at", "units_at", "usize",
-    "value", "values", "weights", "whole",
-];
-
 impl Taken {
-    /// The wished name, or one like it that is free and no keyword.
+    /// The wished name behind an underscore, or one like it that is free: nothing that functions are
+    /// written with begins so, and no keyword does.
     pub fn ident(&mut self, wish: &str) -> Ident {
-        let mut wish = wish.trim_matches('_').replace(|c: char| !c.is_ascii_alphanumeric(), "_");
-        if !wish.starts_with(|c: char| c.is_ascii_alphabetic()) {
-            wish.insert(0, 'v');
-        }
-        let free = |name: &str| {
-            !self.0.contains(name)
-                && !RESERVED.contains(&name)
-                && syn::parse_str::<Ident>(name).is_ok()
-        };
-        let name = unique(&wish, free);
+        let wish = wish.trim_matches('_').replace(|c: char| !c.is_ascii_alphanumeric(), "_");
+        let name = unique(&format!("_{wish}"), |name| !self.0.contains(name));
         self.0.insert(name.clone());
         Ident::new(&name, Span::call_site())
     }

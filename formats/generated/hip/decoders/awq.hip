@@ -2,6 +2,7 @@
 // AWQ, 4-bit codes of eight rows in a word
 
 //: f32_q1
+
 struct Strip {
   Quad quads[QUADS];
 };
@@ -55,6 +56,7 @@ constexpr ql_u32 STRIPS = 1;  // in one unit, each decoded by one thread
 constexpr ql_u32 QUADS = 1;  // in one strip
 
 //: i8_q1_r1w1
+
 // Index in the unit of the first activation of each word.
 QL_DEVICE Places places(ql_u32 strip) {
   return Places{ {

@@ -2,6 +2,7 @@
 // 16-bit floats (binary16), as they are
 
 //: f32_q1_b4
+
 struct Strip {
   Quad quads[QUADS];
 };
@@ -43,6 +44,7 @@ constexpr ql_u32 STRIPS = 1;  // in one unit, each decoded by one thread
 constexpr ql_u32 QUADS = 1;  // in one strip
 
 //: f32_q1x1
+
 struct Strip {
   Quad quads[QUADS];
 };

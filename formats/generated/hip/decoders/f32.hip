@@ -2,6 +2,7 @@
 // 32-bit floats, as they are
 
 //: f32_q1_b4
+
 struct Strip {
   Quad quads[QUADS];
 };
@@ -42,6 +43,7 @@ constexpr ql_u32 STRIPS = 1;  // in one unit, each decoded by one thread
 constexpr ql_u32 QUADS = 1;  // in one strip
 
 //: f32_q1x1
+
 struct Strip {
   Quad quads[QUADS];
 };

@@ -2,6 +2,7 @@
 // GPTQ with a group number per column, zero points stored less one (b = 3)
 
 //: f32_q1
+
 struct Strip {
   Quad quads[QUADS];
 };
@@ -37,12 +38,12 @@ QL_DEVICE Strip decode(
   const ql_u32 _offset_5 = (_offset_4 >> 5u) * 4u;
   const ql_u32 _offset_6 = block * 3u;
   const ql_u64 stream_0_base = (ql_u64)((_offset_6 + (_offset_5 >> 2u)) * shape.n + row) * 4u;
-  const ql_u32 _offset_7 = (row & 31u) * 3u;
-  const ql_u32 _offset_8 = ql_min(_offset_7 >> 3u, 10u);
+  const ql_u32 _offset_7 = (row & 7u) * 3u;
+  const ql_u32 _offset_8 = ql_min(_offset_7 >> 3u, 1u);
   const ql_u32 _shift = _offset_7 - _offset_8 * 8u;
-  const ql_u32 _offset_9 = row >> 5u;
-  const ql_u32 _offset_10 = (shape.n + 31u) >> 5u;
-  const ql_u64 stream_1_base = (ql_u64)(_number * _offset_10 + _offset_9) * 12u;
+  const ql_u32 _offset_9 = row >> 3u;
+  const ql_u32 _offset_10 = (shape.n + 7u) >> 3u;
+  const ql_u64 stream_1_base = (ql_u64)(_number * _offset_10 + _offset_9) * 3u;
   const float _w0 = f16_to_f32(f32_to_f16(f16_to_f32(load_u16_a2(stream_2, stream_2_base)) * (bits_to_f32(((load_u32_a4(stream_0, stream_0_base + (_offset_5 & 3u)) >> (_offset_4 - _offset_5 * 8u)) & 7u) | 0x4b000000u) - 8388608.0f - float(int((load_u16_a1(stream_1, stream_1_base + _offset_8) >> _shift) & 7u) - (-1)))));
   const ql_u64 stream_3_base_2 = (ql_u64)(_offset_2 + _offset + 1u) * 4u;
   const ql_u32 _number_2 = ql_min(load_u32_a4(stream_3, stream_3_base_2), _offset_3);
@@ -53,7 +54,7 @@ QL_DEVICE Strip decode(
   const ql_u32 _offset_13 = _offset_4 + 4u;
   const ql_u32 _offset_14 = (_offset_13 >> 5u) * 4u;
   const ql_u64 stream_0_base_3 = (ql_u64)((_offset_6 + (_offset_14 >> 2u)) * shape.n + row) * 4u;
-  const ql_u64 stream_1_base_2 = (ql_u64)(_number_2 * _offset_10 + _offset_9) * 12u;
+  const ql_u64 stream_1_base_2 = (ql_u64)(_number_2 * _offset_10 + _offset_9) * 3u;
   const float _w1 = f16_to_f32(f32_to_f16(f16_to_f32(load_u16_a2(stream_2, stream_2_base_2)) * (bits_to_f32((((load_u32_a4(stream_0, stream_0_base_2 + (_offset_12 & 3u)) >> (_offset_11 - _offset_12 * 8u)) & 1u) | (((load_u32_a4(stream_0, stream_0_base_3 + (_offset_14 & 3u)) >> (_offset_13 - _offset_14 * 8u)) & 3u) << 1u)) | 0x4b000000u) - 8388608.0f - float(int((load_u16_a1(stream_1, stream_1_base_2 + _offset_8) >> _shift) & 7u) - (-1)))));
   const ql_u64 stream_3_base_3 = (ql_u64)(_offset_2 + _offset + 2u) * 4u;
   const ql_u32 _number_3 = ql_min(load_u32_a4(stream_3, stream_3_base_3), _offset_3);
@@ -67,7 +68,7 @@ QL_DEVICE Strip decode(
   const ql_u32 _offset_19 = _offset_4 + 8u;
   const ql_u32 _offset_20 = (_offset_19 >> 5u) * 4u;
   const ql_u64 stream_0_base_6 = (ql_u64)((_offset_6 + (_offset_20 >> 2u)) * shape.n + row) * 4u;
-  const ql_u64 stream_1_base_3 = (ql_u64)(_number_3 * _offset_10 + _offset_9) * 12u;
+  const ql_u64 stream_1_base_3 = (ql_u64)(_number_3 * _offset_10 + _offset_9) * 3u;
   const float _w2 = f16_to_f32(f32_to_f16(f16_to_f32(load_u16_a2(stream_2, stream_2_base_3)) * (bits_to_f32((((load_u32_a4(stream_0, stream_0_base_4 + (_offset_16 & 3u)) >> (_offset_15 - _offset_16 * 8u)) & 1u) | ((((load_u32_a4(stream_0, stream_0_base_5 + (_offset_18 & 3u)) >> (_offset_17 - _offset_18 * 8u)) & 1u) | (((load_u32_a4(stream_0, stream_0_base_6 + (_offset_20 & 3u)) >> (_offset_19 - _offset_20 * 8u)) & 1u) << 1u)) << 1u)) | 0x4b000000u) - 8388608.0f - float(int((load_u16_a1(stream_1, stream_1_base_3 + _offset_8) >> _shift) & 7u) - (-1)))));
   const ql_u64 stream_3_base_4 = (ql_u64)(_offset_2 + _offset + 3u) * 4u;
   const ql_u32 _number_4 = ql_min(load_u32_a4(stream_3, stream_3_base_4), _offset_3);
@@ -75,7 +76,7 @@ QL_DEVICE Strip decode(
   const ql_u32 _offset_21 = _offset_4 + 9u;
   const ql_u32 _offset_22 = (_offset_21 >> 5u) * 4u;
   const ql_u64 stream_0_base_7 = (ql_u64)((_offset_6 + (_offset_22 >> 2u)) * shape.n + row) * 4u;
-  const ql_u64 stream_1_base_4 = (ql_u64)(_number_4 * _offset_10 + _offset_9) * 12u;
+  const ql_u64 stream_1_base_4 = (ql_u64)(_number_4 * _offset_10 + _offset_9) * 3u;
   const float _w3 = f16_to_f32(f32_to_f16(f16_to_f32(load_u16_a2(stream_2, stream_2_base_4)) * (bits_to_f32(((load_u32_a4(stream_0, stream_0_base_7 + (_offset_22 & 3u)) >> (_offset_21 - _offset_22 * 8u)) & 7u) | 0x4b000000u) - 8388608.0f - float(int((load_u16_a1(stream_1, stream_1_base_4 + _offset_8) >> _shift) & 7u) - (-1)))));
   return Strip{ {
       {_w0, _w1, _w2, _w3},

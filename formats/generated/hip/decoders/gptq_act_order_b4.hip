@@ -2,6 +2,7 @@
 // GPTQ with a group number per column, zero points stored less one (b = 4)
 
 //: f32_q1
+
 struct Strip {
   Quad quads[QUADS];
 };
@@ -36,28 +37,26 @@ QL_DEVICE Strip decode(
   const ql_u32 _shift = (strip & 1u) * 16u;
   const ql_u64 stream_0_base = (ql_u64)((block * 4u + (strip >> 1u)) * shape.n + row) * 4u;
   const ql_u32 _codes_word = load_u32_a4(stream_0, stream_0_base);
-  const ql_u32 _offset_4 = row & 31u;
-  const ql_u32 _offset_5 = (_offset_4 >> 3u) * 4u;
-  const ql_u32 _shift_2 = (_offset_4 & 7u) * 4u;
-  const ql_u32 _offset_6 = row >> 5u;
-  const ql_u32 _offset_7 = (shape.n + 31u) >> 5u;
-  const ql_u64 stream_1_base = (ql_u64)(_number * _offset_7 + _offset_6) * 16u;
-  const float _w0 = f16_to_f32(f32_to_f16(f16_to_f32(load_u16_a2(stream_2, stream_2_base)) * (bits_to_f32(((_codes_word >> _shift) & 15u) | 0x4b000000u) - 8388608.0f - float(int((load_u32_a4(stream_1, stream_1_base + _offset_5) >> _shift_2) & 15u) - (-1)))));
+  const ql_u32 _shift_2 = (row & 7u) * 4u;
+  const ql_u32 _offset_4 = row >> 3u;
+  const ql_u32 _offset_5 = (shape.n + 7u) >> 3u;
+  const ql_u64 stream_1_base = (ql_u64)(_number * _offset_5 + _offset_4) * 4u;
+  const float _w0 = f16_to_f32(f32_to_f16(f16_to_f32(load_u16_a2(stream_2, stream_2_base)) * (bits_to_f32(((_codes_word >> _shift) & 15u) | 0x4b000000u) - 8388608.0f - float(int((load_u32_a4(stream_1, stream_1_base) >> _shift_2) & 15u) - (-1)))));
   const ql_u64 stream_3_base_2 = (ql_u64)(_offset_2 + _offset + 1u) * 4u;
   const ql_u32 _number_2 = ql_min(load_u32_a4(stream_3, stream_3_base_2), _offset_3);
   const ql_u64 stream_2_base_2 = (ql_u64)(_number_2 * shape.n + row) * 2u;
-  const ql_u64 stream_1_base_2 = (ql_u64)(_number_2 * _offset_7 + _offset_6) * 16u;
-  const float _w1 = f16_to_f32(f32_to_f16(f16_to_f32(load_u16_a2(stream_2, stream_2_base_2)) * (bits_to_f32(((_codes_word >> (_shift + 4u)) & 15u) | 0x4b000000u) - 8388608.0f - float(int((load_u32_a4(stream_1, stream_1_base_2 + _offset_5) >> _shift_2) & 15u) - (-1)))));
+  const ql_u64 stream_1_base_2 = (ql_u64)(_number_2 * _offset_5 + _offset_4) * 4u;
+  const float _w1 = f16_to_f32(f32_to_f16(f16_to_f32(load_u16_a2(stream_2, stream_2_base_2)) * (bits_to_f32(((_codes_word >> (_shift + 4u)) & 15u) | 0x4b000000u) - 8388608.0f - float(int((load_u32_a4(stream_1, stream_1_base_2) >> _shift_2) & 15u) - (-1)))));
   const ql_u64 stream_3_base_3 = (ql_u64)(_offset_2 + _offset + 2u) * 4u;
   const ql_u32 _number_3 = ql_min(load_u32_a4(stream_3, stream_3_base_3), _offset_3);
   const ql_u64 stream_2_base_3 = (ql_u64)(_number_3 * shape.n + row) * 2u;
-  const ql_u64 stream_1_base_3 = (ql_u64)(_number_3 * _offset_7 + _offset_6) * 16u;
-  const float _w2 = f16_to_f32(f32_to_f16(f16_to_f32(load_u16_a2(stream_2, stream_2_base_3)) * (bits_to_f32(((_codes_word >> (_shift + 8u)) & 15u) | 0x4b000000u) - 8388608.0f - float(int((load_u32_a4(stream_1, stream_1_base_3 + _offset_5) >> _shift_2) & 15u) - (-1)))));
+  const ql_u64 stream_1_base_3 = (ql_u64)(_number_3 * _offset_5 + _offset_4) * 4u;
+  const float _w2 = f16_to_f32(f32_to_f16(f16_to_f32(load_u16_a2(stream_2, stream_2_base_3)) * (bits_to_f32(((_codes_word >> (_shift + 8u)) & 15u) | 0x4b000000u) - 8388608.0f - float(int((load_u32_a4(stream_1, stream_1_base_3) >> _shift_2) & 15u) - (-1)))));
   const ql_u64 stream_3_base_4 = (ql_u64)(_offset_2 + _offset + 3u) * 4u;
   const ql_u32 _number_4 = ql_min(load_u32_a4(stream_3, stream_3_base_4), _offset_3);
   const ql_u64 stream_2_base_4 = (ql_u64)(_number_4 * shape.n + row) * 2u;
-  const ql_u64 stream_1_base_4 = (ql_u64)(_number_4 * _offset_7 + _offset_6) * 16u;
-  const float _w3 = f16_to_f32(f32_to_f16(f16_to_f32(load_u16_a2(stream_2, stream_2_base_4)) * (bits_to_f32(((_codes_word >> (_shift + 12u)) & 15u) | 0x4b000000u) - 8388608.0f - float(int((load_u32_a4(stream_1, stream_1_base_4 + _offset_5) >> _shift_2) & 15u) - (-1)))));
+  const ql_u64 stream_1_base_4 = (ql_u64)(_number_4 * _offset_5 + _offset_4) * 4u;
+  const float _w3 = f16_to_f32(f32_to_f16(f16_to_f32(load_u16_a2(stream_2, stream_2_base_4)) * (bits_to_f32(((_codes_word >> (_shift + 12u)) & 15u) | 0x4b000000u) - 8388608.0f - float(int((load_u32_a4(stream_1, stream_1_base_4) >> _shift_2) & 15u) - (-1)))));
   return Strip{ {
       {_w0, _w1, _w2, _w3},
   } };

@@ -2,6 +2,7 @@
 // GPTQ with a group number per column, zero points stored as they are (b = 8)
 
 //: f32_q1
+
 struct Strip {
   Quad quads[QUADS];
 };
@@ -35,27 +36,27 @@ QL_DEVICE Strip decode(
   const ql_u64 stream_2_base = (ql_u64)(_number * shape.n + row) * 2u;
   const ql_u64 stream_0_base = (ql_u64)((block * 8u + strip) * shape.n + row) * 4u;
   const ql_u32 _codes_word = load_u32_a4(stream_0, stream_0_base);
-  const ql_u32 _offset_4 = row & 31u;
+  const ql_u32 _offset_4 = row & 7u;
   const ql_u32 _offset_5 = (_offset_4 >> 2u) * 4u;
   const ql_u32 _shift = (_offset_4 & 3u) * 8u;
-  const ql_u32 _offset_6 = row >> 5u;
-  const ql_u32 _offset_7 = (shape.n + 31u) >> 5u;
-  const ql_u64 stream_1_base = (ql_u64)(_number * _offset_7 + _offset_6) * 32u;
+  const ql_u32 _offset_6 = row >> 3u;
+  const ql_u32 _offset_7 = (shape.n + 7u) >> 3u;
+  const ql_u64 stream_1_base = (ql_u64)(_number * _offset_7 + _offset_6) * 8u;
   const float _w0 = f16_to_f32(f32_to_f16(f16_to_f32(load_u16_a2(stream_2, stream_2_base)) * (bits_to_f32((_codes_word & 255u) | 0x4b000000u) - 8388608.0f - (bits_to_f32(((load_u32_a4(stream_1, stream_1_base + _offset_5) >> _shift) & 255u) | 0x4b000000u) - 8388608.0f))));
   const ql_u64 stream_3_base_2 = (ql_u64)(_offset_2 + _offset + 1u) * 4u;
   const ql_u32 _number_2 = ql_min(load_u32_a4(stream_3, stream_3_base_2), _offset_3);
   const ql_u64 stream_2_base_2 = (ql_u64)(_number_2 * shape.n + row) * 2u;
-  const ql_u64 stream_1_base_2 = (ql_u64)(_number_2 * _offset_7 + _offset_6) * 32u;
+  const ql_u64 stream_1_base_2 = (ql_u64)(_number_2 * _offset_7 + _offset_6) * 8u;
   const float _w1 = f16_to_f32(f32_to_f16(f16_to_f32(load_u16_a2(stream_2, stream_2_base_2)) * (bits_to_f32(((_codes_word >> 8u) & 255u) | 0x4b000000u) - 8388608.0f - (bits_to_f32(((load_u32_a4(stream_1, stream_1_base_2 + _offset_5) >> _shift) & 255u) | 0x4b000000u) - 8388608.0f))));
   const ql_u64 stream_3_base_3 = (ql_u64)(_offset_2 + _offset + 2u) * 4u;
   const ql_u32 _number_3 = ql_min(load_u32_a4(stream_3, stream_3_base_3), _offset_3);
   const ql_u64 stream_2_base_3 = (ql_u64)(_number_3 * shape.n + row) * 2u;
-  const ql_u64 stream_1_base_3 = (ql_u64)(_number_3 * _offset_7 + _offset_6) * 32u;
+  const ql_u64 stream_1_base_3 = (ql_u64)(_number_3 * _offset_7 + _offset_6) * 8u;
   const float _w2 = f16_to_f32(f32_to_f16(f16_to_f32(load_u16_a2(stream_2, stream_2_base_3)) * (bits_to_f32(((_codes_word >> 16u) & 255u) | 0x4b000000u) - 8388608.0f - (bits_to_f32(((load_u32_a4(stream_1, stream_1_base_3 + _offset_5) >> _shift) & 255u) | 0x4b000000u) - 8388608.0f))));
   const ql_u64 stream_3_base_4 = (ql_u64)(_offset_2 + _offset + 3u) * 4u;
   const ql_u32 _number_4 = ql_min(load_u32_a4(stream_3, stream_3_base_4), _offset_3);
   const ql_u64 stream_2_base_4 = (ql_u64)(_number_4 * shape.n + row) * 2u;
-  const ql_u64 stream_1_base_4 = (ql_u64)(_number_4 * _offset_7 + _offset_6) * 32u;
+  const ql_u64 stream_1_base_4 = (ql_u64)(_number_4 * _offset_7 + _offset_6) * 8u;
   const float _w3 = f16_to_f32(f32_to_f16(f16_to_f32(load_u16_a2(stream_2, stream_2_base_4)) * (bits_to_f32((_codes_word >> 24u) | 0x4b000000u) - 8388608.0f - (bits_to_f32(((load_u32_a4(stream_1, stream_1_base_4 + _offset_5) >> _shift) & 255u) | 0x4b000000u) - 8388608.0f))));
   return Strip{ {
       {_w0, _w1, _w2, _w3},

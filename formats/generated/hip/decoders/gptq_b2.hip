@@ -2,6 +2,7 @@
 // GPTQ, zero points stored less one (b = 2)
 
 //: f32_q4
+
 struct Strip {
   Quad quads[QUADS];
 };
@@ -35,9 +36,9 @@ QL_DEVICE Strip decode(
   const float _s = f16_to_f32(load_u16_a2(stream_2, stream_2_base));
   const ql_u64 stream_0_base = (ql_u64)((block * 2u + strip) * shape.n + row) * 4u;
   const ql_u32 _codes_word = load_u32_a4(stream_0, stream_0_base);
-  const ql_u32 _offset_2 = row & 31u;
-  const ql_u64 stream_1_base = (ql_u64)(_offset * ((shape.n + 31u) >> 5u) + (row >> 5u)) * 8u;
-  const float _zero = float(int((load_u32_a4(stream_1, stream_1_base + (_offset_2 >> 4u) * 4u) >> ((_offset_2 & 15u) * 2u)) & 3u) - (-1));
+  const ql_u32 _offset_2 = row & 7u;
+  const ql_u64 stream_1_base = (ql_u64)(_offset * ((shape.n + 7u) >> 3u) + (row >> 3u)) * 2u;
+  const float _zero = float(int((load_u8_a1(stream_1, stream_1_base + (_offset_2 >> 2u)) >> ((_offset_2 & 3u) * 2u)) & 3u) - (-1));
   const float _w0 = f16_to_f32(f32_to_f16(_s * (bits_to_f32((_codes_word & 3u) | 0x4b000000u) - 8388608.0f - _zero)));
   const float _w1 = f16_to_f32(f32_to_f16(_s * (bits_to_f32(((_codes_word >> 2u) & 3u) | 0x4b000000u) - 8388608.0f - _zero)));
   const float _w2 = f16_to_f32(f32_to_f16(_s * (bits_to_f32(((_codes_word >> 4u) & 3u) | 0x4b000000u) - 8388608.0f - _zero)));
@@ -68,6 +69,7 @@ constexpr ql_u32 STRIPS = 2;  // in one unit, each decoded by one thread
 constexpr ql_u32 QUADS = 4;  // in one strip
 
 //: f32_q8
+
 struct Strip {
   Quad quads[QUADS];
 };
@@ -105,9 +107,9 @@ QL_DEVICE Strip decode(
   const ql_u32 _offset_2 = block * 2u;
   const ql_u64 stream_0_base = (ql_u64)(_offset_2 * shape.n + row) * 4u;
   const ql_u32 _codes_word = load_u32_a4(stream_0, stream_0_base);
-  const ql_u32 _offset_3 = row & 31u;
-  const ql_u64 stream_1_base = (ql_u64)(_offset * ((shape.n + 31u) >> 5u) + (row >> 5u)) * 8u;
-  const float _zero = float(int((load_u32_a4(stream_1, stream_1_base + (_offset_3 >> 4u) * 4u) >> ((_offset_3 & 15u) * 2u)) & 3u) - (-1));
+  const ql_u32 _offset_3 = row & 7u;
+  const ql_u64 stream_1_base = (ql_u64)(_offset * ((shape.n + 7u) >> 3u) + (row >> 3u)) * 2u;
+  const float _zero = float(int((load_u8_a1(stream_1, stream_1_base + (_offset_3 >> 2u)) >> ((_offset_3 & 3u) * 2u)) & 3u) - (-1));
   const float _w0 = f16_to_f32(f32_to_f16(_s * (bits_to_f32((_codes_word & 3u) | 0x4b000000u) - 8388608.0f - _zero)));
   const float _w1 = f16_to_f32(f32_to_f16(_s * (bits_to_f32(((_codes_word >> 2u) & 3u) | 0x4b000000u) - 8388608.0f - _zero)));
   const float _w2 = f16_to_f32(f32_to_f16(_s * (bits_to_f32(((_codes_word >> 4u) & 3u) | 0x4b000000u) - 8388608.0f - _zero)));
@@ -160,6 +162,7 @@ constexpr ql_u32 STRIPS = 1;  // in one unit, each decoded by one thread
 constexpr ql_u32 QUADS = 8;  // in one strip
 
 //: i8_q8_r1w2
+
 // Index in the unit of the first activation of each word.
 QL_DEVICE Places places(ql_u32 strip) {
   return Places{ {
@@ -186,9 +189,9 @@ QL_DEVICE Strip decode(
   const ql_u32 _offset_2 = quotient(block, shape.size_0);
   const ql_u64 stream_2_base = (ql_u64)(_offset_2 * shape.n + row) * 2u;
   const float _s = f16_to_f32(load_u16_a2(stream_2, stream_2_base));
-  const ql_u32 _offset_3 = row & 31u;
-  const ql_u64 stream_1_base = (ql_u64)(_offset_2 * ((shape.n + 31u) >> 5u) + (row >> 5u)) * 8u;
-  const float _zero = float(int((load_u32_a4(stream_1, stream_1_base + (_offset_3 >> 4u) * 4u) >> ((_offset_3 & 15u) * 2u)) & 3u) - (-1));
+  const ql_u32 _offset_3 = row & 7u;
+  const ql_u64 stream_1_base = (ql_u64)(_offset_2 * ((shape.n + 7u) >> 3u) + (row >> 3u)) * 2u;
+  const float _zero = float(int((load_u8_a1(stream_1, stream_1_base + (_offset_3 >> 2u)) >> ((_offset_3 & 3u) * 2u)) & 3u) - (-1));
   const ql_u32 _codes_3 = (_codes_word >> 8u) & 255u;
   const ql_u32 _codes_4 = (_codes_3 | (_codes_3 << 12u)) & 0x000f000fu;
   const ql_u32 _codes_5 = (_codes_word >> 16u) & 255u;

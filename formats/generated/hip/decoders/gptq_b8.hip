@@ -2,6 +2,7 @@
 // GPTQ, zero points stored less one (b = 8)
 
 //: f32_q1
+
 struct Strip {
   Quad quads[QUADS];
 };
@@ -31,8 +32,8 @@ QL_DEVICE Strip decode(
   const float _s = f16_to_f32(load_u16_a2(stream_2, stream_2_base));
   const ql_u64 stream_0_base = (ql_u64)((block * 8u + strip) * shape.n + row) * 4u;
   const ql_u32 _codes_word = load_u32_a4(stream_0, stream_0_base);
-  const ql_u32 _offset_2 = row & 31u;
-  const ql_u64 stream_1_base = (ql_u64)(_offset * ((shape.n + 31u) >> 5u) + (row >> 5u)) * 32u;
+  const ql_u32 _offset_2 = row & 7u;
+  const ql_u64 stream_1_base = (ql_u64)(_offset * ((shape.n + 7u) >> 3u) + (row >> 3u)) * 8u;
   const float _zero = float(int((load_u32_a4(stream_1, stream_1_base + (_offset_2 >> 2u) * 4u) >> ((_offset_2 & 3u) * 8u)) & 255u) - (-1));
   const float _w0 = f16_to_f32(f32_to_f16(_s * (bits_to_f32((_codes_word & 255u) | 0x4b000000u) - 8388608.0f - _zero)));
   const float _w1 = f16_to_f32(f32_to_f16(_s * (bits_to_f32(((_codes_word >> 8u) & 255u) | 0x4b000000u) - 8388608.0f - _zero)));
@@ -49,6 +50,7 @@ constexpr ql_u32 STRIPS = 8;  // in one unit, each decoded by one thread
 constexpr ql_u32 QUADS = 1;  // in one strip
 
 //: f32_q4
+
 struct Strip {
   Quad quads[QUADS];
 };
@@ -84,8 +86,8 @@ QL_DEVICE Strip decode(
   const ql_u32 _offset_3 = block * 8u;
   const ql_u64 stream_0_base = (ql_u64)((_offset_3 + _offset_2) * shape.n + row) * 4u;
   const ql_u32 _codes_word = load_u32_a4(stream_0, stream_0_base);
-  const ql_u32 _offset_4 = row & 31u;
-  const ql_u64 stream_1_base = (ql_u64)(_offset * ((shape.n + 31u) >> 5u) + (row >> 5u)) * 32u;
+  const ql_u32 _offset_4 = row & 7u;
+  const ql_u64 stream_1_base = (ql_u64)(_offset * ((shape.n + 7u) >> 3u) + (row >> 3u)) * 8u;
   const float _zero = float(int((load_u32_a4(stream_1, stream_1_base + (_offset_4 >> 2u) * 4u) >> ((_offset_4 & 3u) * 8u)) & 255u) - (-1));
   const float _w0 = f16_to_f32(f32_to_f16(_s * (bits_to_f32((_codes_word & 255u) | 0x4b000000u) - 8388608.0f - _zero)));
   const float _w1 = f16_to_f32(f32_to_f16(_s * (bits_to_f32(((_codes_word >> 8u) & 255u) | 0x4b000000u) - 8388608.0f - _zero)));
@@ -123,6 +125,7 @@ constexpr ql_u32 STRIPS = 2;  // in one unit, each decoded by one thread
 constexpr ql_u32 QUADS = 4;  // in one strip
 
 //: i8_q4_r1w1
+
 // Index in the unit of the first activation of each word.
 QL_DEVICE Places places(ql_u32 strip) {
   return Places{ {
@@ -146,8 +149,8 @@ QL_DEVICE Strip decode(
   const ql_u32 _offset_3 = quotient(block, shape.size_0);
   const ql_u64 stream_2_base = (ql_u64)(_offset_3 * shape.n + row) * 2u;
   const float _s = f16_to_f32(load_u16_a2(stream_2, stream_2_base));
-  const ql_u32 _offset_4 = row & 31u;
-  const ql_u64 stream_1_base = (ql_u64)(_offset_3 * ((shape.n + 31u) >> 5u) + (row >> 5u)) * 32u;
+  const ql_u32 _offset_4 = row & 7u;
+  const ql_u64 stream_1_base = (ql_u64)(_offset_3 * ((shape.n + 7u) >> 3u) + (row >> 3u)) * 8u;
   const float _zero = float(int((load_u32_a4(stream_1, stream_1_base + (_offset_4 >> 2u) * 4u) >> ((_offset_4 & 3u) * 8u)) & 255u) - (-1));
   const ql_u64 stream_0_base_2 = (ql_u64)((_offset_2 + _offset + 1u) * shape.n + row) * 4u;
   const ql_u64 stream_0_base_3 = (ql_u64)((_offset_2 + _offset + 2u) * shape.n + row) * 4u;
@@ -169,6 +172,7 @@ constexpr ql_u32 RUNS = 1;  // in one strip
 constexpr int ZERO = -128;  // the code that means 0
 
 //: i8_q8_r1w2
+
 // Index in the unit of the first activation of each word.
 QL_DEVICE Places places(ql_u32 strip) {
   return Places{ {
@@ -192,8 +196,8 @@ QL_DEVICE Strip decode(
   const ql_u32 _offset_2 = quotient(block, shape.size_0);
   const ql_u64 stream_2_base = (ql_u64)(_offset_2 * shape.n + row) * 2u;
   const float _s = f16_to_f32(load_u16_a2(stream_2, stream_2_base));
-  const ql_u32 _offset_3 = row & 31u;
-  const ql_u64 stream_1_base = (ql_u64)(_offset_2 * ((shape.n + 31u) >> 5u) + (row >> 5u)) * 32u;
+  const ql_u32 _offset_3 = row & 7u;
+  const ql_u64 stream_1_base = (ql_u64)(_offset_2 * ((shape.n + 7u) >> 3u) + (row >> 3u)) * 8u;
   const float _zero = float(int((load_u32_a4(stream_1, stream_1_base + (_offset_3 >> 2u) * 4u) >> ((_offset_3 & 3u) * 8u)) & 255u) - (-1));
   const ql_u64 stream_0_base_2 = (ql_u64)((_offset + 1u) * shape.n + row) * 4u;
   const ql_u64 stream_0_base_3 = (ql_u64)((_offset + 2u) * shape.n + row) * 4u;

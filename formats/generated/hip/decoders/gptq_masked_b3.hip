@@ -2,6 +2,7 @@
 // GPTQ, zero points stored less one in their own bits (b = 3)
 
 //: f32_q1
+
 struct Strip {
   Quad quads[QUADS];
 };
@@ -33,9 +34,9 @@ QL_DEVICE Strip decode(
   const ql_u32 _offset_3 = (_offset_2 >> 5u) * 4u;
   const ql_u32 _offset_4 = block * 3u;
   const ql_u64 stream_0_base = (ql_u64)((_offset_4 + (_offset_3 >> 2u)) * shape.n + row) * 4u;
-  const ql_u32 _offset_5 = (row & 31u) * 3u;
-  const ql_u32 _offset_6 = ql_min(_offset_5 >> 3u, 10u);
-  const ql_u64 stream_1_base = (ql_u64)(_offset * ((shape.n + 31u) >> 5u) + (row >> 5u)) * 12u;
+  const ql_u32 _offset_5 = (row & 7u) * 3u;
+  const ql_u32 _offset_6 = ql_min(_offset_5 >> 3u, 1u);
+  const ql_u64 stream_1_base = (ql_u64)(_offset * ((shape.n + 7u) >> 3u) + (row >> 3u)) * 3u;
   const float _zero = bits_to_f32(((((load_u16_a1(stream_1, stream_1_base + _offset_6) >> (_offset_5 - _offset_6 * 8u)) & 7u) + 1u) & 7u) | 0x4b000000u) - 8388608.0f;
   const float _w0 = f16_to_f32(f32_to_f16(_s * (bits_to_f32(((load_u32_a4(stream_0, stream_0_base + (_offset_3 & 3u)) >> (_offset_2 - _offset_3 * 8u)) & 7u) | 0x4b000000u) - 8388608.0f - _zero)));
   const ql_u32 _offset_7 = _offset_2 + 3u;
@@ -70,6 +71,7 @@ constexpr ql_u32 STRIPS = 8;  // in one unit, each decoded by one thread
 constexpr ql_u32 QUADS = 1;  // in one strip
 
 //: f32_q8
+
 struct Strip {
   Quad quads[QUADS];
 };
@@ -107,9 +109,9 @@ QL_DEVICE Strip decode(
   const ql_u32 _offset_2 = block * 3u;
   const ql_u64 stream_0_base = (ql_u64)(_offset_2 * shape.n + row) * 4u;
   const ql_u32 _codes_word = load_u32_a4(stream_0, stream_0_base);
-  const ql_u32 _offset_3 = (row & 31u) * 3u;
-  const ql_u32 _offset_4 = ql_min(_offset_3 >> 3u, 10u);
-  const ql_u64 stream_1_base = (ql_u64)(_offset * ((shape.n + 31u) >> 5u) + (row >> 5u)) * 12u;
+  const ql_u32 _offset_3 = (row & 7u) * 3u;
+  const ql_u32 _offset_4 = ql_min(_offset_3 >> 3u, 1u);
+  const ql_u64 stream_1_base = (ql_u64)(_offset * ((shape.n + 7u) >> 3u) + (row >> 3u)) * 3u;
   const float _zero = bits_to_f32(((((load_u16_a1(stream_1, stream_1_base + _offset_4) >> (_offset_3 - _offset_4 * 8u)) & 7u) + 1u) & 7u) | 0x4b000000u) - 8388608.0f;
   const float _w0 = f16_to_f32(f32_to_f16(_s * (bits_to_f32((_codes_word & 7u) | 0x4b000000u) - 8388608.0f - _zero)));
   const float _w1 = f16_to_f32(f32_to_f16(_s * (bits_to_f32(((_codes_word >> 3u) & 7u) | 0x4b000000u) - 8388608.0f - _zero)));
@@ -165,6 +167,7 @@ constexpr ql_u32 STRIPS = 1;  // in one unit, each decoded by one thread
 constexpr ql_u32 QUADS = 8;  // in one strip
 
 //: i8_q8_r1w2
+
 // Index in the unit of the first activation of each word.
 QL_DEVICE Places places(ql_u32 strip) {
   return Places{ {
@@ -191,9 +194,9 @@ QL_DEVICE Strip decode(
   const ql_u32 _offset_2 = quotient(block, shape.size_0);
   const ql_u64 stream_2_base = (ql_u64)(_offset_2 * shape.n + row) * 2u;
   const float _s = f16_to_f32(load_u16_a2(stream_2, stream_2_base));
-  const ql_u32 _offset_3 = (row & 31u) * 3u;
-  const ql_u32 _offset_4 = ql_min(_offset_3 >> 3u, 10u);
-  const ql_u64 stream_1_base = (ql_u64)(_offset_2 * ((shape.n + 31u) >> 5u) + (row >> 5u)) * 12u;
+  const ql_u32 _offset_3 = (row & 7u) * 3u;
+  const ql_u32 _offset_4 = ql_min(_offset_3 >> 3u, 1u);
+  const ql_u64 stream_1_base = (ql_u64)(_offset_2 * ((shape.n + 7u) >> 3u) + (row >> 3u)) * 3u;
   const float _zero = bits_to_f32(((((load_u16_a1(stream_1, stream_1_base + _offset_4) >> (_offset_3 - _offset_4 * 8u)) & 7u) + 1u) & 7u) | 0x4b000000u) - 8388608.0f;
   const ql_u32 _codes_3 = (_codes_word >> 12u) & 4095u;
   const ql_u32 _codes_4 = (_codes_3 | (_codes_3 << 10u)) & 0x003f003fu;

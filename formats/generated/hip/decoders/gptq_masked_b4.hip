@@ -2,6 +2,7 @@
 // GPTQ, zero points stored less one in their own bits (b = 4)
 
 //: f32_q2
+
 struct Strip {
   Quad quads[QUADS];
 };
@@ -33,9 +34,8 @@ QL_DEVICE Strip decode(
   const float _s = f16_to_f32(load_u16_a2(stream_2, stream_2_base));
   const ql_u64 stream_0_base = (ql_u64)((block * 4u + strip) * shape.n + row) * 4u;
   const ql_u32 _codes_word = load_u32_a4(stream_0, stream_0_base);
-  const ql_u32 _offset_2 = row & 31u;
-  const ql_u64 stream_1_base = (ql_u64)(_offset * ((shape.n + 31u) >> 5u) + (row >> 5u)) * 16u;
-  const float _zero = bits_to_f32(((((load_u32_a4(stream_1, stream_1_base + (_offset_2 >> 3u) * 4u) >> ((_offset_2 & 7u) * 4u)) & 15u) + 1u) & 15u) | 0x4b000000u) - 8388608.0f;
+  const ql_u64 stream_1_base = (ql_u64)(_offset * ((shape.n + 7u) >> 3u) + (row >> 3u)) * 4u;
+  const float _zero = bits_to_f32(((((load_u32_a4(stream_1, stream_1_base) >> ((row & 7u) * 4u)) & 15u) + 1u) & 15u) | 0x4b000000u) - 8388608.0f;
   const float _w0 = f16_to_f32(f32_to_f16(_s * (bits_to_f32((_codes_word & 15u) | 0x4b000000u) - 8388608.0f - _zero)));
   const float _w1 = f16_to_f32(f32_to_f16(_s * (bits_to_f32(((_codes_word >> 4u) & 15u) | 0x4b000000u) - 8388608.0f - _zero)));
   const float _w2 = f16_to_f32(f32_to_f16(_s * (bits_to_f32(((_codes_word >> 8u) & 15u) | 0x4b000000u) - 8388608.0f - _zero)));
@@ -56,6 +56,7 @@ constexpr ql_u32 STRIPS = 4;  // in one unit, each decoded by one thread
 constexpr ql_u32 QUADS = 2;  // in one strip
 
 //: f32_q4
+
 struct Strip {
   Quad quads[QUADS];
 };
@@ -91,9 +92,8 @@ QL_DEVICE Strip decode(
   const ql_u32 _offset_3 = block * 4u;
   const ql_u64 stream_0_base = (ql_u64)((_offset_3 + _offset_2) * shape.n + row) * 4u;
   const ql_u32 _codes_word = load_u32_a4(stream_0, stream_0_base);
-  const ql_u32 _offset_4 = row & 31u;
-  const ql_u64 stream_1_base = (ql_u64)(_offset * ((shape.n + 31u) >> 5u) + (row >> 5u)) * 16u;
-  const float _zero = bits_to_f32(((((load_u32_a4(stream_1, stream_1_base + (_offset_4 >> 3u) * 4u) >> ((_offset_4 & 7u) * 4u)) & 15u) + 1u) & 15u) | 0x4b000000u) - 8388608.0f;
+  const ql_u64 stream_1_base = (ql_u64)(_offset * ((shape.n + 7u) >> 3u) + (row >> 3u)) * 4u;
+  const float _zero = bits_to_f32(((((load_u32_a4(stream_1, stream_1_base) >> ((row & 7u) * 4u)) & 15u) + 1u) & 15u) | 0x4b000000u) - 8388608.0f;
   const float _w0 = f16_to_f32(f32_to_f16(_s * (bits_to_f32((_codes_word & 15u) | 0x4b000000u) - 8388608.0f - _zero)));
   const float _w1 = f16_to_f32(f32_to_f16(_s * (bits_to_f32(((_codes_word >> 4u) & 15u) | 0x4b000000u) - 8388608.0f - _zero)));
   const float _w2 = f16_to_f32(f32_to_f16(_s * (bits_to_f32(((_codes_word >> 8u) & 15u) | 0x4b000000u) - 8388608.0f - _zero)));
@@ -126,6 +126,7 @@ constexpr ql_u32 STRIPS = 2;  // in one unit, each decoded by one thread
 constexpr ql_u32 QUADS = 4;  // in one strip
 
 //: f32_q8
+
 struct Strip {
   Quad quads[QUADS];
 };
@@ -163,9 +164,8 @@ QL_DEVICE Strip decode(
   const ql_u32 _offset_2 = block * 4u;
   const ql_u64 stream_0_base = (ql_u64)(_offset_2 * shape.n + row) * 4u;
   const ql_u32 _codes_word = load_u32_a4(stream_0, stream_0_base);
-  const ql_u32 _offset_3 = row & 31u;
-  const ql_u64 stream_1_base = (ql_u64)(_offset * ((shape.n + 31u) >> 5u) + (row >> 5u)) * 16u;
-  const float _zero = bits_to_f32(((((load_u32_a4(stream_1, stream_1_base + (_offset_3 >> 3u) * 4u) >> ((_offset_3 & 7u) * 4u)) & 15u) + 1u) & 15u) | 0x4b000000u) - 8388608.0f;
+  const ql_u64 stream_1_base = (ql_u64)(_offset * ((shape.n + 7u) >> 3u) + (row >> 3u)) * 4u;
+  const float _zero = bits_to_f32(((((load_u32_a4(stream_1, stream_1_base) >> ((row & 7u) * 4u)) & 15u) + 1u) & 15u) | 0x4b000000u) - 8388608.0f;
   const float _w0 = f16_to_f32(f32_to_f16(_s * (bits_to_f32((_codes_word & 15u) | 0x4b000000u) - 8388608.0f - _zero)));
   const float _w1 = f16_to_f32(f32_to_f16(_s * (bits_to_f32(((_codes_word >> 4u) & 15u) | 0x4b000000u) - 8388608.0f - _zero)));
   const float _w2 = f16_to_f32(f32_to_f16(_s * (bits_to_f32(((_codes_word >> 8u) & 15u) | 0x4b000000u) - 8388608.0f - _zero)));
@@ -222,6 +222,7 @@ constexpr ql_u32 STRIPS = 1;  // in one unit, each decoded by one thread
 constexpr ql_u32 QUADS = 8;  // in one strip
 
 //: i8_q8_r1w2
+
 // Index in the unit of the first activation of each word.
 QL_DEVICE Places places(ql_u32 strip) {
   return Places{ {
@@ -248,9 +249,8 @@ QL_DEVICE Strip decode(
   const ql_u32 _offset_2 = quotient(block, shape.size_0);
   const ql_u64 stream_2_base = (ql_u64)(_offset_2 * shape.n + row) * 2u;
   const float _s = f16_to_f32(load_u16_a2(stream_2, stream_2_base));
-  const ql_u32 _offset_3 = row & 31u;
-  const ql_u64 stream_1_base = (ql_u64)(_offset_2 * ((shape.n + 31u) >> 5u) + (row >> 5u)) * 16u;
-  const float _zero = bits_to_f32(((((load_u32_a4(stream_1, stream_1_base + (_offset_3 >> 3u) * 4u) >> ((_offset_3 & 7u) * 4u)) & 15u) + 1u) & 15u) | 0x4b000000u) - 8388608.0f;
+  const ql_u64 stream_1_base = (ql_u64)(_offset_2 * ((shape.n + 7u) >> 3u) + (row >> 3u)) * 4u;
+  const float _zero = bits_to_f32(((((load_u32_a4(stream_1, stream_1_base) >> ((row & 7u) * 4u)) & 15u) + 1u) & 15u) | 0x4b000000u) - 8388608.0f;
   const ql_u32 _codes_3 = _codes_word >> 16u;
   const ql_u32 _codes_4 = (_codes_3 | (_codes_3 << 8u)) & 0x00ff00ffu;
   const ql_u64 stream_0_base_2 = (ql_u64)((_offset + 1u) * shape.n + row) * 4u;

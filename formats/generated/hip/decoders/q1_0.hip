@@ -2,6 +2,7 @@
 // signs, one f16 scale per 128 weights
 
 //: f32_q1
+
 struct Strip {
   Quad quads[QUADS];
 };
@@ -44,6 +45,7 @@ constexpr ql_u32 STRIPS = 32;  // in one unit, each decoded by one thread
 constexpr ql_u32 QUADS = 1;  // in one strip
 
 //: f32_q8
+
 struct Strip {
   Quad quads[QUADS];
 };
@@ -128,6 +130,7 @@ constexpr ql_u32 STRIPS = 4;  // in one unit, each decoded by one thread
 constexpr ql_u32 QUADS = 8;  // in one strip
 
 //: i8_q16_r2w2
+
 // Index in the unit of the first activation of each word.
 QL_DEVICE Places places(ql_u32 strip) {
   const ql_u32 _offset = strip * 64u;

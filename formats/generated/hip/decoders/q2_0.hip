@@ -2,6 +2,7 @@
 // 2-bit codes, one f16 scale per 64 weights
 
 //: f32_q4
+
 struct Strip {
   Quad quads[QUADS];
 };
@@ -62,6 +63,7 @@ constexpr ql_u32 STRIPS = 4;  // in one unit, each decoded by one thread
 constexpr ql_u32 QUADS = 4;  // in one strip
 
 //: f32_q8
+
 struct Strip {
   Quad quads[QUADS];
 };
@@ -148,6 +150,7 @@ constexpr ql_u32 STRIPS = 2;  // in one unit, each decoded by one thread
 constexpr ql_u32 QUADS = 8;  // in one strip
 
 //: i8_q16_r2w2
+
 // Index in the unit of the first activation of each word.
 QL_DEVICE Places places(ql_u32 strip) {
   return Places{ {

@@ -2,6 +2,7 @@
 // 4-bit codes with an f32 scale per 32, low nibbles first
 
 //: f32_q2
+
 struct Strip {
   Quad quads[QUADS];
 };
@@ -50,6 +51,7 @@ constexpr ql_u32 STRIPS = 4;  // in one unit, each decoded by one thread
 constexpr ql_u32 QUADS = 2;  // in one strip
 
 //: f32_q4
+
 struct Strip {
   Quad quads[QUADS];
 };
@@ -112,6 +114,7 @@ constexpr ql_u32 STRIPS = 2;  // in one unit, each decoded by one thread
 constexpr ql_u32 QUADS = 4;  // in one strip
 
 //: f32_q8
+
 struct Strip {
   Quad quads[QUADS];
 };
@@ -199,6 +202,7 @@ constexpr ql_u32 STRIPS = 1;  // in one unit, each decoded by one thread
 constexpr ql_u32 QUADS = 8;  // in one strip
 
 //: i8_q8_r1w2
+
 // Index in the unit of the first activation of each word.
 QL_DEVICE Places places(ql_u32 strip) {
   return Places{ {

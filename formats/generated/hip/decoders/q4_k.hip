@@ -2,6 +2,7 @@
 // 4-bit k-quant, 8 groups of 32 with 6-bit scales and mins
 
 //: f32_q2
+
 struct Strip {
   Quad quads[QUADS];
 };
@@ -72,6 +73,7 @@ constexpr ql_u32 STRIPS = 32;  // in one unit, each decoded by one thread
 constexpr ql_u32 QUADS = 2;  // in one strip
 
 //: f32_q4
+
 struct Strip {
   Quad quads[QUADS];
 };
@@ -156,6 +158,7 @@ constexpr ql_u32 STRIPS = 16;  // in one unit, each decoded by one thread
 constexpr ql_u32 QUADS = 4;  // in one strip
 
 //: f32_q8
+
 struct Strip {
   Quad quads[QUADS];
 };
@@ -267,6 +270,7 @@ constexpr ql_u32 STRIPS = 8;  // in one unit, each decoded by one thread
 constexpr ql_u32 QUADS = 8;  // in one strip
 
 //: i8_q16_r2w2
+
 // Index in the unit of the first activation of each word.
 QL_DEVICE Places places(ql_u32 strip) {
   const ql_u32 _offset = strip * 64u;
@@ -343,6 +347,7 @@ constexpr ql_u32 RUNS = 2;  // in one strip
 constexpr int ZERO = 0;  // the code that means 0
 
 //: i8_q8_r2w1
+
 // Index in the unit of the first activation of each word.
 QL_DEVICE Places places(ql_u32 strip) {
   const ql_u32 _offset = (strip & 1u) * 16u + (strip >> 1u) * 64u;

@@ -2,6 +2,7 @@
 // 5-bit k-quant, 8 groups of 32 with 6-bit scales and mins
 
 //: f32_q2
+
 struct Strip {
   Quad quads[QUADS];
 };
@@ -77,6 +78,7 @@ constexpr ql_u32 STRIPS = 32;  // in one unit, each decoded by one thread
 constexpr ql_u32 QUADS = 2;  // in one strip
 
 //: f32_q4
+
 struct Strip {
   Quad quads[QUADS];
 };
@@ -171,6 +173,7 @@ constexpr ql_u32 STRIPS = 16;  // in one unit, each decoded by one thread
 constexpr ql_u32 QUADS = 4;  // in one strip
 
 //: f32_q8
+
 struct Strip {
   Quad quads[QUADS];
 };
@@ -299,6 +302,7 @@ constexpr ql_u32 STRIPS = 8;  // in one unit, each decoded by one thread
 constexpr ql_u32 QUADS = 8;  // in one strip
 
 //: i8_q16_r2w2
+
 // Index in the unit of the first activation of each word.
 QL_DEVICE Places places(ql_u32 strip) {
   const ql_u32 _offset = strip * 64u;
@@ -387,6 +391,7 @@ constexpr ql_u32 RUNS = 2;  // in one strip
 constexpr int ZERO = 0;  // the code that means 0
 
 //: i8_q8_r2w1
+
 // Index in the unit of the first activation of each word.
 QL_DEVICE Places places(ql_u32 strip) {
   const ql_u32 _offset = (strip & 1u) * 16u + (strip >> 1u) * 64u;

@@ -2,6 +2,7 @@
 // 6-bit k-quant, 16 groups of 16 with 8-bit scales
 
 //: f32_q2
+
 struct Strip {
   Quad quads[QUADS];
 };
@@ -60,6 +61,7 @@ constexpr ql_u32 STRIPS = 32;  // in one unit, each decoded by one thread
 constexpr ql_u32 QUADS = 2;  // in one strip
 
 //: f32_q4
+
 struct Strip {
   Quad quads[QUADS];
 };
@@ -137,6 +139,7 @@ constexpr ql_u32 STRIPS = 16;  // in one unit, each decoded by one thread
 constexpr ql_u32 QUADS = 4;  // in one strip
 
 //: f32_q8
+
 struct Strip {
   Quad quads[QUADS];
 };
@@ -248,6 +251,7 @@ constexpr ql_u32 STRIPS = 8;  // in one unit, each decoded by one thread
 constexpr ql_u32 QUADS = 8;  // in one strip
 
 //: i8_q8_r2w1
+
 // Index in the unit of the first activation of each word.
 QL_DEVICE Places places(ql_u32 strip) {
   const ql_u32 _offset = (strip & 3u) * 16u + (strip >> 2u) * 128u;

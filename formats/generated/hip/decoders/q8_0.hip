@@ -2,6 +2,7 @@
 // 8-bit codes, one f16 scale per 32 weights
 
 //: f32_q1
+
 struct Strip {
   Quad quads[QUADS];
 };
@@ -43,6 +44,7 @@ constexpr ql_u32 STRIPS = 8;  // in one unit, each decoded by one thread
 constexpr ql_u32 QUADS = 1;  // in one strip
 
 //: f32_q4
+
 struct Strip {
   Quad quads[QUADS];
 };
@@ -108,6 +110,7 @@ constexpr ql_u32 STRIPS = 2;  // in one unit, each decoded by one thread
 constexpr ql_u32 QUADS = 4;  // in one strip
 
 //: i8_q4_r1w1
+
 // Index in the unit of the first activation of each word.
 QL_DEVICE Places places(ql_u32 strip) {
   return Places{ {
@@ -145,6 +148,7 @@ constexpr ql_u32 RUNS = 1;  // in one strip
 constexpr int ZERO = 0;  // the code that means 0
 
 //: i8_q8_r1w2
+
 // Index in the unit of the first activation of each word.
 QL_DEVICE Places places(ql_u32 strip) {
   return Places{ {

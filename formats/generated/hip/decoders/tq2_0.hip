@@ -2,6 +2,7 @@
 // ternary codes in 2 bits, one f16 scale per 256 weights
 
 //: f32_q4
+
 struct Strip {
   Quad quads[QUADS];
 };
@@ -62,6 +63,7 @@ constexpr ql_u32 STRIPS = 16;  // in one unit, each decoded by one thread
 constexpr ql_u32 QUADS = 4;  // in one strip
 
 //: f32_q8
+
 struct Strip {
   Quad quads[QUADS];
 };
@@ -148,6 +150,7 @@ constexpr ql_u32 STRIPS = 8;  // in one unit, each decoded by one thread
 constexpr ql_u32 QUADS = 8;  // in one strip
 
 //: i8_q16_r4w1
+
 // Index in the unit of the first activation of each word.
 QL_DEVICE Places places(ql_u32 strip) {
   const ql_u32 _offset = (strip & 1u) * 16u + (strip >> 1u) * 128u;

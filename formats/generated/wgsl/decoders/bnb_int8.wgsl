@@ -2,6 +2,7 @@
 // 8-bit codes with an f32 absmax per row in a tensor of its own
 
 //: f32_q1
+
 struct Strip {
     quad_0: Quad,
 }
@@ -39,6 +40,7 @@ const WEIGHTS = 4u; // in one unit of decoding
 const STRIPS = 1u; // in one unit, each decoded by one invocation
 
 //: i8_q1_r1w1
+
 alias Places = array<u32, 1>;
 
 // Index in the unit of the first activation of each word.

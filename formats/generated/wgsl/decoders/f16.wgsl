@@ -2,6 +2,7 @@
 // 16-bit floats (binary16), as they are
 
 //: f32_q1_b4
+
 struct Strip {
     quad_0: Quad,
 }
@@ -39,6 +40,7 @@ const WEIGHTS = 4u; // in one unit of decoding
 const STRIPS = 1u; // in one unit, each decoded by one invocation
 
 //: f32_q1x1
+
 struct Strip {
     quad_0: Quad,
 }

@@ -2,6 +2,7 @@
 // 32-bit floats, as they are
 
 //: f32_q1_b4
+
 struct Strip {
     quad_0: Quad,
 }
@@ -38,6 +39,7 @@ const WEIGHTS = 4u; // in one unit of decoding
 const STRIPS = 1u; // in one unit, each decoded by one invocation
 
 //: f32_q1x1
+
 struct Strip {
     quad_0: Quad,
 }

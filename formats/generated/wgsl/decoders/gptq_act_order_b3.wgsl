@@ -2,6 +2,7 @@
 // GPTQ with a group number per column, zero points stored less one (b = 3)
 
 //: f32_q1
+
 struct Strip {
     quad_0: Quad,
 }
@@ -30,12 +31,12 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let _offset_5 = (_offset_4 >> 5u) * 4u;
     let _offset_6 = block * 3u;
     let stream_0_base = ((_offset_6 + (_offset_5 >> 2u)) * shape.n + row) * 4u;
-    let _offset_7 = (row & 31u) * 3u;
-    let _offset_8 = min(_offset_7 >> 3u, 10u);
+    let _offset_7 = (row & 7u) * 3u;
+    let _offset_8 = min(_offset_7 >> 3u, 1u);
     let _shift = _offset_7 - _offset_8 * 8u;
-    let _offset_9 = row >> 5u;
-    let _offset_10 = (shape.n + 31u) >> 5u;
-    let stream_1_base = (_number * _offset_10 + _offset_9) * 12u;
+    let _offset_9 = row >> 3u;
+    let _offset_10 = (shape.n + 7u) >> 3u;
+    let stream_1_base = (_number * _offset_10 + _offset_9) * 3u;
     let _w0 = f16_to_f32(f32_to_f16(f16_to_f32(stream_2_u16_a2(stream_2_base)) * (bitcast<f32>(((stream_0_u32_a4(stream_0_base + (_offset_5 & 3u)) >> (_offset_4 - _offset_5 * 8u)) & 7u) | 0x4b000000u) - 8388608.0f - f32(i32((stream_1_u16_a1(stream_1_base + _offset_8) >> _shift) & 7u) - (-1)))));
     let stream_3_base_2 = (_offset_2 + _offset + 1u) * 4u;
     let _number_2 = min(stream_3_u32_a4(stream_3_base_2), _offset_3);
@@ -46,7 +47,7 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let _offset_13 = _offset_4 + 4u;
     let _offset_14 = (_offset_13 >> 5u) * 4u;
     let stream_0_base_3 = ((_offset_6 + (_offset_14 >> 2u)) * shape.n + row) * 4u;
-    let stream_1_base_2 = (_number_2 * _offset_10 + _offset_9) * 12u;
+    let stream_1_base_2 = (_number_2 * _offset_10 + _offset_9) * 3u;
     let _w1 = f16_to_f32(f32_to_f16(f16_to_f32(stream_2_u16_a2(stream_2_base_2)) * (bitcast<f32>((((stream_0_u32_a4(stream_0_base_2 + (_offset_12 & 3u)) >> (_offset_11 - _offset_12 * 8u)) & 1u) | (((stream_0_u32_a4(stream_0_base_3 + (_offset_14 & 3u)) >> (_offset_13 - _offset_14 * 8u)) & 3u) << 1u)) | 0x4b000000u) - 8388608.0f - f32(i32((stream_1_u16_a1(stream_1_base_2 + _offset_8) >> _shift) & 7u) - (-1)))));
     let stream_3_base_3 = (_offset_2 + _offset + 2u) * 4u;
     let _number_3 = min(stream_3_u32_a4(stream_3_base_3), _offset_3);
@@ -60,7 +61,7 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let _offset_19 = _offset_4 + 8u;
     let _offset_20 = (_offset_19 >> 5u) * 4u;
     let stream_0_base_6 = ((_offset_6 + (_offset_20 >> 2u)) * shape.n + row) * 4u;
-    let stream_1_base_3 = (_number_3 * _offset_10 + _offset_9) * 12u;
+    let stream_1_base_3 = (_number_3 * _offset_10 + _offset_9) * 3u;
     let _w2 = f16_to_f32(f32_to_f16(f16_to_f32(stream_2_u16_a2(stream_2_base_3)) * (bitcast<f32>((((stream_0_u32_a4(stream_0_base_4 + (_offset_16 & 3u)) >> (_offset_15 - _offset_16 * 8u)) & 1u) | ((((stream_0_u32_a4(stream_0_base_5 + (_offset_18 & 3u)) >> (_offset_17 - _offset_18 * 8u)) & 1u) | (((stream_0_u32_a4(stream_0_base_6 + (_offset_20 & 3u)) >> (_offset_19 - _offset_20 * 8u)) & 1u) << 1u)) << 1u)) | 0x4b000000u) - 8388608.0f - f32(i32((stream_1_u16_a1(stream_1_base_3 + _offset_8) >> _shift) & 7u) - (-1)))));
     let stream_3_base_4 = (_offset_2 + _offset + 3u) * 4u;
     let _number_4 = min(stream_3_u32_a4(stream_3_base_4), _offset_3);
@@ -68,7 +69,7 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let _offset_21 = _offset_4 + 9u;
     let _offset_22 = (_offset_21 >> 5u) * 4u;
     let stream_0_base_7 = ((_offset_6 + (_offset_22 >> 2u)) * shape.n + row) * 4u;
-    let stream_1_base_4 = (_number_4 * _offset_10 + _offset_9) * 12u;
+    let stream_1_base_4 = (_number_4 * _offset_10 + _offset_9) * 3u;
     let _w3 = f16_to_f32(f32_to_f16(f16_to_f32(stream_2_u16_a2(stream_2_base_4)) * (bitcast<f32>(((stream_0_u32_a4(stream_0_base_7 + (_offset_22 & 3u)) >> (_offset_21 - _offset_22 * 8u)) & 7u) | 0x4b000000u) - 8388608.0f - f32(i32((stream_1_u16_a1(stream_1_base_4 + _offset_8) >> _shift) & 7u) - (-1)))));
     return Strip(
         Quad(_w0, _w1, _w2, _w3),

@@ -2,6 +2,7 @@
 // GPTQ with a group number per column, zero points stored as they are (b = 4)
 
 //: f32_q1
+
 struct Strip {
     quad_0: Quad,
 }
@@ -29,28 +30,26 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let _shift = (strip & 1u) * 16u;
     let stream_0_base = ((block * 4u + (strip >> 1u)) * shape.n + row) * 4u;
     let _codes_word = stream_0_u32_a4(stream_0_base);
-    let _offset_4 = row & 31u;
-    let _offset_5 = (_offset_4 >> 3u) * 4u;
-    let _shift_2 = (_offset_4 & 7u) * 4u;
-    let _offset_6 = row >> 5u;
-    let _offset_7 = (shape.n + 31u) >> 5u;
-    let stream_1_base = (_number * _offset_7 + _offset_6) * 16u;
-    let _w0 = f16_to_f32(f32_to_f16(f16_to_f32(stream_2_u16_a2(stream_2_base)) * (bitcast<f32>(((_codes_word >> _shift) & 15u) | 0x4b000000u) - 8388608.0f - (bitcast<f32>(((stream_1_u32_a4(stream_1_base + _offset_5) >> _shift_2) & 15u) | 0x4b000000u) - 8388608.0f))));
+    let _shift_2 = (row & 7u) * 4u;
+    let _offset_4 = row >> 3u;
+    let _offset_5 = (shape.n + 7u) >> 3u;
+    let stream_1_base = (_number * _offset_5 + _offset_4) * 4u;
+    let _w0 = f16_to_f32(f32_to_f16(f16_to_f32(stream_2_u16_a2(stream_2_base)) * (bitcast<f32>(((_codes_word >> _shift) & 15u) | 0x4b000000u) - 8388608.0f - (bitcast<f32>(((stream_1_u32_a4(stream_1_base) >> _shift_2) & 15u) | 0x4b000000u) - 8388608.0f))));
     let stream_3_base_2 = (_offset_2 + _offset + 1u) * 4u;
     let _number_2 = min(stream_3_u32_a4(stream_3_base_2), _offset_3);
     let stream_2_base_2 = (_number_2 * shape.n + row) * 2u;
-    let stream_1_base_2 = (_number_2 * _offset_7 + _offset_6) * 16u;
-    let _w1 = f16_to_f32(f32_to_f16(f16_to_f32(stream_2_u16_a2(stream_2_base_2)) * (bitcast<f32>(((_codes_word >> (_shift + 4u)) & 15u) | 0x4b000000u) - 8388608.0f - (bitcast<f32>(((stream_1_u32_a4(stream_1_base_2 + _offset_5) >> _shift_2) & 15u) | 0x4b000000u) - 8388608.0f))));
+    let stream_1_base_2 = (_number_2 * _offset_5 + _offset_4) * 4u;
+    let _w1 = f16_to_f32(f32_to_f16(f16_to_f32(stream_2_u16_a2(stream_2_base_2)) * (bitcast<f32>(((_codes_word >> (_shift + 4u)) & 15u) | 0x4b000000u) - 8388608.0f - (bitcast<f32>(((stream_1_u32_a4(stream_1_base_2) >> _shift_2) & 15u) | 0x4b000000u) - 8388608.0f))));
     let stream_3_base_3 = (_offset_2 + _offset + 2u) * 4u;
     let _number_3 = min(stream_3_u32_a4(stream_3_base_3), _offset_3);
     let stream_2_base_3 = (_number_3 * shape.n + row) * 2u;
-    let stream_1_base_3 = (_number_3 * _offset_7 + _offset_6) * 16u;
-    let _w2 = f16_to_f32(f32_to_f16(f16_to_f32(stream_2_u16_a2(stream_2_base_3)) * (bitcast<f32>(((_codes_word >> (_shift + 8u)) & 15u) | 0x4b000000u) - 8388608.0f - (bitcast<f32>(((stream_1_u32_a4(stream_1_base_3 + _offset_5) >> _shift_2) & 15u) | 0x4b000000u) - 8388608.0f))));
+    let stream_1_base_3 = (_number_3 * _offset_5 + _offset_4) * 4u;
+    let _w2 = f16_to_f32(f32_to_f16(f16_to_f32(stream_2_u16_a2(stream_2_base_3)) * (bitcast<f32>(((_codes_word >> (_shift + 8u)) & 15u) | 0x4b000000u) - 8388608.0f - (bitcast<f32>(((stream_1_u32_a4(stream_1_base_3) >> _shift_2) & 15u) | 0x4b000000u) - 8388608.0f))));
     let stream_3_base_4 = (_offset_2 + _offset + 3u) * 4u;
     let _number_4 = min(stream_3_u32_a4(stream_3_base_4), _offset_3);
     let stream_2_base_4 = (_number_4 * shape.n + row) * 2u;
-    let stream_1_base_4 = (_number_4 * _offset_7 + _offset_6) * 16u;
-    let _w3 = f16_to_f32(f32_to_f16(f16_to_f32(stream_2_u16_a2(stream_2_base_4)) * (bitcast<f32>(((_codes_word >> (_shift + 12u)) & 15u) | 0x4b000000u) - 8388608.0f - (bitcast<f32>(((stream_1_u32_a4(stream_1_base_4 + _offset_5) >> _shift_2) & 15u) | 0x4b000000u) - 8388608.0f))));
+    let stream_1_base_4 = (_number_4 * _offset_5 + _offset_4) * 4u;
+    let _w3 = f16_to_f32(f32_to_f16(f16_to_f32(stream_2_u16_a2(stream_2_base_4)) * (bitcast<f32>(((_codes_word >> (_shift + 12u)) & 15u) | 0x4b000000u) - 8388608.0f - (bitcast<f32>(((stream_1_u32_a4(stream_1_base_4) >> _shift_2) & 15u) | 0x4b000000u) - 8388608.0f))));
     return Strip(
         Quad(_w0, _w1, _w2, _w3),
     );

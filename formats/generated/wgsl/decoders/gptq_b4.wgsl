@@ -2,6 +2,7 @@
 // GPTQ, zero points stored less one (b = 4)
 
 //: f32_q2
+
 struct Strip {
     quad_0: Quad,
     quad_1: Quad,
@@ -29,9 +30,8 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let _s = f16_to_f32(stream_2_u16_a2(stream_2_base));
     let stream_0_base = ((block * 4u + strip) * shape.n + row) * 4u;
     let _codes_word = stream_0_u32_a4(stream_0_base);
-    let _offset_2 = row & 31u;
-    let stream_1_base = (_offset * ((shape.n + 31u) >> 5u) + (row >> 5u)) * 16u;
-    let _zero = f32(i32((stream_1_u32_a4(stream_1_base + (_offset_2 >> 3u) * 4u) >> ((_offset_2 & 7u) * 4u)) & 15u) - (-1));
+    let stream_1_base = (_offset * ((shape.n + 7u) >> 3u) + (row >> 3u)) * 4u;
+    let _zero = f32(i32((stream_1_u32_a4(stream_1_base) >> ((row & 7u) * 4u)) & 15u) - (-1));
     let _w0 = f16_to_f32(f32_to_f16(_s * (bitcast<f32>((_codes_word & 15u) | 0x4b000000u) - 8388608.0f - _zero)));
     let _w1 = f16_to_f32(f32_to_f16(_s * (bitcast<f32>(((_codes_word >> 4u) & 15u) | 0x4b000000u) - 8388608.0f - _zero)));
     let _w2 = f16_to_f32(f32_to_f16(_s * (bitcast<f32>(((_codes_word >> 8u) & 15u) | 0x4b000000u) - 8388608.0f - _zero)));
@@ -52,6 +52,7 @@ const WEIGHTS = 32u; // in one unit of decoding
 const STRIPS = 4u; // in one unit, each decoded by one invocation
 
 //: f32_q4
+
 struct Strip {
     quad_0: Quad,
     quad_1: Quad,
@@ -87,9 +88,8 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let _offset_3 = block * 4u;
     let stream_0_base = ((_offset_3 + _offset_2) * shape.n + row) * 4u;
     let _codes_word = stream_0_u32_a4(stream_0_base);
-    let _offset_4 = row & 31u;
-    let stream_1_base = (_offset * ((shape.n + 31u) >> 5u) + (row >> 5u)) * 16u;
-    let _zero = f32(i32((stream_1_u32_a4(stream_1_base + (_offset_4 >> 3u) * 4u) >> ((_offset_4 & 7u) * 4u)) & 15u) - (-1));
+    let stream_1_base = (_offset * ((shape.n + 7u) >> 3u) + (row >> 3u)) * 4u;
+    let _zero = f32(i32((stream_1_u32_a4(stream_1_base) >> ((row & 7u) * 4u)) & 15u) - (-1));
     let _w0 = f16_to_f32(f32_to_f16(_s * (bitcast<f32>((_codes_word & 15u) | 0x4b000000u) - 8388608.0f - _zero)));
     let _w1 = f16_to_f32(f32_to_f16(_s * (bitcast<f32>(((_codes_word >> 4u) & 15u) | 0x4b000000u) - 8388608.0f - _zero)));
     let _w2 = f16_to_f32(f32_to_f16(_s * (bitcast<f32>(((_codes_word >> 8u) & 15u) | 0x4b000000u) - 8388608.0f - _zero)));
@@ -122,6 +122,7 @@ const WEIGHTS = 32u; // in one unit of decoding
 const STRIPS = 2u; // in one unit, each decoded by one invocation
 
 //: f32_q8
+
 struct Strip {
     quad_0: Quad,
     quad_1: Quad,
@@ -167,9 +168,8 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let _offset_2 = block * 4u;
     let stream_0_base = (_offset_2 * shape.n + row) * 4u;
     let _codes_word = stream_0_u32_a4(stream_0_base);
-    let _offset_3 = row & 31u;
-    let stream_1_base = (_offset * ((shape.n + 31u) >> 5u) + (row >> 5u)) * 16u;
-    let _zero = f32(i32((stream_1_u32_a4(stream_1_base + (_offset_3 >> 3u) * 4u) >> ((_offset_3 & 7u) * 4u)) & 15u) - (-1));
+    let stream_1_base = (_offset * ((shape.n + 7u) >> 3u) + (row >> 3u)) * 4u;
+    let _zero = f32(i32((stream_1_u32_a4(stream_1_base) >> ((row & 7u) * 4u)) & 15u) - (-1));
     let _w0 = f16_to_f32(f32_to_f16(_s * (bitcast<f32>((_codes_word & 15u) | 0x4b000000u) - 8388608.0f - _zero)));
     let _w1 = f16_to_f32(f32_to_f16(_s * (bitcast<f32>(((_codes_word >> 4u) & 15u) | 0x4b000000u) - 8388608.0f - _zero)));
     let _w2 = f16_to_f32(f32_to_f16(_s * (bitcast<f32>(((_codes_word >> 8u) & 15u) | 0x4b000000u) - 8388608.0f - _zero)));
@@ -226,6 +226,7 @@ const WEIGHTS = 32u; // in one unit of decoding
 const STRIPS = 1u; // in one unit, each decoded by one invocation
 
 //: i8_q8_r1w2
+
 alias Places = array<u32, 2>;
 
 // Index in the unit of the first activation of each word.
@@ -247,9 +248,8 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let _offset_2 = quotient(block, shape.size_0);
     let stream_2_base = (_offset_2 * shape.n + row) * 2u;
     let _s = f16_to_f32(stream_2_u16_a2(stream_2_base));
-    let _offset_3 = row & 31u;
-    let stream_1_base = (_offset_2 * ((shape.n + 31u) >> 5u) + (row >> 5u)) * 16u;
-    let _zero = f32(i32((stream_1_u32_a4(stream_1_base + (_offset_3 >> 3u) * 4u) >> ((_offset_3 & 7u) * 4u)) & 15u) - (-1));
+    let stream_1_base = (_offset_2 * ((shape.n + 7u) >> 3u) + (row >> 3u)) * 4u;
+    let _zero = f32(i32((stream_1_u32_a4(stream_1_base) >> ((row & 7u) * 4u)) & 15u) - (-1));
     let _codes_3 = _codes_word >> 16u;
     let _codes_4 = (_codes_3 | (_codes_3 << 8u)) & 0x00ff00ffu;
     let stream_0_base_2 = ((_offset + 1u) * shape.n + row) * 4u;

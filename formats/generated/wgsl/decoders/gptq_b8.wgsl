@@ -2,6 +2,7 @@
 // GPTQ, zero points stored less one (b = 8)
 
 //: f32_q1
+
 struct Strip {
     quad_0: Quad,
 }
@@ -25,8 +26,8 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let _s = f16_to_f32(stream_2_u16_a2(stream_2_base));
     let stream_0_base = ((block * 8u + strip) * shape.n + row) * 4u;
     let _codes_word = stream_0_u32_a4(stream_0_base);
-    let _offset_2 = row & 31u;
-    let stream_1_base = (_offset * ((shape.n + 31u) >> 5u) + (row >> 5u)) * 32u;
+    let _offset_2 = row & 7u;
+    let stream_1_base = (_offset * ((shape.n + 7u) >> 3u) + (row >> 3u)) * 8u;
     let _zero = f32(i32((stream_1_u32_a4(stream_1_base + (_offset_2 >> 2u) * 4u) >> ((_offset_2 & 3u) * 8u)) & 255u) - (-1));
     let _w0 = f16_to_f32(f32_to_f16(_s * (bitcast<f32>((_codes_word & 255u) | 0x4b000000u) - 8388608.0f - _zero)));
     let _w1 = f16_to_f32(f32_to_f16(_s * (bitcast<f32>(((_codes_word >> 8u) & 255u) | 0x4b000000u) - 8388608.0f - _zero)));
@@ -43,6 +44,7 @@ const WEIGHTS = 32u; // in one unit of decoding
 const STRIPS = 8u; // in one unit, each decoded by one invocation
 
 //: f32_q4
+
 struct Strip {
     quad_0: Quad,
     quad_1: Quad,
@@ -78,8 +80,8 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let _offset_3 = block * 8u;
     let stream_0_base = ((_offset_3 + _offset_2) * shape.n + row) * 4u;
     let _codes_word = stream_0_u32_a4(stream_0_base);
-    let _offset_4 = row & 31u;
-    let stream_1_base = (_offset * ((shape.n + 31u) >> 5u) + (row >> 5u)) * 32u;
+    let _offset_4 = row & 7u;
+    let stream_1_base = (_offset * ((shape.n + 7u) >> 3u) + (row >> 3u)) * 8u;
     let _zero = f32(i32((stream_1_u32_a4(stream_1_base + (_offset_4 >> 2u) * 4u) >> ((_offset_4 & 3u) * 8u)) & 255u) - (-1));
     let _w0 = f16_to_f32(f32_to_f16(_s * (bitcast<f32>((_codes_word & 255u) | 0x4b000000u) - 8388608.0f - _zero)));
     let _w1 = f16_to_f32(f32_to_f16(_s * (bitcast<f32>(((_codes_word >> 8u) & 255u) | 0x4b000000u) - 8388608.0f - _zero)));
@@ -117,6 +119,7 @@ const WEIGHTS = 32u; // in one unit of decoding
 const STRIPS = 2u; // in one unit, each decoded by one invocation
 
 //: i8_q4_r1w1
+
 alias Places = array<u32, 1>;
 
 // Index in the unit of the first activation of each word.
@@ -135,8 +138,8 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let _offset_3 = quotient(block, shape.size_0);
     let stream_2_base = (_offset_3 * shape.n + row) * 2u;
     let _s = f16_to_f32(stream_2_u16_a2(stream_2_base));
-    let _offset_4 = row & 31u;
-    let stream_1_base = (_offset_3 * ((shape.n + 31u) >> 5u) + (row >> 5u)) * 32u;
+    let _offset_4 = row & 7u;
+    let stream_1_base = (_offset_3 * ((shape.n + 7u) >> 3u) + (row >> 3u)) * 8u;
     let _zero = f32(i32((stream_1_u32_a4(stream_1_base + (_offset_4 >> 2u) * 4u) >> ((_offset_4 & 3u) * 8u)) & 255u) - (-1));
     let stream_0_base_2 = ((_offset_2 + _offset + 1u) * shape.n + row) * 4u;
     let stream_0_base_3 = ((_offset_2 + _offset + 2u) * shape.n + row) * 4u;
@@ -159,6 +162,7 @@ const RUN_WORDS = 1u; // in one run
 const ZERO = -128; // the code that means 0
 
 //: i8_q8_r1w2
+
 alias Places = array<u32, 2>;
 
 // Index in the unit of the first activation of each word.
@@ -177,8 +181,8 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let _offset_2 = quotient(block, shape.size_0);
     let stream_2_base = (_offset_2 * shape.n + row) * 2u;
     let _s = f16_to_f32(stream_2_u16_a2(stream_2_base));
-    let _offset_3 = row & 31u;
-    let stream_1_base = (_offset_2 * ((shape.n + 31u) >> 5u) + (row >> 5u)) * 32u;
+    let _offset_3 = row & 7u;
+    let stream_1_base = (_offset_2 * ((shape.n + 7u) >> 3u) + (row >> 3u)) * 8u;
     let _zero = f32(i32((stream_1_u32_a4(stream_1_base + (_offset_3 >> 2u) * 4u) >> ((_offset_3 & 3u) * 8u)) & 255u) - (-1));
     let stream_0_base_2 = ((_offset + 1u) * shape.n + row) * 4u;
     let stream_0_base_3 = ((_offset + 2u) * shape.n + row) * 4u;

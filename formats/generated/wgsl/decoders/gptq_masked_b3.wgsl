@@ -2,6 +2,7 @@
 // GPTQ, zero points stored less one in their own bits (b = 3)
 
 //: f32_q1
+
 struct Strip {
     quad_0: Quad,
 }
@@ -27,9 +28,9 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let _offset_3 = (_offset_2 >> 5u) * 4u;
     let _offset_4 = block * 3u;
     let stream_0_base = ((_offset_4 + (_offset_3 >> 2u)) * shape.n + row) * 4u;
-    let _offset_5 = (row & 31u) * 3u;
-    let _offset_6 = min(_offset_5 >> 3u, 10u);
-    let stream_1_base = (_offset * ((shape.n + 31u) >> 5u) + (row >> 5u)) * 12u;
+    let _offset_5 = (row & 7u) * 3u;
+    let _offset_6 = min(_offset_5 >> 3u, 1u);
+    let stream_1_base = (_offset * ((shape.n + 7u) >> 3u) + (row >> 3u)) * 3u;
     let _zero = bitcast<f32>(((((stream_1_u16_a1(stream_1_base + _offset_6) >> (_offset_5 - _offset_6 * 8u)) & 7u) + 1u) & 7u) | 0x4b000000u) - 8388608.0f;
     let _w0 = f16_to_f32(f32_to_f16(_s * (bitcast<f32>(((stream_0_u32_a4(stream_0_base + (_offset_3 & 3u)) >> (_offset_2 - _offset_3 * 8u)) & 7u) | 0x4b000000u) - 8388608.0f - _zero)));
     let _offset_7 = _offset_2 + 3u;
@@ -64,6 +65,7 @@ const WEIGHTS = 32u; // in one unit of decoding
 const STRIPS = 8u; // in one unit, each decoded by one invocation
 
 //: f32_q8
+
 struct Strip {
     quad_0: Quad,
     quad_1: Quad,
@@ -109,9 +111,9 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let _offset_2 = block * 3u;
     let stream_0_base = (_offset_2 * shape.n + row) * 4u;
     let _codes_word = stream_0_u32_a4(stream_0_base);
-    let _offset_3 = (row & 31u) * 3u;
-    let _offset_4 = min(_offset_3 >> 3u, 10u);
-    let stream_1_base = (_offset * ((shape.n + 31u) >> 5u) + (row >> 5u)) * 12u;
+    let _offset_3 = (row & 7u) * 3u;
+    let _offset_4 = min(_offset_3 >> 3u, 1u);
+    let stream_1_base = (_offset * ((shape.n + 7u) >> 3u) + (row >> 3u)) * 3u;
     let _zero = bitcast<f32>(((((stream_1_u16_a1(stream_1_base + _offset_4) >> (_offset_3 - _offset_4 * 8u)) & 7u) + 1u) & 7u) | 0x4b000000u) - 8388608.0f;
     let _w0 = f16_to_f32(f32_to_f16(_s * (bitcast<f32>((_codes_word & 7u) | 0x4b000000u) - 8388608.0f - _zero)));
     let _w1 = f16_to_f32(f32_to_f16(_s * (bitcast<f32>(((_codes_word >> 3u) & 7u) | 0x4b000000u) - 8388608.0f - _zero)));
@@ -167,6 +169,7 @@ const WEIGHTS = 32u; // in one unit of decoding
 const STRIPS = 1u; // in one unit, each decoded by one invocation
 
 //: i8_q8_r1w2
+
 alias Places = array<u32, 2>;
 
 // Index in the unit of the first activation of each word.
@@ -188,9 +191,9 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let _offset_2 = quotient(block, shape.size_0);
     let stream_2_base = (_offset_2 * shape.n + row) * 2u;
     let _s = f16_to_f32(stream_2_u16_a2(stream_2_base));
-    let _offset_3 = (row & 31u) * 3u;
-    let _offset_4 = min(_offset_3 >> 3u, 10u);
-    let stream_1_base = (_offset_2 * ((shape.n + 31u) >> 5u) + (row >> 5u)) * 12u;
+    let _offset_3 = (row & 7u) * 3u;
+    let _offset_4 = min(_offset_3 >> 3u, 1u);
+    let stream_1_base = (_offset_2 * ((shape.n + 7u) >> 3u) + (row >> 3u)) * 3u;
     let _zero = bitcast<f32>(((((stream_1_u16_a1(stream_1_base + _offset_4) >> (_offset_3 - _offset_4 * 8u)) & 7u) + 1u) & 7u) | 0x4b000000u) - 8388608.0f;
     let _codes_3 = (_codes_word >> 12u) & 4095u;
     let _codes_4 = (_codes_3 | (_codes_3 << 10u)) & 0x003f003fu;

@@ -2,6 +2,7 @@
 // GPTQ, zero points stored as they are (b = 2)
 
 //: f32_q4
+
 struct Strip {
     quad_0: Quad,
     quad_1: Quad,
@@ -35,9 +36,9 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let _s = f16_to_f32(stream_2_u16_a2(stream_2_base));
     let stream_0_base = ((block * 2u + strip) * shape.n + row) * 4u;
     let _codes_word = stream_0_u32_a4(stream_0_base);
-    let _offset_2 = row & 31u;
-    let stream_1_base = (_offset * ((shape.n + 31u) >> 5u) + (row >> 5u)) * 8u;
-    let _zero = bitcast<f32>(((stream_1_u32_a4(stream_1_base + (_offset_2 >> 4u) * 4u) >> ((_offset_2 & 15u) * 2u)) & 3u) | 0x4b000000u) - 8388608.0f;
+    let _offset_2 = row & 7u;
+    let stream_1_base = (_offset * ((shape.n + 7u) >> 3u) + (row >> 3u)) * 2u;
+    let _zero = bitcast<f32>(((stream_1_u8_a1(stream_1_base + (_offset_2 >> 2u)) >> ((_offset_2 & 3u) * 2u)) & 3u) | 0x4b000000u) - 8388608.0f;
     let _w0 = f16_to_f32(f32_to_f16(_s * (bitcast<f32>((_codes_word & 3u) | 0x4b000000u) - 8388608.0f - _zero)));
     let _w1 = f16_to_f32(f32_to_f16(_s * (bitcast<f32>(((_codes_word >> 2u) & 3u) | 0x4b000000u) - 8388608.0f - _zero)));
     let _w2 = f16_to_f32(f32_to_f16(_s * (bitcast<f32>(((_codes_word >> 4u) & 3u) | 0x4b000000u) - 8388608.0f - _zero)));
@@ -68,6 +69,7 @@ const WEIGHTS = 32u; // in one unit of decoding
 const STRIPS = 2u; // in one unit, each decoded by one invocation
 
 //: f32_q8
+
 struct Strip {
     quad_0: Quad,
     quad_1: Quad,
@@ -113,9 +115,9 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let _offset_2 = block * 2u;
     let stream_0_base = (_offset_2 * shape.n + row) * 4u;
     let _codes_word = stream_0_u32_a4(stream_0_base);
-    let _offset_3 = row & 31u;
-    let stream_1_base = (_offset * ((shape.n + 31u) >> 5u) + (row >> 5u)) * 8u;
-    let _zero = bitcast<f32>(((stream_1_u32_a4(stream_1_base + (_offset_3 >> 4u) * 4u) >> ((_offset_3 & 15u) * 2u)) & 3u) | 0x4b000000u) - 8388608.0f;
+    let _offset_3 = row & 7u;
+    let stream_1_base = (_offset * ((shape.n + 7u) >> 3u) + (row >> 3u)) * 2u;
+    let _zero = bitcast<f32>(((stream_1_u8_a1(stream_1_base + (_offset_3 >> 2u)) >> ((_offset_3 & 3u) * 2u)) & 3u) | 0x4b000000u) - 8388608.0f;
     let _w0 = f16_to_f32(f32_to_f16(_s * (bitcast<f32>((_codes_word & 3u) | 0x4b000000u) - 8388608.0f - _zero)));
     let _w1 = f16_to_f32(f32_to_f16(_s * (bitcast<f32>(((_codes_word >> 2u) & 3u) | 0x4b000000u) - 8388608.0f - _zero)));
     let _w2 = f16_to_f32(f32_to_f16(_s * (bitcast<f32>(((_codes_word >> 4u) & 3u) | 0x4b000000u) - 8388608.0f - _zero)));
@@ -168,6 +170,7 @@ const WEIGHTS = 32u; // in one unit of decoding
 const STRIPS = 1u; // in one unit, each decoded by one invocation
 
 //: i8_q8_r1w2
+
 alias Places = array<u32, 2>;
 
 // Index in the unit of the first activation of each word.
@@ -189,9 +192,9 @@ fn decode(row: u32, block: u32, strip: u32) -> Strip {
     let _offset_2 = quotient(block, shape.size_0);
     let stream_2_base = (_offset_2 * shape.n + row) * 2u;
     let _s = f16_to_f32(stream_2_u16_a2(stream_2_base));
-    let _offset_3 = row & 31u;
-    let stream_1_base = (_offset_2 * ((shape.n + 31u) >> 5u) + (row >> 5u)) * 8u;
-    let _zero = bitcast<f32>(((stream_1_u32_a4(stream_1_base + (_offset_3 >> 4u) * 4u) >> ((_offset_3 & 15u) * 2u)) & 3u) | 0x4b000000u) - 8388608.0f;
+    let _offset_3 = row & 7u;
+    let stream_1_base = (_offset_2 * ((shape.n + 7u) >> 3u) + (row >> 3u)) * 2u;
+    let _zero = bitcast<f32>(((stream_1_u8_a1(stream_1_base + (_offset_3 >> 2u)) >> ((_offset_3 & 3u) * 2u)) & 3u) | 0x4b000000u) - 8388608.0f;
     let _codes_3 = (_codes_word >> 8u) & 255u;
     let _codes_4 = (_codes_3 | (_codes_3 << 12u)) & 0x000f000fu;
     let _codes_5 = (_codes_word >> 16u) & 255u;

@@ -2,6 +2,7 @@
 // signs, one f16 scale per 128 weights
 
 //: f32_q1
+
 struct Strip {
     quad_0: Quad,
 }
@@ -40,6 +41,7 @@ const WEIGHTS = 128u; // in one unit of decoding
 const STRIPS = 32u; // in one unit, each decoded by one invocation
 
 //: f32_q8
+
 struct Strip {
     quad_0: Quad,
     quad_1: Quad,
@@ -134,6 +136,7 @@ const WEIGHTS = 128u; // in one unit of decoding
 const STRIPS = 4u; // in one unit, each decoded by one invocation
 
 //: i8_q16_r2w2
+
 alias Places = array<u32, 4>;
 
 // Index in the unit of the first activation of each word.

@@ -2,6 +2,7 @@
 // 2-bit codes, one f16 scale per 64 weights
 
 //: f32_q4
+
 struct Strip {
     quad_0: Quad,
     quad_1: Quad,
@@ -64,6 +65,7 @@ const WEIGHTS = 64u; // in one unit of decoding
 const STRIPS = 4u; // in one unit, each decoded by one invocation
 
 //: f32_q8
+
 struct Strip {
     quad_0: Quad,
     quad_1: Quad,
@@ -160,6 +162,7 @@ const WEIGHTS = 64u; // in one unit of decoding
 const STRIPS = 2u; // in one unit, each decoded by one invocation
 
 //: i8_q16_r2w2
+
 alias Places = array<u32, 4>;
 
 // Index in the unit of the first activation of each word.

@@ -2,6 +2,7 @@
 // 2-bit k-quant, 16 groups of 16 with 4-bit scales and mins
 
 //: f32_q4
+
 struct Strip {
     quad_0: Quad,
     quad_1: Quad,
@@ -89,6 +90,7 @@ const WEIGHTS = 256u; // in one unit of decoding
 const STRIPS = 16u; // in one unit, each decoded by one invocation
 
 //: f32_q8
+
 struct Strip {
     quad_0: Quad,
     quad_1: Quad,
@@ -210,6 +212,7 @@ const WEIGHTS = 256u; // in one unit of decoding
 const STRIPS = 8u; // in one unit, each decoded by one invocation
 
 //: i8_q16_r4w1
+
 alias Places = array<u32, 4>;
 
 // Index in the unit of the first activation of each word.

@@ -2,6 +2,7 @@
 // 4-bit codes with an f32 scale per 32, neighbours in a byte
 
 //: f32_q2
+
 struct Strip {
     quad_0: Quad,
     quad_1: Quad,
@@ -48,6 +49,7 @@ const WEIGHTS = 32u; // in one unit of decoding
 const STRIPS = 4u; // in one unit, each decoded by one invocation
 
 //: f32_q4
+
 struct Strip {
     quad_0: Quad,
     quad_1: Quad,
@@ -112,6 +114,7 @@ const WEIGHTS = 32u; // in one unit of decoding
 const STRIPS = 2u; // in one unit, each decoded by one invocation
 
 //: f32_q8
+
 struct Strip {
     quad_0: Quad,
     quad_1: Quad,
@@ -209,6 +212,7 @@ const WEIGHTS = 32u; // in one unit of decoding
 const STRIPS = 1u; // in one unit, each decoded by one invocation
 
 //: i8_q8_r1w2
+
 alias Places = array<u32, 2>;
 
 // Index in the unit of the first activation of each word.

@@ -2,6 +2,7 @@
 // 5-bit codes, one f16 scale per 32 weights
 
 //: f32_q2
+
 struct Strip {
     quad_0: Quad,
     quad_1: Quad,
@@ -56,6 +57,7 @@ const WEIGHTS = 32u; // in one unit of decoding
 const STRIPS = 4u; // in one unit, each decoded by one invocation
 
 //: f32_q4
+
 struct Strip {
     quad_0: Quad,
     quad_1: Quad,
@@ -134,6 +136,7 @@ const WEIGHTS = 32u; // in one unit of decoding
 const STRIPS = 2u; // in one unit, each decoded by one invocation
 
 //: f32_q8
+
 struct Strip {
     quad_0: Quad,
     quad_1: Quad,
@@ -259,6 +262,7 @@ const WEIGHTS = 32u; // in one unit of decoding
 const STRIPS = 1u; // in one unit, each decoded by one invocation
 
 //: i8_q8_r1w2
+
 alias Places = array<u32, 2>;
 
 // Index in the unit of the first activation of each word.

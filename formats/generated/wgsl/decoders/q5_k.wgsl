@@ -2,6 +2,7 @@
 // 5-bit k-quant, 8 groups of 32 with 6-bit scales and mins
 
 //: f32_q2
+
 struct Strip {
     quad_0: Quad,
     quad_1: Quad,
@@ -75,6 +76,7 @@ const WEIGHTS = 256u; // in one unit of decoding
 const STRIPS = 32u; // in one unit, each decoded by one invocation
 
 //: f32_q4
+
 struct Strip {
     quad_0: Quad,
     quad_1: Quad,
@@ -171,6 +173,7 @@ const WEIGHTS = 256u; // in one unit of decoding
 const STRIPS = 16u; // in one unit, each decoded by one invocation
 
 //: f32_q8
+
 struct Strip {
     quad_0: Quad,
     quad_1: Quad,
@@ -309,6 +312,7 @@ const WEIGHTS = 256u; // in one unit of decoding
 const STRIPS = 8u; // in one unit, each decoded by one invocation
 
 //: i8_q16_r2w2
+
 alias Places = array<u32, 4>;
 
 // Index in the unit of the first activation of each word.
@@ -395,6 +399,7 @@ const RUN_WORDS = 2u; // in one run
 const ZERO = 0; // the code that means 0
 
 //: i8_q8_r2w1
+
 alias Places = array<u32, 2>;
 
 // Index in the unit of the first activation of each word.

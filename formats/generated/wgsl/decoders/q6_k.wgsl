@@ -2,6 +2,7 @@
 // 6-bit k-quant, 16 groups of 16 with 8-bit scales
 
 //: f32_q2
+
 struct Strip {
     quad_0: Quad,
     quad_1: Quad,
@@ -58,6 +59,7 @@ const WEIGHTS = 256u; // in one unit of decoding
 const STRIPS = 32u; // in one unit, each decoded by one invocation
 
 //: f32_q4
+
 struct Strip {
     quad_0: Quad,
     quad_1: Quad,
@@ -137,6 +139,7 @@ const WEIGHTS = 256u; // in one unit of decoding
 const STRIPS = 16u; // in one unit, each decoded by one invocation
 
 //: f32_q8
+
 struct Strip {
     quad_0: Quad,
     quad_1: Quad,
@@ -258,6 +261,7 @@ const WEIGHTS = 256u; // in one unit of decoding
 const STRIPS = 8u; // in one unit, each decoded by one invocation
 
 //: i8_q8_r2w1
+
 alias Places = array<u32, 2>;
 
 // Index in the unit of the first activation of each word.

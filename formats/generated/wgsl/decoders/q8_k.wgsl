@@ -2,6 +2,7 @@
 // 8-bit codes with an f32 scale per 256 and sums that only products read
 
 //: f32_q1
+
 struct Strip {
     quad_0: Quad,
 }
@@ -39,6 +40,7 @@ const WEIGHTS = 256u; // in one unit of decoding
 const STRIPS = 64u; // in one unit, each decoded by one invocation
 
 //: f32_q4
+
 struct Strip {
     quad_0: Quad,
     quad_1: Quad,
@@ -106,6 +108,7 @@ const WEIGHTS = 256u; // in one unit of decoding
 const STRIPS = 16u; // in one unit, each decoded by one invocation
 
 //: i8_q4_r1w1
+
 alias Places = array<u32, 1>;
 
 // Index in the unit of the first activation of each word.
@@ -141,6 +144,7 @@ const RUN_WORDS = 1u; // in one run
 const ZERO = 0; // the code that means 0
 
 //: i8_q8_r1w2
+
 alias Places = array<u32, 2>;
 
 // Index in the unit of the first activation of each word.

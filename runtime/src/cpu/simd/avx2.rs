@@ -26,8 +26,10 @@ const NEAREST: i32 = _MM_FROUND_TO_NEAREST_INT;
 /// An expression of intrinsics.
 macro_rules! intrinsics {
     ($expression:expr) => {{
-        // SAFETY: `self` exists, so `detect` found the instructions; pointers come from references
-        // to as many bytes as are read or written.
+        // SAFETY: a value of this type exists, and only `detect` makes one, so there are the instructions.
+        // Pointers come from references to as many bytes as are read or written, and whole registers to
+        // `Line`, `Floats` and `Halves`, which are aligned by type; those of hints may be any. What is
+        // streamed is fenced by `cpu/stream.rs` before its borrow ends.
         unsafe { $expression }
     }};
 }

@@ -23,7 +23,7 @@ pub(super) use crate::artifact::ROWS;
 #[repr(C, align(64))]
 pub(super) struct Line(pub [u8; 4 * ROWS]);
 
-// SAFETY: 64 bytes without padding, and every value of them is one.
+// SAFETY: bytes without padding (see `SIZES`), and every value of them is one.
 unsafe impl bytemuck::Zeroable for Line {}
 // SAFETY: as above.
 unsafe impl bytemuck::Pod for Line {}
@@ -37,7 +37,7 @@ impl Line {
 #[repr(C, align(64))]
 pub(super) struct Floats(pub [f32; ROWS]);
 
-// SAFETY: 16 floats without padding, and every value of their bytes is one.
+// SAFETY: floats without padding (see `SIZES`), and every value of their bytes is one.
 unsafe impl bytemuck::Zeroable for Floats {}
 // SAFETY: as above.
 unsafe impl bytemuck::Pod for Floats {}
@@ -51,10 +51,18 @@ impl Floats {
 #[repr(C, align(64))]
 pub(super) struct Halves(pub [f16; 2 * ROWS]);
 
-// SAFETY: 32 f16 without padding, and every value of their bytes is one.
+// SAFETY: f16 without padding (see `SIZES`), and every value of their bytes is one.
 unsafe impl bytemuck::Zeroable for Halves {}
 // SAFETY: as above.
 unsafe impl bytemuck::Pod for Halves {}
+
+/// A line each, and no more than what is in it: nothing is padded.
+const SIZES: () = {
+    assert!(size_of::<Line>() == 4 * ROWS);
+    assert!(size_of::<Floats>() == size_of::<[f32; ROWS]>());
+    assert!(size_of::<Halves>() == size_of::<[f16; 2 * ROWS]>());
+};
+const _: () = SIZES;
 
 /// A computation written once for all instructions.
 pub(super) trait Kernel {

@@ -10,16 +10,15 @@ pub(in super::super) struct Neon<D>(D);
 
 impl<D: Dot> Neon<D> {
     pub fn detect() -> Option<Neon<D>> {
-        let has = is_aarch64_feature_detected!("neon");
-        D::detect().filter(|_| has).map(Neon)
+        D::detect().map(Neon)
     }
 }
 
 /// An expression of intrinsics.
 macro_rules! intrinsics {
     ($expression:expr) => {{
-        // SAFETY: `self` exists, so `detect` found the instructions; pointers come from references
-        // to as many bytes as are read or written.
+        // SAFETY: a value of `Neon` or of its products exists, and only `detect` makes one, so there are
+        // the instructions; pointers come from references to as many bytes as are read or written.
         unsafe { $expression }
     }};
 }
@@ -53,6 +52,7 @@ pub(in super::super) trait Dot: Copy + Send + Sync + 'static {
     /// Whether codes are signed too, so that those from 128 on need a detour.
     const SIGNED: bool;
 
+    /// Its instructions, and NEON's.
     fn detect() -> Option<Self>;
     /// Runs a kernel in a function of its own: inlined into each other, kernels spill registers.
     fn vectorize<K: Kernel>(simd: Neon<Self>, kernel: K) -> K::Output;
@@ -68,7 +68,7 @@ impl Dot for Products {
     const SIGNED: bool = true;
 
     fn detect() -> Option<Products> {
-        Some(Products(()))
+        is_aarch64_feature_detected!("neon").then_some(Products(()))
     }
 
     #[inline(always)]
@@ -100,7 +100,8 @@ impl Dot for Dotprod {
     const SIGNED: bool = true;
 
     fn detect() -> Option<Dotprod> {
-        is_aarch64_feature_detected!("dotprod").then_some(Dotprod(()))
+        let neon = is_aarch64_feature_detected!("neon");
+        (neon && is_aarch64_feature_detected!("dotprod")).then_some(Dotprod(()))
     }
 
     #[inline(always)]
@@ -144,7 +145,8 @@ impl Dot for I8mm {
     const SIGNED: bool = false;
 
     fn detect() -> Option<I8mm> {
-        is_aarch64_feature_detected!("i8mm").then_some(I8mm(()))
+        let neon = is_aarch64_feature_detected!("neon");
+        (neon && is_aarch64_feature_detected!("i8mm")).then_some(I8mm(()))
     }
 
     #[inline(always)]

@@ -2,19 +2,21 @@
 #![allow(unsafe_code)]
 
 use std::ffi::{CString, c_char, c_int};
+use std::marker::PhantomData;
 use std::ptr;
 
 use cudarc::nvrtc::sys::{self, nvrtcProgram, nvrtcResult};
 
 use super::{Library, Refusal};
-use crate::hip::driver::cuda::{has, missing};
+use crate::hip::driver::cuda::{has, lists, missing};
 use crate::hip::driver::{Failure, words};
 
-/// Calls a function of the compiler; its name goes into the failure.
+/// Calls a function of the compiler, one of [`FUNCTIONS`]; its name goes into the failure.
 macro_rules! call {
-    ($function:ident($($argument:expr),*)) => {
+    ($function:ident($($argument:expr),*)) => {{
+        const { assert!(lists(&FUNCTIONS, stringify!($function))) };
         check(stringify!($function), sys::$function($($argument),*))
-    };
+    }};
 }
 
 fn check(call: &'static str, code: nvrtcResult) -> Result<(), Failure> {
@@ -122,24 +124,24 @@ impl Library for Nvrtc {
     }
 }
 
-/// A program, which lasts as long as this.
-struct Program(nvrtcProgram);
+/// A program, which lasts as long as this, and as its name and text at most.
+struct Program<'a>(nvrtcProgram, PhantomData<&'a CString>);
 
-impl Drop for Program {
+impl Drop for Program<'_> {
     fn drop(&mut self) {
         // SAFETY: made by nvrtcCreateProgram, and not used any more.
         let _ = unsafe { call!(nvrtcDestroyProgram(&mut self.0)) };
     }
 }
 
-impl Program {
-    fn new(name: &CString, text: &CString) -> Result<Program, Failure> {
+impl<'a> Program<'a> {
+    fn new(name: &'a CString, text: &'a CString) -> Result<Program<'a>, Failure> {
         let mut program = ptr::null_mut();
         let (text, name) = (text.as_ptr(), name.as_ptr());
         let none = ptr::null();
-        // SAFETY: writes one handle; both texts end with a 0 and outlive the program: see `compile`.
+        // SAFETY: writes one handle; both texts end with a 0 and outlive the program, as its type says.
         unsafe { call!(nvrtcCreateProgram(&mut program, text, name, 0, none, none)) }?;
-        Ok(Program(program))
+        Ok(Program(program, PhantomData))
     }
 
     /// The cubin; the PTX where the target was no real one, which has no cubin.

@@ -151,9 +151,10 @@ fn name(runtime: &Runtime, ordinal: c_int) -> Result<String, Failure> {
 /// other texts, but for the name at its beginning, do not look like one.
 fn target(runtime: &Runtime, ordinal: c_int) -> Result<Option<String>, Failure> {
     const NAME: usize = 256;
-    let mut properties = [0u64; 2048]; // ten times what the largest release writes
+    // `hipDeviceProp_tR0600` has 1472 bytes, earlier structs fewer.
+    let mut properties = [0u64; 2048];
     let to = properties.as_mut_ptr().cast();
-    // SAFETY: see above.
+    // SAFETY: writes one struct of the release, a tenth of these bytes at most.
     unsafe { call!(runtime, hipGetDevicePropertiesR0600(to, ordinal)) }?;
     let bytes: &[u8] = bytemuck::cast_slice(&properties);
     let rest = bytes.get(NAME..).unwrap_or_default();
@@ -193,7 +194,7 @@ impl Driver for Amd {
         if before == self.ordinal {
             return Ok(None);
         }
-        // SAFETY: the device of this number has been found.
+        // SAFETY: `open` found a device of this number.
         unsafe { call!(self.runtime, hipSetDevice(self.ordinal)) }?;
         Ok(Some(handle(before)))
     }

@@ -9,11 +9,12 @@ use libloading::Library;
 
 use super::{Driver, Failure, Handle, numbered, words};
 
-/// Calls a function of the driver; its name goes into the failure.
+/// Calls a function of the driver, one of [`FUNCTIONS`]; its name goes into the failure.
 macro_rules! call {
-    ($function:ident($($argument:expr),*)) => {
+    ($function:ident($($argument:expr),*)) => {{
+        const { assert!(lists(&FUNCTIONS, stringify!($function))) };
         check(stringify!($function), sys::$function($($argument),*))
-    };
+    }};
 }
 
 fn check(call: &'static str, code: CUresult) -> Result<(), Failure> {
@@ -21,7 +22,7 @@ fn check(call: &'static str, code: CUresult) -> Result<(), Failure> {
         return Ok(());
     }
     let (mut name, mut text) = (ptr::null(), ptr::null());
-    // SAFETY: both write a pointer to a constant, or null.
+    // SAFETY: both take any code and write a pointer to a constant, or leave null.
     let (name, text) = unsafe {
         let _ = sys::cuGetErrorName(code, &mut name);
         let _ = sys::cuGetErrorString(code, &mut text);
@@ -69,6 +70,22 @@ pub(in crate::hip) fn missing(library: &str) -> String {
     let mut names = cudarc::get_lib_name_candidates(library);
     names.retain(|name| cfg!(windows) || name.contains(&plain));
     format!("none of {} can be loaded", names.join(", "))
+}
+
+/// Whether functions that are looked for are among them: for the compiler to ask of each call.
+pub(in crate::hip) const fn lists(functions: &[&str], name: &str) -> bool {
+    let (mut number, name) = (0, name.as_bytes());
+    while number < functions.len() {
+        let (own, mut same) = (functions[number].as_bytes(), 0);
+        while same < own.len() && same < name.len() && own[same] == name[same] {
+            same += 1;
+        }
+        if same == own.len() && same == name.len() {
+            return true;
+        }
+        number += 1;
+    }
+    false
 }
 
 /// Whether a library that is there has these functions.
@@ -267,6 +284,7 @@ impl Driver for Cuda {
     unsafe fn elapsed(&self, from: Handle, to: Handle) -> Result<f32, Failure> {
         type Elapsed = unsafe extern "C" fn(*mut f32, sys::CUevent, sys::CUevent) -> CUresult;
         const NAME: &str = "cuEventElapsedTime";
+        const { assert!(lists(&FUNCTIONS, NAME)) };
         // cudarc knows its second version alone, which drivers before 570 have not.
         // SAFETY: `open` found the library and the function in it, whose type has never changed.
         let elapsed = unsafe { sys::culib().get::<Elapsed>(NAME) };

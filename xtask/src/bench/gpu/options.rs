@@ -117,10 +117,6 @@ impl Api {
     }
 }
 
-/// Products that round have other kernels for so many activation rows and fewer, or none.
-#[cfg(feature = "engines")]
-pub const FEW: u32 = 16;
-
 #[cfg(feature = "engines")]
 impl Precision {
     /// The name in arguments and tables.
@@ -144,7 +140,7 @@ impl Precision {
     /// Whether products of `m` activation rows are computed in this precision: matrix units take more
     /// than a few.
     pub fn serves(self, m: u32) -> bool {
-        self != Precision::F16 || m > FEW
+        self != Precision::F16 || m > quantloom::FEW_ROWS
     }
 
     /// The mean squared error that is allowed, relative to the mean square of what is expected.
