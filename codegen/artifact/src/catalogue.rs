@@ -102,12 +102,6 @@ impl Skeleton {
         decoder: &Decoder,
     ) -> Kernel {
         let unit = decoder.unit;
-        let grid = match self.grid {
-            Grid::Strips { weights: 0, strips: 0, per_workgroup } => {
-                Grid::Strips { weights: unit[0], strips: unit[1], per_workgroup }
-            }
-            grid => grid,
-        };
         Kernel {
             name: Text::Borrowed(name),
             backend: self.backend,
@@ -118,7 +112,7 @@ impl Skeleton {
             matrix: self.matrix,
             workgroup: [self.workgroup, 1, 1],
             bindings: List::Borrowed(bindings),
-            grid,
+            grid: self.grid.of_unit(unit),
             padding: decoder.padding,
             pieces: Pieces {
                 helpers: Text::Borrowed(self.helpers),

@@ -143,6 +143,16 @@ pub enum Grid {
 }
 
 impl Grid {
+    /// The same; of [`Grid::Strips`] without numbers, with the weights and strips of this unit of decoding.
+    pub const fn of_unit(self, [weights, strips]: [u32; 2]) -> Grid {
+        match self {
+            Grid::Strips { weights: 0, strips: 0, per_workgroup } => {
+                Grid::Strips { weights, strips, per_workgroup }
+            }
+            grid => grid,
+        }
+    }
+
     /// Workgroups needed for weights `[n, k]` and `m` activation rows.
     pub fn workgroups(&self, n: u64, k: u64, m: u64) -> u64 {
         match *self {

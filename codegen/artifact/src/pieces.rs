@@ -174,9 +174,9 @@ fn names(list: &str) -> impl Iterator<Item = &str> {
 /// The same pieces, of the same names, wherever they stand.
 impl PartialEq for Pieces {
     fn eq(&self, other: &Pieces) -> bool {
-        let lists =
-            |own: &Pieces| (own.vocabulary.clone(), own.calls.clone(), own.filled, own.unit);
-        lists(self) == lists(other) && self.sections() == other.sections()
+        let same = (&self.vocabulary, &self.calls, self.filled, self.unit)
+            == (&other.vocabulary, &other.calls, other.filled, other.unit);
+        same && self.sections() == other.sections()
     }
 }
 

@@ -42,13 +42,6 @@ impl<S: Serialize> Plan<S> {
         let shape = &decoder.shape;
         let read: Vec<Role> = shape.buffers.iter().map(|buffer| buffer.role).collect();
         let bindings = bindings(&read, backend, kind);
-        let [weights, strips] = decoder.unit;
-        let grid = match grid {
-            Grid::Strips { weights: 0, strips: 0, per_workgroup } => {
-                Grid::Strips { weights, strips, per_workgroup }
-            }
-            grid => grid,
-        };
         let vocabulary = vocabulary(self, shape, &bindings)?;
         let included = included(backend, &shape.buffers, shape.filled)?;
         let helpers = vocabulary.iter().chain(&decoder.calls).chain(&included);
@@ -65,7 +58,7 @@ impl<S: Serialize> Plan<S> {
             subgroups: row.subgroups || (matrix > 0 && backend == Backend::Wgsl),
             matrix,
             workgroup: [workgroup, 1, 1],
-            grid,
+            grid: grid.of_unit(decoder.unit),
             padding: decoder.padding,
             pieces: Pieces {
                 helpers: sections(helpers).into(),

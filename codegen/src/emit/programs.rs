@@ -2,6 +2,7 @@
 
 use super::decoder::Decoder;
 use super::dialect::{self, Dialect};
+use super::runs::Runs;
 use super::widths::Widths;
 use super::{QUADS, strips};
 use crate::Error;
@@ -10,8 +11,6 @@ use crate::format::{Format, gcd};
 use crate::ir::{self, Verified};
 use crate::lower::{self, Dots};
 use std::cell::OnceCell;
-
-use super::runs::Runs;
 
 /// A program, and the decoders it becomes.
 pub(super) struct Program<P> {

@@ -14,19 +14,30 @@ QL_DEVICE void store_absent(float* y, const QlShape& shape, ql_u64 at, ql_u32 ma
 stream_0,
 
 //: arguments.s1t
-stream_0, tables,
+stream_0,
+tables,
 
 //: arguments.s2
-stream_0, stream_1,
+stream_0,
+stream_1,
 
 //: arguments.s3
-stream_0, stream_1, stream_2,
+stream_0,
+stream_1,
+stream_2,
 
 //: arguments.s4
-stream_0, stream_1, stream_2, stream_3,
+stream_0,
+stream_1,
+stream_2,
+stream_3,
 
 //: arguments.s5
-stream_0, stream_1, stream_2, stream_3, stream_4,
+stream_0,
+stream_1,
+stream_2,
+stream_3,
+stream_4,
 
 //: barrier
 #if defined(QL_HOST)
